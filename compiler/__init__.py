@@ -1,0 +1,1 @@
+"""Text in, model and code out. Nothing in this package imports torch."""

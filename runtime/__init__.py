@@ -1,0 +1,1 @@
+"""Programs in, solutions out. Nothing in this package imports lark."""

@@ -1,0 +1,1 @@
+"""Exact and sampled views of a program."""

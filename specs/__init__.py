@@ -1,0 +1,1 @@
+"""Games, each one a `.mfg` file with its source and known facts."""
