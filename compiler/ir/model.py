@@ -14,7 +14,7 @@ ABI = 1
 
 Scalar = int | float | str | bool
 Attribute = int | float | str | tuple[int | str, ...] | None
-Values = int | float | list["Values"]
+Values = int | float | tuple[float, ...]
 
 
 class Data(BaseModel):
@@ -41,7 +41,7 @@ class Place(Data):
 
 
 class Parameter(Data):
-    """A named constant of the game with its range.
+    """A named constant of the game with its range; the values of an array are flat, row-major.
 
     `value` is the bound value: the override or the default. A structural parameter fixes sizes,
     the horizon or the discount and is folded into the model; the others stay symbols.
@@ -77,6 +77,13 @@ class Grid(Data):
     rows: tuple[str, ...] | None
     moves: tuple[tuple[str, int, int], ...]
     doc: str
+
+
+class Array(Data):
+    """A constant array: `values` flat, row-major, `prod(dims)` of them."""
+
+    dims: tuple[int, ...]
+    values: tuple[float, ...]
 
 
 class Variable(Data):
@@ -149,7 +156,7 @@ class Horizon(Data):
 
 
 class Model(Data):
-    """A checked game. `arrays` holds constant arrays (nested lists) that `array` nodes name."""
+    """A checked game. `arrays` holds the constant arrays that `array` nodes name."""
 
     abi: int
     features: tuple[str, ...]
@@ -161,7 +168,7 @@ class Model(Data):
     types: tuple[Type, ...]
     nodes: tuple[Node, ...]
     places: tuple[Place | None, ...]
-    arrays: tuple[Values, ...]
+    arrays: tuple[Array, ...]
     population: Population
     objective: Literal["nash"]
     horizon: Horizon
