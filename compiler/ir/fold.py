@@ -1,0 +1,72 @@
+"""Exact arithmetic on constants, with a bound on the size of what it makes."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import ceil, floor, prod
+
+MAX_BITS = 4096
+MAX_EXPONENT = 64
+
+_NEUTRAL = {"add": 0, "mul": 1, "and": 1, "or": 0}
+
+_FOLDS: dict[str, Callable[..., Fraction | int | bool]] = {
+    "add": lambda *v: sum(v, Fraction(0)),
+    "mul": lambda *v: prod(v, start=Fraction(1)),
+    "min": min,
+    "max": max,
+    "and": lambda *v: all(v),
+    "or": lambda *v: any(v),
+    "neg": lambda a: -a,
+    "abs": abs,
+    "floor": floor,
+    "ceil": ceil,
+    "round": round,
+    "not": lambda a: not a,
+    "div": lambda a, b: a / b,
+    "pow": lambda a, b: a ** int(b),
+    "rem": lambda a, b: a % b,
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "real": lambda a: a,
+    "ind": lambda a: a,
+}
+
+
+def neutral_element(op: str) -> int | None:
+    """The constant that `op` ignores, None when there is none."""
+    return _NEUTRAL.get(op)
+
+
+def folded_value(op: str, values: Sequence[Fraction]) -> Fraction | None:
+    """`op` applied to constants, or None when it is not rational, not defined or too large."""
+    fold = _FOLDS.get(op)
+    if fold is None or (op in ("div", "rem") and values[1] == 0):
+        return None
+    if op == "pow" and not _small_power(*values):
+        return None
+    if op in ("add", "mul") and sum(map(_bits, values)) > MAX_BITS:
+        return None
+    result = Fraction(fold(*values))
+    return result if _bits(result) <= MAX_BITS and _fits_float(result) else None
+
+
+def _small_power(base: Fraction, exponent: Fraction) -> bool:
+    if exponent.denominator != 1 or abs(exponent) > MAX_EXPONENT:
+        return False
+    if base == 0 and exponent < 0:
+        return False
+    return _bits(base) * abs(int(exponent)) <= MAX_BITS
+
+
+def _bits(value: Fraction) -> int:
+    return value.numerator.bit_length() + value.denominator.bit_length()
+
+
+def _fits_float(value: Fraction) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
