@@ -1,0 +1,69 @@
+"""mfdsl: a modelling language for mean-field games, and the tools that solve what it says.
+
+The public verbs are loaded on first use, so that importing this package costs nothing and
+`mfdsl check` never loads torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mfdsl.api import (
+        Artifact,
+        Game,
+        Report,
+        Simulation,
+        Solution,
+        check,
+        compile,
+        load,
+        simulate,
+        solve,
+    )
+    from mfdsl.compiler.diagnostics import CompileError
+    from mfdsl.errors import UsageError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Artifact": "mfdsl.artifact",
+    "CompileError": "mfdsl.compiler.diagnostics",
+    "Game": "mfdsl.api",
+    "Report": "mfdsl.api",
+    "Simulation": "mfdsl.api",
+    "Solution": "mfdsl.api",
+    "UsageError": "mfdsl.errors",
+    "check": "mfdsl.api",
+    "compile": "mfdsl.api",
+    "load": "mfdsl.api",
+    "simulate": "mfdsl.api",
+    "solve": "mfdsl.api",
+}
+
+__all__ = [
+    "Artifact",
+    "CompileError",
+    "Game",
+    "Report",
+    "Simulation",
+    "Solution",
+    "UsageError",
+    "check",
+    "compile",
+    "load",
+    "simulate",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mfdsl' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,69 @@
+"""The command line: one typer application, one file for each group of verbs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import mfdsl
+from mfdsl.cli import check, compile, simulate, solve, tables
+from mfdsl.cli.failure import guarded
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    name="mfdsl",
+    help="Write down a mean-field game, check it, compile it, solve it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for verb in (
+    check.check,
+    compile.compile,
+    solve.solve,
+    simulate.simulate,
+    check.fmt,
+    check.fix,
+    check.explain,
+    compile.new,
+    tables.solvers,
+    tables.specs,
+    tables.doctor,
+):
+    app.command()(verb)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mfdsl {mfdsl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Write down a mean-field game, check it, compile it, solve it."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; nothing is raised."""
+    command = typer.main.get_command(app)
+
+    def action() -> int | None:
+        code = command.main(args=list(arguments), prog_name="mfdsl", standalone_mode=False)
+        return code if isinstance(code, int) else None
+
+    return guarded(action, arguments)
+
+
+def main() -> None:
+    """Entry point of the `mfdsl` script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""Verbs on the text of a spec: check, fmt, fix, explain. None of them imports torch."""
+
+import json
+from collections.abc import Sequence
+from difflib import unified_diff
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FAILED, FINE, exit_code
+from mfdsl.compiler.codes import CODES
+from mfdsl.compiler.exchange import render_github, render_sarif
+from mfdsl.compiler.fix import applicable_edits, apply_edits
+from mfdsl.errors import unknown
+from mfdsl.files import read_text, write_text
+from mfdsl.parameters import gather
+from mfdsl.report import Report
+from mfdsl.shipped import find_spec
+
+FIX_ROUNDS = 10
+
+
+class Format(StrEnum):
+    """How diagnostics are printed."""
+
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    github = "github"
+
+
+class Stage(StrEnum):
+    """A stage of the compiler whose result can be shown."""
+
+    ast = "ast"
+    ir = "ir"
+
+
+def check(
+    specs: options.Specs,
+    set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
+    params: options.Params = None,
+    accept: options.Accept = options.AcceptChoice.tested,
+    format: Annotated[Format, typer.Option(help="How to print what was found.")] = Format.text,
+    dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Check specs: names, types, ranges, probabilities, and every `require`."""
+    values = gather(set_, params)
+    reports = [api.check(spec, params=values, accept=accept.value) for spec in specs]
+    if dump is not None:
+        for report in reports:
+            print(_dump(report, dump))
+    else:
+        _show(reports, Format.json if json else format, quiet)
+    return max(exit_code(report.diagnostics) for report in reports)
+
+
+def _show(reports: Sequence[Report], format: Format, quiet: bool) -> None:
+    diagnostics = [d for report in reports for d in report.diagnostics]
+    sources = {k: v for report in reports for k, v in report.compilation.sources.items()}
+    match format:
+        case Format.json:
+            _show_json(reports)
+        case Format.sarif:
+            print(json.dumps(render_sarif(diagnostics, sources), indent=2))
+        case Format.github:
+            print(render_github(diagnostics, sources), end="\n" if diagnostics else "")
+        case Format.text:
+            _show_text(reports, Console(quiet=quiet))
+
+
+def _show_json(reports: Sequence[Report]) -> None:
+    console = Console(json=True)
+    if len(reports) == 1:
+        console.json_object(reports[0].to_json())
+    else:
+        entries: dict[str, Any] = {"ok": all(report.ok for report in reports)}
+        console.json_object(entries | {"specs": [report.to_json() for report in reports]})
+
+
+def _show_text(reports: Sequence[Report], console: Console) -> None:
+    for i, report in enumerate(reports):
+        if i:
+            console.line()
+        console.diagnostics(report.diagnostics, report.compilation.sources)
+        console.line(report.screen())
+
+
+def _dump(report: Report, stage: Stage) -> str:
+    if stage is Stage.ast:
+        return repr(report.compilation.unit)
+    return report.compilation.require_model().model_dump_json(indent=1)
+
+
+def fmt(
+    specs: options.Specs,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Format specs in place; comments stay, the tokens stay the same."""
+    from mfdsl.compiler.syntax.format import format_source
+
+    console = Console(quiet=quiet)
+    changed = []
+    for path in map(find_spec, specs):
+        text = read_text(path)
+        formatted = format_source(text, str(path))
+        if formatted == text:
+            continue
+        changed.append(path)
+        if diff:
+            print(_diff(path, text, formatted), end="")
+        elif not check:
+            write_text(path, formatted)
+        console.line(f"{'would format' if check or diff else 'formatted'} {path}")
+    if not changed:
+        console.line(f"{len(specs)} file{'' if len(specs) == 1 else 's'} already formatted")
+    return FAILED if changed and check else FINE
+
+
+def fix(
+    specs: options.Specs,
+    diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Apply the helps that are known to mend a spec; what remains is printed."""
+    console = Console(quiet=quiet)
+    code = FINE
+    for path in map(find_spec, specs):
+        report = _preview(path) if diff else _mend(path, console)
+        console.diagnostics(report.diagnostics, report.compilation.sources)
+        code = max(code, exit_code(report.diagnostics))
+    return code
+
+
+def _preview(path: Path) -> Report:
+    """Print what one round of fixes would change."""
+    report = api.check(path)
+    text = read_text(path)
+    edits = applicable_edits(report.diagnostics, report.spec)
+    print(_diff(path, text, apply_edits(text, edits)), end="")
+    return report
+
+
+def _mend(path: Path, console: Console) -> Report:
+    """Fix in rounds, as one mend may lay bare the next; the report is that of the last text."""
+    report = api.check(path)
+    made = 0
+    for _ in range(FIX_ROUNDS):
+        edits = applicable_edits(report.diagnostics, report.spec)
+        if not edits:
+            break
+        write_text(path, apply_edits(read_text(path), edits))
+        made += len(edits)
+        report = api.check(path)
+    console.line(f"{made} edit{'' if made == 1 else 's'} in {path}")
+    return report
+
+
+def _diff(path: Path, before: str, after: str) -> str:
+    lines = unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path)
+    )
+    return "".join(lines)
+
+
+def explain(
+    code: Annotated[str, typer.Argument(help="A code such as MFG301.", show_default=False)],
+) -> int:
+    """Explain a diagnostic at length, with a wrong spec and a right one."""
+    from mfdsl.compiler.explain.pages import page
+
+    wanted = code.upper()
+    if wanted not in CODES:
+        raise unknown("code", code, CODES)
+    print(page(wanted))
+    return FINE

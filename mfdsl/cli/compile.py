@@ -1,0 +1,57 @@
+"""Verbs that make files: compile, new. None of them imports torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FINE
+from mfdsl.errors import UsageError, unknown
+from mfdsl.files import write_text
+from mfdsl.parameters import gather
+from mfdsl.templates import TEMPLATES, fill
+
+
+def compile(
+    spec: options.Spec,
+    set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
+    params: options.Params = None,
+    out: options.Out = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Compile a spec into a folder with its model, a standalone torch module and a report."""
+    console = Console(json, quiet)
+    artifact = api.compile(spec, out=out or Path("build"), params=gather(set_, params))
+    console.fields([("compiled", spec), ("written", f"{artifact.path}/")])
+    for file in artifact.files:
+        console.line(f"          {file}")
+    console.json_object(artifact.to_json())
+    return FINE
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the game.", show_default=False)],
+    template: Annotated[
+        str, typer.Option("--template", "-t", help=f"One of: {', '.join(TEMPLATES)}.")
+    ] = "bar",
+    out: options.Out = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Write a commented spec to start from."""
+    console = Console(quiet=quiet)
+    if template not in TEMPLATES:
+        raise unknown("template", template, TEMPLATES)
+    stem = Path(name).stem if name.endswith(".mfg") else name
+    if not stem.isidentifier():
+        raise UsageError(f"`{stem}` cannot name a game", "use letters, digits and underscores")
+    path = (out or Path()) / f"{stem}.mfg"
+    if path.exists():
+        raise UsageError(f"`{path}` exists already", "choose another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, fill(template, stem))
+    console.fields([("written", str(path)), ("next", f"mfdsl solve {path}")])
+    return FINE

@@ -1,0 +1,62 @@
+"""The flags that several verbs share, each written once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Spec = Annotated[
+    str, typer.Argument(help="A .mfg file, or the name of a shipped game.", show_default=False)
+]
+Specs = Annotated[
+    list[str],
+    typer.Argument(help="One or more .mfg files or names of shipped games.", show_default=False),
+]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter (repeatable).")
+]
+Params = Annotated[
+    Path | None, typer.Option("--params", metavar="FILE", help="Parameter values in a TOML file.")
+]
+SweepOption = Annotated[
+    list[str],
+    typer.Option(
+        "--sweep",
+        metavar="NAME=A:B:N",
+        help="Run n values from a to b, or NAME=V1,V2,V3, in one batch (repeatable).",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write into.")
+]
+Accept = Annotated[
+    "AcceptChoice", typer.Option("--accept", help="What a `require` needs in order to pass.")
+]
+Device = Annotated["DeviceChoice", typer.Option("--device", help="Where to compute.")]
+Dtype = Annotated["DtypeChoice", typer.Option("--dtype", help="Precision.")]
+
+
+class AcceptChoice(StrEnum):
+    """How firm a `require` must be."""
+
+    tested = "tested"
+    proved = "proved"
+
+
+class DeviceChoice(StrEnum):
+    """Where tensors live; `auto` takes a CUDA device when there is one."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    auto = "auto"
+
+
+class DtypeChoice(StrEnum):
+    """Floating-point precision of a run."""
+
+    float64 = "float64"
+    float32 = "float32"

@@ -1,0 +1,29 @@
+"""What a user can do wrong around a spec: wrong flags, folders that are not runs, full disks."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UsageError(Exception):
+    """A request that cannot be met as it stands; `hint` says what to do instead."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message, hint)
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  = help: {self.hint}" if self.hint else self.message
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A question that names the closest known word, or None when nothing is close."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean `{matches[0]}`?" if matches else None
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that is none of `known`: the nearest one, or all of them."""
+    names = list(known)
+    hint = did_you_mean(word, names) or f"known: {', '.join(names) if names else 'none'}"
+    return UsageError(f"unknown {kind} `{word}`", hint)

@@ -1,0 +1,49 @@
+"""Files read and written whole: a file is complete or it is not there."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from mfdsl.errors import UsageError
+
+
+def read_text(path: Path) -> str:
+    """The text of `path`.
+
+    Raises:
+        UsageError: there is no such file, it is a folder, or it is not UTF-8 text.
+    """
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"`{path}` is not UTF-8 text") from None
+    except OSError as error:
+        raise UsageError(f"cannot read `{path}`: {reason(error)}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step: written beside, then renamed.
+
+    Raises:
+        UsageError: the folder cannot be written to, or the disk is full; `path` is unchanged.
+    """
+    target = path.resolve()
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode)
+        else:
+            os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise UsageError(f"cannot write `{path}`: {reason(error)}") from None
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in lower case."""
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,189 @@
+"""Parameter values from the command line: `--set`, `--params` and `--sweep` as plain data.
+
+Whether a name exists and a value fits is for the compiler to say; here only the form is read.
+"""
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mfdsl.compiler.driver import ParameterValue
+from mfdsl.compiler.ir.model import Model, Parameter
+from mfdsl.errors import UsageError, unknown
+from mfdsl.files import read_text
+
+MAX_SWEEP = 100_000
+
+Sweep = Mapping[str, tuple[float, ...]]
+
+
+def gather(settings: Iterable[str], file: Path | None) -> dict[str, ParameterValue]:
+    """Values of a parameter file and of `name=value` settings, which win.
+
+    Raises:
+        UsageError: as `read_parameter_file` and `read_settings` do.
+    """
+    return (read_parameter_file(file) if file is not None else {}) | read_settings(settings)
+
+
+def read_settings(settings: Iterable[str]) -> dict[str, ParameterValue]:
+    """Values of `name=value` settings; a later setting of the same name wins.
+
+    Raises:
+        UsageError: a setting has no `=`, no name or no readable value.
+    """
+    values: dict[str, ParameterValue] = {}
+    for setting in settings:
+        name, text = _split("--set", setting, "--set beta=0.4")
+        values[name] = _read_value(f"--set {setting}", text)
+    return values
+
+
+def read_parameter_file(path: Path) -> dict[str, ParameterValue]:
+    """Values of a TOML file of `name = value` lines; tables are not allowed.
+
+    Raises:
+        UsageError: the file cannot be read, is not TOML, or holds something that is no value.
+    """
+    try:
+        entries = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"`{path}` is not TOML: {error}", "one `name = value` on a line") from None
+    return {name: _from_toml(path, name, value) for name, value in entries.items()}
+
+
+def read_sweeps(sweeps: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """Values of `name=a:b:n` (n points from a to b, both included) and `name=v1,v2,v3`.
+
+    Raises:
+        UsageError: a sweep is malformed, or names a parameter that another one names.
+    """
+    values: dict[str, tuple[float, ...]] = {}
+    for sweep in sweeps:
+        name, text = _split("--sweep", sweep, "--sweep beta=0.1:0.9:5")
+        if name in values:
+            raise UsageError(f"`{name}` is swept twice", "give all its values in one --sweep")
+        values[name] = _points(sweep, text)
+    return values
+
+
+def combinations(sweep: Sweep) -> list[dict[str, float]]:
+    """Every combination of the swept values, the last name varying fastest.
+
+    Raises:
+        UsageError: there are more than 100,000 of them.
+    """
+    count = math.prod(len(values) for values in sweep.values())
+    if count > MAX_SWEEP:
+        raise UsageError(
+            f"the sweep has {count:,} combinations, the limit is {MAX_SWEEP:,}",
+            "sweep fewer values at once",
+        )
+    return [dict(zip(sweep, point, strict=True)) for point in product(*sweep.values())]
+
+
+def check_sweep(model: Model, sweep: Sweep) -> None:
+    """Refuse a sweep over something that is no run-time parameter of `model`, or out of range.
+
+    Raises:
+        UsageError: names the parameter and what it may be.
+    """
+    parameters = {parameter.name: parameter for parameter in model.parameters}
+    for name, values in sweep.items():
+        parameter = parameters.get(name)
+        if parameter is None:
+            raise unknown("parameter", name, parameters)
+        if parameter.structural:
+            raise UsageError(
+                f"`{name}` fixes sizes or the horizon, so it cannot be swept in one run",
+                f"run once for each value with --set {name}=...",
+            )
+        _check_range(model, parameter, values)
+
+
+def _check_range(model: Model, parameter: Parameter, values: tuple[float, ...]) -> None:
+    kind = model.types[parameter.type]
+    if kind.dims:
+        raise UsageError(f"`{parameter.name}` is an array; only single numbers can be swept")
+    low = -math.inf if kind.lo is None else kind.lo
+    high = math.inf if kind.hi is None else kind.hi
+    for value in values:
+        if not low <= value <= high:
+            raise UsageError(
+                f"`{parameter.name} = {value:g}` is outside its range [{low:g}, {high:g}]"
+            )
+        if kind.kind != "real" and value != int(value):
+            raise UsageError(f"`{parameter.name} = {value:g}` is not an integer")
+
+
+def _split(flag: str, setting: str, example: str) -> tuple[str, str]:
+    name, equals, text = setting.partition("=")
+    if not equals or not name.strip() or not text.strip():
+        raise UsageError(f"`{flag} {setting}` is not of the form name=value", f"write {example}")
+    return name.strip(), text.strip()
+
+
+def _read_value(where: str, text: str) -> ParameterValue:
+    """An integer, a number, a name, or a bracketed list of numbers as one flat tuple."""
+    if text.startswith("["):
+        inner = text.replace("[", " ").replace("]", " ").replace(",", " ")
+        return tuple(_number(where, item) for item in inner.split())
+    if text.isidentifier() and text.lower() not in ("inf", "infinity", "nan"):
+        return text
+    return _number(where, text)
+
+
+def _number(where: str, text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"`{where}`: `{text}` is not a number") from None
+    if not math.isfinite(value):
+        raise UsageError(f"`{where}`: `{text}` is not a finite number")
+    return value
+
+
+def _points(sweep: str, text: str) -> tuple[float, ...]:
+    where = f"--sweep {sweep}"
+    parts = text.split(":")
+    if len(parts) == 1:
+        return tuple(_number(where, item.strip()) for item in text.split(","))
+    if len(parts) != 3:
+        raise UsageError(f"`{where}` is not a range", "write name=first:last:count or name=v1,v2")
+    first, last = (_number(where, part.strip()) for part in parts[:2])
+    count = _number(where, parts[2].strip())
+    if not isinstance(count, int) or not 1 <= count <= MAX_SWEEP:
+        raise UsageError(f"`{where}`: the count is a whole number from 1 to {MAX_SWEEP:,}")
+    if count == 1:
+        return (first,)
+    return tuple(first + (last - first) * i / (count - 1) for i in range(count))
+
+
+def _from_toml(path: Path, name: str, value: Any) -> ParameterValue:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case list():
+            return tuple(_flatten(path, name, value))
+    raise UsageError(f"`{path}`: `{name}` is not a finite number, a name or a list of numbers")
+
+
+def _flatten(path: Path, name: str, values: list[Any]) -> Iterable[float]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _flatten(path, name, value)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield value
+        else:
+            raise UsageError(f"`{path}`: `{name}` holds `{value}`, which is not a finite number")

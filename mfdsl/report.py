@@ -1,0 +1,72 @@
+"""What a check found: diagnostics and certificates, as text and as JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.diagnostics import Diagnostic
+from mfdsl.compiler.driver import Compilation
+from mfdsl.compiler.exchange import render_json
+from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.render import render_text, summary
+from mfdsl.summary import certificate_text, headline, model_json
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of checking one spec; `model` is None when there are errors."""
+
+    compilation: Compilation
+
+    @property
+    def spec(self) -> str:
+        """The name of the spec as messages print it."""
+        return self.compilation.name
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong; warnings do not count."""
+        return self.compilation.ok
+
+    @property
+    def model(self) -> Model | None:
+        """The checked model."""
+        return self.compilation.model
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Errors, warnings and notes in the order of the file."""
+        return self.compilation.diagnostics
+
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """What was established about the model."""
+        return self.compilation.certificates
+
+    def to_json(self, *, timed: bool = True) -> dict[str, Any]:
+        """The JSON contract of `mfdsl check`; without `timed` equal specs give equal bytes."""
+        exclude = None if timed else {"seconds"}
+        entries: dict[str, Any] = {
+            "spec": self.spec,
+            "ok": self.ok,
+            "diagnostics": render_json(self.diagnostics, self.compilation.sources),
+            "certificates": [c.model_dump(exclude=exclude) for c in self.certificates],
+            "model": model_json(self.model) if self.model is not None else None,
+        }
+        return entries | ({"seconds": self.compilation.seconds} if timed else {})
+
+    def screen(self) -> str:
+        """The model in a line, one row for each certificate, and the verdict."""
+        lines = [headline(self.model)] if self.model is not None and self.ok else [self.spec]
+        rows = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates]
+        claim_width = max((len(claim) for claim, _, _ in rows), default=0)
+        text_width = max((len(text) for _, text, _ in rows), default=0)
+        lines += [
+            f"  {claim:<{claim_width}}  {text:<{text_width}}  {verdict}"
+            for claim, text, verdict in rows
+        ]
+        return "\n".join([*lines, f"{'ok' if self.ok else 'failed'}: {summary(self.diagnostics)}"])
+
+    def __str__(self) -> str:
+        shown = render_text(self.diagnostics, self.compilation.sources)
+        return f"{shown}\n\n{self.screen()}" if shown else self.screen()

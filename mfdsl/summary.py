@@ -1,0 +1,146 @@
+"""What a model is, in a line, as JSON, and as a card in Markdown."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.ir.model import Model, Variable
+from mfdsl.compiler.ir.types import Type
+
+
+def state_count(model: Model) -> int:
+    """Number of states of one agent."""
+    return _product(model, model.population.states)
+
+
+def action_count(model: Model) -> int:
+    """Number of actions of one agent, legal or not."""
+    return _product(model, model.population.actions)
+
+
+def horizon_text(model: Model) -> str:
+    """`50`, `infinite (discount 0.99)` or `stationary (discount 0.9)`."""
+    horizon = model.horizon
+    if horizon.steps is not None:
+        return str(horizon.steps)
+    return f"{horizon.kind} (discount {model.discount:g})"
+
+
+def size_text(model: Model) -> str:
+    """`100 states x 3 actions`."""
+    states, actions = state_count(model), action_count(model)
+    return f"{states:,} state{_s(states)} x {actions:,} action{_s(actions)}"
+
+
+def headline(model: Model) -> str:
+    """The model in one line: its name, population, sizes, objective and horizon."""
+    return (
+        f"{model.name}: population {model.population.name} ({size_text(model)}), "
+        f"{model.objective}, horizon {horizon_text(model)}"
+    )
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """The `model` entry of `mfdsl check --json`."""
+    return {
+        "name": model.name,
+        "players": [{"kind": "population", "name": model.population.name}],
+        "states": state_count(model),
+        "actions": action_count(model),
+        "horizon": model.horizon.steps if model.horizon.steps is not None else model.horizon.kind,
+        "discount": model.discount,
+        "objective": model.objective,
+    }
+
+
+def interval_text(lower: float | None, upper: float | None) -> str:
+    """`[-1, 0]`, an unknown or infinite end as `-inf` or `inf`; one number when both agree."""
+    if lower is not None and lower == upper:
+        return f"{lower:g}"
+    low = -math.inf if lower is None else lower
+    high = math.inf if upper is None else upper
+    return f"[{low:g}, {high:g}]"
+
+
+def certificate_text(certificate: Certificate) -> str:
+    """Subject, bounds and norm of a certificate in words, without its verdict."""
+    parts = [certificate.subject]
+    if certificate.source is not None:
+        parts.append(f"in {certificate.source}")
+    if certificate.lower is not None or certificate.upper is not None:
+        parts.append(f"in {interval_text(certificate.lower, certificate.upper)}")
+    if certificate.norm is not None:
+        parts.append(f"({certificate.norm})")
+    return " ".join(parts)
+
+
+def type_text(model: Model, kind: Type) -> str:
+    """A type as the language writes it: `int in 0..9`, `real in [0, 1]`, `rooms.cell`."""
+    if kind.kind == "enum":
+        text = kind.name or "enum"
+    elif kind.kind in ("cell", "move"):
+        text = f"{kind.name}.{kind.kind}"
+    elif kind.kind == "bool" or (kind.lo is None and kind.hi is None):
+        text = kind.kind
+    elif kind.kind == "int" and kind.periodic:
+        text = f"int mod {kind.size}"
+    elif kind.kind == "int" and kind.finite:
+        text = f"int in {kind.lo}..{kind.hi}"
+    else:
+        text = f"{kind.kind} in {interval_text(kind.lo, kind.hi)}"
+    return text + (f"[{', '.join(map(str, kind.dims))}]" if kind.dims else "")
+
+
+def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
+    """The model as Markdown: what it is, its variables, rewards, parameters and certificates."""
+    population = model.population
+    blocks = [f"# {model.name}"]
+    blocks += [model.doc] if model.doc else []
+    blocks.append(headline(model) + ".")
+    blocks.append(_table("state", population.states, model))
+    blocks.append(_table("action", population.actions, model))
+    terms = [
+        (f"`{term.name}`", "at the end" if term.final else "each step", term.doc)
+        for term in population.rewards
+    ]
+    blocks.append(_rows(("reward", "paid", ""), terms))
+    if model.parameters:
+        parameters = [
+            (f"`{p.name}`", type_text(model, model.types[p.type]), _value_text(p.value), p.doc)
+            for p in model.parameters
+        ]
+        blocks.append(_rows(("parameter", "type", "value", ""), parameters))
+    if certificates:
+        claims = [(c.claim, certificate_text(c), c.verdict) for c in certificates]
+        blocks.append(_rows(("claim", "", "verdict"), claims))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(kind: str, variables: Iterable[Variable], model: Model) -> str:
+    rows = [(f"`{v.name}`", type_text(model, model.types[v.type]), v.doc) for v in variables]
+    return _rows((kind, "type", ""), rows)
+
+
+def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [tuple(header), tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _value_text(value: float | tuple[float, ...]) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:g}"
+    shown = ", ".join(f"{v:g}" for v in value[:6])
+    return f"{shown}, ... ({len(value)} values)" if len(value) > 6 else shown
+
+
+def _product(model: Model, variables: Iterable[Variable]) -> int:
+    return math.prod(model.types[variable.type].size for variable in variables)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
