@@ -12,8 +12,8 @@ _NEUTRAL = {"add": 0, "mul": 1, "and": 1, "or": 0}
 _FOLDS: dict[str, Callable[..., Fraction | int | bool]] = {
     "add": lambda *v: sum(v, Fraction(0)),
     "mul": lambda *v: prod(v, start=Fraction(1)),
-    "min": min,
-    "max": max,
+    "min": lambda *v: min(v),
+    "max": lambda *v: max(v),
     "and": lambda *v: all(v),
     "or": lambda *v: any(v),
     "neg": lambda a: -a,

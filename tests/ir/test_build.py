@@ -86,3 +86,10 @@ def test_remainder_has_the_sign_of_the_divisor():
     builder = Builder()
     node = builder.add("rem", (builder.const(-1, INT), builder.const(5, INT)), type=INT)
     assert node == builder.const(4, INT)
+
+
+def test_a_single_constant_of_a_minimum_stays():
+    builder = Builder()
+    x = builder.add("state", attr="x", type=INT)
+    two = builder.const(2, INT)
+    assert builder.nodes[builder.add("min", (x, two), type=INT)].args == (x, two)
