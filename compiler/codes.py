@@ -90,6 +90,7 @@ _ROWS = (
             209: "a size depends on something that is not an integer parameter",
             210: "a function calls itself",
             211: "this value is not known before the run",
+            212: "an index is outside the array",
         },
     ),
     *_rows(
