@@ -1,0 +1,281 @@
+"""What a parse error means: the message for a token that the grammar does not allow there."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mfdsl.compiler.diagnostics import Edit, Help, Sink
+from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.syntax.lexeme import END, OPERATORS, Lexeme
+from mfdsl.compiler.syntax.nearest import nearest
+from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS
+from mfdsl.compiler.syntax.words import DECLARES, INFIX
+
+Parses = Callable[[str, Sequence[Lexeme]], bool]
+
+_OPERAND_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MATCH", "MIX", "TRUE",
+                             "FALSE", "NOT", "IF"})  # fmt: skip
+_ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "TRUE", "FALSE"})
+_WORDS = {word.upper(): f"`{word}`" for word in KEYWORDS | SOFT_KEYWORDS}
+_SIGNS = {name: f"`{sign}`" for sign, name in OPERATORS.items()} | {"CMP": "a comparison"}
+_KINDS = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a text in double quotes",
+    "MAP_TEXT": 'a map in `"""` quotes',
+}
+FRIENDLY = _WORDS | _SIGNS | _KINDS
+# Signs that continue an operand; they are allowed nearly everywhere, so naming them says little.
+_CONTINUE = frozenset({"PLUS", "MINUS", "TIMES", "SLASH", "CIRCUMFLEX", "DOT", "LSQB", "LPAR",
+                       "CMP", "AND", "OR", "IN", "RANGE"})  # fmt: skip
+_CLOSED_BY = {
+    "IF": ("THEN", "`then` after the condition of this `if`"),
+    "THEN": ("ELSE", "`else` to finish this `if` expression"),
+    "LPAR": ("RPAR", "`,` or `)` in these brackets"),
+    "LSQB": ("RSQB", "`,` or `]` in these brackets"),
+    "LBRACE": ("RBRACE", "`,` or `}` in these braces"),
+}
+_RENAMED = {"cost": "price", "state": "status", "action": "choice", "noise": "shock",
+            "trait": "type_of", "model": "name", "final": "last", "grid": "mesh", "in": "inside",
+            "graph": "network", "agents": "people", "horizon": "steps", "reward": "gain",
+            "population": "crowd", "major": "leader", "param": "value", "if": "when"}  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """A token `words[at]` that the parser in `state` cannot take."""
+
+    kind: str
+    words: list[Lexeme]
+    at: int
+    state: Any
+
+    @property
+    def found(self) -> Lexeme:
+        """The token that does not fit."""
+        return self.words[self.at]
+
+    @property
+    def before(self) -> Lexeme | None:
+        """The token in front of it."""
+        return self.words[self.at - 1] if self.at else None
+
+    @cached_property
+    def accepts(self) -> frozenset[str]:
+        """The terminals that the parser could take instead."""
+        return frozenset(self.state.accepts())
+
+    @property
+    def wants_value(self) -> bool:
+        """True where a value must start."""
+        return {"NAME", "NUMBER", "LPAR"} <= self.accepts
+
+    @property
+    def after_value(self) -> bool:
+        """True where a value has just ended."""
+        return "PLUS" in self.accepts and "NUMBER" not in self.accepts
+
+    @property
+    def head(self) -> str:
+        """The keyword of the declaration, or `x'`."""
+        first = self.words[0]
+        return f"{first.text}'" if first.type == "NAME" else first.text
+
+    def where(self) -> Span:
+        """The token, or the one before it when the input ended."""
+        if self.found.type == END and self.before is not None:
+            return self.before.span
+        return self.found.span
+
+    def named(self) -> str:
+        """The token in words."""
+        if self.found.type == END:
+            return "the end of it"
+        text = self.found.text
+        return f"`{text}`" if len(text) <= 40 and "\n" not in text else f"`{text[:20]}...`"
+
+    def innermost(self) -> Lexeme | None:
+        """The last word on the parser's stack that something must follow or close."""
+        for value in reversed(self.state.parser_state.value_stack):
+            if isinstance(value, Lexeme) and value.type in _CLOSED_BY:
+                return value
+            if isinstance(value, Lexeme) and value.type == "ELSE":
+                return None
+        return None
+
+
+def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -> Lexeme | None:
+    """Report the fault; the lexeme to go on with when there is a sure one, else None."""
+    if _keyword_as_name(fault):
+        return _report_keyword(fault, sink)
+    for report in (_misspelled, _equals_sign, _primed, _bracketless, _missing_operator):
+        if report(fault, sink, parses):
+            return None
+    _expectation(fault, sink)
+    return None
+
+
+# A keyword where a name belongs.
+
+
+def _keyword_as_name(fault: Fault) -> bool:
+    if fault.found.text not in KEYWORDS or "NAME" not in fault.accepts:
+        return False
+    declares = fault.before is not None and fault.before.text in DECLARES and not fault.wants_value
+    return declares or fault.found.text not in INFIX | {"if", "not"}
+
+
+def _report_keyword(fault: Fault, sink: Sink) -> Lexeme:
+    word, span = fault.found.text, fault.found.span
+    before = fault.before.text if fault.before is not None else ""
+    if before in DECLARES and not fault.wants_value:
+        message = f"`{word}` is a keyword and cannot name {DECLARES[before]}"
+    elif fault.wants_value:
+        message = f"`{word}` is a keyword and cannot be used as a value"
+    else:
+        message = f"`{word}` is a keyword and cannot be used as a name"
+    other = _RENAMED.get(word, f"{word}_value")
+    sink.report("MFG005", message, span, "a keyword", helps=[f"rename it, for example `{other}`"])
+    return Lexeme("NAME", word, span)
+
+
+# Faults with a likely cause.
+
+
+def _misspelled(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """A name that is nearly a keyword which would be right here, or just before."""
+    candidates = [(fault.at, sorted(t.lower() for t in fault.accepts if t in _WORDS))]
+    if fault.at:
+        candidates.append((fault.at - 1, ["if", "match", "mix", "not", "periodic"]))
+    for at, pool in candidates:
+        word = fault.words[at]
+        keyword = nearest(word.text, pool) if word.type == "NAME" and len(word.text) > 2 else None
+        if keyword is None:
+            continue
+        mended = Lexeme(keyword.upper(), keyword, word.span)
+        if at != fault.at and not parses(fault.kind, _replaced(fault.words, at, [mended])):
+            continue
+        edit = Edit(word.span, keyword)
+        sink.report(
+            "MFG001",
+            f"expected {_one_of(fault.accepts)}, found `{word.text}`"
+            if at == fault.at and len(fault.accepts) < 4
+            else f"`{word.text}` does not fit here",
+            word.span,
+            "perhaps misspelled",
+            helps=[Help(f"did you mean `{keyword}`?", (edit,), applicable=True)],
+        )
+        return True
+    return False
+
+
+def _equals_sign(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`=` where two values are compared."""
+    if fault.found.type != "EQUAL" or "CMP" not in fault.accepts:
+        return False
+    span = fault.found.span
+    sink.report(
+        "MFG007",
+        "equality is written `==`, not `=`",
+        span,
+        "defines a name, does not compare",
+        helps=[Help("write `==`", (Edit(span, "=="),), applicable=True)],
+    )
+    return True
+
+
+def _primed(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """The next value of a state read on the right."""
+    if fault.found.type != "PRIME" or not fault.after_value or fault.before is None:
+        return False
+    name = fault.before.text
+    sink.report(
+        "MFG001",
+        f"`{name}'` is a next value and cannot be read within the step",
+        fault.before.span.to(fault.found.span),
+        "read here",
+        helps=[f"name the value, `let next_{name} = ...`, and use it here and in `{name}' = ...`"],
+    )
+    return True
+
+
+def _bracketless(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`1 + if a then b else c`, `2 * not x`."""
+    if fault.found.type not in ("IF", "NOT") or not fault.wants_value or fault.before is None:
+        return False
+    word = fault.found.text
+    sink.report(
+        "MFG001",
+        f"`{word}` inside of a formula needs brackets around it",
+        fault.found.span,
+        f"follows `{fault.before.text}`",
+        helps=[f"write `{fault.before.text} ({word} ...)`"],
+    )
+    return True
+
+
+def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """Two values side by side."""
+    left, right = fault.before, fault.found
+    if not fault.after_value or left is None or left.type not in _ENDS:
+        return False
+    if right.type not in _OPERAND_STARTS:
+        return False
+    gap = Span(left.span.file, left.span.end, left.span.end)
+    star = Lexeme("TIMES", "*", gap)
+    helps: list[Help | str] = []
+    if right.type != "STRING" and parses(
+        fault.kind, _replaced(fault.words, fault.at, [star, right])
+    ):
+        product = f"write `{left.text} * {right.text}`"
+        helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
+    sink.report(
+        "MFG002",
+        f"missing operator between `{left.text}` and `{right.text}`",
+        right.span,
+        "another value starts here",
+        also=[(left.span, "a value ends here")],
+        helps=helps,
+    )
+    return True
+
+
+# All other faults: what could stand here.
+
+
+def _expectation(fault: Fault, sink: Sink) -> None:
+    before, found = fault.before, fault.found
+    ended = found.type == END
+    also: list[tuple[Span, str]] = []
+    helps: list[Help | str] = []
+    if fault.wants_value:
+        wanted = "a value" + (f" after `{before.text}`" if before else "")
+    elif fault.after_value and (opener := fault.innermost()) is not None:
+        wanted = _CLOSED_BY[opener.type][1]
+        also = [(opener.span, "opened here" if "these" in wanted else "this one")]
+        if opener.type == "THEN":
+            helps.append("every `if` has a value, so both branches are needed")
+    elif END in fault.accepts:
+        wanted = "an operator or the next declaration"
+    else:
+        allowed = fault.accepts - _CONTINUE if fault.accepts - _CONTINUE else fault.accepts
+        wanted = _one_of(allowed) + (f" after `{before.text}`" if before and not ended else "")
+    message = f"expected {wanted}"
+    message += f" to finish this `{fault.head}`" if ended and "finish" not in message else ""
+    message += "" if ended else f", found {fault.named()}"
+    label = "nothing follows here" if ended else "not allowed here"
+    sink.report("MFG001", message, fault.where(), label, also=also, helps=helps)
+
+
+def _one_of(terminals: frozenset[str]) -> str:
+    names = sorted(FRIENDLY[t] for t in terminals if t in FRIENDLY)
+    if len(names) > 5:
+        names = names[:5]
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + f" or {names[-1]}"
+
+
+def _replaced(words: list[Lexeme], at: int, by: list[Lexeme]) -> list[Lexeme]:
+    return [*words[:at], *by, *words[at + 1 :]]
