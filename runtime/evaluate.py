@@ -1,0 +1,93 @@
+"""Everything exact about one policy, computed on demand and once: flow, values, exploitability."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.exploitability import Exploitability, exact
+from mfdsl.runtime.flow import Flow
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stationary import StationaryView
+
+
+class View(Protocol):
+    """A program seen as tables; the same for the three kinds of horizon."""
+
+    @property
+    def program(self) -> Program:
+        """The program of the view."""
+
+    def uniform(self) -> TabularPolicy:
+        """Equal probability on the legal actions."""
+
+    def policy(self, probs: Float[Tensor, "batch stages states actions"]) -> TabularPolicy:
+        """The policy with these probabilities."""
+
+    def laws(self, policy: TabularPolicy) -> Float[Tensor, "batch laws states"]:
+        """The laws of the population when all follow the policy."""
+
+    def flow(self, policy: TabularPolicy) -> Flow:
+        """The laws together with what one agent meets there."""
+
+    def q_values(
+        self, flow: Flow, policy: TabularPolicy | None = None
+    ) -> Float[Tensor, "batch stages states actions"]:
+        """Q of the policy against the flow, or of the best response without one."""
+
+    def value(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch stages states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """Expected return, given the Q values of the policy, or of the best response."""
+
+
+def build_view(program: Program, params: Params | None = None) -> View:
+    """The exact view that fits the horizon of the program."""
+    if program.kind == "stationary":
+        return StationaryView.build(program, params)
+    return FiniteView.build(program, params)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One policy in one view; each quantity is computed when first asked for."""
+
+    view: View
+    policy: TabularPolicy
+
+    @cached_property
+    def flow(self) -> Flow:
+        """The flow of the policy."""
+        return self.view.flow(self.policy)
+
+    @cached_property
+    def q(self) -> Float[Tensor, "batch stages states actions"]:
+        """Q of the policy against its own flow."""
+        return self.view.q_values(self.flow, self.policy)
+
+    @cached_property
+    def best_q(self) -> Float[Tensor, "batch stages states actions"]:
+        """Q of the best response to the flow."""
+        return self.view.q_values(self.flow)
+
+    @cached_property
+    def value(self) -> Float[Tensor, " batch"]:
+        """Expected return of the policy."""
+        return self.view.value(self.flow, self.q, self.policy)
+
+    @cached_property
+    def best_value(self) -> Float[Tensor, " batch"]:
+        """Expected return of the best response."""
+        return self.view.value(self.flow, self.best_q)
+
+    @cached_property
+    def exploitability(self) -> Exploitability:
+        """Gain of the best response over the policy."""
+        return exact(self.view.program.population, self.best_value - self.value)

@@ -1,0 +1,27 @@
+"""Mean-field flows: the law of the population over time under a policy."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.views.tables import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """`laws` [B, T + 1, S] of the states, under `policy`; a stationary flow has one law, [B, 1, S].
+
+    `problem` is what one agent meets there (rewards and transitions), kept by the view.
+    """
+
+    laws: Float[Tensor, "batch laws states"]
+    policy: TabularPolicy
+    problem: Problem | None = field(default=None, repr=False)
+
+    @property
+    def joint(self) -> Float[Tensor, "batch stages states actions"]:
+        """Laws of state and action at the decision stages."""
+        stages = self.policy.stages
+        return self.laws[:, :stages, :, None] * self.policy.probs

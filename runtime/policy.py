@@ -1,0 +1,110 @@
+"""Tabular policies: a probability of each action at each stage and state, with named access."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mfdsl.runtime.layout import inner, outer
+
+Ties = Literal["share", "first"]
+TIE_MARGIN = 1e-12
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A finite variable: its values are `first`, `first + 1`, ..., or the labels of an enum."""
+
+    name: str
+    size: int
+    first: int = 0
+    labels: tuple[str, ...] = ()
+
+    def position(self, value: int | str | bool) -> int:
+        """Place of the value on the axis.
+
+        Raises:
+            ValueError: it is not one of the values.
+        """
+        if isinstance(value, str):
+            if value not in self.labels:
+                raise ValueError(f"{self.name} has no value {value}; it has {list(self.labels)}")
+            return self.labels.index(value)
+        place = int(value) - self.first
+        if not 0 <= place < self.size:
+            last = self.first + self.size - 1
+            raise ValueError(f"{self.name} lies in {self.first}..{last}, not {value}")
+        return place
+
+
+@dataclass(frozen=True, eq=False)
+class TabularPolicy:
+    """`probs` [B, T, S, A]: probability of each action; T = 1 for a stationary policy.
+
+    States and actions are flat, row-major over the axes.
+    """
+
+    probs: Float[Tensor, "batch stages states actions"]
+    states: tuple[Axis, ...] = field(default=())
+    actions: tuple[Axis, ...] = field(default=())
+
+    @property
+    def stages(self) -> int:
+        """Number of decision stages T, 1 for a stationary policy."""
+        return self.probs.shape[1]
+
+    def at(self, t: int, **values: int | str | bool) -> Tensor:
+        """Probabilities of the actions at stage t in the state with these values, named.
+
+        The result is [B, *A], one axis for each action variable. A stationary policy ignores t.
+
+        Raises:
+            ValueError: a state variable is missing or unknown, a value is out of range, or t
+                is not a stage.
+        """
+        names = {axis.name for axis in self.states}
+        if set(values) != names:
+            raise ValueError(f"give each of {sorted(names)} once, not {sorted(values)}")
+        if self.stages > 1 and not 0 <= t < self.stages:
+            raise ValueError(f"stages are 0..{self.stages - 1}, not {t}")
+        state = 0
+        for axis in self.states:
+            state = state * axis.size + axis.position(values[axis.name])
+        row = self.probs[:, min(t, self.stages - 1), state]
+        return row.reshape(len(row), *(axis.size for axis in self.actions))
+
+
+def uniform_probs(
+    legal: Bool[Tensor, "batch stages states actions"], dtype: torch.dtype = torch.float64
+) -> Float[Tensor, "batch stages states actions"]:
+    """Equal probability on the legal actions."""
+    mask = legal.to(dtype)
+    return mask / mask.sum(-1, keepdim=True)
+
+
+def softmax_probs(
+    scores: Float[Tensor, "batch stages states actions"], temperature: float = 1.0
+) -> Float[Tensor, "batch stages states actions"]:
+    """Probabilities proportional to exp(score / temperature); minus infinity marks illegal ones."""
+    return outer(torch.softmax(_scaled(inner(scores), temperature), 1))
+
+
+def greedy_probs(
+    scores: Float[Tensor, "batch stages states actions"], ties: Ties = "share"
+) -> Float[Tensor, "batch stages states actions"]:
+    """All probability on a best action; minus infinity marks illegal ones.
+
+    "share" splits equally among scores within 1e-12 of the best, "first" takes the lowest.
+    """
+    table = inner(scores)
+    best = table >= table.amax(1, keepdim=True) - TIE_MARGIN
+    if ties == "first":
+        best &= best.cumsum(1) == 1
+    mask = best.to(table.dtype)
+    return outer(mask / mask.sum(1, keepdim=True))
+
+
+def _scaled(scores: Tensor, temperature: float) -> Tensor:
+    return scores if temperature == 1 else scores / temperature

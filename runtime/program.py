@@ -1,0 +1,268 @@
+"""Loads emitted module text as a Program: pure tensor functions together with their sizes.
+
+The text is checked against an allow-list before it runs, and its lines show up in tracebacks.
+"""
+
+import ast
+import hashlib
+import linecache
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, Self, cast
+
+import torch
+from torch import Tensor
+
+from mfdsl.compiler.ir.model import ABI, Model
+from mfdsl.runtime.policy import Axis
+
+HorizonKind = Literal["finite", "infinite", "stationary"]
+Number = float | Sequence["Number"]
+
+ALLOWED_IMPORTS = frozenset({"torch", "typing"})
+FORBIDDEN_NAMES = frozenset(
+    "exec eval compile open input getattr setattr delattr globals locals vars breakpoint".split()
+)
+FORBIDDEN_TORCH = frozenset(
+    "classes compile distributed hub jit load multiprocessing ops package save serialization "
+    "utils".split()
+)
+REQUIRED = (
+    "NAME POPULATION HORIZON HORIZON_KIND DISCOUNT STATES ACTIONS NOISES SUCCESSORS_READ "
+    "WEIGHTS_READ REWARDS_READ LEGAL_READ MASKED HAS_FINAL default_params initial_law field legal "
+    "successors weights rewards final_rewards push step"
+).split()
+
+
+class ProgramError(ValueError):
+    """The module text is not a program this runtime can run; the message says why."""
+
+
+class Params(Protocol):
+    """Parameter tensors of a program: a named tuple whose first field is `unit` (1.0).
+
+    A scalar is 0-d, or [B] when it differs over the batch; an array is [*dims] or [B, *dims].
+    """
+
+    unit: Tensor
+    _fields: tuple[str, ...]
+
+    def _replace(self, **values: Tensor) -> Self: ...
+
+    def _asdict(self) -> dict[str, Tensor]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A loaded module with its sizes; `module` holds the emitted functions.
+
+    `states`, `actions` and `noises` give the number of values of each variable, in axis order.
+    """
+
+    module: types.ModuleType
+    text: str = field(repr=False)
+    model: Model | None = field(repr=False)
+    name: str
+    population: str
+    states: dict[str, int]
+    actions: dict[str, int]
+    noises: dict[str, int]
+    horizon: int | None
+    kind: HorizonKind
+    discount: float
+
+    @property
+    def state_count(self) -> int:
+        """Number of joint states S."""
+        return math.prod(self.states.values())
+
+    @property
+    def action_count(self) -> int:
+        """Number of joint actions A."""
+        return math.prod(self.actions.values())
+
+    @property
+    def noise_count(self) -> int:
+        """Number of joint noise outcomes K."""
+        return math.prod(self.noises.values())
+
+    @property
+    def key(self) -> str:
+        """Hash of the text, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def state_axes(self) -> tuple[Axis, ...]:
+        """The state axes with the names of their values where the model gives them."""
+        variables = self.model.population.states if self.model else ()
+        return _axes(self.states, self.model, {v.name: v.type for v in variables})
+
+    def action_axes(self) -> tuple[Axis, ...]:
+        """The action axes with the names of their values where the model gives them."""
+        variables = self.model.population.actions if self.model else ()
+        return _axes(self.actions, self.model, {v.name: v.type for v in variables})
+
+    def params(
+        self,
+        overrides: Mapping[str, Number] | None = None,
+        *,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> Params:
+        """Parameter tensors; a list in place of a number makes a batch [B].
+
+        Raises:
+            ProgramError: a name is unknown, a value has the wrong shape, or two lists differ
+                in length.
+        """
+        defaults = cast(Params, self.module.default_params(dtype=dtype, device=device))
+        known = [name for name in defaults._fields if name != "unit"]
+        changes = {}
+        for name, value in (overrides or {}).items():
+            if name not in known:
+                raise ProgramError(_unknown_parameter(self, name, known))
+            changes[name] = _parameter(name, value, getattr(defaults, name))
+        params = defaults._replace(**changes)
+        self.batch_of(params)
+        return params
+
+    def batched(self, params: Params) -> dict[str, int]:
+        """The parameters with a batch axis, and its length."""
+        dimensions = {
+            name: value.ndim for name, value in self.module.default_params()._asdict().items()
+        }
+        return {
+            name: value.shape[0]
+            for name, value in params._asdict().items()
+            if value.ndim == dimensions[name] + 1
+        }
+
+    def batch_of(self, params: Params) -> int:
+        """Length B of the batch axis of the parameters, 1 without one.
+
+        Raises:
+            ProgramError: two parameters have batches of different lengths.
+        """
+        lengths = self.batched(params)
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            raise ProgramError(f"lists of parameter values must have one length, here {listed}")
+        return next(iter(lengths.values()), 1)
+
+
+def load_program(text: str, model: Model | None = None, name: str = "game") -> Program:
+    """Run emitted module text and return it as a Program.
+
+    Raises:
+        ProgramError: the text does not parse, does something a compiled game never does,
+            lacks part of the contract, or was compiled for another version of it.
+    """
+    path = f"<mfdsl {name} {hashlib.sha256(text.encode()).hexdigest()[:8]}>"
+    tree = _parse(text, path)
+    _check_allowed(tree)
+    module = types.ModuleType(f"mfdsl_program_{name}")
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    try:
+        exec(compile(tree, path, "exec"), module.__dict__)
+    except Exception as error:
+        raise ProgramError(f"the module {name} does not run: {error}") from error
+    _check_contract(module, name)
+    return Program(
+        module=module,
+        text=text,
+        model=model,
+        name=module.NAME,
+        population=module.POPULATION,
+        states=dict(module.STATES),
+        actions=dict(module.ACTIONS),
+        noises=dict(module.NOISES),
+        horizon=module.HORIZON,
+        kind=module.HORIZON_KIND,
+        discount=float(module.DISCOUNT),
+    )
+
+
+def _parse(text: str, path: str) -> ast.Module:
+    try:
+        return ast.parse(text, path)
+    except (SyntaxError, ValueError) as error:
+        raise ProgramError(f"the module text is not Python: {error}") from error
+
+
+def _check_allowed(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        match node:
+            case ast.Import(names=names):
+                imported = [alias.name for alias in names]
+            case ast.ImportFrom(module=module, level=0):
+                imported = [module or ""]
+            case ast.ImportFrom():
+                imported = ["."]
+            case ast.Attribute(attr=attribute) if attribute.startswith("__"):
+                raise ProgramError(f"line {line}: a compiled game has no `.{attribute}`")
+            case ast.Attribute(value=ast.Name(id="torch"), attr=part) if part in FORBIDDEN_TORCH:
+                raise ProgramError(f"line {line}: a compiled game does not use `torch.{part}`")
+            case ast.Name(id=word) if word in FORBIDDEN_NAMES or word.startswith("__"):
+                raise ProgramError(f"line {line}: a compiled game does not use `{word}`")
+            case _:
+                continue
+        for word in imported:
+            if word not in ALLOWED_IMPORTS:
+                raise ProgramError(f"line {line}: a compiled game imports only torch, not `{word}`")
+
+
+def _check_contract(module: types.ModuleType, name: str) -> None:
+    abi = getattr(module, "ABI", None)
+    if abi != ABI:
+        raise ProgramError(
+            f"the module {name} was compiled for ABI {abi}, this runtime reads ABI {ABI}; "
+            "compile the spec again"
+        )
+    missing = [word for word in REQUIRED if not hasattr(module, word)]
+    if missing:
+        raise ProgramError(f"the module {name} lacks {', '.join(missing)}")
+    if module.HORIZON_KIND == "finite" and not module.HORIZON:
+        raise ProgramError(f"the module {name} has a finite horizon of {module.HORIZON} stages")
+    if module.HORIZON_KIND != "finite" and not 0 <= module.DISCOUNT < 1:
+        raise ProgramError(
+            f"a horizon without end needs a discount below 1, not {module.DISCOUNT} ({name})"
+        )
+
+
+def _parameter(name: str, value: Number, default: Tensor) -> Tensor:
+    try:
+        tensor = torch.tensor(value, dtype=default.dtype, device=default.device)
+    except (TypeError, ValueError) as error:
+        raise ProgramError(f"parameter {name}: {value!r} is not a number or a list") from error
+    batch = tensor.ndim - default.ndim
+    if batch not in (0, 1) or tensor.shape[batch:] != default.shape or tensor.numel() == 0:
+        raise ProgramError(
+            f"parameter {name} has shape {list(default.shape)}, or one more axis in front for a "
+            f"batch; the value has shape {list(tensor.shape)}"
+        )
+    return tensor
+
+
+def _unknown_parameter(program: Program, name: str, known: Sequence[str]) -> str:
+    structural = [p.name for p in program.model.parameters if p.structural] if program.model else []
+    if name in structural:
+        return f"parameter {name} fixes the sizes of {program.name}: set it when compiling"
+    return f"{program.name} has no parameter {name}; it has {', '.join(known) or 'none'}"
+
+
+def _axes(
+    sizes: Mapping[str, int], model: Model | None, kinds: Mapping[str, int]
+) -> tuple[Axis, ...]:
+    axes = []
+    for name, size in sizes.items():
+        if model is None or name not in kinds:
+            axes.append(Axis(name, size))
+            continue
+        kind = model.types[kinds[name]]
+        labels = next(
+            (e.values for e in model.enums if kind.kind == "enum" and e.name == kind.name), ()
+        )
+        axes.append(Axis(name, size, kind.first, labels))
+    return tuple(axes)

@@ -1,0 +1,93 @@
+"""The contract of a solver: three functions over an explicit frozen state of tensors."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.evaluate import Evaluation, View
+from mfdsl.runtime.policy import Ties, greedy_probs, softmax_probs
+from mfdsl.runtime.solvers.table import SOLVERS, Config
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a solver stands after `iteration` steps; solvers that remember more extend it."""
+
+    iteration: int
+    probs: Float[Tensor, "batch stages states actions"]
+
+
+S = TypeVar("S", bound=State)
+
+
+class Solver(Protocol[S]):
+    """An algorithm; the loop owns stopping, evaluation, history and files."""
+
+    @property
+    def state_type(self) -> type[S]:
+        """The class of its states."""
+
+    def init(self, view: View) -> S:
+        """The state before the first step: the uniform policy."""
+
+    def step(self, evaluation: Evaluation, state: S) -> S:
+        """The next state; `evaluation` is that of the policy in `state`."""
+
+
+class SolverError(ValueError):
+    """An unknown solver, or options or a saved state that do not fit it."""
+
+
+def make_solver(name: str, options: Mapping[str, Any] | Config | None = None) -> Solver[Any]:
+    """The named solver with these options.
+
+    Raises:
+        SolverError: the name is unknown.
+        pydantic.ValidationError: an option is unknown or out of range.
+    """
+    if name not in SOLVERS:
+        raise SolverError(f"there is no solver {name}; there are {', '.join(SOLVERS)}")
+    row = SOLVERS[name]
+    config = options if isinstance(options, row.config) else row.config(**dict(options or {}))
+    solver = getattr(importlib.import_module(row.module), row.symbol)
+    return cast(Solver[Any], solver(config))
+
+
+def save_state(state: State) -> dict[str, Tensor]:
+    """The fields of the state as tensors."""
+    values = {entry.name: getattr(state, entry.name) for entry in fields(state)}
+    return {name: torch.as_tensor(value) for name, value in values.items()}
+
+
+def load_state(kind: type[S], tensors: Mapping[str, Tensor]) -> S:
+    """The state that `save_state` took apart.
+
+    Raises:
+        SolverError: the tensors are those of another solver.
+    """
+    names = {entry.name for entry in fields(kind)}
+    if set(tensors) != names:
+        raise SolverError(
+            f"the saved state has {sorted(tensors)}, this solver needs {sorted(names)}: "
+            "continue with the solver that wrote it"
+        )
+    values: dict[str, Any] = dict(tensors)
+    values["iteration"] = int(tensors["iteration"])
+    return kind(**values)
+
+
+def response(
+    q: Float[Tensor, "batch stages states actions"], temperature: float, ties: Ties
+) -> Float[Tensor, "batch stages states actions"]:
+    """Greedy in the values at temperature 0, otherwise their softmax."""
+    return softmax_probs(q, temperature) if temperature > 0 else greedy_probs(q, ties)
+
+
+def mixed(old: Tensor, new: Tensor, damping: float) -> Tensor:
+    """(1 - damping) new + damping old."""
+    return new if damping == 0 else torch.lerp(new, old, damping)

@@ -1,0 +1,38 @@
+"""Fictitious play: averages of flows, and the policy that makes the average."""
+
+from dataclasses import dataclass
+
+from mfdsl.runtime.evaluate import Evaluation, View
+from mfdsl.runtime.policy import greedy_probs
+from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.table import FictitiousPlayConfig
+
+
+@dataclass(frozen=True)
+class FictitiousPlay:
+    """L_{k+1} = (1 - w) L(pi_k) + w L(BR(L(pi_k))), pi_{k+1}(a | s) = L_{k+1}(s, a) / L_{k+1}(s).
+
+    L are joint laws of state and action, so policies are averaged in proportion to the visits;
+    the initial policy is kept where nobody goes. w is 1 / (k + 1) or a constant. The average
+    flow is the flow of the average policy when moves do not read the law. Converges for monotone
+    games (Perrin et al. 2020, arXiv 2007.03458) and potential games (Cardaliaguet and
+    Hadikhanloo 2017, arXiv 1507.06280).
+    """
+
+    config: FictitiousPlayConfig
+    state_type = State
+
+    def init(self, view: View) -> State:
+        """Start from the uniform policy."""
+        return State(0, view.uniform().probs)
+
+    def step(self, evaluation: Evaluation, state: State) -> State:
+        """Mix the best response into the average flow."""
+        view, flow = evaluation.view, evaluation.flow
+        best = greedy_probs(evaluation.best_q, self.config.ties)
+        laws = view.laws(view.policy(best))[:, : best.shape[1], :, None]
+        weight = self.config.weight or 1 / (state.iteration + 2)
+        mass = flow.joint.mul(1 - weight).add_(laws * best, alpha=weight)
+        total = mass.sum(-1, keepdim=True)
+        probs = (mass / total).where(total > 0, view.uniform().probs)
+        return State(state.iteration + 1, probs)

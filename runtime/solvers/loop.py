@@ -1,0 +1,167 @@
+"""The one loop around every solver: evaluation, history, stopping and interruption."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.runtime.diagnose import first_not_finite
+from mfdsl.runtime.evaluate import Evaluation, View, build_view
+from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.solution import License, Record, Solution
+from mfdsl.runtime.solvers.base import Solver, State, load_state, make_solver, save_state
+from mfdsl.runtime.solvers.table import SOLVERS, Config
+from mfdsl.runtime.status import Status
+
+PATIENCE = 200
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When the loop ends; `patience` counts reports without a new best, None never stalls."""
+
+    iterations: int
+    tolerance: float
+    evaluate_every: int
+    patience: int | None
+    stop: Callable[[], bool]
+
+
+@dataclass
+class _Course:
+    """The moving parts of a run, so that an interruption finds them complete."""
+
+    state: State
+    evaluation: Evaluation
+    history: list[Record]
+    began: float
+    status: Status = Status.max_iterations
+    message: str = field(default=Status.max_iterations.remedy)
+
+
+def solve(
+    program: Program,
+    params: Params | None = None,
+    solver_name: str = "omd",
+    config: Config | Mapping[str, Any] | None = None,
+    *,
+    iterations: int = 1000,
+    tolerance: float = 1e-6,
+    evaluate_every: int = 1,
+    patience: int | None = PATIENCE,
+    seed: int = 0,
+    on_progress: Callable[[Record], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    history: Sequence[Record] = (),
+    license: License | None = None,
+) -> Solution:
+    """Run a solver until its exploitability is at most the tolerance, in the worst game.
+
+    `iterations` counts from the start of the first run: with a `state` of a solution (and its
+    `history`) the run continues where that one ended, as if it had not stopped. `stop` is asked
+    after each iteration. Ctrl-C ends with the last complete iterate.
+
+    Raises:
+        SolverError: an unknown solver, or a state of another one.
+        pydantic.ValidationError: an option is unknown or out of range.
+    """
+    torch.manual_seed(seed)
+    solver = make_solver(solver_name, config)
+    stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
+    began = time.perf_counter() - (history[-1].seconds if history else 0.0)
+    with torch.no_grad():
+        view = build_view(program, params)
+        start = solver.init(view) if state is None else load_state(solver.state_type, state)
+        course = _Course(start, _evaluation(view, start), list(history), began)
+        try:
+            _advance(view, solver, course, stopping, on_progress or (lambda record: None))
+        except KeyboardInterrupt:
+            course.status, course.message = Status.interrupted, Status.interrupted.remedy
+        options = SOLVERS[solver_name].config.model_validate(
+            config.model_dump() if isinstance(config, Config) else dict(config or {})
+        )
+        return _solution(course, solver_name, options, license)
+
+
+def _advance(
+    view: View,
+    solver: Solver[Any],
+    course: _Course,
+    stopping: Stopping,
+    report: Callable[[Record], None],
+) -> None:
+    while True:
+        iteration = course.state.iteration
+        last = iteration >= stopping.iterations
+        if last or iteration % stopping.evaluate_every == 0:
+            _record(course, report)
+            if _ended(course, stopping):
+                return
+        if last:
+            return
+        if stopping.stop():
+            course.status, course.message = Status.interrupted, Status.interrupted.remedy
+            return
+        state = solver.step(course.evaluation, course.state)
+        course.state, course.evaluation = state, _evaluation(view, state)
+
+
+def _record(course: _Course, report: Callable[[Record], None]) -> None:
+    gap = course.evaluation.exploitability.value
+    iteration = course.state.iteration
+    if course.history and course.history[-1].iteration >= iteration:
+        return
+    record = Record(iteration, gap, time.perf_counter() - course.began)
+    course.history.append(record)
+    report(record)
+
+
+def _ended(course: _Course, stopping: Stopping) -> bool:
+    gaps = [record.exploitability for record in course.history]
+    if not abs(gaps[-1]) < float("inf"):
+        place = first_not_finite(course.evaluation)
+        course.status = Status.not_finite
+        course.message = (
+            f"a value became NaN or infinite at iteration {course.state.iteration}, "
+            f"first in {place}"
+        )
+    elif gaps[-1] <= stopping.tolerance:
+        course.status, course.message = Status.converged, ""
+    elif stopping.patience and len(gaps) - 1 - gaps.index(min(gaps)) >= stopping.patience:
+        course.status = Status.stalled
+        course.message = (
+            f"exploitability did not improve for {stopping.patience} reports "
+            f"(best {min(gaps):.3g}); try a smaller step or another solver: {', '.join(SOLVERS)}"
+        )
+    else:
+        return False
+    return True
+
+
+def _evaluation(view: View, state: State) -> Evaluation:
+    return Evaluation(view, view.policy(state.probs))
+
+
+def _solution(
+    course: _Course, solver_name: str, options: Config, license: License | None
+) -> Solution:
+    evaluation = course.evaluation
+    return Solution(
+        policy=evaluation.policy,
+        flow=evaluation.flow,
+        exploitability=evaluation.exploitability,
+        value=tuple(float(value) for value in evaluation.value),
+        status=course.status,
+        message=course.message,
+        iterations=course.state.iteration,
+        seconds=time.perf_counter() - course.began,
+        history=tuple(course.history),
+        solver=solver_name,
+        options=options.model_dump(),
+        state=save_state(course.state),
+        license=license,
+    )

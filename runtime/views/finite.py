@@ -1,0 +1,240 @@
+"""Exact flows, values and exploitability of finite games with stages in time.
+
+A finite horizon has T stages and undiscounted (or discounted) rewards. An infinite horizon is
+cut after H stages, where all that follows is worth at most `Truncation.bound`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.flow import Flow
+from mfdsl.runtime.layout import inner, outer, outer_laws
+from mfdsl.runtime.policy import TabularPolicy, uniform_probs
+from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.tables import (
+    Problem,
+    Tables,
+    build_tables,
+    final_rewards,
+    flow_rewards,
+    stage_kernel,
+)
+from mfdsl.runtime.views.truncation import Truncation, truncate
+
+KEPT_WEIGHTS = 1 << 26
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteView:
+    """A game with `stages` decision stages; batch B over parameters, policies or both."""
+
+    tables: Tables
+    stages: int
+    discount: float
+    truncation: Truncation | None = None
+
+    @classmethod
+    def build(cls, program: Program, params: Params | None = None) -> "FiniteView":
+        """Tables for a finite horizon, or for an infinite one cut where the rest is negligible.
+
+        Raises:
+            ValueError: the horizon is stationary.
+        """
+        params = program.params() if params is None else params
+        if program.kind == "stationary":
+            raise ValueError(f"{program.name} has a stationary horizon: use StationaryView")
+        if program.kind == "finite":
+            stages = program.horizon or 0
+            return cls(build_tables(program, params, stages), stages, program.discount)
+        cut = truncate(program, params)
+        return cls(build_tables(program, params, cut.stages), cut.stages, program.discount, cut)
+
+    @property
+    def program(self) -> Program:
+        """The program of the view."""
+        return self.tables.program
+
+    def uniform(self) -> TabularPolicy:
+        """Equal probability on the legal actions, one game of the batch each."""
+        return uniform_policy(self.tables, self.stages)
+
+    def policy(self, probs: Float[Tensor, "batch stages states actions"]) -> TabularPolicy:
+        """The policy with these probabilities and the names of the program."""
+        return TabularPolicy(probs, self.program.state_axes(), self.program.action_axes())
+
+    def laws(self, policy: TabularPolicy) -> Float[Tensor, "batch laws states"]:
+        """The laws of the population at t = 0..T when all follow the policy."""
+        return outer_laws(self._push_forward(policy)[0])
+
+    def flow(self, policy: TabularPolicy) -> Flow:
+        """The laws together with what one agent meets there."""
+        laws, joint, kernels = self._push_forward(policy)
+        problem = Problem(
+            rewards=_rewards(self.tables, joint),
+            kernels=kernels,
+            legal=self.tables.legal,
+            final=self._tail_value(laws, joint),
+        )
+        return Flow(outer_laws(laws), policy, problem)
+
+    def q_values(
+        self, flow: Flow, policy: TabularPolicy | None = None
+    ) -> Float[Tensor, "batch stages states actions"]:
+        """Q of the policy against the flow, or of the best response; -inf at illegal actions.
+
+        Q_t = r_t + discount * P_t V_{t+1}, with V the policy's mean or the maximum of Q.
+        """
+        problem = flow.problem or self.flow(flow.policy).problem
+        assert problem is not None
+        probs = None if policy is None else inner(policy.probs)
+        return outer(sweep(problem, probs, self.discount))
+
+    def value(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch stages states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """Expected return from the initial law, given the Q values of the policy (or the best)."""
+        first = state_values(q[:, :1], None if policy is None else policy.probs[:, :1])
+        return (flow.laws[:, 0] * first[:, 0]).sum(-1)
+
+    def exploitability(self, policy: TabularPolicy) -> Float[Tensor, " batch"]:
+        """Gain of a best response over the policy against the policy's own flow."""
+        flow = self.flow(policy)
+        own = self.value(flow, self.q_values(flow, policy), policy)
+        return self.value(flow, self.q_values(flow)) - own
+
+    def _push_forward(self, policy: TabularPolicy) -> tuple[Tensor, Tensor, "_StageKernels"]:
+        """Laws [T + 1, S, B], joint laws [T, A, S, B] and the transitions along them."""
+        tables = self.tables
+        probs = expanded(inner(policy.probs), tables.games)
+        stages, actions, states, games = probs.shape
+        tail = () if games == 1 else (games,)
+        laws = probs.new_empty(stages + 1, states, games)
+        laws[0] = tables.initial
+        joint = torch.empty_like(probs)
+        kernels = _StageKernels(tables, joint)
+        law = laws.view(stages + 1, states, *tail).unbind()
+        share = probs.view(stages, actions, states, *tail).unbind()
+        mass = joint.view(stages, actions, states, *tail).unbind()
+        flat = joint.view(stages, actions * states, *tail).unbind()
+        for t in range(stages):
+            torch.mul(law[t], share[t], out=mass[t])
+            kernels[t].push(flat[t], law[t + 1])
+        return laws, joint, kernels
+
+    def _tail_value(self, laws: Tensor, joint: Tensor) -> Tensor | None:
+        """Value after the last stage: the final reward, or the last mean reward kept for ever."""
+        if self.truncation is None:
+            return final_rewards(self.tables, laws[-1])
+        last = flow_rewards(self.tables, joint[-1:], self.stages - 1)[0]
+        mean = (joint[-1] * last).sum((0, 1)) / (1 - self.discount)
+        return mean.expand_as(laws[-1]).contiguous()
+
+
+class _StageKernels(Sequence[Kernel]):
+    """The transitions along a flow; those that read the law are kept while memory allows."""
+
+    def __init__(self, tables: Tables, joint: Float[Tensor, "stages actions states batch"]) -> None:
+        self._tables = tables
+        self._joint = joint
+        self._kept: dict[int, Kernel] = {}
+        self._room = KEPT_WEIGHTS // max(1, tables.program.noise_count * joint[0].numel())
+
+    def __len__(self) -> int:
+        return len(self._joint)
+
+    @overload
+    def __getitem__(self, t: int) -> Kernel: ...
+
+    @overload
+    def __getitem__(self, t: slice) -> Sequence[Kernel]: ...
+
+    def __getitem__(self, t: int | slice) -> Kernel | Sequence[Kernel]:
+        if isinstance(t, slice):
+            return [self[stage] for stage in range(len(self))[t]]
+        if self._tables.kernel is not None:
+            return self._tables.kernel
+        kernel = self._kept.get(t)
+        if kernel is None:
+            kernel = stage_kernel(self._tables, t, self._joint[t])
+            if len(self._kept) < self._room:
+                self._kept[t] = kernel
+        return kernel
+
+
+def uniform_policy(tables: Tables, stages: int) -> TabularPolicy:
+    """Equal probability on the legal actions."""
+    program = tables.program
+    shape = (stages, program.action_count, program.state_count, tables.games)
+    if tables.legal is None:
+        probs = (tables.unit / program.action_count).expand(shape).contiguous()
+    else:
+        legal = tables.legal.expand(shape).contiguous()
+        probs = inner(uniform_probs(outer(legal), tables.unit.dtype))
+    return TabularPolicy(outer(probs), program.state_axes(), program.action_axes())
+
+
+def expanded(probs: Tensor, games: int) -> Tensor:
+    """The table with a batch of one repeated for each game."""
+    if games > 1 and probs.shape[-1] == 1:
+        return probs.expand(*probs.shape[:-1], games).contiguous()
+    return probs
+
+
+def sweep(
+    problem: Problem, probs: Float[Tensor, "stages actions states batch"] | None, discount: float
+) -> Float[Tensor, "stages actions states batch"]:
+    """Backward pass over the stages: Q of the policy, or of the best response without one."""
+    rewards = problem.rewards
+    if probs is None and problem.legal is not None:
+        rewards = rewards.masked_fill(~problem.legal, -torch.inf)
+    stages, actions, states, games = rewards.shape
+    tail = () if games == 1 else (games,)
+    q = torch.empty_like(rewards)
+    value = rewards.new_empty(states, *tail)
+    weighted = rewards.new_empty(actions, states, *tail)
+    base = rewards.view(stages, actions * states, *tail).unbind()
+    flat = q.view(stages, actions * states, *tail).unbind()
+    cube = q.view(stages, actions, states, *tail).unbind()
+    share = None
+    if probs is not None:
+        share = expanded(probs, games).view(stages, actions, states, *tail).unbind()
+    for t in reversed(range(stages)):
+        if t < stages - 1:
+            problem.kernels[t].expect(value, base[t], discount, flat[t])
+        elif problem.final is not None:
+            problem.kernels[t].expect(problem.final.view_as(value), base[t], discount, flat[t])
+        else:
+            flat[t].copy_(base[t])
+        if share is None:
+            torch.amax(cube[t], 0, out=value)
+        else:
+            torch.mul(share[t], cube[t], out=weighted)
+            torch.sum(weighted, 0, out=value)
+    if probs is not None and problem.legal is not None:
+        q.masked_fill_(~problem.legal, -torch.inf)
+    return q
+
+
+def state_values(
+    q: Float[Tensor, "batch stages states actions"],
+    probs: Float[Tensor, "batch stages states actions"] | None = None,
+) -> Float[Tensor, "batch stages states"]:
+    """V from Q: the mean under the policy, or the maximum without one."""
+    if probs is None:
+        return q.amax(-1)
+    return (probs * q).where(probs > 0, 0).sum(-1)
+
+
+def _rewards(tables: Tables, joint: Tensor) -> Tensor:
+    if tables.rewards is None:
+        return flow_rewards(tables, joint)
+    return tables.rewards.expand_as(joint).contiguous()

@@ -1,0 +1,165 @@
+"""Transitions of a finite game as linear maps: push a law forward, take expectations backward.
+
+Laws and values are [S] or [S, B], joint laws and action values [A * S] or [A * S, B]. A kernel
+that is the same for all stages and games is one sparse matrix (dense when tiny), stored with its
+transpose so that both directions gather; otherwise weights are applied entry by entry.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+DENSE_ENTRIES = 30_000
+
+
+class Kernel(Protocol):
+    """One stage of transitions."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether all games of the batch have the same transitions."""
+
+    def push(self, joint: Tensor, out: Tensor) -> None:
+        """Write the law after a move from the joint law of state and action."""
+
+    def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
+        """Write base + discount * expected value after the move."""
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixKernel:
+    """P [A * S, S] shared by all games of the batch, and its transpose; sparse or dense."""
+
+    forward: Tensor = field(repr=False)
+    backward: Tensor = field(repr=False)
+    shared: bool = True
+
+    def push(self, joint: Tensor, out: Tensor) -> None:
+        """Write P' joint."""
+        if joint.ndim == 1:
+            torch.mv(self.backward, joint, out=out)
+        else:
+            torch.mm(self.backward, joint, out=out)
+
+    def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
+        """Write base + discount * P values."""
+        if values.ndim == 1:
+            torch.addmv(base, self.forward, values, alpha=discount, out=out)
+        else:
+            torch.addmm(base, self.forward, values, alpha=discount, out=out)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedKernel:
+    """Successors [K * A * S] shared by the batch with weights [K, A or 1, S or 1, B or 1].
+
+    `incidence` [S, K * A * S] holds a one where an entry arrives; summing arrivals is then a
+    sparse product that writes each state once.
+    """
+
+    successors: Tensor = field(repr=False)
+    incidence: Tensor = field(repr=False)
+    weights: Tensor = field(repr=False)
+    shape: tuple[int, int, int]
+
+    @property
+    def shared(self) -> bool:
+        """Whether the weights are those of one game."""
+        return self.weights.shape[-1] == 1
+
+    def push(self, joint: Tensor, out: Tensor) -> None:
+        """Write the sum of weight * joint over the arrivals at each state."""
+        _, actions, states = self.shape
+        mass = self.weights * joint.view(1, actions, states, -1)
+        if joint.ndim == 1:
+            torch.mv(self.incidence, mass.view(-1), out=out)
+        else:
+            torch.mm(self.incidence, mass.view(len(self.successors), -1), out=out)
+
+    def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
+        """Write base + discount * sum over k of weight * value of the successor."""
+        ahead = values.view(self.shape[2], -1).index_select(0, self.successors)
+        expected = (self.weights * ahead.view(*self.shape, -1)).sum(0)
+        torch.add(base, expected.view_as(base), alpha=discount, out=out)
+
+
+@dataclass(frozen=True, eq=False)
+class ScatteredKernel:
+    """Successors [K, A, S, B] that differ over the batch, with weights as in WeightedKernel.
+
+    `flat` holds successor * B + game, the place in a flattened [S, B] table.
+    """
+
+    flat: Tensor = field(repr=False)
+    weights: Tensor = field(repr=False)
+    shared: bool = False
+
+    def push(self, joint: Tensor, out: Tensor) -> None:
+        """Write the sum of weight * joint over the arrivals at each state."""
+        _, actions, states, batch = self.flat.shape
+        mass = (self.weights * joint.view(1, actions, states, batch)).expand(self.flat.shape)
+        out.zero_()
+        out.view(-1).scatter_add_(0, self.flat.view(-1), mass.reshape(-1))
+
+    def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
+        """Write base + discount * sum over k of weight * value of the successor."""
+        ahead = values.reshape(-1).index_select(0, self.flat.view(-1)).view(self.flat.shape)
+        torch.add(base, (self.weights * ahead).sum(0).view_as(base), alpha=discount, out=out)
+
+
+def matrix_kernel(
+    successors: Int[Tensor, "noises actions states"],
+    weights: Float[Tensor, "noises actions states"],
+    *,
+    games: int = 1,
+    dense: bool | None = None,
+) -> MatrixKernel:
+    """The kernel that sums entries with the same successor; dense when small, unless told.
+
+    `games` is the number of games that share it: a dense product pays for each of them.
+    """
+    _, actions, states = successors.shape
+    rows = torch.arange(actions * states, device=successors.device).expand(len(successors), -1)
+    positive = weights.reshape(-1) != 0
+    places = torch.stack([rows.reshape(-1), successors.reshape(-1)])[:, positive]
+    table = torch.sparse_coo_tensor(
+        places,
+        weights.reshape(-1)[positive],
+        (actions * states, states),
+        check_invariants=False,
+        is_coalesced=False,
+    ).coalesce()
+    if dense is None:
+        dense = actions * states * states * games <= DENSE_ENTRIES
+    if dense:
+        matrix = table.to_dense()
+        return MatrixKernel(matrix, matrix.t().contiguous())
+    return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()))
+
+
+def incidence(
+    successors: Int[Tensor, " entries"], states: int, dtype: torch.dtype
+) -> Float[Tensor, "states entries"]:
+    """Sparse matrix with a one at (successor of the entry, entry)."""
+    order = successors.argsort(stable=True)
+    counts = torch.bincount(successors, minlength=states)
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    ones = torch.ones(len(successors), dtype=dtype, device=successors.device)
+    with _beta_notice_silenced():
+        return torch.sparse_csr_tensor(
+            starts, order, ones, (states, len(successors)), check_invariants=False
+        )
+
+
+def _compressed(table: Tensor) -> Tensor:
+    with _beta_notice_silenced():
+        return table.to_sparse_csr()
+
+
+def _beta_notice_silenced() -> warnings.catch_warnings:
+    """The notice that compressed sparse tensors are in beta says nothing a user can act on."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)

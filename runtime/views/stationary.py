@@ -1,0 +1,137 @@
+"""Exact stationary games: the law that a policy keeps, and discounted values at that law."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.flow import Flow
+from mfdsl.runtime.layout import inner, inner_laws, outer, outer_laws
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views.discounted import best_values, dense_table, policy_values
+from mfdsl.runtime.views.finite import expanded, state_values, uniform_policy
+from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewards, stage_kernel
+
+SQUARINGS = 30
+MOST_PUSHES = 100_000
+CHECK_EVERY = 16
+LAW_TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryView:
+    """A game on a stationary horizon; policies have one stage, flows one law."""
+
+    tables: Tables
+    discount: float
+
+    @classmethod
+    def build(cls, program: Program, params: Params | None = None) -> "StationaryView":
+        """Tables for a stationary horizon.
+
+        Raises:
+            ValueError: the horizon is not stationary.
+        """
+        if program.kind != "stationary":
+            raise ValueError(f"{program.name} has a {program.kind} horizon: use FiniteView")
+        params = program.params() if params is None else params
+        return cls(build_tables(program, params, 1), program.discount)
+
+    @property
+    def program(self) -> Program:
+        """The program of the view."""
+        return self.tables.program
+
+    def uniform(self) -> TabularPolicy:
+        """Equal probability on the legal actions."""
+        return uniform_policy(self.tables, 1)
+
+    def policy(self, probs: Float[Tensor, "batch 1 states actions"]) -> TabularPolicy:
+        """The policy with these probabilities and the names of the program."""
+        return TabularPolicy(probs, self.program.state_axes(), self.program.action_axes())
+
+    def laws(self, policy: TabularPolicy) -> Float[Tensor, "batch 1 states"]:
+        """The law that the policy keeps, reached from the initial law."""
+        probs = expanded(inner(policy.probs), self.tables.games)[0]
+        return outer_laws(stationary_law(self.tables, probs)[None])
+
+    def flow(self, policy: TabularPolicy) -> Flow:
+        """The law together with what one agent meets there."""
+        probs = expanded(inner(policy.probs), self.tables.games)
+        laws = self.laws(policy)
+        joint = inner_laws(laws)[:, None] * probs
+        tables = self.tables
+        if tables.rewards is None:
+            rewards = flow_rewards(tables, joint)
+        else:
+            rewards = tables.rewards.expand_as(joint).contiguous()
+        kernel = tables.kernel or stage_kernel(tables, 0, joint[0])
+        return Flow(laws, policy, Problem(rewards, (kernel,), tables.legal, None))
+
+    def q_values(
+        self, flow: Flow, policy: TabularPolicy | None = None
+    ) -> Float[Tensor, "batch 1 states actions"]:
+        """Discounted Q of the policy at the law, or of the best response; -inf where illegal."""
+        problem = flow.problem or self.flow(flow.policy).problem
+        assert problem is not None
+        if policy is None:
+            return outer(best_values(problem, self.discount)[None])
+        probs = expanded(inner(policy.probs), problem.rewards.shape[-1])[0]
+        return outer(policy_values(problem, probs, self.discount)[None])
+
+    def value(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch 1 states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """Discounted return from the law of the flow."""
+        values = state_values(q, None if policy is None else policy.probs)
+        return (flow.laws[:, 0] * values[:, 0]).sum(-1)
+
+    def exploitability(self, policy: TabularPolicy) -> Float[Tensor, " batch"]:
+        """Gain of a best response over the policy at the law that the policy keeps."""
+        flow = self.flow(policy)
+        own = self.value(flow, self.q_values(flow, policy), policy)
+        return self.value(flow, self.q_values(flow)) - own
+
+
+def stationary_law(
+    tables: Tables, probs: Float[Tensor, "actions states batch"]
+) -> Float[Tensor, "states batch"]:
+    """The limit of mu <- (mu + push(mu)) / 2 from the initial law, to 1e-13 in l1.
+
+    Half steps make periodic chains converge without moving their fixed points. When the chain
+    does not read the law and is small, 2^30 half steps are taken at once by squaring first.
+    """
+    law = tables.initial.expand(-1, probs.shape[-1]).contiguous()
+    if tables.kernel is not None:
+        law = _leap(tables.kernel, probs, law)
+    tolerance = max(LAW_TOLERANCE, 16 * torch.finfo(law.dtype).eps)
+    ahead = torch.empty_like(law)
+    tail = () if law.shape[1] == 1 else (law.shape[1],)
+    for count in range(MOST_PUSHES):
+        joint = law * probs
+        kernel = tables.kernel or stage_kernel(tables, 0, joint)
+        kernel.push(joint.view(-1, *tail), ahead.view(-1, *tail))
+        change = ahead - law
+        law = law + change / 2
+        if count % CHECK_EVERY == 0 and not change.abs().sum(0).max() > tolerance:
+            break
+    return law / law.sum(0)
+
+
+def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
+    """The law after 2^SQUARINGS half steps, unchanged when the chain is too large for that."""
+    table = dense_table(kernel, probs)
+    if table is None:
+        return law
+    chain = torch.einsum("asb,ast->bst", probs, table)
+    chain = (chain + torch.eye(chain.shape[-1], dtype=chain.dtype, device=chain.device)) / 2
+    for _ in range(SQUARINGS):
+        chain = chain @ chain
+        chain = chain / chain.sum(-1, keepdim=True)
+    return torch.einsum("sb,bst->tb", law, chain)
