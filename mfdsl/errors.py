@@ -1,7 +1,8 @@
 """What a user can do wrong around a spec: wrong flags, folders that are not runs, full disks."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from mfdsl.compiler.syntax.nearest import nearest
 
 
 class UsageError(Exception):
@@ -18,8 +19,8 @@ class UsageError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A question that names the closest known word, or None when nothing is close."""
-    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean `{matches[0]}`?" if matches else None
+    match = nearest(word, known)
+    return f"did you mean `{match}`?" if match is not None else None
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> UsageError:

@@ -1,0 +1,155 @@
+"""Which solver runs and with which options: the spec's `solver` block under the command line.
+
+The block holds defaults; a flag wins. Options of another method than the one that runs are left
+out. Nothing here imports torch.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
+from mfdsl.compiler.driver import Compilation
+from mfdsl.compiler.ir.model import Model, Scalar
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.errors import UsageError, did_you_mean, unknown
+from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
+
+ITERATIONS = 1000
+TOLERANCE = 1e-6
+
+LOOP_KEYS = ("method", "iterations", "tolerance")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A resolved request: the solver, its validated options and when to stop.
+
+    `reason` says why this solver was taken.
+    """
+
+    solver: str
+    config: Config
+    iterations: int
+    tolerance: float
+    reason: str
+
+
+def resolve(
+    model: Model,
+    solver: str = "auto",
+    *,
+    iterations: int | None = None,
+    tolerance: float | None = None,
+    options: Mapping[str, Scalar] | None = None,
+) -> Settings:
+    """The settings of a run: arguments first, then the spec's block, then defaults.
+
+    Raises:
+        UsageError: an unknown solver or option, or a value out of range.
+    """
+    block = dict(model.solver)
+    name, reason = _choose(model, solver, block)
+    given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
+    own = given if block.get("method", name) == name else {}
+    limit = block.get("iterations", ITERATIONS) if iterations is None else iterations
+    goal = block.get("tolerance", TOLERANCE) if tolerance is None else tolerance
+    if not isinstance(limit, int) or limit < 0:
+        raise UsageError(f"`iterations` is a whole number from 0, not {limit}")
+    if isinstance(goal, str) or not goal >= 0:
+        raise UsageError(f"`tolerance` is a number from 0, not {goal}")
+    config = _validated(name, own | dict(options or {}))
+    return Settings(name, config, limit, float(goal), reason)
+
+
+def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str, str]:
+    if solver != "auto":
+        if solver not in SOLVERS:
+            raise unknown("solver", solver, SOLVERS)
+        return solver, "asked for"
+    if "method" in block:
+        return str(block["method"]), "named by the spec"
+    return choose(model.horizon.kind, reads_law=reads_law(model))
+
+
+def reads_law(model: Model) -> bool:
+    """Whether anything depends on the population: otherwise this is a single-agent problem."""
+    return any(node.op in ("mean", "mean_if") for node in model.nodes)
+
+
+def _validated(solver: str, options: Mapping[str, Any]) -> Config:
+    row = SOLVERS[solver]
+    for name in options:
+        if name not in row.config.model_fields:
+            raise unknown(f"option of {solver}", name, row.config.model_fields)
+    try:
+        return row.config.model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        description = row.config.model_fields[name].description
+        raise UsageError(
+            f"option `{name} = {first['input']}` of {solver}: {_lower(first['msg'])}",
+            f"{name} is the {description}" if description else None,
+        ) from None
+
+
+def with_settings_checked(compilation: Compilation) -> Compilation:
+    """The compilation with a placed error for each line of its `solver` block that cannot be."""
+    if compilation.model is None or compilation.unit is None:
+        return compilation
+    found = tuple(_faults(compilation.model, compilation.unit))
+    return replace(compilation, diagnostics=(*compilation.diagnostics, *found))
+
+
+def _faults(model: Model, unit: ast.Unit) -> Iterator[Diagnostic]:
+    blocks = [d for d in unit.declarations if isinstance(d, ast.Solver)]
+    places = {setting.name.name: setting for block in blocks for setting in block.settings}
+    method = model.solver.get("method")
+    if method is not None and method not in SOLVERS:
+        yield _fault(
+            places["method"].value.span, f"there is no solver `{method}`", str(method), SOLVERS
+        )
+        return
+    for name, setting in places.items():
+        fields = SOLVERS[str(method)].config.model_fields if method is not None else {}
+        if name in LOOP_KEYS:
+            continue
+        if name not in fields:
+            message = f"`{method}` has no option `{name}`" if method else "options need a `method`"
+            yield _fault(setting.name.span, message, name, [*LOOP_KEYS, *fields])
+            continue
+        try:
+            _validated(str(method), {name: model.solver[name]})
+        except UsageError as error:
+            helps = (Help(error.hint),) if error.hint else ()
+            label = Label(setting.value.span, "given here", primary=True)
+            yield Diagnostic("MFG112", "error", error.message, (label,), helps=helps)
+    yield from _loop_faults(model, places)
+
+
+def _loop_faults(model: Model, places: Mapping[str, ast.Setting]) -> Iterator[Diagnostic]:
+    for name in ("iterations", "tolerance"):
+        value = model.solver.get(name)
+        whole = name == "iterations"
+        if value is None:
+            continue
+        if isinstance(value, str) or value < 0 or (whole and value != int(value)):
+            message = f"`{name}` is a {'whole ' if whole else ''}number from 0"
+            label = Label(places[name].value.span, f"this is {value}", primary=True)
+            yield Diagnostic("MFG112", "error", message, (label,))
+
+
+def _fault(span: Span, message: str, word: str, known: Mapping[str, Any] | list[str]) -> Diagnostic:
+    helps = [Help(text)] if (text := did_you_mean(word, known)) else []
+    label = Label(span, "not known", primary=True)
+    return Diagnostic(
+        "MFG112", "error", message, (label,), (f"known: {', '.join(known)}",), tuple(helps)
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,102 @@
+"""Reading parameter values from flags and files."""
+
+from pathlib import Path
+
+import pytest
+
+from mfdsl.errors import UsageError
+from mfdsl.parameters import combinations, gather, read_settings, read_sweeps
+
+
+def test_settings_become_integers_numbers_names_and_flat_arrays() -> None:
+    settings = ["n=100", "p = 0.25", "small=1e-3", "side=left", "bar=[[1, 2], [3, 4]]"]
+    assert read_settings(settings) == {
+        "n": 100,
+        "p": 0.25,
+        "small": 1e-3,
+        "side": "left",
+        "bar": (1, 2, 3, 4),
+    }
+
+
+def test_the_last_setting_of_a_name_wins() -> None:
+    assert read_settings(["n=1", "n=2"]) == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    "setting", ["n", "=3", "n=", "n=1.2.3", "n=inf", "n=nan", "n=[1, x]", "n=1..3"]
+)
+def test_a_malformed_setting_is_a_usage_error_that_quotes_it(setting: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        read_settings([setting])
+
+
+def test_a_range_sweep_has_both_ends_and_the_asked_number_of_points() -> None:
+    assert read_sweeps(["beta=0.1:0.9:3"])["beta"] == pytest.approx((0.1, 0.5, 0.9))
+    assert read_sweeps(["beta=2:9:1"]) == {"beta": (2,)}
+    assert read_sweeps(["beta=1,2.5,4"]) == {"beta": (1, 2.5, 4)}
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    ["beta", "beta=1:2", "beta=1:2:0", "beta=1:2:2.5", "beta=a:b:3", "beta=1,,2", "b=1:2:1e9"],
+)
+def test_a_malformed_sweep_is_a_usage_error(sweep: str) -> None:
+    with pytest.raises(UsageError):
+        read_sweeps([sweep])
+
+
+def test_a_parameter_is_swept_once() -> None:
+    with pytest.raises(UsageError, match="swept twice"):
+        read_sweeps(["a=1,2", "a=3,4"])
+
+
+def test_several_sweeps_combine_and_the_last_varies_fastest() -> None:
+    assert combinations({"a": (1, 2), "b": (3, 4)}) == [
+        {"a": 1, "b": 3},
+        {"a": 1, "b": 4},
+        {"a": 2, "b": 3},
+        {"a": 2, "b": 4},
+    ]
+
+
+def test_too_many_combinations_are_refused_before_they_are_made() -> None:
+    sweep = {name: tuple(range(1000)) for name in ("a", "b")}
+    with pytest.raises(UsageError, match="1,000,000 combinations"):
+        combinations(sweep)
+
+
+def test_settings_win_over_the_parameter_file(tmp_path: Path) -> None:
+    file = tmp_path / "values.toml"
+    file.write_text("n = 5\np = 0.5\nbar = [[1, 2], [3, 4]]\nopen = true\nside = 'left'\n")
+    assert gather(["n=6"], file) == {
+        "n": 6,
+        "p": 0.5,
+        "bar": (1, 2, 3, 4),
+        "open": "true",
+        "side": "left",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"n == 1", "is not TOML"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"[table]\nn = 1", "`table`"),
+        (b"n = nan", "`n`"),
+        (b"n = [1, 'x']", "`x`"),
+    ],
+)
+def test_a_bad_parameter_file_is_a_usage_error_that_says_what(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    file = tmp_path / "values.toml"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        gather([], file)
+
+
+def test_a_missing_parameter_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        gather([], tmp_path / "none.toml")
