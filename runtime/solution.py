@@ -1,7 +1,8 @@
 """What a solve returns: the policy, its flow, how far it is from equilibrium, and its history."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -50,3 +51,35 @@ class Solution:
     options: Mapping[str, Any]
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of the JSON contract of `mfdsl solve` that the solve knows.
+
+        `value` is a number, or a list over the games of a batch; values that are not finite are
+        null.
+        """
+        value = self.value[0] if len(self.value) == 1 else list(self.value)
+        entries = {
+            "solver": self.solver,
+            "options": dict(self.options),
+            "status": self.status.name,
+            "message": self.message,
+            "iterations": self.iterations,
+            "seconds": self.seconds,
+            "exploitability": self.exploitability.to_json(),
+            "value": value,
+            "history": [asdict(record) for record in self.history],
+            "license": asdict(self.license) if self.license else None,
+        }
+        return {name: finite(entry) for name, entry in entries.items()}
+
+
+def finite(value: Any) -> Any:
+    """The value with NaN and infinity replaced by None, as JSON has no word for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return value

@@ -1,0 +1,273 @@
+"""Run folders: everything about one solve on disk, written beside and renamed so none is half done.
+
+A run holds spec.mfg, options.json, versions.json, metrics.jsonl (one line for each report),
+policy.safetensors, state.safetensors (to continue), flow.npz and summary.json.
+"""
+
+import errno
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.program import Program
+from mfdsl.runtime.solution import Record, Solution, finite
+
+REQUIRED = ("spec.mfg", "options.json", "versions.json")
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "writing there is not permitted",
+    errno.EPERM: "writing there is not permitted",
+    errno.ENOTDIR: "part of the path is a file, not a folder",
+}
+
+
+class RunError(ValueError):
+    """A folder that is not a run, a damaged file in it, or a disk that cannot be written."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder with one solve; `path` exists and holds a spec and the options."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, parent: Path, game: str, spec: str, options: Mapping[str, Any]) -> "RunFolder":
+        """A new folder parent/<game>-<4 hex digits>; a taken name is never written over.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        document = json.dumps(dict(options), indent=2, sort_keys=True)
+        files = {
+            "spec.mfg": spec,
+            "options.json": document + "\n",
+            "versions.json": json.dumps(versions(), indent=2) + "\n",
+        }
+        with _disk(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{game}-", dir=parent))
+            try:
+                beside.chmod(0o755)
+                for name, text in files.items():
+                    (beside / name).write_text(text, encoding="utf-8")
+                return cls(_renamed(beside, parent, game, spec + document))
+            except BaseException:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """The run in an existing folder.
+
+        Raises:
+            RunError: there is no such folder, or it is not a run.
+        """
+        if not path.is_dir():
+            raise RunError(f"{path} is not a run folder: there is no such folder")
+        missing = [name for name in REQUIRED if not (path / name).is_file()]
+        if missing:
+            raise RunError(f"{path} is not a run folder: it has no {missing[0]}")
+        return cls(path)
+
+    @property
+    def spec(self) -> str:
+        """The text of the spec that was solved."""
+        return self._read("spec.mfg").decode("utf-8", errors="replace")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the solve."""
+        return _object(self._read("options.json"), self.path / "options.json")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The outcome as it was saved."""
+        return _object(self._read("summary.json"), self.path / "summary.json")
+
+    def append(self, record: Record) -> None:
+        """Add a report to metrics.jsonl.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        with _disk(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite(asdict(record))) + "\n")
+
+    def history(self) -> tuple[Record, ...]:
+        """The reports of metrics.jsonl; a last line that was cut short is left out."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return ()
+        records = []
+        for line in self._read("metrics.jsonl").decode("utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+                gap = entry["exploitability"]
+                gap = float("nan") if gap is None else float(gap)
+                records.append(Record(int(entry["iteration"]), gap, float(entry["seconds"])))
+            except (ValueError, KeyError, TypeError):
+                break
+        return tuple(records)
+
+    def save(self, solution: Solution) -> None:
+        """Write policy, state, flow, metrics and, last of all, the summary.
+
+        Raises:
+            RunError: a file cannot be written; files that were there stay whole.
+        """
+        flow = io.BytesIO()
+        numpy.savez_compressed(flow, laws=solution.flow.laws.cpu().numpy())
+        lines = [json.dumps(finite(asdict(record))) + "\n" for record in solution.history]
+        names = {
+            kind: json.dumps([asdict(axis) for axis in axes])
+            for kind, axes in (
+                ("states", solution.policy.states),
+                ("actions", solution.policy.actions),
+            )
+        }
+        with _disk(self.path):
+            self._write("policy.safetensors", _packed({"probs": solution.policy.probs}, names))
+            self._write("state.safetensors", _packed(solution.state, {"solver": solution.solver}))
+            self._write("flow.npz", flow.getvalue())
+            self._write("metrics.jsonl", "".join(lines).encode())
+            document = json.dumps(solution.to_json(), indent=2, allow_nan=False)
+            self._write("summary.json", (document + "\n").encode())
+
+    def policy(self, program: Program) -> TabularPolicy:
+        """The saved policy of this program.
+
+        Raises:
+            RunError: the file is missing or damaged, or belongs to a game of other sizes.
+        """
+        probs = self._tensors("policy.safetensors").get("probs")
+        sizes = (program.state_count, program.action_count)
+        if probs is None or probs.ndim != 4 or tuple(probs.shape[2:]) != sizes:
+            raise RunError(
+                f"{self.path / 'policy.safetensors'} does not hold a policy for "
+                f"{sizes[0]} states and {sizes[1]} actions"
+            )
+        return TabularPolicy(probs, program.state_axes(), program.action_axes())
+
+    def laws(self) -> Tensor:
+        """The saved flow [B, T + 1, S].
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        path = self.path / "flow.npz"
+        try:
+            with numpy.load(io.BytesIO(self._read("flow.npz")), allow_pickle=False) as arrays:
+                return torch.from_numpy(arrays["laws"])
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors from which the solver continues.
+
+        Raises:
+            RunError: the file is missing (nothing was saved yet) or damaged.
+        """
+        return self._tensors("state.safetensors")
+
+    def _tensors(self, name: str) -> dict[str, Tensor]:
+        content = self._read(name)
+        try:
+            tensors: dict[str, Tensor] = safetensors.torch.load(content)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise RunError(f"{self.path / name} is damaged: {error}") from error
+        return tensors
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} has no {name}: the solve did not get that far") from error
+        except OSError as error:
+            raise RunError(f"cannot read {self.path / name}: {error.strerror}") from error
+
+    def _write(self, name: str, content: bytes) -> None:
+        handle, beside = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(beside).chmod(0o644)
+            Path(beside).replace(self.path / name)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    try:
+        own = importlib.metadata.version("mfdsl")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed"
+    return {
+        "mfdsl": own,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def _renamed(beside: Path, parent: Path, game: str, content: str) -> Path:
+    for attempt in range(1 << 16):
+        digest = hashlib.sha256(f"{attempt}\n{content}".encode()).hexdigest()[:4]
+        path = parent / f"{game}-{digest}"
+        if path.exists():
+            continue
+        try:
+            return beside.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    raise RunError(f"{parent} has no free name for another run of {game}: remove old runs")
+
+
+def _packed(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    whole = {name: value.contiguous() for name, value in tensors.items()}
+    packed: bytes = safetensors.torch.save(whole, metadata)
+    return packed
+
+
+def _object(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: it does not hold an object")
+    return value
+
+
+@contextmanager
+def _disk(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise RunError(f"cannot write {place}: {reason}") from error
