@@ -6,7 +6,7 @@ written as escapes, and very long lines cut around the marks.
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mfdsl.compiler.diagnostics import Label
 from mfdsl.compiler.source import SourceFile, Span
@@ -98,11 +98,31 @@ def _marks(source: SourceFile, label: Label) -> Iterator[Mark]:
 def _line(
     source: SourceFile, number: int, marks: Sequence[Mark], gutter: int, paint: Paint
 ) -> Iterator[str]:
-    shown = _shown(source.line(number))
+    text, marks = _near(source.line(number), marks)
+    shown = _shown(text)
     low, high = _window(shown, marks)
     yield f"{paint(f'{number:>{gutter}} |', 'gutter')} {_cut(shown, low, high)}".rstrip()
     for row in _rows(marks):
         yield f"{paint(' ' * gutter + ' |', 'gutter')} {_row(shown, row, low, high, paint)}"
+
+
+def _anchor(marks: Sequence[Mark]) -> Mark:
+    """The mark that must be seen when a line is too long for all."""
+    return next((m for m in marks if m.primary), marks[0])
+
+
+def _near(text: str, marks: Sequence[Mark]) -> tuple[str, Sequence[Mark]]:
+    """A line short enough to measure: of a huge one, the part around its main mark."""
+    if len(text) <= 8 * MAX_WIDTH:
+        return text, marks
+    center = _anchor(marks).start if marks else 0
+    low = max(center - 2 * MAX_WIDTH, 0)
+    part = text[low : center + 4 * MAX_WIDTH]
+
+    def moved(at: int) -> int:
+        return min(max(at - low, 0), len(part))
+
+    return part, [replace(m, start=moved(m.start), end=moved(m.end)) for m in marks]
 
 
 def _rows(marks: Sequence[Mark]) -> list[list[Mark]]:
@@ -144,8 +164,7 @@ def _window(shown: Shown, marks: Sequence[Mark]) -> tuple[int, int]:
     low = min((shown.columns[m.start] for m in marks), default=0)
     high = max((shown.columns[m.end] for m in marks), default=0)
     if high - low > MAX_WIDTH - MARGIN:
-        anchor = next((m for m in marks if m.primary), marks[0])
-        low = shown.columns[anchor.start]
+        low = shown.columns[_anchor(marks).start]
     start = max(0, min(low - MARGIN, width + 1 - MAX_WIDTH))
     return start, min(start + MAX_WIDTH, width + 1)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -191,11 +192,21 @@ def test_a_place_past_the_end_of_a_line_or_text_has_a_caret() -> None:
 
 def test_very_long_lines_are_cut_around_the_label() -> None:
     text = "let z = " + " + ".join(f"term{i:03}" for i in range(5000)) + "\n"
-    for part in ("term000", "term2500", "term4999"):
+    for part in ("term000", "term015", "term2500", "term4999"):
         shown = one(text, part).split("\n")
         line, marks = shown[-2], shown[-1]
         assert len(line) < 140
         assert line[marks.index("^") : marks.rindex("^") + 1] == part
+
+
+def test_a_line_of_a_megabyte_is_shown_quickly() -> None:
+    text = "let z = " + "x + " * 250_000 + "y"
+    label = (Label(place(text, "y"), "here", True),)
+    found = [Diagnostic("MFG801", "warning", str(i), label) for i in range(20)]
+    began = time.perf_counter()
+    shown = render_text(found, sources(spec=text))
+    assert time.perf_counter() - began < 5
+    assert len(shown) < 20 * 400
 
 
 def test_far_labels_on_a_long_line_point_at_the_cut() -> None:

@@ -104,16 +104,20 @@ def arm_pads(item: Item) -> Pads:
 
 
 def _marks(item: Item, mark: str) -> Iterator[tuple[int, int, int]]:
-    """For each line that begins an entry: its brace, the index of its mark, the width before it."""
+    """For each line that begins an entry: its brace, the index of its mark, the width before it.
+
+    Only braces that end their line count.
+    """
     blanks = spaces(item.tokens)
     stack: list[int] = []
+    hanging: set[int | None] = set()
     index = 0
     previous: Token | None = None
     for row in item.rows:
         brace = stack[-1] if stack else None
         fresh = previous is not None and (previous.text in ("{", ",") or mark == "=")
         base, width = len(stack), 0
-        pending = brace is not None and fresh and item.tokens[brace].text == "{"
+        pending = brace in hanging and fresh
         for position, token in enumerate(row.tokens):
             if pending and token.text == mark and len(stack) == base and brace is not None:
                 if mark == "->" or _one_setting(row):
@@ -123,6 +127,8 @@ def _marks(item: Item, mark: str) -> Iterator[tuple[int, int, int]]:
             _track(stack, token, index)
             previous = token
             index += 1
+        if row.tokens and row.tokens[-1].text == "{":
+            hanging.add(index - 1)
 
 
 def _one_setting(row: Row) -> bool:

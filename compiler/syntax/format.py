@@ -48,8 +48,8 @@ def format_source(text: str, name: str = "spec.mfg") -> str:
 def _essence(text: str) -> list[tuple[str, str, bool]]:
     """What formatting must keep: kinds and texts of tokens, and which comments stand alone."""
     return [
-        (token.kind, _canonical(token), token.kind in COMMENTS and token.newlines > 0)
-        for token in _ascii(scan(text))
+        (token.kind, _canonical(token), token.kind in COMMENTS and (i == 0 or token.newlines > 0))
+        for i, token in enumerate(_ascii(scan(text)))
     ]
 
 
@@ -74,7 +74,8 @@ def _layout(tokens: Sequence[Token], unit: ast.Unit) -> str:
     opened = True
     for item, pads in zip(items, head_pads(items), strict=True):
         closes = item.tree is None and bool(item.tokens)
-        lines = Printer(_joined(item, pads), pads | arm_pads(item)).lines()
+        joined = _joined(item, pads)
+        lines = Printer(joined, pads | arm_pads(joined)).lines()
         if opened or closes:
             lines[0] = replace(lines[0], blank=False)
         printed += lines

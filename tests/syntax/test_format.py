@@ -1,17 +1,21 @@
 """The canonical layout: what it changes, what it keeps, and that once is enough."""
 
+import dataclasses
 import random
 from pathlib import Path
 
 import pytest
 
-from mfdsl.compiler.diagnostics import CompileError
+from mfdsl.compiler.diagnostics import CompileError, Sink
+from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax import format as formatting
 from mfdsl.compiler.syntax.format import FormatError, format_source
+from mfdsl.compiler.syntax.parse import parse
 from mfdsl.compiler.syntax.tokens import CLOSERS, OPENERS, scan
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted([*(ROOT / "specs").rglob("*.mfg"), *(ROOT / "tests/golden/language").rglob("*.mfg")])
+PLACES = ("span", "row_spans", "file")
 TEMPLATE = "model m\n\nobjective nash\nhorizon 10\n\n"
 
 
@@ -58,6 +62,36 @@ def test_blanks_in_the_source_do_not_matter(path: Path) -> None:
         shaken += "\n" * token.newlines + blanks + token.text
         end = token.end
     assert format_source(shaken) == format_source(text)
+
+
+def without_places(node: object) -> object:
+    """The tree as nested tuples, without spans."""
+    if dataclasses.is_dataclass(node):
+        fields = (f.name for f in dataclasses.fields(node) if f.name not in PLACES)
+        return type(node).__name__, *(without_places(getattr(node, name)) for name in fields)
+    return tuple(map(without_places, node)) if isinstance(node, tuple) else node
+
+
+def tree(text: str) -> object:
+    return without_places(parse(SourceFile("spec.mfg", text), Sink()))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=named)
+def test_line_breaks_in_odd_places_keep_the_tree_and_settle_at_once(path: Path) -> None:
+    tokens = scan(path.read_text(encoding="utf-8"))
+    choose = random.Random(path.name)
+    for _ in range(3):
+        pieces = []
+        for token in tokens:
+            breaks = token.newlines
+            if token.kind not in ("comment", "doc") and choose.random() < 0.05:
+                breaks += choose.choice([1, 2])
+            own = "\n# own\n" if choose.random() < 0.01 else ""
+            pieces.append(own + ("\n" * breaks or " ") + token.text)
+        shaken = "".join(pieces)
+        formatted = format_source(shaken)
+        assert tree(formatted) == tree(shaken)
+        assert format_source(formatted) == formatted
 
 
 def test_declarations_in_a_run_are_aligned() -> None:
