@@ -91,6 +91,7 @@ _ROWS = (
             210: "a function calls itself",
             211: "this value is not known before the run",
             212: "an index is outside the array",
+            213: "a count must be at least 1",
         },
     ),
     *_rows(
