@@ -69,6 +69,8 @@ class Brackets:
             self.open.pop()
             return "fine", token
         at = self._partner(partner)
+        if at is not None and self._is_slip(token, at):
+            return "fine", self._mismatch(token, self.open.pop())
         if at is not None:
             unclosed = self.open[at + 1 :]
             del self.open[at:]
@@ -93,6 +95,12 @@ class Brackets:
             if self.open[at].text == "{":
                 return None
         return None
+
+    def _is_slip(self, token: Token, partner: int) -> bool:
+        """True when the innermost bracket stands on the line of the token, its partner above."""
+        line = self.source.line_of
+        here = line(token.start)
+        return line(self.open[-1].start) == here and line(self.open[partner].start) < here
 
     def _mismatch(self, token: Token, opener: Token) -> Token:
         right = OPENERS[opener.text]

@@ -92,8 +92,7 @@ class Fault:
         """The token in words."""
         if self.found.type == END:
             return "the end of it"
-        text = self.found.text
-        return f"`{text}`" if len(text) <= 40 and "\n" not in text else f"`{text[:20]}...`"
+        return f"`{_short(self.found)}`"
 
     def innermost(self) -> Lexeme | None:
         """The last word on the parser's stack that something must follow or close."""
@@ -228,11 +227,11 @@ def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     if right.type != "STRING" and parses(
         fault.kind, _replaced(fault.words, fault.at, [star, right])
     ):
-        product = f"write `{left.text} * {right.text}`"
+        product = f"write `{_short(left)} * {_short(right)}`"
         helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
     sink.report(
         "MFG002",
-        f"missing operator between `{left.text}` and `{right.text}`",
+        f"missing operator between `{_short(left)}` and `{_short(right)}`",
         right.span,
         "another value starts here",
         also=[(left.span, "a value ends here")],
@@ -250,17 +249,17 @@ def _expectation(fault: Fault, sink: Sink) -> None:
     also: list[tuple[Span, str]] = []
     helps: list[Help | str] = []
     if fault.wants_value:
-        wanted = "a value" + (f" after `{before.text}`" if before else "")
+        wanted = "a value" + (f" after `{_short(before)}`" if before else "")
     elif fault.after_value and (opener := fault.innermost()) is not None:
         wanted = _CLOSED_BY[opener.type][1]
         also = [(opener.span, "opened here" if "these" in wanted else "this one")]
         if opener.type == "THEN":
             helps.append("every `if` has a value, so both branches are needed")
     elif END in fault.accepts:
-        wanted = "an operator or the next declaration"
+        wanted = ("an operator or " if fault.after_value else "") + "the next declaration"
     else:
         allowed = fault.accepts - _CONTINUE if fault.accepts - _CONTINUE else fault.accepts
-        wanted = _one_of(allowed) + (f" after `{before.text}`" if before and not ended else "")
+        wanted = _one_of(allowed) + (f" after `{_short(before)}`" if before and not ended else "")
     message = f"expected {wanted}"
     message += f" to finish this `{fault.head}`" if ended and "finish" not in message else ""
     message += "" if ended else f", found {fault.named()}"
@@ -275,6 +274,12 @@ def _one_of(terminals: frozenset[str]) -> str:
     if len(names) == 1:
         return names[0]
     return ", ".join(names[:-1]) + f" or {names[-1]}"
+
+
+def _short(word: Lexeme) -> str:
+    """The text of the word, cut to what fits into a headline."""
+    text = word.text.partition("\n")[0]
+    return text if text == word.text and len(text) <= 40 else f"{text[:30]}..."
 
 
 def _replaced(words: list[Lexeme], at: int, by: list[Lexeme]) -> list[Lexeme]:

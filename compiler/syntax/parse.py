@@ -10,6 +10,7 @@ from typing import Any
 
 from lark import Lark, UnexpectedToken
 from lark.lexer import Lexer
+from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.source import SourceFile, Span
@@ -32,6 +33,8 @@ from mfdsl.compiler.syntax.shape import check_shape
 from mfdsl.compiler.syntax.split import Block, Slice, SliceKind, split
 from mfdsl.compiler.syntax.tokens import Token, iterate
 
+# Keywords used as names that one declaration may contain before the rest of it is skipped.
+MAX_RECOVERIES = 10
 STARTS = ("header", "decl", "player_head", "member")
 
 
@@ -110,6 +113,8 @@ class _Assembler:
             node = self.player(part) if isinstance(part, Block) else self.node(part)
             if node is not None:
                 declarations.append(node)
+            if len(declarations) > MAX_DECLARATIONS:
+                break
         if not has_header:
             self.report_no_header(parts)
         return ast.Unit(self.source.name, header, self.limited(declarations))
@@ -180,28 +185,37 @@ def parse_slice(kind: SliceKind, tokens: list[Token], source: SourceFile, sink: 
     state = grammar().parse_interactive(start=kind)
     end = tokens[-1].end
     words.append(Lexeme(END, "", Span(source.name, end, end)))
-    failed = False
+    failed = 0
     result = None
     for at, word in enumerate(words):
         try:
             result = state.feed_token(word)  # type: ignore[arg-type]  # reads only `type`
         except UnexpectedToken:
-            failed = True
-            fault = Fault(kind, words, at, state)
+            failed += 1
+            fault = Fault(kind, words, at, _fed(kind, words[:at]))
             recovered = report_fault(fault, source, sink, _parses)
-            if recovered is None:
+            if recovered is None or failed == MAX_RECOVERIES:
                 return None
             words[at] = recovered
             state.feed_token(recovered)  # type: ignore[arg-type]
     return None if failed and not isinstance(result, ast.Tree | PlayerHead) else result
 
 
+def _fed(kind: str, words: Sequence[Lexeme]) -> InteractiveParser:
+    """A parser that has read the words and not yet seen the next one.
+
+    An unfit token makes the parser reduce before it fails, and then it accepts less than before.
+    """
+    state = grammar().parse_interactive(start=kind)
+    for word in words:
+        state.feed_token(word)  # type: ignore[arg-type]
+    return state
+
+
 def _parses(kind: str, words: Sequence[Lexeme]) -> bool:
     """True when the words are a whole declaration or member."""
-    state = grammar().parse_interactive(start=kind)
     try:
-        for word in words:
-            state.feed_token(word)  # type: ignore[arg-type]
+        _fed(kind, words)
     except UnexpectedToken:
         return False
     return True

@@ -7,12 +7,20 @@ one at the start of a line therefore ends whatever was left open before it.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mfdsl.compiler.diagnostics import Edit, Help, Sink
-from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax.brackets import Brackets
+from mfdsl.compiler.syntax.misplaced import (
+    report_inside,
+    report_mid_line,
+    report_no_block,
+    report_nothing_starts,
+    report_outside,
+    report_unknown,
+)
 from mfdsl.compiler.syntax.nearest import nearest
 from mfdsl.compiler.syntax.starts import ends_something, fits, looks_like_declaration
-from mfdsl.compiler.syntax.tokens import Token
+from mfdsl.compiler.syntax.tokens import CLOSERS, Token
 from mfdsl.compiler.syntax.words import (
     EVERYWHERE,
     HEADERS,
@@ -66,15 +74,21 @@ class _Splitter:
         self.brackets = Brackets(source, sink)
         self.block: Block | None = None
         self.slice: Slice | None = None
+        # One early `}` puts many members outside of their block; only the first is reported.
+        self.misplaced = False
 
     def run(self) -> None:
         for at in range(len(self.tokens)):
-            token = self.corrected(at)
-            if self.starts(at):
+            unknown = self.is_unknown_start(at) and not self.correct(at)
+            if unknown:
+                self.finish_slice()
+                self.report_unknown(at, None)
+                self.begin("unknown", self.tokens[at])
+            elif self.starts(at):
                 self.start(at)
-            elif self.slice is None and token.text != "}":
+            elif self.slice is None and self.tokens[at].text not in CLOSERS:
                 self.stray(at)
-            self.take(token)
+            self.take(self.tokens[at])
         self.finish_slice()
         self.close_block()
 
@@ -84,19 +98,28 @@ class _Splitter:
         """True outside of all brackets but those of the player."""
         return self.brackets.depth == (1 if self.block else 0)
 
-    def corrected(self, at: int) -> Token:
-        """The token, or the keyword that it misspells where a declaration starts."""
+    def is_unknown_start(self, at: int) -> bool:
+        """True when a name stands where only a keyword can, followed by what follows keywords."""
         token = self.tokens[at]
         if token.kind != "name" or not self.at_base() or not self.is_fresh(at):
-            return token
-        if not looks_like_declaration(self.tokens, at):
-            return token
+            return False
+        return looks_like_declaration(self.tokens, at)
+
+    def correct(self, at: int) -> bool:
+        """Read the name as the keyword that it misspells, if there is one; reports it."""
+        token = self.tokens[at]
         pool = (MEMBERS | EVERYWHERE) if self.block else (TOP_LEVEL | EVERYWHERE)
+        pool = pool - HEADERS if at else pool
         keyword = nearest(token.text, sorted(pool))
-        if keyword is not None and fits(keyword, self.tokens, at):
-            self.report_unknown(token, keyword)
-            self.tokens[at] = token._replace(kind="keyword", text=keyword)
-        return self.tokens[at]
+        if keyword is None or not fits(keyword, self.tokens, at):
+            return False
+        self.report_unknown(at, keyword)
+        self.tokens[at] = token._replace(kind="keyword", text=keyword)
+        return True
+
+    def report_unknown(self, at: int, keyword: str | None) -> None:
+        in_block = self.block is not None
+        report_unknown(self.source, self.tokens[at], keyword, in_block, self.sink)
 
     def is_fresh(self, at: int) -> bool:
         """True when nothing before the token asks for it: a line start after something whole."""
@@ -152,15 +175,19 @@ class _Splitter:
     def start(self, at: int) -> None:
         """Finish what is open and begin a slice at the token."""
         token = self.tokens[at]
+        if self.lacks_brace(token):
+            self.open_missing_block()
         self.finish_slice()
         if token.text in TOP_LEVEL and token.kind == "keyword" and self.block:
             if self.column(token) <= self.column(self.block.head.tokens[0]):
                 self.close_block()
-        self.check_own_line(at)
+        opened = self.block is not None and not self.block.members
+        if at and not token.newlines and not (opened and self.tokens[at - 1].text == "{"):
+            report_mid_line(self.source, token, self.block is not None, self.sink)
         if self.block is None:
             self.begin_top(token)
         elif token.kind == "keyword" and token.text in TOP_LEVEL:
-            self.report_misplaced(token, "the top level of the file", "inside of a player")
+            report_inside(self.source, token, self.sink)
             self.begin("unknown", token)
         else:
             self.begin("member", token)
@@ -168,13 +195,17 @@ class _Splitter:
     def begin_top(self, token: Token) -> None:
         kind: SliceKind = "decl"
         if token.kind == "name" or token.text in MEMBERS:
-            place = "a `population`, `major` or `environment` block"
-            self.report_misplaced(token, place, "at the top level")
+            if not self.misplaced:
+                above = self.parts[-1] if self.parts else None
+                end = above.end if isinstance(above, Block) else 0
+                report_outside(self.source, token, end, self.sink)
             kind = "unknown"
+            self.misplaced = True
         elif token.text in PLAYERS:
             kind = "player_head"
         elif token.text in HEADERS:
             kind = "header"
+        self.misplaced = self.misplaced and kind == "unknown"
         self.begin(kind, token)
 
     def begin(self, kind: SliceKind, token: Token) -> None:
@@ -188,16 +219,9 @@ class _Splitter:
         """Something that starts no declaration, where one must start."""
         token = self.tokens[at]
         if token.kind == "name":
-            self.report_unknown(token, None)
-        elif token.text not in (")", "]"):
-            where = Span(self.source.name, token.start, token.end)
-            what = "member of the block" if self.block else "declaration"
-            self.sink.report(
-                "MFG001",
-                f"expected a {what}, found `{token.text[:40]}`",
-                where,
-                "this starts nothing",
-            )
+            self.report_unknown(at, None)
+        else:
+            report_nothing_starts(self.source, token, self.block is not None, self.sink)
         self.begin("unknown", token)
 
     def take(self, token: Token) -> None:
@@ -217,6 +241,21 @@ class _Splitter:
             return
         if self.slice is not None and outcome != "stray":
             self.slice.tokens.append(token)
+
+    def lacks_brace(self, token: Token) -> bool:
+        """True for a member right behind the name of a player: its `{` was forgotten."""
+        if self.block or self.slice is None or self.slice.kind != "player_head":
+            return False
+        if (token.kind == "keyword" and token.text in TOP_LEVEL) or self.brackets.depth:
+            return False
+        return self.column(token) > self.column(self.slice.tokens[0])
+
+    def open_missing_block(self) -> None:
+        """Go on as if the `{` stood there."""
+        assert self.slice is not None
+        first, last = self.slice.tokens[0], self.slice.tokens[-1]
+        report_no_block(self.source, first, last, self.sink)
+        self.open_block(Token("operator", "{", last.end, last.end, 0))
 
     def open_block(self, brace: Token) -> None:
         head = self.slice
@@ -241,13 +280,7 @@ class _Splitter:
         head = self.slice
         assert head is not None
         if self.brackets.depth == 0 and head.sound:
-            last = head.tokens[-1]
-            self.sink.report(
-                "MFG001",
-                f"expected `{{` to open the block of this `{head.tokens[0].text}`",
-                Span(self.source.name, last.start, last.end),
-                "nothing follows here",
-            )
+            report_no_block(self.source, head.tokens[0], head.tokens[-1], self.sink)
         head.sound = False
         self.parts.append(Block(head, None, head.tokens[-1].end))
 
@@ -261,57 +294,3 @@ class _Splitter:
             self.block.end = last.tokens[-1].end
         self.parts.append(self.block)
         self.block = None
-
-    # Reports.
-
-    def check_own_line(self, at: int) -> None:
-        token = self.tokens[at]
-        opened = self.block is not None and not self.block.members
-        if at == 0 or token.newlines or (opened and self.tokens[at - 1].text == "{"):
-            return
-        name = f"{token.text}'" if token.kind == "name" else token.text
-        indent = "\n  " if self.block else "\n"
-        edit = Edit(Span(self.source.name, token.start, token.start), indent)
-        self.sink.report(
-            "MFG004",
-            f"`{name}` must start on its own line",
-            Span(self.source.name, token.start, token.end),
-            "starts in the middle of a line",
-            helps=[Help("break the line before it", (edit,), applicable=True)],
-        )
-
-    def report_unknown(self, token: Token, keyword: str | None) -> None:
-        where = Span(self.source.name, token.start, token.end)
-        word = self.source.slice(where)
-        pool = (MEMBERS | EVERYWHERE) if self.block else (TOP_LEVEL | EVERYWHERE) - HEADERS
-        helps: list[Help | str] = []
-        if keyword is not None:
-            help = Help(f"did you mean `{keyword}`?", (Edit(where, keyword),), applicable=True)
-            helps.append(help)
-        elif self.is_equation(token) and self.block:
-            helps.append(f"write `{word}' = ...` for the next value of a state")
-            helps.append(f"write `let {word} = ...` to name a value")
-        elif self.is_equation(token):
-            edit = Edit(Span(self.source.name, token.start, token.start), "let ")
-            helps.append(Help(f"write `let {word} = ...`", (edit,), applicable=True))
-        else:
-            helps.append("one of " + ", ".join(f"`{w}`" for w in sorted(pool)))
-        what = "a member of a block" if self.block else "a declaration"
-        self.sink.report(
-            "MFG006", f"`{word[:64]}` is not {what}", where, "unknown word", helps=helps
-        )
-
-    def is_equation(self, token: Token) -> bool:
-        rest = self.source.text[token.end : token.end + 20].lstrip()
-        return rest.startswith("=") and not rest.startswith("==")
-
-    def report_misplaced(self, token: Token, place: str, here: str) -> None:
-        name = f"{token.text}'" if token.kind == "name" else token.text
-        self.sink.report(
-            "MFG006",
-            f"`{name}` belongs in {place}"
-            if token.text not in TOP_LEVEL
-            else f"`{name}` belongs at {place}",
-            Span(self.source.name, token.start, token.end),
-            f"stands {here}",
-        )

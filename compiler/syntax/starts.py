@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mfdsl.compiler.syntax.tokens import Token
 from mfdsl.compiler.syntax.words import DECLARES, INFIX
 
-_CLOSING = frozenset({")", "]", "}"})
+_CLOSING = frozenset({")", "]", "}", "'"})
 _CONSTANTS = frozenset({"true", "false", "real", "int", "bool"})
 _OPERAND_WORDS = frozenset({"if", "not", "match", "mix", "true", "false"})
 _OPERAND_SIGNS = frozenset({"(", "[", "-"})
