@@ -73,8 +73,9 @@ class WeightedKernel:
 
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write the sum of weight * joint over the arrivals at each state."""
-        _, actions, states = self.shape
-        mass = self.weights * joint.view(1, actions, states, -1)
+        batch = joint.view(1, *self.shape[1:], -1)
+        mass = joint.new_empty(*self.shape, batch.shape[-1])
+        torch.mul(self.weights, batch, out=mass)
         if joint.ndim == 1:
             torch.mv(self.incidence, mass.view(-1), out=out)
         else:
@@ -100,10 +101,10 @@ class ScatteredKernel:
 
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write the sum of weight * joint over the arrivals at each state."""
-        _, actions, states, batch = self.flat.shape
-        mass = (self.weights * joint.view(1, actions, states, batch)).expand(self.flat.shape)
+        mass = joint.new_empty(self.flat.shape)
+        torch.mul(self.weights, joint.view(1, *self.flat.shape[1:]), out=mass)
         out.zero_()
-        out.view(-1).scatter_add_(0, self.flat.view(-1), mass.reshape(-1))
+        out.view(-1).scatter_add_(0, self.flat.view(-1), mass.view(-1))
 
     def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
         """Write base + discount * sum over k of weight * value of the successor."""

@@ -98,9 +98,9 @@ def build_tables(program: Program, params: Params, stages: int) -> Tables:
 
 def _shared_kernel(tables: Tables) -> Kernel | None:
     module = tables.program.module
-    if tables.successors is None or module.WEIGHTS_READ & {"time", "law"}:
+    if (module.SUCCESSORS_READ | module.WEIGHTS_READ) & {"time", "law"}:
         return None
-    if _batched(tables, "WEIGHTS_READ"):
+    if tables.successors is None or _batched(tables, "WEIGHTS_READ"):
         return stage_kernel(tables, 0, _uniform_joint(tables))
     flat, _ = tables.successors
     weights = _weights(tables, 0, _uniform_joint(tables))[..., 0].expand(flat.shape)
