@@ -1,7 +1,8 @@
 """The one loop around every solver: evaluation, history, stopping and interruption."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.status import Status
 
 PATIENCE = 200
+SMALL_ENTRIES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def solve(
     solver = make_solver(solver_name, config)
     stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
-    with torch.no_grad():
-        view = build_view(program, params)
+    view = build_view(program, params)
+    with torch.no_grad(), _threads_for(view):
         start = solver.init(view) if state is None else load_state(solver.state_type, state)
         course = _Course(start, _evaluation(view, start), list(history), began)
         try:
@@ -140,6 +142,18 @@ def _ended(course: _Course, stopping: Stopping) -> bool:
     else:
         return False
     return True
+
+
+@contextmanager
+def _threads_for(view: View) -> Iterator[None]:
+    """One thread while the tables are small: waking others costs more than they save."""
+    threads = torch.get_num_threads()
+    if view.uniform().probs.numel() <= SMALL_ENTRIES:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _evaluation(view: View, state: State) -> Evaluation:

@@ -16,7 +16,7 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
-from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.kernels import Kernel, fold
 from mfdsl.runtime.views.tables import (
     Problem,
     Tables,
@@ -28,6 +28,7 @@ from mfdsl.runtime.views.tables import (
 from mfdsl.runtime.views.truncation import Truncation, truncate
 
 KEPT_WEIGHTS = 1 << 26
+FOLDED_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,7 @@ class FiniteView:
         laws, joint, kernels = self._push_forward(policy)
         problem = Problem(
             rewards=_rewards(self.tables, joint),
-            kernels=kernels,
+            kernels=kernels.folded(),
             legal=self.tables.legal,
             final=self._tail_value(laws, joint),
         )
@@ -144,7 +145,8 @@ class _StageKernels(Sequence[Kernel]):
 
     def __init__(self, tables: Tables, joint: Float[Tensor, "stages actions states batch"]) -> None:
         self._tables = tables
-        self._joint = joint
+        self._joint = tables.public_joint(joint)
+        self._times = tables.times(len(joint))
         self._kept: dict[int, Kernel] = {}
         self._room = KEPT_WEIGHTS // max(1, tables.program.noise_count * joint[0].numel())
 
@@ -164,10 +166,18 @@ class _StageKernels(Sequence[Kernel]):
             return self._tables.kernel
         kernel = self._kept.get(t)
         if kernel is None:
-            kernel = stage_kernel(self._tables, t, self._joint[t])
+            kernel = stage_kernel(self._tables, self._times[t], self._joint[t])
             if len(self._kept) < self._room:
                 self._kept[t] = kernel
         return kernel
+
+    def folded(self) -> Sequence[Kernel]:
+        """The same transitions as small dense matrices, one for each stage, where that pays."""
+        program = self._tables.program
+        entries = len(self) * program.action_count * program.state_count**2
+        if self._tables.kernel is None and entries <= FOLDED_ENTRIES:
+            return fold([self[t] for t in range(len(self))]) or self
+        return self
 
 
 def uniform_policy(tables: Tables, stages: int) -> TabularPolicy:

@@ -6,6 +6,7 @@ transpose so that both directions gather; otherwise weights are applied entry by
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -140,6 +141,21 @@ def matrix_kernel(
         matrix = table.to_dense()
         return MatrixKernel(matrix, matrix.t().contiguous())
     return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()))
+
+
+def fold(kernels: Sequence[Kernel]) -> tuple[MatrixKernel, ...] | None:
+    """One dense matrix for each stage, all built at once; None when games differ in weights."""
+    weighted = [kernel for kernel in kernels if isinstance(kernel, WeightedKernel)]
+    if len(weighted) < len(kernels) or not all(kernel.shared for kernel in weighted):
+        return None
+    noises, actions, states = weighted[0].shape
+    weights = torch.stack([kernel.weights[..., 0] for kernel in weighted])
+    weights = weights.expand(-1, noises, actions, states).permute(0, 2, 3, 1)
+    places = weighted[0].successors.view(noises, actions, states).permute(1, 2, 0)
+    table = weights.new_zeros(len(weighted), actions, states, states)
+    table.scatter_add_(-1, places.expand(weights.shape), weights)
+    matrices = table.view(len(weighted), actions * states, states).unbind()
+    return tuple(MatrixKernel(matrix, matrix.t()) for matrix in matrices)
 
 
 def incidence(

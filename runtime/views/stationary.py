@@ -68,7 +68,7 @@ class StationaryView:
             rewards = flow_rewards(tables, joint)
         else:
             rewards = tables.rewards.expand_as(joint).contiguous()
-        kernel = tables.kernel or stage_kernel(tables, 0, joint[0])
+        kernel = tables.kernel or _law_kernel(tables, joint[0])
         return Flow(laws, policy, Problem(rewards, (kernel,), tables.legal, None))
 
     def q_values(
@@ -115,13 +115,17 @@ def stationary_law(
     tail = () if law.shape[1] == 1 else (law.shape[1],)
     for count in range(MOST_PUSHES):
         joint = law * probs
-        kernel = tables.kernel or stage_kernel(tables, 0, joint)
+        kernel = tables.kernel or _law_kernel(tables, joint)
         kernel.push(joint.view(-1, *tail), ahead.view(-1, *tail))
         change = ahead - law
         law = law + change / 2
         if count % CHECK_EVERY == 0 and not change.abs().sum(0).max() > tolerance:
             break
     return law / law.sum(0)
+
+
+def _law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> Kernel:
+    return stage_kernel(tables, tables.times(1)[0], tables.public_joint(joint[None])[0])
 
 
 def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:

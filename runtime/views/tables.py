@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mfdsl.runtime.program import Params, Program
@@ -61,14 +61,14 @@ class Tables:
         """The number 1 on the device and in the dtype of the tables."""
         return self.params.unit
 
-    def time(self, t: int) -> Tensor:
-        """Stage t as the modules take it."""
-        return torch.tensor(t, dtype=torch.int64, device=self.unit.device)
-
-    def public_joint(self, joint: Float[Tensor, "actions states batch"]) -> Tensor:
-        """The joint law of one stage as the modules take it, [B, *S, *A]."""
+    def public_joint(self, joint: Float[Tensor, "stages actions states batch"]) -> Tensor:
+        """Joint laws as the modules take them, a view [T, B, *S, *A]."""
         shape = (*self.program.states.values(), *self.program.actions.values())
-        return joint.permute(2, 1, 0).reshape(-1, *shape)
+        return joint.permute(0, 3, 2, 1).view(len(joint), joint.shape[-1], *shape)
+
+    def times(self, count: int) -> tuple[Tensor, ...]:
+        """The stages 0, 1, ... as the modules take them."""
+        return torch.arange(count, device=self.unit.device).unbind()
 
 
 def build_tables(program: Program, params: Params, stages: int) -> Tables:
@@ -90,7 +90,7 @@ def build_tables(program: Program, params: Params, stages: int) -> Tables:
     legal = _legal_table(tables) if module.MASKED else None
     tables = replace(tables, legal=legal)
     if not module.SUCCESSORS_READ & {"time", "law"} and not _batched(tables, "SUCCESSORS_READ"):
-        flat = _successors(tables, 0, _uniform_joint(tables))[..., 0]
+        flat = _successors(tables, *_uniform_field(tables))[..., 0]
         arrivals = incidence(flat.reshape(-1), program.state_count, params.unit.dtype)
         tables = replace(tables, successors=(flat, arrivals))
     return replace(tables, kernel=_shared_kernel(tables), rewards=_shared_rewards(tables))
@@ -101,20 +101,22 @@ def _shared_kernel(tables: Tables) -> Kernel | None:
     if (module.SUCCESSORS_READ | module.WEIGHTS_READ) & {"time", "law"}:
         return None
     if tables.successors is None or _batched(tables, "WEIGHTS_READ"):
-        return stage_kernel(tables, 0, _uniform_joint(tables))
+        joint = tables.public_joint(_uniform_joint(tables))
+        return stage_kernel(tables, tables.times(1)[0], joint[0])
     flat, _ = tables.successors
-    weights = _weights(tables, 0, _uniform_joint(tables))[..., 0].expand(flat.shape)
+    weights = _weights(tables, *_uniform_field(tables))[..., 0].expand(flat.shape)
     return matrix_kernel(flat, weights, games=tables.games)
 
 
-def stage_kernel(tables: Tables, t: int, joint: Float[Tensor, "actions states batch"]) -> Kernel:
-    """The transitions at stage t when the joint law of state and action is `joint`."""
-    weights = _weights(tables, t, joint)
+def stage_kernel(tables: Tables, t: Int[Tensor, ""], joint: Tensor) -> Kernel:
+    """The transitions at stage t when the joint law, as the modules take it, is [B, *S, *A]."""
+    field = tables.program.module.field(tables.params, t, joint)
+    weights = _weights(tables, t, field)
     if tables.successors is not None:
         entries, arrivals = tables.successors
         return WeightedKernel(entries.reshape(-1), arrivals, weights, _shape(entries))
-    places = _successors(tables, t, joint)
-    games = joint.shape[-1]
+    places = _successors(tables, t, field)
+    games = len(joint)
     games_last = torch.arange(games, device=places.device)
     flat = (places * games + games_last).contiguous()
     return ScatteredKernel(flat, weights)
@@ -148,14 +150,15 @@ def final_rewards(
     if not module.HAS_FINAL:
         return None
     public = law.t().reshape(-1, *tables.program.states.values())
-    reward = module.final_rewards(tables.params, tables.time(tables.stages), public)
+    reward = module.final_rewards(
+        tables.params, torch.tensor(tables.stages, device=law.device), public
+    )
     return cast(Tensor, reward).reshape(-1, law.shape[0]).t().expand_as(law).contiguous()
 
 
 def _rewards_of_block(tables: Tables, joint: Tensor, first: int) -> Tensor:
     stages, actions, states, games = joint.shape
-    shape = (*tables.program.states.values(), *tables.program.actions.values())
-    public = joint.permute(0, 3, 2, 1).reshape(stages * games, *shape)
+    public = tables.public_joint(joint).flatten(0, 1)
     times = torch.arange(first, first + stages, device=joint.device).repeat_interleave(games)
     rewards = tables.program.module.rewards(_repeated(tables, stages), times, public)
     table = cast(Tensor, rewards).reshape(-1, states, actions)
@@ -182,7 +185,7 @@ def _shared_rewards(tables: Tables) -> Tensor | None:
     joint = _uniform_joint(tables)
     if module.MASKED and tables.legal is not None:
         stages = max(stages, len(tables.legal))
-    return flow_rewards(tables, joint.expand(stages, *joint.shape))
+    return flow_rewards(tables, joint.expand(stages, *joint.shape[1:]))
 
 
 def _legal_table(tables: Tables) -> Tensor:
@@ -196,26 +199,27 @@ def _legal_table(tables: Tables) -> Tensor:
 
 
 def _uniform_joint(tables: Tables) -> Tensor:
+    """The uniform joint law [1, A, S, B] of one stage, for tables that do not read it."""
     states, actions = tables.program.state_count, tables.program.action_count
-    return (tables.unit / (states * actions)).expand(actions, states, tables.games)
+    return (tables.unit / (states * actions)).expand(1, actions, states, tables.games).contiguous()
 
 
-def _field(tables: Tables, t: int, joint: Tensor) -> object:
-    module = tables.program.module
-    return module.field(tables.params, tables.time(t), tables.public_joint(joint))
+def _uniform_field(tables: Tables) -> tuple[Tensor, object]:
+    """Stage 0 and the field of the uniform law there."""
+    start = tables.times(1)[0]
+    joint = tables.public_joint(_uniform_joint(tables))[0]
+    return start, tables.program.module.field(tables.params, start, joint)
 
 
-def _successors(tables: Tables, t: int, joint: Tensor) -> Tensor:
+def _successors(tables: Tables, t: Tensor, field: object) -> Tensor:
     """Successors [K, A, S, B or 1] at stage t."""
-    module = tables.program.module
-    table = module.successors(tables.params, tables.time(t), _field(tables, t, joint))
+    table = tables.program.module.successors(tables.params, t, field)
     return cast(Tensor, table).permute(3, 2, 1, 0).contiguous()
 
 
-def _weights(tables: Tables, t: int, joint: Tensor) -> Tensor:
+def _weights(tables: Tables, t: Tensor, field: object) -> Tensor:
     """Weights [K, A or 1, S or 1, B or 1] at stage t."""
-    module = tables.program.module
-    table = module.weights(tables.params, tables.time(t), _field(tables, t, joint))
+    table = tables.program.module.weights(tables.params, t, field)
     return cast(Tensor, table).permute(3, 2, 1, 0).contiguous()
 
 
