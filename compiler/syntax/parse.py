@@ -196,9 +196,9 @@ def parse_slice(kind: SliceKind, tokens: list[Token], source: SourceFile, sink: 
             recovered = report_fault(fault, source, sink, _parses)
             if recovered is None or failed == MAX_RECOVERIES:
                 return None
-            words[at] = recovered
-            state.feed_token(recovered)  # type: ignore[arg-type]
-    return None if failed and not isinstance(result, ast.Tree | PlayerHead) else result
+            words[at], state = recovered, fault.state
+            state.feed_token(recovered)
+    return result
 
 
 def _fed(kind: str, words: Sequence[Lexeme]) -> InteractiveParser:

@@ -20,7 +20,7 @@ from mfdsl.compiler.syntax.misplaced import (
 )
 from mfdsl.compiler.syntax.nearest import nearest
 from mfdsl.compiler.syntax.starts import ends_something, fits, looks_like_declaration
-from mfdsl.compiler.syntax.tokens import CLOSERS, Token
+from mfdsl.compiler.syntax.tokens import CLOSERS, SOFT_KEYWORDS, Token
 from mfdsl.compiler.syntax.words import (
     EVERYWHERE,
     HEADERS,
@@ -118,6 +118,11 @@ class _Splitter:
         return True
 
     def report_unknown(self, at: int, keyword: str | None) -> None:
+        """Report the word, once for a run of grid or graph items outside of their braces."""
+        above = self.parts[-1] if self.parts else None
+        if isinstance(above, Slice) and above.kind == "unknown" and above.tokens:
+            if {above.tokens[0].text, self.tokens[at].text} <= SOFT_KEYWORDS:
+                return
         in_block = self.block is not None
         report_unknown(self.source, self.tokens[at], keyword, in_block, self.sink)
 

@@ -248,3 +248,14 @@ def test_limits_of_sizes_have_their_own_message() -> None:
     }
     for message, body in bodies.items():
         assert [d.message for d in faults(f"model m\n{body}\n")] == [message]
+
+
+def test_items_behind_an_early_brace_are_reported_once() -> None:
+    found = faults("model m\ngraph g {\n  link A -> B\n}\n  link B -> C\n  link C -> D\n")
+    assert [d.message for d in found] == ["`link` is not a declaration"]
+
+
+def test_members_behind_an_early_brace_are_reported_once() -> None:
+    found = faults("model m\npopulation p {\n}\n  state x : int = 0\n  agents 10\n  x' = x\n")
+    assert [d.code for d in found] == ["MFG006"]
+    assert [label.text for label in found[0].labels][1:] == ["the block above ends here"]
