@@ -8,20 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import (
-        Artifact,
-        Game,
-        Report,
-        Simulation,
-        Solution,
-        check,
-        compile,
-        load,
-        simulate,
-        solve,
-    )
+    from mfdsl.api import Game, check, compile, load, resume, simulate, solve
+    from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
+    from mfdsl.report import Report
+    from mfdsl.runtime.solution import Solution
+    from mfdsl.runtime.views.particles import Simulation
 
 __version__ = "0.1.0"
 
@@ -29,13 +22,14 @@ _HOMES = {
     "Artifact": "mfdsl.artifact",
     "CompileError": "mfdsl.compiler.diagnostics",
     "Game": "mfdsl.api",
-    "Report": "mfdsl.api",
-    "Simulation": "mfdsl.api",
-    "Solution": "mfdsl.api",
+    "Report": "mfdsl.report",
+    "Simulation": "mfdsl.runtime.views.particles",
+    "Solution": "mfdsl.runtime.solution",
     "UsageError": "mfdsl.errors",
     "check": "mfdsl.api",
     "compile": "mfdsl.api",
     "load": "mfdsl.api",
+    "resume": "mfdsl.api",
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",
 }
@@ -51,6 +45,7 @@ __all__ = [
     "check",
     "compile",
     "load",
+    "resume",
     "simulate",
     "solve",
 ]

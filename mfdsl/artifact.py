@@ -7,8 +7,6 @@ no times and no absolute paths.
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,7 @@ from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_text
 from mfdsl.compiler.ir.model import ABI, Model
 from mfdsl.compiler.syntax.format import format_source
-from mfdsl.errors import UsageError
-from mfdsl.files import reason
+from mfdsl.files import write_folder
 from mfdsl.report import Report
 from mfdsl.summary import model_card
 
@@ -87,10 +84,7 @@ def write_artifact(
     files = _contents(compilation, parameters)
     key = artifact_key(compilation)
     target = out / f"{compilation.require_model().name}-{key[:SHOWN_KEY]}"
-    try:
-        _replace_folder(target, files)
-    except OSError as error:
-        raise UsageError(f"cannot write `{target}`: {reason(error)}") from None
+    write_folder(target, {name: text.encode() for name, text in files.items()})
     return Artifact(compilation.name, target, tuple(files), key)
 
 
@@ -119,20 +113,6 @@ def _contents(compilation: Compilation, parameters: Mapping[str, ParameterValue]
         "spec.mfg": spec,
         **imports,
     }
-
-
-def _replace_folder(target: Path, files: Mapping[str, str]) -> None:
-    """Put a folder with `files` in the place of `target`, in one rename."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".mfdsl-", dir=target.parent) as scratch:
-        fresh, old = Path(scratch) / "new", Path(scratch) / "old"
-        for name, text in files.items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).write_text(text, encoding="utf-8", newline="")
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _digest(data: Any) -> str:

@@ -59,10 +59,18 @@ def _torch() -> dict[str, Any] | None:
 def _extras() -> dict[str, bool]:
     """For each optional group of the installed package, whether all of it is there."""
     found: dict[str, bool] = {}
-    for requirement in requires("mfdsl") or ():
+    for requirement in _requirements():
         package, marker, extra = requirement.partition("extra ==")
         if marker:
             name = package.split(";")[0].split(">")[0].split("=")[0].strip()
             group = extra.strip().strip("\"'")
             found[group] = found.get(group, True) and _version(name) is not None
     return found
+
+
+def _requirements() -> list[str]:
+    """What the installed package asks for; nothing when it runs from a checkout."""
+    try:
+        return requires("mfdsl") or []
+    except PackageNotFoundError:
+        return []

@@ -1,7 +1,8 @@
-"""Files read and written whole: a file is complete or it is not there."""
+"""Files and folders written whole: each is complete or it is not there."""
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from mfdsl.errors import UsageError
@@ -42,6 +43,26 @@ def write_text(path: Path, text: str) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise UsageError(f"cannot write `{path}`: {reason(error)}") from None
+
+
+def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
+    """Put a folder with `files` in the place of `target`: written beside, then renamed.
+
+    Raises:
+        UsageError: the place cannot be written to, or the disk is full; nothing is left behind.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".mfdsl-", dir=target.parent) as scratch:
+            fresh, old = Path(scratch) / "new", Path(scratch) / "old"
+            for name, content in files.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).write_bytes(content)
+            if target.exists():
+                target.rename(old)
+            fresh.rename(target)
+    except OSError as error:
+        raise UsageError(f"cannot write `{target}`: {reason(error)}") from None
 
 
 def reason(error: OSError) -> str:

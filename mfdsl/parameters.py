@@ -29,16 +29,16 @@ def gather(settings: Iterable[str], file: Path | None) -> dict[str, ParameterVal
     return (read_parameter_file(file) if file is not None else {}) | read_settings(settings)
 
 
-def read_settings(settings: Iterable[str]) -> dict[str, ParameterValue]:
-    """Values of `name=value` settings; a later setting of the same name wins.
+def read_settings(settings: Iterable[str], flag: str = "--set") -> dict[str, ParameterValue]:
+    """Values of the `name=value` settings of a flag; a later setting of the same name wins.
 
     Raises:
         UsageError: a setting has no `=`, no name or no readable value.
     """
     values: dict[str, ParameterValue] = {}
     for setting in settings:
-        name, text = _split("--set", setting, "--set beta=0.4")
-        values[name] = _read_value(f"--set {setting}", text)
+        name, text = _split(flag, setting, f"{flag} beta=0.4")
+        values[name] = _read_value(f"{flag} {setting}", text)
     return values
 
 

@@ -44,7 +44,7 @@ def resolve(
     *,
     iterations: int | None = None,
     tolerance: float | None = None,
-    options: Mapping[str, Scalar] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings of a run: arguments first, then the spec's block, then defaults.
 

@@ -23,6 +23,12 @@ def find_spec(spec: str | Path) -> Path:
         return path
     shipped = shipped_specs()
     if str(spec) in shipped:
-        return shipped[str(spec)]
+        return _from_here(shipped[str(spec)])
     hint = did_you_mean(str(spec), shipped) or "`mfdsl specs` lists the games that come with mfdsl"
     raise UsageError(f"`{spec}` is neither a file nor a shipped game", hint)
+
+
+def _from_here(path: Path) -> Path:
+    """The path relative to the working folder when it lies inside."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

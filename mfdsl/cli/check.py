@@ -51,7 +51,7 @@ def check(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Check specs: names, types, ranges, probabilities, and every `require`."""
+    """Check specs and every `require` in them."""
     values = gather(set_, params)
     reports = [api.check(spec, params=values, accept=accept.value) for spec in specs]
     if dump is not None:
@@ -105,7 +105,7 @@ def fmt(
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Format specs in place; comments stay, the tokens stay the same."""
+    """Format specs in place; comments stay."""
     from mfdsl.compiler.syntax.format import format_source
 
     console = Console(quiet=quiet)
@@ -131,7 +131,7 @@ def fix(
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Apply the helps that are known to mend a spec; what remains is printed."""
+    """Apply the helps that mend a spec."""
     console = Console(quiet=quiet)
     code = FINE
     for path in map(find_spec, specs):
@@ -175,7 +175,7 @@ def _diff(path: Path, before: str, after: str) -> str:
 def explain(
     code: Annotated[str, typer.Argument(help="A code such as MFG301.", show_default=False)],
 ) -> int:
-    """Explain a diagnostic at length, with a wrong spec and a right one."""
+    """Explain the code of a diagnostic."""
     from mfdsl.compiler.explain.pages import page
 
     wanted = code.upper()

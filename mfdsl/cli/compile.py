@@ -23,7 +23,7 @@ def compile(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Compile a spec into a folder with its model, a standalone torch module and a report."""
+    """Compile a spec into a model and a torch module."""
     console = Console(json, quiet)
     artifact = api.compile(spec, out=out or Path("build"), params=gather(set_, params))
     console.fields([("compiled", spec), ("written", f"{artifact.path}/")])

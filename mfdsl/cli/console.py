@@ -38,9 +38,11 @@ class Console:
             print(text, file=self.stream, flush=True)
 
     def result(self, text: str) -> None:
-        """A line that is the result itself: printed even when quiet, but not beside JSON."""
+        """A line that is the result itself, printed even when quiet; JSON takes its place."""
         if not self.json:
             print(text, flush=True)
+        else:
+            self.line(text)
 
     def fields(self, rows: Iterable[tuple[str, str]]) -> None:
         """Lines of a label and its text, the texts aligned."""

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import traceback
@@ -78,18 +79,28 @@ def _usage(arguments: Sequence[str], message: str, hint: str | None = None) -> i
     return _failed(arguments, USAGE, {"error": message})
 
 
-def _command_message(error: Any) -> tuple[str, str | None]:
+def _command_message(error: Any) -> tuple[str, str]:
     """Message and hint of an error that the command-line library found in the arguments."""
     context = getattr(error, "ctx", None)
-    option = getattr(error, "option_name", None)
     command = context.command_path if context is not None else "mfdsl"
-    hint: str | None = f"`{command} --help` lists what it takes"
-    message = error.format_message()
-    if option is not None and context is not None and "no such option" in message.lower():
+    hint = f"`{command} --help` lists what it takes"
+    message = error.format_message().rstrip(".")
+    option = getattr(error, "option_name", None)
+    wrong_verb = re.match(r"No such command '(.*?)'", message)
+    if wrong_verb is not None and context is not None:
+        verb = wrong_verb.group(1)
+        known = context.command.list_commands(context)
+        return f"`{command}` has no verb `{verb}`", did_you_mean(verb, known) or hint
+    if message.lower().startswith("no such option") and context is not None:
         known = [name for parameter in context.command.params for name in parameter.opts]
-        message = f"`{command}` has no option `{option}`"
-        hint = did_you_mean(option, known) or hint
-    return message[:1].lower() + message[1:].rstrip("."), hint
+        return f"`{command}` has no option `{option}`", did_you_mean(option, known) or hint
+    return _plain(message), hint
+
+
+def _plain(message: str) -> str:
+    """The message in the tone of the others: lower case, on one line, about the value."""
+    message = message.replace("\n", " ").replace("Value error, ", "")
+    return message[:1].lower() + message[1:].replace(": Input ", ": it ")
 
 
 def _file_message(error: OSError) -> str:

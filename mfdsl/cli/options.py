@@ -6,39 +6,6 @@ from typing import Annotated
 
 import typer
 
-Spec = Annotated[
-    str, typer.Argument(help="A .mfg file, or the name of a shipped game.", show_default=False)
-]
-Specs = Annotated[
-    list[str],
-    typer.Argument(help="One or more .mfg files or names of shipped games.", show_default=False),
-]
-Set = Annotated[
-    list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter (repeatable).")
-]
-Params = Annotated[
-    Path | None, typer.Option("--params", metavar="FILE", help="Parameter values in a TOML file.")
-]
-SweepOption = Annotated[
-    list[str],
-    typer.Option(
-        "--sweep",
-        metavar="NAME=A:B:N",
-        help="Run n values from a to b, or NAME=V1,V2,V3, in one batch (repeatable).",
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress.")]
-Out = Annotated[
-    Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write into.")
-]
-Accept = Annotated[
-    "AcceptChoice", typer.Option("--accept", help="What a `require` needs in order to pass.")
-]
-Device = Annotated["DeviceChoice", typer.Option("--device", help="Where to compute.")]
-Dtype = Annotated["DtypeChoice", typer.Option("--dtype", help="Precision.")]
-
 
 class AcceptChoice(StrEnum):
     """How firm a `require` must be."""
@@ -60,3 +27,42 @@ class DtypeChoice(StrEnum):
 
     float64 = "float64"
     float32 = "float32"
+
+
+Spec = Annotated[
+    str, typer.Argument(help="A .mfg file, or the name of a shipped game.", show_default=False)
+]
+OptionalSpec = Annotated[
+    str | None,
+    typer.Argument(help="A .mfg file, or the name of a shipped game.", show_default=False),
+]
+Specs = Annotated[
+    list[str],
+    typer.Argument(help="One or more .mfg files or names of shipped games.", show_default=False),
+]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter (repeatable).")
+]
+Params = Annotated[
+    Path | None, typer.Option("--params", metavar="FILE", help="Parameter values in a TOML file.")
+]
+SweepOption = Annotated[
+    list[str],
+    typer.Option(
+        "--sweep",
+        metavar="NAME=A:B:N",
+        help="Run n values from a to b, or NAME=V1,V2,V3, in one batch (repeatable).",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds to run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write into.")
+]
+Accept = Annotated[
+    AcceptChoice, typer.Option("--accept", help="What a `require` needs in order to pass.")
+]
+Device = Annotated[DeviceChoice, typer.Option("--device", help="Where to compute.")]
+Dtype = Annotated[DtypeChoice, typer.Option("--dtype", help="Precision.")]

@@ -6,12 +6,13 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.shipped import shipped_specs
 from mfdsl.summary import horizon_text, model_json, size_text
 
 
 def specs(json: options.Json = False) -> int:
-    """List the games that come with mfdsl; each is solved by its name."""
+    """List the games that come with mfdsl."""
     console = Console(json)
     rows, entries = [], []
     for name, path in shipped_specs().items():
@@ -24,8 +25,39 @@ def specs(json: options.Json = False) -> int:
     return FINE
 
 
+def solvers(json: options.Json = False) -> int:
+    """List the solvers: what they need, options, papers."""
+    console = Console(json)
+    for row in SOLVERS.values():
+        console.result(f"{row.name}: {row.summary}")
+        console.result(f"  needs   {row.requires}")
+        for name, default, meaning in _options(row):
+            console.result(f"  --opt {name}={default}  {meaning}")
+        console.result(f"  paper   {row.reference}")
+    console.json_object({"solvers": [_solver_json(row) for row in SOLVERS.values()]})
+    return FINE
+
+
+def _options(row: Row) -> list[tuple[str, Any, str]]:
+    fields = row.config.model_fields.items()
+    return [(name, field.default, field.description or "") for name, field in fields]
+
+
+def _solver_json(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "summary": row.summary,
+        "requires": row.requires,
+        "reference": row.reference,
+        "options": [
+            {"name": name, "default": default, "meaning": meaning}
+            for name, default, meaning in _options(row)
+        ],
+    }
+
+
 def doctor(json: options.Json = False) -> int:
-    """Print versions, devices and optional parts: the first thing to put into a bug report."""
+    """Print versions, devices and optional parts."""
     from mfdsl.doctor import diagnose
 
     console = Console(json)

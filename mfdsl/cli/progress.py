@@ -1,0 +1,86 @@
+"""How a solve shows its course: rows at round iterations, and a moving line on a terminal."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from mfdsl.cli.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+STEPS = (1, 2, 5)
+
+
+class Point(Protocol):
+    """What a report of progress carries."""
+
+    @property
+    def iteration(self) -> int:
+        """Steps made so far."""
+
+    @property
+    def exploitability(self) -> float:
+        """Gain of the best response, in the worst game of the batch."""
+
+
+class Course:
+    """Prints the row of an iteration when it is round, and of the last one in any case."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.last: Point | None = None
+        self.shown = -1
+        self.bar: tuple[Progress, TaskID] | None = None
+
+    def report(self, point: Point) -> None:
+        """Take note of one evaluation."""
+        if self.last is None:
+            self.console.line("  iteration   exploitability")
+        self.last = point
+        if is_round(point.iteration):
+            self._row(point)
+        if self.bar is not None:
+            progress, task = self.bar
+            text = f"exploitability {point.exploitability:.3g}"
+            progress.update(task, completed=point.iteration, description=text)
+
+    def finish(self) -> None:
+        """Print the last evaluation unless it stands there already."""
+        if self.last is not None and self.last.iteration != self.shown:
+            self._row(self.last)
+
+    def _row(self, point: Point) -> None:
+        self.shown = point.iteration
+        self.console.line(f"  {point.iteration:>9,}   {point.exploitability:>14.6g}")
+
+
+def is_round(iteration: int) -> bool:
+    """True for 0, 1, 2, 5, 10, 20, 50, 100, ..."""
+    if iteration == 0:
+        return True
+    power = 10 ** int(math.log10(iteration))
+    return any(iteration == step * power for step in (*STEPS, 10))
+
+
+@contextmanager
+def course(console: Console, iterations: int) -> Iterator[Course]:
+    """A course whose moving line, on a terminal, is gone at the end."""
+    shown = Course(console)
+    if not console.live:
+        yield shown
+        shown.finish()
+        return
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), Elapsed())
+    terminal = Terminal(stderr=True)
+    together = sys.stdout.isatty()
+    with Progress(*columns, console=terminal, transient=True, redirect_stdout=together) as progress:
+        shown.bar = progress, progress.add_task("", total=iterations)
+        yield shown
+    shown.finish()

@@ -1,0 +1,198 @@
+"""The verb that computes an equilibrium: solve, with sweeps and resumption."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
+from mfdsl.cli.progress import course
+from mfdsl.errors import UsageError
+from mfdsl.parameters import gather, read_settings, read_sweeps
+from mfdsl.settings import resolve
+from mfdsl.summary import certificate_text, horizon_text, size_text
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.runs import RunFolder
+    from mfdsl.runtime.solution import Solution
+    from mfdsl.solving import Job
+
+WIDTH = 84
+SHOWN_GAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop, as far as the command line says."""
+
+    iterations: int | None
+    tolerance: float | None
+
+
+def solve(
+    spec: options.OptionalSpec = None,
+    solver: Annotated[
+        str, typer.Option(metavar="NAME", help="A solver, or auto; `mfdsl solvers` lists them.")
+    ] = "auto",
+    iterations: Annotated[int | None, typer.Option(min=0, help="Stop after so many.")] = None,
+    tol: Annotated[
+        float | None, typer.Option("--tol", min=0, help="Stop at this exploitability.")
+    ] = None,
+    opt: Annotated[
+        list[str],
+        typer.Option("--opt", metavar="KEY=VALUE", help="An option of the solver (repeatable)."),
+    ] = [],  # noqa: B006  the command line reads it, nothing changes it
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Continue the run in this folder.")
+    ] = None,
+    set_: options.Set = [],  # noqa: B006
+    params: options.Params = None,
+    sweep: options.SweepOption = [],  # noqa: B006
+    seed: options.Seed = 0,
+    seeds: options.Seeds = 1,
+    device: options.Device = options.DeviceChoice.cpu,
+    dtype: options.Dtype = options.DtypeChoice.float64,
+    out: options.Out = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Compute an equilibrium and its exploitability."""
+    console = Console(json, quiet)
+    limits = Limits(iterations, tol)
+    if resume is not None:
+        _only_limits(set_, params, sweep, opt, solver)
+        return _finish(console, *_resumed(console, spec, resume, limits, device.value))
+    if spec is None:
+        raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
+    game = api.load(spec, params=gather(set_, params))
+    _introduce(console, game)
+    settings = resolve(
+        game.model,
+        solver,
+        iterations=iterations,
+        tolerance=tol,
+        options=read_settings(opt, "--opt"),
+    )
+    if seeds > 1:
+        console.line(f"note      {settings.solver} draws nothing: one run stands for all seeds")
+    from mfdsl.records import start_run
+    from mfdsl.solving import prepare
+
+    swept = read_sweeps(sweep)
+    job = prepare(game, settings, sweep=swept, seed=seed, device=device.value, dtype=dtype.value)
+    return _finish(console, job, start_run(job, swept, out or Path("runs")))
+
+
+def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
+    """A resumed run keeps its game, parameters and solver."""
+    if any(flag and flag != "auto" for flag in given):
+        raise UsageError(
+            "a resumed run keeps its parameters, its solver and its options",
+            "only --iterations, --tol and --device go with --resume",
+        )
+
+
+def _resumed(
+    console: Console, spec: str | None, path: Path, limits: Limits, device: api.Device
+) -> "tuple[Job, RunFolder]":
+    from mfdsl import records
+
+    folder = records.open_run(path)
+    run_options = records.read_options(folder)
+    game = api.load(spec or folder.path / "spec.mfg", params=run_options.parameters)
+    _introduce(console, game)
+    job = records.job_of_run(game, folder, run_options, device=device)
+    job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
+    return job, folder
+
+
+def _introduce(console: Console, game: api.Game) -> None:
+    """What was understood, and what was established."""
+    model = game.model
+    certificates = [f"{certificate_text(c)} {c.verdict}" for c in game.compilation.certificates]
+    parts = (model.name, size_text(model), f"horizon {horizon_text(model)}", model.objective)
+    console.line(f"{game.compilation.name}   {' · '.join(parts)}")
+    seconds = f"{game.compilation.seconds:.1f} s"
+    console.fields([("checked", _right(" · ".join(certificates) or "no certificates", seconds))])
+    console.diagnostics(game.compilation.diagnostics, game.compilation.sources)
+
+
+def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
+    """Run the job, save it, and say how it went, what it means and where it is."""
+    from mfdsl.records import explained
+    from mfdsl.runtime.status import Status
+    from mfdsl.solving import run, solution_json
+
+    settings = job.settings
+    where = f"{job.device.type} · {job.dtype} · seed {job.seed}"
+    trust = "converges for certain" if job.license.verdict == "proved" else "a heuristic here"
+    text = f"{settings.solver}, {settings.reason}; {trust}"
+    console.fields([("solver", _right(text, where))])
+    with course(console, settings.iterations) as shown:
+        solution = run(job, on_progress=shown.report)
+    with explained():
+        folder.save(solution)
+    _conclude(console, job, solution, folder)
+    console.json_object(solution_json(job, solution, str(folder.path)))
+    match solution.status:
+        case Status.interrupted:
+            return INTERRUPTED
+        case Status.not_finite:
+            return FAILED
+    return FINE
+
+
+def _conclude(console: Console, job: "Job", solution: "Solution", folder: "RunFolder") -> None:
+    from mfdsl.runtime.status import Status
+
+    gap = solution.exploitability
+    worst = "worst " if job.points[0] else ""
+    text = f"{worst}exploitability {gap.value:.3g} ({gap.kind}) after {solution.iterations:,}"
+    verdict = "solved" if solution.status is Status.converged else solution.status.name
+    verdict = verdict.replace("max_iterations", "stopped").replace("not_finite", "failed")
+    ending = _right(f"{text} iterations", f"{solution.seconds:.1f} s")
+    console.result(f"{verdict:<9} {ending}")
+    if solution.message:
+        console.fields([("", solution.message)])
+    if job.points[0]:
+        _games(console, job, solution)
+    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
+    console.fields([("written", f"{folder.path}/  {files}")])
+    console.fields([("next", _next_command(job, solution, folder))])
+
+
+def _next_command(job: "Job", solution: "Solution", folder: "RunFolder") -> str:
+    """What to try now: play the policy, or go on."""
+    spec = job.game.compilation.name
+    match solution.status.name:
+        case "interrupted":
+            return f"mfdsl solve {spec} --resume {folder.path}"
+        case "max_iterations":
+            limit = 2 * max(solution.iterations, 1)
+            return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
+    return f"mfdsl simulate {spec} --policy {folder.path}"
+
+
+def _games(console: Console, job: "Job", solution: "Solution") -> None:
+    """One row for each game of a sweep."""
+    from mfdsl.solving import games_json
+
+    games = games_json(job, solution)
+    names = list(games[0]["parameters"])
+    console.line("  " + "  ".join(f"{name:>10}" for name in [*names, "exploitability", "value"]))
+    for game in games[:SHOWN_GAMES]:
+        cells = [*game["parameters"].values(), game["exploitability"], game["value"]]
+        shown = [f"{'nan' if cell is None else format(cell, '.6g'):>10}" for cell in cells]
+        console.line("  " + "  ".join(shown))
+    if len(games) > SHOWN_GAMES:
+        console.line(f"  ... and {len(games) - SHOWN_GAMES} more in summary.json")
+
+
+def _right(text: str, remark: str) -> str:
+    """The text with a remark at the right edge of the screen."""
+    return f"{text:<{WIDTH}} {remark}"

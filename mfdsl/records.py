@@ -1,0 +1,167 @@
+"""A job written down as a run folder, and a run folder read back as a job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mfdsl.artifact import artifact_key
+from mfdsl.errors import UsageError
+from mfdsl.runtime.program import ProgramError
+from mfdsl.runtime.runs import RunError, RunFolder
+from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.settings import Settings, resolve
+from mfdsl.solving import Job, prepare
+
+if TYPE_CHECKING:
+    from mfdsl.api import Game
+
+
+class RunOptions(BaseModel):
+    """What `options.json` of a run holds: enough to do the run again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    game: str
+    key: str
+    parameters: dict[str, int | float | str | tuple[float, ...]]
+    sweep: dict[str, tuple[float, ...]]
+    solver: str
+    options: dict[str, Any]
+    iterations: int
+    tolerance: float
+    seed: int
+    dtype: Literal["float32", "float64"]
+
+
+def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFolder:
+    """A new run folder under `out` for a job that is about to run.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    settings = job.settings
+    options = RunOptions(
+        game=job.game.name,
+        key=artifact_key(job.game.compilation),
+        parameters=dict(job.game.parameters),
+        sweep=sweep,
+        solver=settings.solver,
+        options=settings.config.model_dump(),
+        iterations=settings.iterations,
+        tolerance=settings.tolerance,
+        seed=job.seed,
+        dtype=job.dtype,
+    )
+    with explained():
+        source = job.game.compilation.sources[job.game.compilation.name]
+        return RunFolder.create(out, job.game.name, source.text, options.model_dump(mode="json"))
+
+
+def read_options(folder: RunFolder) -> RunOptions:
+    """The options of a run.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    with explained():
+        entries = folder.options
+    try:
+        return RunOptions.model_validate(entries)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        message = f"{folder.path / 'options.json'} is damaged: {place}: {error.errors()[0]['msg']}"
+        raise UsageError(message) from None
+
+
+def open_run(path: Path) -> RunFolder:
+    """The run in a folder.
+
+    Raises:
+        UsageError: the folder is not a run.
+    """
+    with explained():
+        return RunFolder.open(path)
+
+
+def same_game(game: "Game", options: RunOptions, folder: RunFolder) -> None:
+    """Refuse to mix a run with another game.
+
+    Raises:
+        UsageError: the run is of another game, or of another version of this one.
+    """
+    if artifact_key(game.compilation) != options.key:
+        kind = "another version of the game" if game.name == options.game else "another game"
+        raise UsageError(
+            f"{folder.path} is a run of {kind}, `{options.game}`",
+            f"leave out the spec to use the run's own {folder.path / 'spec.mfg'}",
+        )
+
+
+def job_of_run(
+    game: "Game", folder: RunFolder, options: RunOptions, *, device: Literal["cpu", "cuda", "auto"]
+) -> Job:
+    """The job of a run as it was started.
+
+    Raises:
+        UsageError: the run is of another game, or its options no longer exist.
+    """
+    same_game(game, options, folder)
+    settings = resolve(
+        game.model,
+        options.solver,
+        iterations=options.iterations,
+        tolerance=options.tolerance,
+        options=options.options,
+    )
+    return prepare(
+        game,
+        settings,
+        sweep=options.sweep,
+        seed=options.seed,
+        device=device,
+        dtype=options.dtype,
+    )
+
+
+def continued(
+    job: Job, folder: RunFolder, *, iterations: int | None, tolerance: float | None
+) -> Job:
+    """The job with the state and history of its run, to go on with new limits.
+
+    Raises:
+        UsageError: nothing was saved, a file is damaged, or the run has reached its limits.
+    """
+    with explained():
+        state, history = folder.state(), folder.history()
+    state = {name: value.to(job.device) for name, value in state.items()}
+    settings = _limits(job.settings, iterations, tolerance)
+    made = history[-1].iteration if history else 0
+    if made >= settings.iterations:
+        raise UsageError(
+            f"the run has made all of its {made:,} iterations", f"give --iterations {2 * made}"
+        )
+    if history and history[-1].exploitability <= settings.tolerance:
+        gap = history[-1].exploitability
+        raise UsageError(f"the run has converged to {gap:.3g}", f"give --tol {gap / 10:.1g}")
+    return replace(job, settings=settings, state=state, history=history)
+
+
+def _limits(settings: Settings, iterations: int | None, tolerance: float | None) -> Settings:
+    return replace(
+        settings,
+        iterations=settings.iterations if iterations is None else iterations,
+        tolerance=settings.tolerance if tolerance is None else tolerance,
+    )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What the runtime refuses, as an error of usage with the same words."""
+    try:
+        yield
+    except (RunError, ProgramError, SolverError) as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,138 @@
+"""A simulation of N agents: under the uniform policy, or under that of a run."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from mfdsl.api import Game, load
+from mfdsl.compiler.driver import ParameterValue
+from mfdsl.errors import UsageError
+from mfdsl.files import write_folder
+from mfdsl.records import explained, job_of_run, open_run, read_options
+from mfdsl.runtime.evaluate import build_view
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.program import Params
+from mfdsl.runtime.solution import finite
+from mfdsl.runtime.views.particles import Simulation
+from mfdsl.runtime.views.particles import simulate as run_particles
+from mfdsl.solving import Device, Dtype, find_device
+
+AGENTS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Who plays what: a game at given parameters, a policy, and the run that the policy is from."""
+
+    game: Game
+    params: Params
+    policy: TabularPolicy
+    run: Path | None = None
+
+
+def setting(
+    spec: str | Path | None,
+    run: Path | None,
+    values: Mapping[str, ParameterValue],
+    *,
+    device: Device,
+    dtype: Dtype,
+) -> Setting:
+    """The uniform policy of a spec, or the policy of a run at the parameters it was solved at.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: neither is given, the run is damaged or of another game, or values are given
+            beside a run.
+    """
+    if run is not None:
+        if values:
+            raise UsageError("a run keeps its parameters", "leave out --set and --params")
+        return _setting_of_run(spec, run, device)
+    if spec is None:
+        raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
+    return uniform_setting(load(spec, params=values), device=device, dtype=dtype)
+
+
+def uniform_setting(game: Game, *, device: Device = "cpu", dtype: Dtype = "float64") -> Setting:
+    """A game under the policy that takes all legal actions equally often."""
+    place = find_device(device)
+    params = game.program.params(dtype=getattr(torch, dtype), device=place)
+    return Setting(game, params, build_view(game.program, params).uniform())
+
+
+def _setting_of_run(spec: str | Path | None, run: Path, device: Device) -> Setting:
+    folder = open_run(run)
+    options = read_options(folder)
+    game = load(spec or folder.path / "spec.mfg", params=options.parameters)
+    job = job_of_run(game, folder, options, device=device)
+    with explained():
+        policy = folder.policy(game.program)
+    probs = policy.probs.to(device=job.device)
+    return Setting(game, job.params, TabularPolicy(probs, policy.states, policy.actions), run)
+
+
+def run_agents(
+    setting: Setting,
+    *,
+    agents: int | None = None,
+    batch: int = 1,
+    steps: int | None = None,
+    seed: int = 0,
+    record_laws: bool = False,
+) -> Simulation:
+    """Simulate; `agents` defaults to what the spec says, or 1,000.
+
+    Raises:
+        UsageError: a size is out of range, or the memory is too small.
+    """
+    try:
+        return run_particles(
+            setting.game.program,
+            setting.policy,
+            setting.params,
+            agents=agents or setting.game.model.population.agents or AGENTS,
+            batch=batch,
+            steps=steps,
+            seed=seed,
+            record_laws=record_laws,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except torch.OutOfMemoryError:
+        raise UsageError("not enough memory", "simulate fewer agents or games at once") from None
+
+
+def simulation_json(setting: Setting, simulation: Simulation) -> dict[str, Any]:
+    """The JSON contract of `mfdsl simulate`."""
+    returns = {"mean": finite(simulation.mean), "std_error": finite(simulation.std_error)}
+    return {
+        "spec": setting.game.compilation.name,
+        "agents": simulation.agents,
+        "batch": simulation.batch,
+        "steps": simulation.steps,
+        "returns": {setting.game.program.population: returns},
+        "agent_steps_per_second": simulation.agent_steps_per_second,
+        "run": str(setting.run) if setting.run is not None else None,
+    }
+
+
+def write_simulation(setting: Setting, simulation: Simulation, target: Path) -> None:
+    """Write `simulation.json` and, when they were recorded, the laws as `laws.npz`.
+
+    Raises:
+        UsageError: the folder cannot be written, or the disk is full.
+    """
+    document = json.dumps(simulation_json(setting, simulation), indent=1) + "\n"
+    files = {"simulation.json": document.encode()}
+    if simulation.laws is not None:
+        arrays = io.BytesIO()
+        numpy.savez_compressed(arrays, laws=simulation.laws.cpu().numpy())
+        files["laws.npz"] = arrays.getvalue()
+    write_folder(target, files)

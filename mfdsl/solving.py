@@ -1,0 +1,141 @@
+"""A solve in three steps: prepare a job, run it, and turn its solution into JSON."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from mfdsl.errors import UsageError
+from mfdsl.parameters import Sweep, check_sweep, combinations
+from mfdsl.runtime.program import Params
+from mfdsl.runtime.solution import License, Record, Solution, finite
+from mfdsl.runtime.solvers.loop import solve as run_loop
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.settings import Settings, reads_law
+
+if TYPE_CHECKING:
+    from mfdsl.api import Game
+
+Device = Literal["cpu", "cuda", "auto"]
+Dtype = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All that a run needs. `points` has the swept values of each game of the batch, one empty
+    entry without a sweep; `state` and `history` continue an earlier run.
+    """
+
+    game: "Game"
+    settings: Settings
+    license: License
+    params: Params
+    points: tuple[Mapping[str, float], ...]
+    seed: int
+    device: torch.device
+    dtype: Dtype
+    state: Mapping[str, torch.Tensor] | None = None
+    history: tuple[Record, ...] = field(default=())
+
+
+def prepare(
+    game: "Game",
+    settings: Settings,
+    *,
+    sweep: Sweep,
+    seed: int = 0,
+    device: Device = "cpu",
+    dtype: Dtype = "float64",
+) -> Job:
+    """Load the program and bind its parameters, one game for each point of the sweep.
+
+    Raises:
+        UsageError: the sweep does not fit the model, or the device is not there.
+    """
+    check_sweep(game.model, sweep)
+    points = combinations(sweep)
+    place = find_device(device)
+    columns = {name: [point[name] for point in points] for name in sweep}
+    params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
+    license = license_of(game, settings)
+    return Job(game, settings, license, params, tuple(points), seed, place, dtype)
+
+
+def run(
+    job: Job,
+    *,
+    on_progress: Callable[[Record], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Solution:
+    """Run the solver of a job.
+
+    Raises:
+        UsageError: the tables of the game do not fit into memory.
+    """
+    settings = job.settings
+    try:
+        return run_loop(
+            job.game.program,
+            job.params,
+            settings.solver,
+            settings.config,
+            iterations=settings.iterations,
+            tolerance=settings.tolerance,
+            seed=job.seed,
+            on_progress=on_progress,
+            stop=stop,
+            state=job.state,
+            history=job.history,
+            license=job.license,
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        raise _too_large(job) from None
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise _too_large(job) from None
+
+
+def find_device(device: Device) -> torch.device:
+    """The device of that name; `auto` takes CUDA when it is there.
+
+    Raises:
+        UsageError: CUDA was asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise UsageError("there is no CUDA device here", "--device auto takes what there is")
+    return torch.device("cuda" if device != "cpu" and there else "cpu")
+
+
+def license_of(game: "Game", settings: Settings) -> License:
+    """What the solver needs in order to converge for certain, and whether that is known here."""
+    if not reads_law(game.model):
+        text = "nothing depends on the population, so one best response is an equilibrium"
+        return License("independent of the population", "proved", text)
+    needs = SOLVERS[settings.solver].requires
+    return License(needs, "unknown", f"{needs}: not proved here, so a heuristic")
+
+
+def solution_json(job: Job, solution: Solution, run: str | None) -> dict[str, Any]:
+    """The JSON contract of `mfdsl solve`; a sweep adds `games`, one entry for each point."""
+    entries = {"spec": job.game.compilation.name, **solution.to_json(), "run": run}
+    return entries | ({"games": games_json(job, solution)} if job.points[0] else {})
+
+
+def games_json(job: Job, solution: Solution) -> list[dict[str, Any]]:
+    """Parameters, exploitability and value of each game of a sweep."""
+    gaps = solution.exploitability.per_game
+    return [
+        {"parameters": dict(point), "exploitability": finite(gap), "value": finite(value)}
+        for point, gap, value in zip(job.points, gaps, solution.value, strict=True)
+    ]
+
+
+def _too_large(job: Job) -> UsageError:
+    return UsageError(
+        f"not enough memory for {len(job.points)} game{'' if len(job.points) == 1 else 's'} "
+        f"of {job.game.name}",
+        "sweep fewer values at once, or make the state space smaller",
+    )

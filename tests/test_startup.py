@@ -1,0 +1,56 @@
+"""Verbs on text answer at once: torch stays out of the process, and nothing is printed twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mfdsl.templates import fill
+
+PROBE = """
+import sys
+from mfdsl.cli import run
+code = run(sys.argv[1:])
+heavy = {"torch", "matplotlib", "pytest"} & set(sys.modules)
+assert not heavy, f"imported {heavy}"
+sys.exit(code)
+"""
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+VERBS = (
+    ["--help"],
+    ["--version"],
+    ["solve", "--help"],
+    ["check", "beach_bar"],
+    ["fmt", "game.mfg"],
+    ["fix", "game.mfg"],
+    ["compile", "game.mfg"],
+    ["explain", "MFG301"],
+    ["new", "game2"],
+    ["solvers"],
+    ["specs"],
+)
+
+
+@pytest.mark.parametrize("arguments", VERBS, ids=lambda arguments: arguments[0])
+def test_a_verb_on_text_does_not_import_torch(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "game.mfg").write_text(fill("matrix", "game"))
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_importing_the_package_loads_nothing_of_it() -> None:
+    code = "import sys, mfdsl; print([m for m in sys.modules if m.startswith('mfdsl.')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
