@@ -8,9 +8,13 @@ from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic, Sink
+from mfdsl.compiler.imports import Files, Loaded, load_imports, project_root
 from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.source import SourceFile
+from mfdsl.compiler.sema.lower import Lowered, lower_unit
+from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.parse import parse
+from mfdsl.compiler.syntax.read import read_source
 
 ParameterValue = int | float | str | tuple[float, ...]
 
@@ -38,6 +42,7 @@ class Compilation:
     model: Model | None
     diagnostics: tuple[Diagnostic, ...]
     certificates: tuple[Certificate, ...]
+    solver_places: Mapping[str, Span]
     seconds: float
 
     @property
@@ -50,3 +55,64 @@ class Compilation:
         if self.model is None or not self.ok:
             raise CompileError(self.diagnostics, self.sources)
         return self.model
+
+
+def compile_file(path: str | Path, options: Options | None = None) -> Compilation:
+    """Compile the spec at `path`. Never raises on a bad spec or a missing file."""
+    options = options or Options()
+    started = time.perf_counter()
+    path, sink, loaded = Path(path), Sink(), Loaded()
+    name = path.as_posix()
+    source = read_source(path, name, sink)
+    if source is None:
+        return _finished(name, loaded, None, sink, started)
+    root = options.root.resolve() if options.root is not None else project_root(path)
+    loaded.folders[name] = path.resolve().parent
+    return _compile(source, loaded, Files(root), options, sink, started)
+
+
+def compile_text(
+    text: str,
+    *,
+    name: str = "spec.mfg",
+    options: Options | None = None,
+    imports: Mapping[str, str] | None = None,
+) -> Compilation:
+    """Compile `text`; `imports` maps the paths it may import to their texts."""
+    files = Files(None, dict(imports or {}))
+    return _compile(
+        SourceFile(name, text), Loaded(), files, options or Options(), Sink(), time.perf_counter()
+    )
+
+
+def _compile(
+    source: SourceFile,
+    loaded: Loaded,
+    files: Files,
+    options: Options,
+    sink: Sink,
+    started: float,
+) -> Compilation:
+    """The passes. Syntax errors of all files come together; meaning needs trees without holes."""
+    loaded.sources[source.name] = source
+    loaded.units[source.name] = parse(source, sink)
+    load_imports(loaded, source.name, files, sink)
+    lowered = None
+    if not sink.failed:
+        lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+    return _finished(source.name, loaded, lowered, sink, started)
+
+
+def _finished(
+    name: str, loaded: Loaded, lowered: Lowered | None, sink: Sink, started: float
+) -> Compilation:
+    return Compilation(
+        name=name,
+        sources=loaded.sources,
+        unit=loaded.units.get(name),
+        model=None if lowered is None or sink.failed else lowered.model,
+        diagnostics=sink.sorted(),
+        certificates=() if lowered is None else lowered.certificates,
+        solver_places={} if lowered is None else lowered.solver_places,
+        seconds=time.perf_counter() - started,
+    )

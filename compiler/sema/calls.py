@@ -1,0 +1,527 @@
+"""Calls: built-in functions, functions of the spec, and comprehensions over sets and populations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.grids import (
+    call_col,
+    call_dcol,
+    call_drow,
+    call_free,
+    call_path_dist,
+    call_row,
+    call_step,
+    cell_distance,
+)
+from mfdsl.compiler.sema.indexing import mean_field_allowed
+from mfdsl.compiler.sema.operators import (
+    add_terms,
+    extremum,
+    multiply,
+    number,
+    to_real,
+    truth,
+    wrap,
+)
+from mfdsl.compiler.sema.values import (
+    POISON,
+    Env,
+    Function,
+    Guard,
+    Peer,
+    Poison,
+    PopulationName,
+    SetValue,
+    Term,
+    Value,
+)
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.nearest import nearest
+
+DISTRIBUTIONS = frozenset({"uniform", "bernoulli", "dither"})
+OVER_SETS = {
+    "sum": "sum_over",
+    "prod": "prod_over",
+    "min": "min_over",
+    "max": "max_over",
+    "any": "any_over",
+    "all": "all_over",
+}
+NEUTRAL = {"sum": 0.0, "prod": 1.0, "any": 0.0, "all": 1.0}
+REAL_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh")
+ROUNDING = ("floor", "ceil", "round")
+MAX_EXPANSIONS = 64
+
+
+def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    """A call with ordinary arguments."""
+    name = expr.function.name
+    symbol = names.find(ctx, env, name)
+    if isinstance(symbol, Function):
+        return _expand(ctx, env, symbol, expr)
+    if isinstance(symbol, Poison):
+        return POISON
+    if symbol is not None:
+        return ctx.error(
+            "MFG206", f"`{name}` is not a function", expr.function.span, "it cannot be called"
+        )
+    if name in DISTRIBUTIONS:
+        return ctx.error(
+            "MFG207",
+            f"`{name}(...)` is a distribution, not a value",
+            expr.span,
+            "a value is needed here",
+            helps=["declare `noise z : ... ~ ...` and use `z`"],
+        )
+    rule = _BUILTINS.get(name)
+    if rule is None:
+        return _unknown_function(ctx, env, expr)
+    if not _arity_fits(ctx, rule, expr):
+        return POISON
+    return rule.lower(ctx, env, expr)
+
+
+def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
+    name = expr.function.name
+    if name in ("mean", "prob", *OVER_SETS):
+        return ctx.error(
+            "MFG206",
+            f"`{name}` needs `for`",
+            expr.span,
+            "over what?",
+            helps=[f"write `{name}(... for q in population)`"],
+        )
+    return names.unknown_name(ctx, env, name, expr.function.span)
+
+
+def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value:
+    """The body of a function of the spec with the arguments in place of its names."""
+    declaration = function.declaration
+    name = declaration.name.name
+    ctx.used.add(expr.function.name)
+    if len(expr.arguments) != len(declaration.arguments):
+        count = len(declaration.arguments)
+        return ctx.error(
+            "MFG206",
+            f"`{name}` takes {count} argument{'s' * (count != 1)}, got {len(expr.arguments)}",
+            expr.span,
+            f"{len(expr.arguments)} here",
+            also=[(declaration.name.span, "defined here")],
+        )
+    if name in ctx.open_functions or len(ctx.open_functions) >= MAX_EXPANSIONS:
+        return POISON  # the pass over cycles has reported it
+    bound: dict[str, Value] = {}
+    for parameter, argument in zip(declaration.arguments, expr.arguments, strict=True):
+        if argument.name is not None:
+            return ctx.error("MFG206", f"`{name}` takes unnamed arguments", argument.name.span)
+        value = _argument(ctx, env, argument.value)
+        if isinstance(value, Poison):
+            return POISON
+        bound[parameter.name.name] = value
+    ctx.open_functions.append(name)
+    try:
+        inner = replace(env, file=function.file, view=None, locals=bound, target=None)
+        return expressions.lower(ctx, inner, declaration.body)
+    finally:
+        ctx.open_functions.pop()
+
+
+def _argument(ctx: Context, env: Env, expr: ast.Expr) -> Value:
+    if isinstance(expr, ast.Range | ast.FiniteSet):
+        return sets.lower_set(ctx, env, expr)
+    return expressions.lower(ctx, env, expr)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A built-in: how many arguments it takes (None is any number from `least`), and its lowering."""
+
+    least: int
+    most: int | None
+    lower: Callable[[Context, Env, ast.Call], Value]
+    signature: str
+
+
+def _arity_fits(ctx: Context, rule: Rule, expr: ast.Call) -> bool:
+    count = len(expr.arguments)
+    named = next((a.name for a in expr.arguments if a.name is not None), None)
+    if named is not None:
+        ctx.error(
+            "MFG206",
+            f"`{expr.function.name}` has no argument called `{named.name}`",
+            named.span,
+            f"write `{rule.signature}`",
+        )
+        return False
+    if count >= rule.least and (rule.most is None or count <= rule.most):
+        return True
+    wanted = str(rule.least) if rule.most == rule.least else f"at least {rule.least}"
+    if rule.most is not None and rule.most != rule.least:
+        wanted = f"{rule.least} to {rule.most}"
+    ctx.error(
+        "MFG206",
+        f"`{expr.function.name}` takes {wanted} argument{'s' * (wanted != '1')}, got {count}",
+        expr.span,
+        f"{count} here",
+        notes=[f"written `{rule.signature}`"],
+    )
+    return False
+
+
+def _numbers(ctx: Context, env: Env, expr: ast.Call) -> list[Term] | None:
+    values = [expressions.lower_number(ctx, env, a.value) for a in expr.arguments]
+    terms = [v for v in values if isinstance(v, Term)]
+    return terms if len(terms) == len(values) else None
+
+
+def _real_function(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    operand = to_real(ctx, terms[0])
+    name = expr.function.name
+    if name == "log":
+        ctx.oblige("positive", operand, expr.arguments[0].span, env, text="log")
+    if name == "sqrt":
+        ctx.oblige("nonnegative", operand, expr.arguments[0].span, env, text="sqrt")
+    return ctx.node(name, (operand.node,), REAL, expr.span)
+
+
+def _rounding(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    if terms[0].type.kind == "int":
+        return terms[0]
+    return ctx.node(expr.function.name, (terms[0].node,), INT, expr.span)
+
+
+def _abs(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    if terms[0].type.periodic:
+        return ctx.error(
+            "MFG201",
+            "a position on a ring has no size",
+            expr.span,
+            "differences on a ring wrap around",
+            helps=["the distance on the ring is `dist(a, b)`"],
+        )
+    return ctx.node("abs", (terms[0].node,), _plain(terms[0].type), expr.span)
+
+
+def _plain(type: Type) -> Type:
+    return REAL if type.kind == "real" else INT
+
+
+def _extremum(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    return POISON if terms is None else extremum(ctx, expr.function.name, terms, expr.span)
+
+
+def _rem(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    real = any(t.type.kind == "real" for t in terms)
+    a, b = (to_real(ctx, t) if real else t for t in terms)
+    if ctx.exact(b) == 0:
+        return ctx.error("MFG304", "divides by 0", expr.arguments[1].span, "this is 0")
+    if ctx.exact(b) is None:
+        ctx.oblige("nonzero", b, expr.arguments[1].span, env)
+    return ctx.node("rem", (a.node, b.node), REAL if real else INT, expr.span)
+
+
+def _clip(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    if len(terms) == 2:
+        return ctx.error(
+            "MFG206", "`clip` takes 1 or 3 arguments, got 2", expr.span,
+            "the upper or the lower end is missing", notes=["written `clip(x, lo, hi)`"],
+        )
+    if len(terms) == 1:
+        target = env.target
+        if target is None or not target.numeric or target.lo is None or target.periodic:
+            return ctx.error(
+                "MFG206",
+                "`clip` with one argument clips to the domain of the state that is set",
+                expr.span,
+                "no such domain here",
+                helps=["write `clip(x, lo, hi)`"],
+            )
+        assert target.hi is not None
+        terms = [terms[0], ctx.integer(int(target.lo)), ctx.integer(int(target.hi))]
+    upper = extremum(ctx, "min", [terms[0], terms[2]], expr.span)
+    return extremum(ctx, "max", [upper, terms[1]], expr.span)
+
+
+def _ind(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    condition = expressions.lower_condition(ctx, env, expr.arguments[0].value)
+    if isinstance(condition, Poison):
+        return POISON
+    return ctx.node("ind", (condition.node,), INT, expr.span)
+
+
+def _dist(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    left = expressions.lower(ctx, env, expr.arguments[0].value)
+    right = expressions.lower(ctx, env, expr.arguments[1].value)
+    if isinstance(left, Poison) or isinstance(right, Poison):
+        return POISON
+    if isinstance(left, Term) and left.type.kind == "cell":
+        return cell_distance(ctx, left, right, expr)
+    a = number(ctx, left, expr.arguments[0].span)
+    b = number(ctx, right, expr.arguments[1].span)
+    if isinstance(a, Poison) or isinstance(b, Poison):
+        return POISON
+    rings = [t.type for t in (a, b) if t.type.periodic]
+    if not rings or REAL.kind in (a.type.kind, b.type.kind):
+        plain = [Term(t.node, _plain(t.type)) for t in (a, b)]
+        gap = add_terms(ctx, plain, ("+", "-"), expr.span)
+        if isinstance(gap, Poison):
+            return POISON
+        return ctx.node("abs", (gap.node,), _plain(gap.type), expr.span)
+    forth = add_terms(ctx, [Term(a.node, INT), Term(b.node, INT)], ("+", "-"), expr.span)
+    back = add_terms(ctx, [Term(b.node, INT), Term(a.node, INT)], ("+", "-"), expr.span)
+    if isinstance(forth, Poison) or isinstance(back, Poison):
+        return POISON
+    ring = Type(kind="int", lo=0, hi=rings[0].size - 1, periodic=True)
+    ways = [wrap(ctx, gap, ring, expr.span) for gap in (forth, back)]
+    return extremum(ctx, "min", [Term(w.node, INT) for w in ways], expr.span)
+
+
+_BUILTINS: dict[str, Rule] = {
+    **{f: Rule(1, 1, _real_function, f"{f}(x)") for f in REAL_FUNCTIONS},
+    **{f: Rule(1, 1, _rounding, f"{f}(x)") for f in ROUNDING},
+    "abs": Rule(1, 1, _abs, "abs(x)"),
+    "min": Rule(2, None, _extremum, "min(a, b, ...)"),
+    "max": Rule(2, None, _extremum, "max(a, b, ...)"),
+    "rem": Rule(2, 2, _rem, "rem(a, b)"),
+    "clip": Rule(1, 3, _clip, "clip(x, lo, hi)"),
+    "ind": Rule(1, 1, _ind, "ind(condition)"),
+    "dist": Rule(2, 2, _dist, "dist(a, b)"),
+    "row": Rule(1, 1, call_row, "row(cell)"),
+    "col": Rule(1, 1, call_col, "col(cell)"),
+    "drow": Rule(1, 1, call_drow, "drow(move)"),
+    "dcol": Rule(1, 1, call_dcol, "dcol(move)"),
+    "step": Rule(2, 2, call_step, "step(cell, move)"),
+    "free": Rule(2, 2, call_free, "free(cell, move)"),
+    "path_dist": Rule(2, 2, call_path_dist, "path_dist(cell, region)"),
+}
+
+
+def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
+    """`f(body for name in domain if condition)`."""
+    name = expr.function.name
+    members = _population(ctx, env, expr.domain)
+    if isinstance(members, Poison):
+        return POISON
+    if members is not None:
+        return _over_population(ctx, env, expr, members)
+    if name in ("mean", "prob"):
+        return _mean_over_set(ctx, env, expr)
+    if name not in OVER_SETS:
+        guess = nearest(name, ["mean", "prob", *OVER_SETS])
+        return ctx.error(
+            "MFG206",
+            f"`{name}` does not go over a set",
+            expr.function.span,
+            "`mean`, `prob`, `sum`, `prod`, `min`, `max`, `any` and `all` do",
+            helps=[f"did you mean `{guess}`?"] if guess else [],
+        )
+    domain = sets.lower_set(ctx, env, expr.domain)
+    return POISON if isinstance(domain, Poison) else _over_set(ctx, env, expr, domain)
+
+
+def _population(ctx: Context, env: Env, domain: ast.Expr) -> PopulationName | Poison | None:
+    if isinstance(domain, ast.Name):
+        symbol = names.find(ctx, env, domain.name)
+        return symbol if isinstance(symbol, PopulationName) else None
+    if isinstance(domain, ast.Call) and domain.function.name == "others":
+        return ctx.error(
+            "MFG706",
+            "`others(...)` comes with a later release",
+            domain.span,
+            "leaves oneself out",
+            helps=["over all members, oneself included, the limit is the same"],
+        )
+    return None
+
+
+def _mean_over_set(ctx: Context, env: Env, expr: ast.CallFor) -> Poison:
+    name = expr.function.name
+    domain = sets.lower_set(ctx, env, expr.domain)
+    if isinstance(domain, Poison):
+        return POISON
+    return ctx.error(
+        "MFG206",
+        f"`{name}` goes over a population, not over a set",
+        expr.domain.span,
+        "a set",
+        helps=[f"over a set, divide: `sum(...) / {domain.size}`"],
+    )
+
+
+def _over_population(
+    ctx: Context, env: Env, expr: ast.CallFor, members: PopulationName
+) -> Value:
+    name = expr.function.name
+    ctx.used.add(members.name)
+    if name not in ("mean", "prob"):
+        help = "mean" if name == "sum" else ("prob" if name in ("any", "all") else "mean")
+        return ctx.error(
+            "MFG402",
+            f"`{name}` over a population grows with the number of agents"
+            if name in ("sum", "prod")
+            else f"`{name}` over a population has no limit as the number of agents grows",
+            expr.function.span,
+            "not a quantity of the mean field",
+            helps=[f"`{help}(... for {expr.name.name} in {members.name})` has a limit"],
+        )
+    if not mean_field_allowed(ctx, env, expr.span):
+        return POISON
+    inner = replace(
+        env,
+        depth=env.depth + 1,
+        guards=(),
+        locals={**env.locals, expr.name.name: Peer(env.depth)},
+    )
+    condition: Term | Poison | None = None
+    if expr.condition is not None:
+        condition = expressions.lower_condition(ctx, inner, expr.condition)
+    if isinstance(condition, Term):
+        inner = replace(inner, guards=(Guard(condition.node, True),))
+    body = _mean_body(ctx, inner, expr)
+    if isinstance(body, Poison) or isinstance(condition, Poison):
+        return POISON
+    if condition is None:
+        return ctx.node("mean", (body.node,), REAL, expr.span, env.depth)
+    share = to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.span))
+    mass = ctx.node("mean", (share.node,), REAL, expr.span, env.depth)
+    ctx.oblige("mass", mass, expr.span, env)
+    return ctx.node("mean_if", (body.node, condition.node), REAL, expr.span, env.depth)
+
+
+def _mean_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
+    value = expressions.lower(ctx, env, expr.body)
+    if expr.function.name == "prob":
+        condition = truth(ctx, value, expr.body.span)
+        if isinstance(condition, Poison):
+            return POISON
+        return to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.body.span))
+    term = number(ctx, value, expr.body.span)
+    return POISON if isinstance(term, Poison) else to_real(ctx, term)
+
+
+def _over_set(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:
+    if domain.nodes is not None or (domain.bounds and domain.size <= sets.MAX_UNROLLED):
+        return _unrolled(ctx, env, expr, domain)
+    type = domain.type
+    if type.kind == "int":
+        assert domain.bounds is not None
+        type = Type(kind="int", lo=domain.bounds[0], hi=domain.bounds[1])
+    index = ctx.node("index", (), type, None, env.depth)
+    item = Term(index.node, INT if type.kind == "int" else type)
+    inner = replace(env, depth=env.depth + 1, locals={**env.locals, expr.name.name: item})
+    condition: Term | Poison | None = None
+    if domain.region is not None:
+        condition = sets.contains(ctx, domain, item, expr.domain.span)
+    if expr.condition is not None:
+        wanted = expressions.lower_condition(ctx, inner, expr.condition)
+        if isinstance(wanted, Poison):
+            return POISON
+        condition = _both(ctx, condition, wanted, expr.span)
+    if isinstance(condition, Poison):
+        return POISON
+    if condition is not None:
+        inner = expressions.guarded(inner, condition, True)
+    body = _set_body(ctx, inner, expr)
+    if isinstance(body, Poison):
+        return POISON
+    if condition is not None:
+        neutral = _neutral(ctx, expr, body)
+        if neutral is None:
+            return POISON
+        body = ctx.node("if", (condition.node, body.node, neutral.node), body.type, expr.span)
+    return ctx.node(
+        OVER_SETS[expr.function.name], (body.node, index.node), body.type, expr.span, env.depth
+    )
+
+
+def _both(ctx: Context, left: Term | Poison | None, right: Term, span: Span) -> Term | Poison:
+    if left is None or isinstance(left, Poison):
+        return right if left is None else POISON
+    return ctx.node("and", (left.node, right.node), BOOL, span)
+
+
+def _set_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
+    value = expressions.lower(ctx, env, expr.body)
+    if expr.function.name in ("any", "all"):
+        return truth(ctx, value, expr.body.span)
+    term = number(ctx, value, expr.body.span)
+    return term if isinstance(term, Poison) else Term(term.node, _plain(term.type))
+
+
+def _neutral(ctx: Context, expr: ast.CallFor, body: Term) -> Term | None:
+    name = expr.function.name
+    if name in ("min", "max"):
+        ctx.error(
+            "MFG206",
+            f"`{name}` with `if` may have nothing to choose from",
+            expr.span,
+            "undefined when no element passes",
+            helps=[f"write `{name}(if ... then ... else ... for ...)`"],
+        )
+        return None
+    if name in ("any", "all"):
+        return ctx.truth(name == "all")
+    return ctx.constant(int(NEUTRAL[name]), body.type)
+
+
+def _unrolled(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:
+    name = expr.function.name
+    items = list(domain.nodes or ())
+    if domain.bounds is not None:
+        lo, hi = domain.bounds
+        items = [ctx.constant(v, domain.type).node for v in range(lo, hi + 1)]
+    parts: list[Term] = []
+    for node in items:
+        item = Term(node, domain.type)
+        inner = replace(env, locals={**env.locals, expr.name.name: item})
+        condition: Term | Poison | None = None
+        if expr.condition is not None:
+            condition = expressions.lower_condition(ctx, inner, expr.condition)
+            if isinstance(condition, Poison):
+                return POISON
+            inner = expressions.guarded(inner, condition, True)
+        body = _set_body(ctx, inner, expr)
+        if isinstance(body, Poison):
+            return POISON
+        if condition is not None:
+            neutral = _neutral(ctx, expr, body)
+            if neutral is None:
+                return POISON
+            body = ctx.node("if", (condition.node, body.node, neutral.node), body.type, expr.span)
+        parts.append(body)
+    return _combined(ctx, env, name, parts, expr)
+
+
+def _combined(
+    ctx: Context, env: Env, name: str, parts: Sequence[Term], expr: ast.CallFor
+) -> Value:
+    if name in ("any", "all"):
+        op = "or" if name == "any" else "and"
+        return ctx.node(op, [p.node for p in parts], BOOL, expr.span)
+    if name in ("min", "max"):
+        return extremum(ctx, name, parts, expr.span)
+    if name == "sum":
+        return add_terms(ctx, parts, ["+"] * len(parts), expr.span)
+    spans = [expr.span] * len(parts)
+    return multiply(ctx, parts, ["*"] * len(parts), spans, expr.span, env)
+

@@ -1,0 +1,250 @@
+"""Claims: what every model is certified for, and what its `require` clauses demand."""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+from mfdsl.compiler.analysis.certificate import Certificate, Verdict
+from mfdsl.compiler.analysis.intervals import Facts
+from mfdsl.compiler.ir.model import Population
+from mfdsl.compiler.sema import expressions, sets
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.domains import enclosure
+from mfdsl.compiler.sema.settings import sides
+from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
+from mfdsl.compiler.syntax import ast
+
+Accept = Literal["proved", "tested"]
+
+FUTURE_CLAIMS = frozenset(
+    "lipschitz monotone potential contraction linear_quadratic independent invariant asymmetry".split()
+)
+
+
+def certify(ctx: Context, facts: Facts, population: Population) -> list[Certificate]:
+    """What is established about every model that passes the checks."""
+    started = time.perf_counter()
+    name = population.name
+    lo, hi = reward_range(facts, population)
+    draws = len(population.noises) + len(population.states)
+    return [
+        Certificate(
+            claim="symmetry",
+            subject=name,
+            verdict="proved",
+            method=("agents are reached only through means over the population",),
+            rigor="exact",
+        ),
+        Certificate(
+            claim="normalised",
+            subject=f"{draws} laws of {name}",
+            verdict="proved",
+            lower=1.0,
+            upper=1.0,
+            method=("remaining mass by construction", "weights enclosed over all finite values"),
+            rigor="enclosure",
+        ),
+        Certificate(
+            claim="range",
+            subject="reward",
+            verdict="proved" if math.isfinite(lo) and math.isfinite(hi) else "unknown",
+            lower=lo if math.isfinite(lo) else None,
+            upper=hi if math.isfinite(hi) else None,
+            method=("interval arithmetic over all finite values",),
+            rigor="enclosure",
+            seconds=round(time.perf_counter() - started, 6),
+        ),
+    ]
+
+
+def reward_range(facts: Facts, population: Population) -> tuple[float, float]:
+    """An enclosure of the running reward over all states, actions, laws and times."""
+    nodes = [term.node for term in population.rewards if not term.final]
+    return enclosure(facts, nodes) if nodes else (0.0, 0.0)
+
+
+def check_requirements(
+    ctx: Context,
+    facts: Facts,
+    unit: ast.Unit,
+    player: ast.Player,
+    population: Population,
+) -> list[Certificate]:
+    """Decide every `require`; the ones that do not hold are errors."""
+    found = []
+    for requirement, inside in _requirements(unit, player):
+        started = time.perf_counter()
+        env = Env(file=unit.file, view=OWN if inside else None, purpose="a `require`")
+        certificate = _decide(ctx, facts, env, requirement, population)
+        if certificate is not None:
+            seconds = round(time.perf_counter() - started, 6)
+            found.append(certificate.model_copy(update={"seconds": seconds}))
+    return found
+
+
+def _requirements(unit: ast.Unit, player: ast.Player) -> Iterator[tuple[ast.Require, bool]]:
+    for declaration in unit.declarations:
+        if isinstance(declaration, ast.Require):
+            yield declaration, False
+    for member in player.members:
+        if isinstance(member, ast.Require):
+            yield member, True
+
+
+def _decide(
+    ctx: Context, facts: Facts, env: Env, requirement: ast.Require, population: Population
+) -> Certificate | None:
+    claim = requirement.claim
+    future = _future_claim(claim)
+    if future is not None:
+        ctx.error(
+            "MFG706",
+            f"the claim `{future.function.name}` comes with a later release",
+            claim.span,
+            "cannot be decided by this release",
+            helps=["remove the `require`, or keep it as a comment until then"],
+        )
+        return None
+    if isinstance(claim, ast.Member) and isinstance(claim.set, ast.Vector | ast.Range):
+        return _decide_range(ctx, facts, env, claim, population)
+    return _decide_condition(ctx, env, requirement)
+
+
+def _future_claim(claim: ast.Expr) -> ast.Call | ast.CallFor | None:
+    if isinstance(claim, ast.Compare):
+        return next((c for c in map(_future_claim, claim.operands) if c is not None), None)
+    if isinstance(claim, ast.Call) and claim.function.name in FUTURE_CLAIMS:
+        return claim
+    return None
+
+
+def _decide_condition(ctx: Context, env: Env, requirement: ast.Require) -> Certificate | None:
+    """A condition on parameters."""
+    static = Env(file=env.file, static=True)
+    condition = expressions.lower_condition(ctx, static, requirement.claim)
+    if isinstance(condition, Poison):
+        return None
+    exact = ctx.exact(condition)
+    if exact is None:
+        ctx.error(
+            "MFG509",
+            "this `require` could not be decided",
+            requirement.claim.span,
+            "not a comparison of sums, products and quotients of parameters",
+        )
+        return None
+    if not exact:
+        ctx.error(
+            "MFG511",
+            "a `require` does not hold at the values of the parameters",
+            requirement.claim.span,
+            sides(ctx, static, requirement.claim),
+        )
+    return Certificate(
+        claim="condition",
+        subject="parameters",
+        verdict="proved" if exact else "refuted",
+        method=("exact arithmetic",),
+        rigor="exact",
+    )
+
+
+def _decide_range(
+    ctx: Context, facts: Facts, env: Env, claim: ast.Member, population: Population
+) -> Certificate | None:
+    bounds = _bounds(ctx, env, claim.set)
+    subject = _subject(ctx, env, claim.item, population)
+    if bounds is None or subject is None:
+        return None
+    name, nodes = subject
+    lo, hi = enclosure(_with_new_nodes(ctx, facts), nodes)
+    verdict: Verdict = "proved" if bounds[0] <= lo and hi <= bounds[1] else "unknown"
+    if verdict == "unknown":
+        outside = lo > bounds[1] or hi < bounds[0]
+        verdict = "refuted" if outside else "unknown"
+        _report_range(ctx, claim, name, bounds, (lo, hi), certain=outside)
+    return Certificate(
+        claim="range",
+        subject=name,
+        verdict=verdict,
+        lower=lo if math.isfinite(lo) else None,
+        upper=hi if math.isfinite(hi) else None,
+        method=("interval arithmetic over all finite values",),
+        rigor="enclosure",
+    )
+
+
+def _report_range(
+    ctx: Context,
+    claim: ast.Member,
+    name: str,
+    bounds: tuple[float, float],
+    range_: tuple[float, float],
+    *,
+    certain: bool,
+) -> None:
+    code = "MFG511" if certain else "MFG509"
+    shown = f"[{range_[0]:.6g}, {range_[1]:.6g}]"
+    wanted = f"[{bounds[0]:g}, {bounds[1]:g}]"
+    message = (
+        f"`{name}` is not in {wanted}" if certain else f"`{name}` could not be shown to be in {wanted}"
+    )
+    ctx.error(
+        code,
+        message,
+        claim.span,
+        f"found the range {shown}",
+        helps=[f"the range {shown} is proved", "raise a floor or bound a parameter to narrow it"],
+    )
+
+
+def _with_new_nodes(ctx: Context, facts: Facts) -> Facts:
+    return Facts(
+        ctx.builder.nodes,
+        ctx.builder.types,
+        facts.parameters,
+        facts.arrays,
+        facts.grids,
+        facts.last_time,
+    )
+
+
+def _bounds(ctx: Context, env: Env, expr: ast.Expr) -> tuple[float, float] | None:
+    ends: tuple[ast.Expr, ...] = ()
+    if isinstance(expr, ast.Vector):
+        ends = expr.items
+    elif isinstance(expr, ast.Range):
+        ends = (expr.lo, expr.hi)
+    if len(ends) != 2:
+        ctx.error("MFG201", "an interval has two ends", expr.span, "write `[lo, hi]`")
+        return None
+    static = Env(file=env.file, static=True)
+    values = [sets.static_real(ctx, static, end, "the end of an interval") for end in ends]
+    if values[0] is None or values[1] is None:
+        return None
+    return values[0], values[1]
+
+
+def _subject(
+    ctx: Context, env: Env, item: ast.Expr, population: Population
+) -> tuple[str, list[int]] | None:
+    """The nodes whose sum the claim is about: all rewards, one named term, or a value."""
+    if isinstance(item, ast.Name):
+        terms = [t for t in population.rewards if not t.final]
+        if item.name == "reward":
+            return "reward", [t.node for t in terms]
+        named = [t for t in population.rewards if t.name == item.name]
+        if named:
+            return item.name, [named[0].node]
+    value = expressions.lower(ctx, env, item)
+    if isinstance(value, Term) and value.type.numeric and not value.type.dims:
+        return short_name(item), [value.node]
+    if not isinstance(value, Poison):
+        ctx.error("MFG201", "a range is claimed of a number", item.span, "not a number")
+    return None
+
+
+def short_name(item: ast.Expr) -> str:
+    """A short name of the subject of a claim."""
+    return item.name if isinstance(item, ast.Name) else "the value"

@@ -1,0 +1,175 @@
+"""State of one lowering: the builder, the sink, the scopes of all files and the open obligations."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from mfdsl.compiler.diagnostics import Help, Sink
+from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.model import Place
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema.spaces import GridSpace
+from mfdsl.compiler.sema.values import (
+    POISON,
+    EnumName,
+    Env,
+    Function,
+    GridName,
+    Handle,
+    Obligation,
+    Poison,
+    PopulationName,
+    Term,
+    Value,
+)
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+ParameterValue = Fraction | tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSymbol:
+    """A parameter with its bound value; `axes` are the index types of an array."""
+
+    declaration: ast.Param
+    type: Type
+    value: ParameterValue
+    default: ParameterValue | None
+    structural: bool
+    axes: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LetSymbol:
+    """A `let` and the file it was written in."""
+
+    declaration: ast.Let
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnumMember:
+    """One value of an enum."""
+
+    type: Type
+    code: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class VariableSymbol:
+    """A state, action or noise of the population."""
+
+    kind: str
+    name: str
+    type: Type
+    span: Span
+
+
+Symbol = (
+    ParameterSymbol
+    | LetSymbol
+    | EnumMember
+    | VariableSymbol
+    | EnumName
+    | GridName
+    | Function
+    | Handle
+    | PopulationName
+    | Poison
+)
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything the passes of one lowering share."""
+
+    builder: Builder
+    sink: Sink
+    scopes: dict[str, dict[str, Symbol]] = field(default_factory=dict)
+    members: dict[str, Symbol] = field(default_factory=dict)
+    ambiguous: dict[str, dict[str, tuple[EnumMember, ...]]] = field(default_factory=dict)
+    grids: dict[str, GridSpace] = field(default_factory=dict)
+    population: ast.Player | None = None
+    states: dict[str, VariableSymbol] = field(default_factory=dict)
+    actions: dict[str, VariableSymbol] = field(default_factory=dict)
+    obligations: list[Obligation] = field(default_factory=list)
+    unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
+    open_functions: list[str] = field(default_factory=list)
+    steps: int | None = None
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        *,
+        also: Iterable[tuple[Span, str]] = (),
+        notes: Iterable[str] = (),
+        helps: Iterable[Help | str] = (),
+    ) -> Poison:
+        """Report an error and give the value that silences what follows from it."""
+        self.sink.report(code, message, span, label, also=also, notes=notes, helps=helps)
+        return POISON
+
+    def place(self, span: Span) -> Place:
+        """The place of a node."""
+        return Place(file=span.file, start=span.start, end=span.end)
+
+    def node(
+        self,
+        op: str,
+        args: Iterable[int],
+        type: Type,
+        span: Span | None,
+        attr: int | float | str | tuple[int | str, ...] | None = None,
+    ) -> Term:
+        """The term of `op` applied to nodes."""
+        where = self.place(span) if span else None
+        index = self.builder.add(op, tuple(args), attr, type, where)
+        return Term(index, type)
+
+    def integer(self, value: int) -> Term:
+        """The term of a whole number."""
+        return Term(self.builder.const(value, INT), INT)
+
+    def constant(self, value: Fraction | int | float, type: Type = REAL) -> Term:
+        """The term of a constant of `type`."""
+        return Term(self.builder.const(value, type), type)
+
+    def truth(self, value: bool) -> Term:
+        """The term of a truth value."""
+        return Term(self.builder.const(int(value), BOOL), BOOL)
+
+    def exact(self, term: Term) -> Fraction | None:
+        """The number a constant term stands for."""
+        return self.builder.exact(term.node)
+
+    def oblige(
+        self,
+        kind: str,
+        term: Term,
+        span: Span,
+        env: Env,
+        *,
+        lo: float = 0.0,
+        hi: float = 0.0,
+        other: int | None = None,
+        name: str = "",
+        text: str = "",
+    ) -> None:
+        """Remember what must hold of `term` on this path."""
+        obligation = Obligation(
+            kind, term.node, span, env.guards, lo, hi, other, name, text or env.purpose
+        )
+        if obligation not in self.obligations:
+            self.obligations.append(obligation)
+
+
+def value_names(symbols: Mapping[str, Symbol]) -> list[str]:
+    """Names that a did-you-mean may propose."""
+    return [name for name, symbol in symbols.items() if not isinstance(symbol, Poison)]

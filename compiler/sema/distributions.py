@@ -1,0 +1,476 @@
+"""Distributions on finite sets become probability nodes.
+
+A draw over a small type is described by the probability of each value. A draw over a large type
+with few outcomes (a step to one of five cells of a big grid) is described by its outcomes, so that
+its table has one column for each outcome and not one for each value.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.operators import (
+    add_terms,
+    choose,
+    compare,
+    describe,
+    found,
+    to_real,
+    wrap,
+)
+from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+SMALL_TYPE = 16
+FUTURE = frozenset({"normal", "exponential", "beta", "poisson"})
+
+
+def fitted(ctx: Context, env: Env, value: Value, target: Type, span: Span) -> Term | Poison:
+    """`value` as a value of the finite type `target`: wrapped on a ring, obliged on a range."""
+    if isinstance(value, Poison):
+        return POISON
+    if not isinstance(value, Term) or value.type.dims:
+        return ctx.error("MFG201", f"expected {describe(target)}, found {found(value)}", span)
+    if target.kind != "int":
+        if (value.type.kind, value.type.name) == (target.kind, target.name):
+            return value
+        return _wrong_type(ctx, value, target, span)
+    if value.type.kind != "int":
+        return _wrong_type(ctx, value, target, span)
+    if target.periodic:
+        if value.type == target:
+            return value
+        return wrap(ctx, Term(value.node, INT), target, span)
+    assert target.lo is not None and target.hi is not None
+    exact = ctx.exact(value)
+    if exact is None or not target.lo <= exact <= target.hi:
+        ctx.oblige("range", value, span, env, lo=float(target.lo), hi=float(target.hi))
+    return Term(value.node, target)
+
+
+def _wrong_type(ctx: Context, value: Term, target: Type, span: Span) -> Poison:
+    helps = []
+    if target.kind == "int" and value.type.kind == "real":
+        helps = ["round it: `floor(...)`, `round(...)`, or `dither(...)` for the right mean"]
+    if target.kind == "cell":
+        helps = [f"cells are written `{target.name}[row, column]`"]
+    if target.kind == "bool":
+        helps = ["a comparison gives a truth value"]
+    return ctx.error(
+        "MFG201",
+        f"expected {describe(target)}, found {describe(value.type)}",
+        span,
+        describe(value.type),
+        helps=helps,
+    )
+
+
+def density(ctx: Context, env: Env, expr: ast.Expr, leaf: Term, target: Type) -> Term | Poison:
+    """The probability that the value drawn from `expr` is `leaf`."""
+    env = replace(env, target=target)
+    if isinstance(expr, ast.Paren):
+        return density(ctx, env, expr.inner, leaf, target)
+    if isinstance(expr, ast.If):
+        return _density_if(ctx, env, expr, leaf, target)
+    if isinstance(expr, ast.Match):
+        return _density_match(ctx, env, expr, leaf, target)
+    if isinstance(expr, ast.Mix):
+        return _density_mix(ctx, env, expr, leaf, target)
+    if isinstance(expr, ast.CallIn):
+        return _density_over(ctx, env, expr, leaf, target)
+    if isinstance(expr, ast.Name) and expr.name == "uniform":
+        return ctx.constant(Fraction(1, target.size))
+    if isinstance(expr, ast.Call) and names.find(ctx, env, expr.function.name) is None:
+        rule = {"uniform": _uniform, "bernoulli": _bernoulli, "dither": _dither}.get(
+            expr.function.name
+        )
+        if rule is not None:
+            return rule(ctx, env, expr, leaf, target)
+        if expr.function.name in FUTURE:
+            return ctx.error(
+                "MFG706",
+                f"`{expr.function.name}` comes with a later release",
+                expr.span,
+                f"the value is {describe(target)}",
+                helps=["finite laws are `uniform`, `bernoulli`, `mix`, `choose` and `dither`"],
+            )
+    return _density_value(ctx, env, expr, leaf, target)
+
+
+def _density_value(
+    ctx: Context, env: Env, expr: ast.Expr, leaf: Term, target: Type
+) -> Term | Poison:
+    value = fitted(ctx, env, expressions.lower(ctx, env, expr), target, expr.span)
+    if isinstance(value, Poison):
+        return POISON
+    hit = compare(ctx, "==", leaf, value, expr.span)
+    return POISON if isinstance(hit, Poison) else indicator(ctx, hit)
+
+
+def indicator(ctx: Context, condition: Term) -> Term:
+    """1 where the condition holds, as a real."""
+    return to_real(ctx, ctx.node("ind", (condition.node,), INT, None))
+
+
+def _density_if(
+    ctx: Context, env: Env, expr: ast.If, leaf: Term, target: Type
+) -> Term | Poison:
+    condition = expressions.lower_condition(ctx, env, expr.condition)
+    if isinstance(condition, Poison):
+        return POISON
+    yes = density(ctx, expressions.guarded(env, condition, True), expr.then, leaf, target)
+    no = density(ctx, expressions.guarded(env, condition, False), expr.otherwise, leaf, target)
+    if isinstance(yes, Poison) or isinstance(no, Poison):
+        return POISON
+    return choose(ctx, condition, yes, no, expr.span, expr.span)
+
+
+def _density_match(
+    ctx: Context, env: Env, expr: ast.Match, leaf: Term, target: Type
+) -> Term | Poison:
+    arms = expressions.match_arms(ctx, env, expr)
+    if arms is None:
+        return POISON
+    parts: list[tuple[Term | None, Term]] = []
+    for condition, value in arms:
+        inner = env if condition is None else expressions.guarded(env, condition, True)
+        part = density(ctx, inner, value, leaf, target)
+        if isinstance(part, Poison):
+            return POISON
+        parts.append((condition, part))
+        if condition is not None:
+            env = expressions.guarded(env, condition, False)
+    result = parts[-1][1]
+    for condition, part in reversed(parts[:-1]):
+        assert condition is not None
+        chosen = choose(ctx, condition, part, result, expr.span, expr.span)
+        if isinstance(chosen, Poison):
+            return POISON
+        result = chosen
+    return result
+
+
+def mix_weights(ctx: Context, env: Env, expr: ast.Mix) -> list[Term] | None:
+    """The weights of the arms; the `else` arm takes the remaining mass."""
+    weights: list[Term | None] = []
+    for arm in expr.arms:
+        if arm.guard is None:
+            weights.append(None)
+            continue
+        weight = expressions.lower_real(ctx, replace(env, target=None), arm.guard)
+        if isinstance(weight, Poison):
+            return None
+        ctx.oblige("probability", weight, arm.guard.span, env)
+        weights.append(weight)
+    given = [w for w in weights if w is not None]
+    total = _total(ctx, given, expr.span)
+    if None in weights:
+        ctx.oblige("total", total, _weights_span(expr), env)
+    else:
+        ctx.oblige("one", total, _weights_span(expr), env)
+    rest = add_terms(ctx, [ctx.constant(1), *given], ["+", *["-"] * len(given)], expr.span)
+    assert isinstance(rest, Term)
+    return [w if w is not None else rest for w in weights]
+
+
+def _total(ctx: Context, weights: list[Term], span: Span) -> Term:
+    if not weights:
+        return ctx.constant(0)
+    total = add_terms(ctx, weights, ["+"] * len(weights), span)
+    assert isinstance(total, Term)
+    return total
+
+
+def _weights_span(expr: ast.Mix) -> Span:
+    given = [arm.guard.span for arm in expr.arms if arm.guard is not None]
+    return given[0] if len(given) == 1 else (given[0].to(given[-1]) if given else expr.span)
+
+
+def _density_mix(
+    ctx: Context, env: Env, expr: ast.Mix, leaf: Term, target: Type
+) -> Term | Poison:
+    weights = mix_weights(ctx, env, expr)
+    if weights is None:
+        return POISON
+    parts = []
+    for arm, weight in zip(expr.arms, weights, strict=True):
+        inner = density(ctx, env, arm.value, leaf, target)
+        if isinstance(inner, Poison):
+            return POISON
+        parts.append(ctx.node("mul", (weight.node, inner.node), REAL, arm.span))
+    return _total(ctx, parts, expr.span)
+
+
+def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
+    if len(expr.arguments) != 1:
+        return ctx.error(
+            "MFG206", f"`uniform` takes one set, got {len(expr.arguments)}", expr.span,
+            notes=["written `uniform`, `uniform(lo..hi)` or `uniform(grid.REGION)`"],
+        )
+    argument = expr.arguments[0]
+    domain = sets.lower_set(ctx, env, argument.value)
+    if isinstance(domain, Poison):
+        return POISON
+    if (domain.type.kind, domain.type.name) != (target.kind, target.name):
+        return ctx.error(
+            "MFG201",
+            f"expected a set of values of {describe(target)}",
+            argument.span,
+            f"holds {describe(domain.type)}",
+        )
+    if domain.bounds is not None and target.kind == "int":
+        lo, hi = domain.bounds
+        assert target.lo is not None and target.hi is not None
+        if lo < target.lo or hi > target.hi:
+            return ctx.error(
+                "MFG303",
+                f"the set {lo}..{hi} is not inside {target.lo:g}..{target.hi:g}",
+                argument.span,
+                "leaves the domain",
+            )
+    inside = sets.contains(ctx, domain, leaf, argument.span)
+    if isinstance(inside, Poison):
+        return POISON
+    share = ctx.constant(Fraction(1, domain.size))
+    hit = indicator(ctx, inside)
+    return ctx.node("mul", (share.node, hit.node), REAL, expr.span)
+
+
+def _bernoulli(
+    ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type
+) -> Term | Poison:
+    if target.kind != "bool":
+        return ctx.error(
+            "MFG201",
+            f"`bernoulli` draws true or false, not {describe(target)}",
+            expr.span,
+            "draws a `bool`",
+            helps=["write `mix { p -> one_value, else -> another }`"],
+        )
+    if len(expr.arguments) != 1:
+        return ctx.error(
+            "MFG206", f"`bernoulli` takes 1 argument, got {len(expr.arguments)}", expr.span
+        )
+    chance = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
+    if isinstance(chance, Poison):
+        return POISON
+    ctx.oblige("probability", chance, expr.arguments[0].span, env)
+    ctx.oblige("total", chance, expr.arguments[0].span, env)
+    rest = add_terms(ctx, [ctx.constant(1), chance], ["+", "-"], expr.span)
+    assert isinstance(rest, Term)
+    return ctx.node("if", (leaf.node, chance.node, rest.node), REAL, expr.span)
+
+
+def _dither(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
+    """The two integers around z, with mean z."""
+    if target.kind != "int" or len(expr.arguments) != 1:
+        return ctx.error("MFG206", "`dither` takes one number and draws an int", expr.span)
+    centre = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
+    if isinstance(centre, Poison):
+        return POISON
+    below = ctx.node("floor", (centre.node,), INT, expr.span)
+    ceiling = ctx.node("ceil", (centre.node,), INT, expr.span)
+    assert target.lo is not None and target.hi is not None
+    if not target.periodic:
+        span = expr.arguments[0].span
+        ctx.oblige("range", below, span, env, lo=float(target.lo), hi=float(target.hi))
+        ctx.oblige("range", ceiling, span, env, lo=float(target.lo), hi=float(target.hi))
+    above = ctx.node("add", (below.node, ctx.integer(1).node), INT, expr.span)
+    part = add_terms(ctx, [centre, to_real(ctx, below)], ["+", "-"], expr.span)
+    rest = add_terms(ctx, [ctx.constant(1), centre, to_real(ctx, below)], ["+", "-", "+"], expr.span)
+    assert isinstance(part, Term) and isinstance(rest, Term)
+    ends = [wrap(ctx, end, target, expr.span) if target.periodic else end for end in (below, above)]
+    at_low = compare(ctx, "==", leaf, ends[0], expr.span)
+    at_high = compare(ctx, "==", leaf, ends[1], expr.span)
+    assert isinstance(at_low, Term) and isinstance(at_high, Term)
+    high = ctx.node("if", (at_high.node, part.node, ctx.constant(0).node), REAL, expr.span)
+    return ctx.node("if", (at_low.node, rest.node, high.node), REAL, expr.span)
+
+
+_OVER = {"choose": "weight", "normalize": "weight", "softmax": "score"}
+
+
+def _density_over(
+    ctx: Context, env: Env, expr: ast.CallIn, leaf: Term, target: Type
+) -> Term | Poison:
+    """`choose(y in S, weight = w(y))`, `normalize(...)`, `softmax(y in S, score = s(y))`."""
+    name = expr.function.name
+    key = _OVER.get(name)
+    given = [a for a in expr.arguments if a.name is not None and a.name.name == key]
+    if key is None or len(given) != 1 or len(expr.arguments) != 1:
+        wanted = f"{name}(y in set, {key} = ...)" if key else "choose(y in set, weight = ...)"
+        return ctx.error("MFG206", f"`{name}` is not used like this", expr.span, f"write `{wanted}`")
+    domain = sets.lower_set(ctx, env, expr.domain)
+    if isinstance(domain, Poison):
+        return POISON
+    inside = sets.contains(ctx, domain, leaf, expr.domain.span)
+    if isinstance(inside, Poison):
+        return POISON
+
+    def at(item: Term, where: Env) -> Term | Poison:
+        inner = replace(
+            where, target=None, locals={**where.locals, expr.name.name: item}
+        )
+        return expressions.lower_real(ctx, inner, given[0].value)
+
+    plain = Term(leaf.node, INT if leaf.type.kind == "int" else leaf.type)
+    here = at(plain, expressions.guarded(env, inside, True))
+    index = ctx.node("index", (), _index_type(target, domain), None, env.depth)
+    item = Term(index.node, INT if index.type.kind == "int" else index.type)
+    there = at(item, replace(env, depth=env.depth + 1))
+    if isinstance(here, Poison) or isinstance(there, Poison):
+        return POISON
+    if domain.bounds is None:
+        return ctx.error(
+            "MFG201", f"`{name}` goes over a range or an enum", expr.domain.span, "not a range"
+        )
+    whole = domain.size == target.size
+    value = _normalised(ctx, env, name, here, there, index, given[0].span)
+    if whole:
+        return value
+    zero = ctx.constant(0)
+    return ctx.node("if", (inside.node, value.node, zero.node), REAL, expr.span)
+
+
+def _index_type(target: Type, domain: sets.SetValue) -> Type:
+    if target.kind != "int" or domain.bounds is None:
+        return target
+    return Type(kind="int", lo=domain.bounds[0], hi=domain.bounds[1])
+
+
+def _normalised(
+    ctx: Context, env: Env, name: str, here: Term, there: Term, index: Term, span: Span
+) -> Term:
+    depth = env.depth
+    if name == "softmax":
+        top = ctx.node("max_over", (there.node, index.node), REAL, span, depth)
+        here, there = (
+            ctx.node("exp", (ctx.node(
+                "add", (s.node, ctx.node("neg", (top.node,), REAL, span).node), REAL, span
+            ).node,), REAL, span)
+            for s in (here, there)
+        )
+    total = ctx.node("sum_over", (there.node, index.node), REAL, span, depth)
+    if name == "softmax":
+        return ctx.node("div", (here.node, total.node), REAL, span)
+    ctx.oblige("probability", here, span, env)
+    if name == "normalize":
+        ctx.oblige("positive", total, span, env, text="normalize")
+        return ctx.node("div", (here.node, total.node), REAL, span)
+    ctx.oblige("one", total, span, env)
+    return here
+
+
+def outcome_count(expr: ast.Expr) -> int | None:
+    """How many outcomes `expr` lists, None when they are not listed one by one."""
+    if isinstance(expr, ast.Paren):
+        return outcome_count(expr.inner)
+    if isinstance(expr, ast.If):
+        return _largest([outcome_count(expr.then), outcome_count(expr.otherwise)])
+    if isinstance(expr, ast.Match):
+        return _largest([outcome_count(arm.value) for arm in expr.arms])
+    if isinstance(expr, ast.Mix):
+        counts = [outcome_count(arm.value) for arm in expr.arms]
+        return None if None in counts else sum(c for c in counts if c is not None)
+    if isinstance(expr, ast.CallIn):
+        return None
+    if isinstance(expr, ast.Name | ast.Call):
+        name = expr.name if isinstance(expr, ast.Name) else expr.function.name
+        return None if name in ("uniform", "bernoulli", "dither", *FUTURE) else 1
+    return 1
+
+
+def _largest(counts: list[int | None]) -> int | None:
+    return None if None in counts else max(c for c in counts if c is not None)
+
+
+def by_outcome(target: Type, expr: ast.Expr) -> int | None:
+    """The number of outcomes when listing them beats one probability for each value."""
+    count = outcome_count(expr)
+    if count is None or target.size <= SMALL_TYPE or count >= target.size:
+        return None
+    return count
+
+
+Outcomes = list[tuple[Term, Term]]
+
+
+def outcomes(ctx: Context, env: Env, expr: ast.Expr, target: Type) -> Outcomes | None:
+    """The listed outcomes as (weight, value); branches share columns."""
+    env = replace(env, target=target)
+    if isinstance(expr, ast.Paren):
+        return outcomes(ctx, env, expr.inner, target)
+    if isinstance(expr, ast.If):
+        condition = expressions.lower_condition(ctx, env, expr.condition)
+        if isinstance(condition, Poison):
+            return None
+        yes = outcomes(ctx, expressions.guarded(env, condition, True), expr.then, target)
+        no = outcomes(ctx, expressions.guarded(env, condition, False), expr.otherwise, target)
+        return _either(ctx, condition, yes, no, expr.span)
+    if isinstance(expr, ast.Match):
+        return _outcomes_match(ctx, env, expr, target)
+    if isinstance(expr, ast.Mix):
+        weights = mix_weights(ctx, env, expr)
+        if weights is None:
+            return None
+        listed: Outcomes = []
+        for arm, weight in zip(expr.arms, weights, strict=True):
+            inner = outcomes(ctx, env, arm.value, target)
+            if inner is None:
+                return None
+            listed += [
+                (ctx.node("mul", (weight.node, w.node), REAL, arm.span), v) for w, v in inner
+            ]
+        return listed
+    value = fitted(ctx, env, expressions.lower(ctx, env, expr), target, expr.span)
+    return None if isinstance(value, Poison) else [(ctx.constant(1), value)]
+
+
+def _outcomes_match(
+    ctx: Context, env: Env, expr: ast.Match, target: Type
+) -> Outcomes | None:
+    arms = expressions.match_arms(ctx, env, expr)
+    if arms is None:
+        return None
+    lists = []
+    for condition, value in arms:
+        inner = env if condition is None else expressions.guarded(env, condition, True)
+        lists.append(outcomes(ctx, inner, value, target))
+        if condition is not None:
+            env = expressions.guarded(env, condition, False)
+    result = lists[-1]
+    for (condition, _), listed in reversed(list(zip(arms[:-1], lists[:-1], strict=True))):
+        assert condition is not None
+        result = _either(ctx, condition, listed, result, expr.span)
+    return result
+
+
+def _either(
+    ctx: Context, condition: Term, yes: Outcomes | None, no: Outcomes | None, span: Span
+) -> Outcomes | None:
+    if yes is None or no is None:
+        return None
+    zero = ctx.constant(0)
+    size = max(len(yes), len(no))
+    yes = yes + [(zero, yes[0][1])] * (size - len(yes))
+    no = no + [(zero, no[0][1])] * (size - len(no))
+    merged: Outcomes = []
+    for (w1, v1), (w2, v2) in zip(yes, no, strict=True):
+        weight = ctx.node("if", (condition.node, w1.node, w2.node), REAL, span)
+        value = ctx.node("if", (condition.node, v1.node, v2.node), v1.type, span)
+        merged.append((weight, value))
+    return merged
+
+
+def pick(ctx: Context, leaf: Term, terms: list[Term], span: Span) -> Term:
+    """The term whose position is `leaf`."""
+    result = terms[-1]
+    for position in reversed(range(len(terms) - 1)):
+        here = ctx.node("eq", (leaf.node, ctx.integer(position).node), BOOL, None)
+        result = ctx.node("if", (here.node, terms[position].node, result.node), result.type, span)
+    return result
+
+

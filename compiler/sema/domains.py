@@ -1,0 +1,312 @@
+"""Checks that need ranges: weights, next values, divisions, indices, legal actions.
+
+Every obligation that lowering left behind is decided over all values of the finite variables; the
+law of the population is an interval. What fails is reported with a witness by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from mfdsl.compiler.analysis.intervals import (
+    Array,
+    Evaluator,
+    Facts,
+    Interval,
+    cell_codes,
+    choose_axes,
+    leaves_of,
+    narrowed,
+)
+from mfdsl.compiler.ir.model import Node
+from mfdsl.compiler.sema.context import Context, ParameterSymbol
+from mfdsl.compiler.sema.sets import value_name
+from mfdsl.compiler.sema.values import Obligation
+from mfdsl.compiler.syntax import ast
+
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where an obligation fails: the enclosure there and the values of the variables, by name."""
+
+    lo: float
+    hi: float
+    certain: bool
+    witness: dict[str, str]
+
+
+def facts_of(ctx: Context, file: str) -> Facts:
+    """The evaluator's view of the model under construction."""
+    parameters: dict[str, Array] = {}
+    for name, symbol in ctx.scopes[file].items():
+        if isinstance(symbol, ParameterSymbol):
+            value = symbol.value
+            flat = [float(value)] if isinstance(value, Fraction) else list(value)
+            parameters[name] = np.array(flat).reshape(symbol.type.dims)
+    arrays = [np.array(a.values).reshape(a.dims) for a in ctx.builder.arrays]
+    last = (ctx.steps - 1) if ctx.steps is not None else 2**53
+    return Facts(ctx.builder.nodes, ctx.builder.types, parameters, arrays, ctx.grids, last)
+
+
+def check_obligations(ctx: Context, file: str) -> None:
+    """Decide every obligation and report the ones that can fail."""
+    facts = facts_of(ctx, file)
+    reported: set[tuple[str, int, int]] = set()
+    for obligation in ctx.obligations:
+        key = (obligation.kind, obligation.span.start, obligation.span.end)
+        if key in reported:
+            continue
+        failure = find_failure(ctx, facts, obligation)
+        if failure is not None:
+            reported.add(key)
+            _report(ctx, facts, obligation, failure)
+
+
+def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure | None:
+    """The worst point at which the obligation can fail, or None when it holds everywhere."""
+    roots = [obligation.node, *(g.node for g in obligation.guards)]
+    if obligation.other is not None:
+        roots.append(obligation.other)
+    leaves = leaves_of(facts.nodes, roots)
+    own = leaves_of(facts.nodes, [obligation.node])
+    axes = choose_axes(facts, leaves, own)
+    evaluator = Evaluator(facts, axes, narrowed(facts, obligation.guards))
+    value = evaluator.value(obligation.node)
+    reached = _reached(evaluator, obligation)
+    excess, certain = _excess(facts, evaluator, obligation, value)
+    lo, hi, excess, certain, reached = np.broadcast_arrays(
+        value.lo, value.hi, excess, certain, reached
+    )
+    empty = lo > hi
+    bad = (excess > 0) & reached & ~empty
+    if not bad.any():
+        return None
+    score = np.where(bad, np.where(np.isnan(excess), np.inf, excess), -np.inf)
+    at = np.unravel_index(int(np.argmax(score)), score.shape) if score.shape else ()
+    names = {}
+    for leaf, axis in axes.items():
+        if len(at) == len(axes) and leaf in own:
+            name, shown = _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
+            names[name] = shown
+    return Failure(float(lo[at]), float(hi[at]), bool(certain[at]), names)
+
+
+def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[str, str]:
+    if node.op == "time":
+        return "t", str(position)
+    type_ = facts.types[node.type]
+    value = value_name(ctx, type_, type_.first + position)
+    if node.op.startswith("peer_"):
+        assert isinstance(node.attr, tuple)
+        return f"q.{node.attr[1]}", value
+    if node.op == "index":
+        return "index", value
+    return str(node.attr), value
+
+
+def _reached(evaluator: Evaluator, obligation: Obligation) -> Array:
+    """Where the conditions on the path may all hold."""
+    reached = np.asarray(True)
+    plain = Evaluator(evaluator.facts, evaluator.axes)
+    for guard in obligation.guards:
+        condition = plain.value(guard.node)
+        possible = condition.hi > 0 if guard.positive else condition.lo <= 0
+        reached = reached & possible
+    return np.asarray(reached)
+
+
+def _excess(
+    facts: Facts, evaluator: Evaluator, obligation: Obligation, value: Interval
+) -> tuple[Array, Array]:
+    """How far the obligation can fail at each point (0 where it holds), and whether it must."""
+    kind, lo, hi = obligation.kind, value.lo, value.hi
+    if kind == "probability":
+        return np.where(lo < -TOLERANCE, -lo, 0.0), hi < -TOLERANCE
+    if kind == "total":
+        return np.where(hi > 1 + TOLERANCE, hi - 1, 0.0), lo > 1 + TOLERANCE
+    if kind == "one":
+        off = np.maximum(np.abs(lo - 1), np.abs(hi - 1))
+        return np.where(off > 1e-9, off, 0.0), (lo > 1 + 1e-9) | (hi < 1 - 1e-9)
+    if kind == "nonzero":
+        return np.where((lo <= 0) & (hi >= 0), 1.0, 0.0), (lo == 0) & (hi == 0)
+    if kind in ("positive", "mass"):
+        return np.where(lo <= 0, 1.0 - lo, 0.0), hi <= 0
+    if kind == "nonnegative":
+        return np.where(lo < 0, -lo, 0.0), hi < 0
+    if kind in ("index", "range"):
+        over = np.maximum(obligation.lo - lo, hi - obligation.hi)
+        sure = (hi < obligation.lo) | (lo > obligation.hi)
+        return np.where(over > 0, over, 0.0), sure
+    assert kind == "cell" and obligation.other is not None
+    return _outside_cells(facts, obligation, value, evaluator.value(obligation.other))
+
+
+def _outside_cells(
+    facts: Facts, obligation: Obligation, row: Interval, column: Interval
+) -> tuple[Array, Array]:
+    space = facts.grids[obligation.name]
+    height, width = space.grid.height, space.grid.width
+    inside = (row.lo >= 0) & (row.hi < height) & (column.lo >= 0) & (column.hi < width)
+    if space.grid.rows is not None:
+        points = (row.lo == row.hi) & (column.lo == column.hi)
+        r = np.clip(row.lo, 0, height - 1).astype(np.int64)
+        c = np.clip(column.lo, 0, width - 1).astype(np.int64)
+        inside = inside & points & (cell_codes(space)[r, c] >= 0)
+    return np.where(inside, 0.0, 1.0), ~inside
+
+
+def _at(witness: Mapping[str, str]) -> str:
+    shown = ", ".join(f"{name} = {value}" for name, value in list(witness.items())[:6])
+    return f" at {shown}" if shown else ""
+
+
+def _reach(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
+    many = "weights" if o.kind == "total" else "weights without `else`"
+    if o.kind == "one":
+        low, high = _reach(f.lo), _reach(f.hi)
+        total = low if low == high else f"between {low} and {high}"
+        return (
+            "MFG301",
+            f"the {many} must add up to 1",
+            f"add up to {total}",
+            ["end with `else -> ...`, which takes the remaining mass"],
+        )
+    return (
+        "MFG301",
+        "weights can add up to more than 1",
+        f"up to {_reach(f.hi)}",
+        ["cap them with `min(...)`, or state what the parameters obey with `assume`"],
+    )
+
+
+def _range_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
+    below = f.lo < o.lo
+    shown = _reach(f.lo if below and (f.lo - o.lo < o.hi - f.hi or f.hi <= o.hi) else f.hi)
+    helps = ["keep it inside with `clip(...)`, or let the state live on a ring: `int mod n`"]
+    return (
+        "MFG303",
+        f"{o.text} may leave its domain",
+        f"can be {shown}, the domain is {o.lo:g}..{o.hi:g}",
+        helps,
+    )
+
+
+_Report = Callable[[Context, Obligation, Failure], tuple[str, str, str, list[str]]]
+
+_REPORTS: dict[str, _Report] = {
+    "probability": lambda ctx, o, f: (
+        "MFG302",
+        f"this weight can be negative: {_reach(f.lo)}{_at(f.witness)}",
+        "negative" if f.certain else "can be negative",
+        ["`max(0, ...)` keeps it from going below 0"],
+    ),
+    "total": _total_failure,
+    "one": _total_failure,
+    "range": _range_failure,
+    "nonzero": lambda ctx, o, f: (
+        "MFG304",
+        "divides by a value that can be 0",
+        "is 0" if f.certain else "can be 0",
+        ["keep it away from 0, for example with `max(..., 0.01)`, or guard it with `if`"],
+    ),
+    "positive": lambda ctx, o, f: (
+        "MFG304",
+        f"`{o.text}` of a value that can be {_reach(min(f.lo, 0.0))}",
+        "must be positive",
+        ["add a floor: `log(mu[x] + eps)`" if o.text == "log" else "keep it above 0"],
+    ),
+    "nonnegative": lambda ctx, o, f: (
+        "MFG304",
+        f"`{o.text}` of a value that can be {_reach(f.lo)}",
+        "must not be negative",
+        ["`max(0, ...)` keeps it from going below 0"],
+    ),
+    "mass": lambda ctx, o, f: (
+        "MFG405",
+        "the condition can have probability 0, then this mean is undefined",
+        "an average over nobody",
+        ["guard it: `if prob(...) > 0 then mean(...) else 0`, or divide by `max(mass, 0.01)`"],
+    ),
+    "index": lambda ctx, o, f: (
+        "MFG212",
+        f"the index can be outside {o.lo:g}..{o.hi:g}",
+        f"can be {_reach(f.lo if f.lo < o.lo else f.hi)}",
+        ["`clip(i, lo, hi)` keeps it inside"],
+    ),
+    "cell": lambda ctx, o, f: (
+        "MFG303",
+        f"this may lie outside grid `{o.name}` or on a wall",
+        "not always a free cell",
+        ["clip the row and the column, or use `step(x, move)`"],
+    ),
+}
+
+
+def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure) -> None:
+    code, message, label, helps = _REPORTS[obligation.kind](ctx, obligation, failure)
+    notes = [f"for example{_at(failure.witness)}"] if failure.witness else []
+    if obligation.kind == "probability":
+        notes = []
+    ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
+
+
+def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) -> None:
+    """Every state must have a legal action; a state without one is named."""
+    if legal is None:
+        return
+    facts = facts_of(ctx, file)
+    leaves = leaves_of(facts.nodes, [legal])
+    axes = choose_axes(facts, leaves)
+    value = Evaluator(facts, axes).value(legal)
+    shape = _shape(facts, axes)
+    possible = np.broadcast_to(value.lo > 0, shape)
+    action_axes = tuple(a for leaf, a in axes.items() if facts.nodes[leaf].op == "action")
+    some = possible.any(action_axes, keepdims=True) if action_axes else possible
+    if some.all():
+        return
+    at = np.argwhere(~some)[0]
+    names = dict(
+        _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
+        for leaf, axis in axes.items()
+        if facts.nodes[leaf].op != "action"
+    )
+    where = next(m for m in player.members if isinstance(m, ast.Action) and m.where is not None)
+    assert where.where is not None
+    shown = ", ".join(f"{name} = {value}" for name, value in names.items())
+    ctx.error(
+        "MFG306",
+        f"no action is legal{f' when {shown}' if shown else ''}",
+        where.where.span,
+        "false for every action",
+        helps=["let one action always be legal, for example staying"],
+    )
+
+
+def _shape(facts: Facts, axes: Mapping[int, int]) -> tuple[int, ...]:
+    sizes: list[int] = [1] * len(axes)
+    for leaf, axis in axes.items():
+        node = facts.nodes[leaf]
+        sizes[axis] = facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
+    return tuple(sizes)
+
+
+def enclosure(facts: Facts, roots: Sequence[int]) -> tuple[float, float]:
+    """The range of the sum of the nodes `roots` over everything they read."""
+    leaves = leaves_of(facts.nodes, roots)
+    evaluator = Evaluator(facts, choose_axes(facts, leaves))
+    lo: Array = np.asarray(0.0)
+    hi: Array = np.asarray(0.0)
+    for root in roots:
+        value = evaluator.value(root)
+        lo, hi = lo + value.lo, hi + value.hi
+    if len(roots) > 1:
+        lo, hi = np.nextafter(lo, -np.inf), np.nextafter(hi, np.inf)
+    return float(np.min(lo)), float(np.max(hi))

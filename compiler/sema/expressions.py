@@ -1,0 +1,466 @@
+"""Expressions of the tree become terms: one small function for each construct."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL
+from mfdsl.compiler.sema import calls, names, sets
+from mfdsl.compiler.sema.context import Context, LetSymbol
+from mfdsl.compiler.sema.grids import shift_cell
+from mfdsl.compiler.sema.indexing import lower_field, lower_index
+from mfdsl.compiler.sema.operators import (
+    add_terms,
+    choose,
+    compare,
+    multiply,
+    number,
+    to_real,
+    truth,
+)
+from mfdsl.compiler.sema.values import (
+    OWN,
+    POISON,
+    Env,
+    Guard,
+    Items,
+    Mapped,
+    Poison,
+    Term,
+    Value,
+)
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+MAX_EXPONENT = 64
+
+
+def lower(ctx: Context, env: Env, expr: ast.Expr) -> Value:
+    """The value of `expr` where it stands; errors are reported and give POISON."""
+    return _RULES[type(expr)](ctx, env, expr)
+
+
+def lower_number(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
+    """The value of `expr` as a scalar number."""
+    return number(ctx, lower(ctx, env, expr), expr.span)
+
+
+def lower_real(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
+    """The value of `expr` as a real."""
+    term = lower_number(ctx, env, expr)
+    return term if isinstance(term, Poison) else to_real(ctx, term)
+
+
+def lower_condition(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
+    """The value of `expr` as a truth value."""
+    return truth(ctx, lower(ctx, env, expr), expr.span)
+
+
+def guarded(env: Env, condition: Term, positive: bool) -> Env:
+    """The environment of a branch that is taken only when `condition` is `positive`."""
+    return replace(env, guards=(*env.guards, Guard(condition.node, positive)))
+
+
+def lower_let(ctx: Context, env: Env, symbol: LetSymbol, name: str, span: Span) -> Value:
+    """A `let` as seen from here: by oneself, by a bound member, or outside the population."""
+    ctx.used.add(name)
+    member = ctx.members.get(name) is symbol
+    view = env.view if member else None
+    home = Env(
+        file=symbol.file,
+        view=view,
+        depth=env.depth,
+        static=env.static,
+        at_end=env.at_end,
+        actions=env.actions or view != OWN,
+        noises=env.noises if view == OWN else frozenset(),
+        states=env.states if view == OWN else None,
+        mean_field=env.mean_field,
+        purpose=f"`{name}`",
+    )
+    if (name, home) not in ctx.lets:
+        ctx.lets[name, home] = _lower_let_body(ctx, home, symbol)
+    return ctx.lets[name, home]
+
+
+def _lower_let_body(ctx: Context, env: Env, symbol: LetSymbol) -> Value:
+    declaration = symbol.declaration
+    value = lower(ctx, env, declaration.value)
+    if declaration.type is None or not isinstance(value, Term):
+        return value
+    wanted = sets.scalar_type(ctx, env, declaration.type)
+    if isinstance(wanted, Poison):
+        return POISON
+    if wanted.kind == "real" and value.type.numeric and not value.type.dims:
+        return to_real(ctx, value)
+    if (wanted.kind, wanted.name) != (value.type.kind, value.type.name):
+        from mfdsl.compiler.sema.operators import describe
+
+        return ctx.error(
+            "MFG201",
+            f"`{declaration.name.name}` is declared as {describe(wanted)},"
+            f" its value is {describe(value.type)}",
+            declaration.value.span,
+            describe(value.type),
+        )
+    return value
+
+
+def _number(ctx: Context, env: Env, expr: ast.Number) -> Value:
+    try:
+        return ctx.constant(expr.value, INT if expr.integral else REAL)
+    except OverflowError:
+        return ctx.error(
+            "MFG201", "this number is too large", expr.span, "beyond the range of a float"
+        )
+
+
+def _text(ctx: Context, env: Env, expr: ast.Text) -> Value:
+    return ctx.error("MFG201", "a string cannot be a value", expr.span, "text is not data")
+
+
+def _name(ctx: Context, env: Env, expr: ast.Name) -> Value:
+    return names.lower_name(ctx, env, expr, lower_let)
+
+
+def _vector(ctx: Context, env: Env, expr: ast.Vector) -> Value:
+    items = tuple(lower(ctx, env, item) for item in expr.items)
+    return POISON if any(isinstance(i, Poison) for i in items) else Items(items)
+
+
+def _vector_for(ctx: Context, env: Env, expr: ast.VectorFor) -> Value:
+    domain = sets.lower_set(ctx, env, expr.domain)
+    if isinstance(domain, Poison):
+        return POISON
+    if domain.bounds is None:
+        return ctx.error(
+            "MFG201", "an array runs over a range or an enum", expr.domain.span, "not a range"
+        )
+    first = domain.bounds[0]
+
+    def at(position: int) -> Value:
+        kept = domain.type
+        if first:
+            shifted = ctx.node("add", (position, ctx.integer(first).node), INT, expr.span)
+            item = Term(shifted.node, INT)
+        else:
+            item = Term(position, kept)
+        inner = replace(env, locals={**env.locals, expr.name.name: item})
+        return lower(ctx, inner, expr.body)
+
+    return Mapped(domain.size, at)
+
+
+def _negate(ctx: Context, env: Env, expr: ast.Negate) -> Value:
+    term = lower_number(ctx, env, expr.operand)
+    if isinstance(term, Poison):
+        return POISON
+    kind = REAL if term.type.kind == "real" else INT
+    return ctx.node("neg", (term.node,), kind, expr.span)
+
+
+def _not(ctx: Context, env: Env, expr: ast.Not) -> Value:
+    term = lower_condition(ctx, env, expr.operand)
+    return term if isinstance(term, Poison) else ctx.node("not", (term.node,), BOOL, expr.span)
+
+
+def _sum(ctx: Context, env: Env, expr: ast.Sum) -> Value:
+    values = [lower(ctx, env, term) for term in expr.terms]
+    if any(isinstance(v, Items) for v in values) and len(values) == 2:
+        return shift_cell(ctx, env, values, expr)
+    terms = [number(ctx, v, e.span) for v, e in zip(values, expr.terms, strict=True)]
+    good = [t for t in terms if isinstance(t, Term)]
+    if len(good) < len(terms):
+        return POISON
+    return add_terms(ctx, good, expr.signs, expr.span)
+
+
+def _product(ctx: Context, env: Env, expr: ast.Product) -> Value:
+    terms = [lower_number(ctx, env, factor) for factor in expr.factors]
+    good = [t for t in terms if isinstance(t, Term)]
+    if len(good) < len(terms):
+        return POISON
+    spans = [factor.span for factor in expr.factors]
+    return multiply(ctx, good, expr.operators, spans, expr.span, env)
+
+
+def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
+    base, exponent = lower_number(ctx, env, expr.base), lower_number(ctx, env, expr.exponent)
+    if isinstance(base, Poison) or isinstance(exponent, Poison):
+        return POISON
+    exact = ctx.exact(exponent)
+    if exact is not None and exact.denominator == 1 and exact > MAX_EXPONENT:
+        return ctx.error(
+            "MFG702",
+            f"the exponent {exact} is larger than {MAX_EXPONENT}",
+            expr.exponent.span,
+            "too large",
+        )
+    whole = exact is not None and exact.denominator == 1 and exact >= 0
+    if whole and base.type.kind == "int" and exponent.type.kind == "int":
+        return ctx.node("pow", (base.node, exponent.node), INT, expr.span)
+    base, exponent = to_real(ctx, base), to_real(ctx, exponent)
+    if not whole:
+        negative = exact is not None and exact.denominator == 1
+        kind = "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
+        ctx.oblige(kind, base, expr.base.span, env, text="power")
+    return ctx.node("pow", (base.node, exponent.node), REAL, expr.span)
+
+
+def _logic(ctx: Context, env: Env, expr: ast.Logic) -> Value:
+    terms: list[int] = []
+    inner = env
+    for item in expr.terms:
+        term = lower_condition(ctx, inner, item)
+        if isinstance(term, Poison):
+            return POISON
+        terms.append(term.node)
+        inner = guarded(inner, term, expr.operator == "and")
+    return ctx.node(expr.operator, terms, BOOL, expr.span)
+
+
+def _compare(ctx: Context, env: Env, expr: ast.Compare) -> Value:
+    values = _comparison_operands(ctx, env, expr)
+    terms = [v for v in values if isinstance(v, Term)]
+    if len(terms) < len(values):
+        for value, operand in zip(values, expr.operands, strict=True):
+            if not isinstance(value, Term | Poison):
+                number(ctx, value, operand.span)
+        return POISON
+    parts = []
+    for i, operator in enumerate(expr.operators):
+        part = compare(ctx, operator, terms[i], terms[i + 1], expr.span)
+        if isinstance(part, Poison):
+            return POISON
+        parts.append(part.node)
+    return Term(parts[0], BOOL) if len(parts) == 1 else ctx.node("and", parts, BOOL, expr.span)
+
+
+def _comparison_operands(ctx: Context, env: Env, expr: ast.Compare) -> list[Value]:
+    """The operands; the type of one tells what a bare enum value or move of the other means."""
+    first = lower(ctx, env, expr.operands[0])
+    hint = replace(env, target=first.type) if isinstance(first, Term) else env
+    return [first, *(lower(ctx, hint, operand) for operand in expr.operands[1:])]
+
+
+def _member(ctx: Context, env: Env, expr: ast.Member) -> Value:
+    item = lower(ctx, env, expr.item)
+    hint = replace(env, target=item.type) if isinstance(item, Term) else env
+    domain = sets.lower_set(ctx, hint, expr.set)
+    if isinstance(item, Poison) or isinstance(domain, Poison):
+        return POISON
+    if not isinstance(item, Term):
+        return number(ctx, item, expr.item.span)
+    return sets.contains(ctx, domain, item, expr.span)
+
+
+def _misplaced_set(ctx: Context, env: Env, expr: ast.Range | ast.FiniteSet) -> Value:
+    return ctx.error(
+        "MFG201",
+        "a set cannot be a value",
+        expr.span,
+        "a set stands after `in`",
+        helps=["test membership with `x in lo..hi`"],
+    )
+
+
+def _if(ctx: Context, env: Env, expr: ast.If) -> Value:
+    condition = lower_condition(ctx, env, expr.condition)
+    if isinstance(condition, Poison):
+        return POISON
+    then = lower(ctx, guarded(env, condition, True), expr.then)
+    otherwise = lower(ctx, guarded(env, condition, False), expr.otherwise)
+    return branch(ctx, condition, then, otherwise, expr.then, expr.otherwise)
+
+
+def branch(
+    ctx: Context,
+    condition: Term,
+    then: Value,
+    otherwise: Value,
+    then_expr: ast.Expr,
+    otherwise_expr: ast.Expr,
+) -> Value:
+    """`if` over two lowered branches."""
+    if isinstance(then, Poison) or isinstance(otherwise, Poison):
+        return POISON
+    if not isinstance(then, Term):
+        return number(ctx, then, then_expr.span)
+    if not isinstance(otherwise, Term):
+        return number(ctx, otherwise, otherwise_expr.span)
+    return choose(ctx, condition, then, otherwise, otherwise_expr.span, then_expr.span)
+
+
+def _match(ctx: Context, env: Env, expr: ast.Match) -> Value:
+    arms = match_arms(ctx, env, expr)
+    if arms is None:
+        return POISON
+    result: Value | None = None
+    result_expr: ast.Expr | None = None
+    values = []
+    inner = env
+    for condition, value in arms:
+        branch_env = inner if condition is None else guarded(inner, condition, True)
+        values.append(lower(ctx, branch_env, value))
+        if condition is not None:
+            inner = guarded(inner, condition, False)
+    for (condition, expr_), value in reversed(list(zip(arms, values, strict=True))):
+        if result is None or condition is None or result_expr is None:
+            result, result_expr = value, expr_
+            continue
+        result = branch(ctx, condition, value, result, expr_, result_expr)
+        result_expr = expr_
+    return POISON if result is None else result
+
+
+def match_arms(
+    ctx: Context, env: Env, expr: ast.Match
+) -> list[tuple[Term | None, ast.Expr]] | None:
+    """Conditions and values of the arms; the last condition is None, it takes what is left.
+
+    Every value of a finite subject must be covered; None when an error was reported.
+    """
+    if expr.subject is None:
+        return _condition_arms(ctx, env, expr)
+    subject = lower(ctx, env, expr.subject)
+    if not isinstance(subject, Term):
+        if not isinstance(subject, Poison):
+            number(ctx, subject, expr.subject.span)
+        return None
+    hint = replace(env, target=subject.type)
+    arms: list[tuple[Term | None, ast.Expr]] = []
+    covered: set[int] = set()
+    for arm in expr.arms:
+        if arm.guard is None:
+            arms.append((None, arm.value))
+            continue
+        guard = lower(ctx, hint, arm.guard)
+        if not isinstance(guard, Term):
+            if not isinstance(guard, Poison):
+                number(ctx, guard, arm.guard.span)
+            return None
+        condition = compare(ctx, "==", subject, guard, arm.guard.span)
+        if isinstance(condition, Poison):
+            return None
+        exact = ctx.exact(guard)
+        covered |= {int(exact)} if exact is not None else set()
+        arms.append((condition, arm.value))
+    if arms and arms[-1][0] is None:
+        return arms
+    missing = _missing(ctx, subject, covered)
+    if missing is None or missing:
+        _report_missing(ctx, expr, missing)
+        return None
+    return [*arms[:-1], (None, arms[-1][1])]
+
+
+def _condition_arms(
+    ctx: Context, env: Env, expr: ast.Match
+) -> list[tuple[Term | None, ast.Expr]] | None:
+    arms: list[tuple[Term | None, ast.Expr]] = []
+    inner = env
+    for arm in expr.arms:
+        if arm.guard is None:
+            arms.append((None, arm.value))
+            continue
+        condition = lower_condition(ctx, inner, arm.guard)
+        if isinstance(condition, Poison):
+            return None
+        arms.append((condition, arm.value))
+        inner = guarded(inner, condition, False)
+    if not arms or arms[-1][0] is not None:
+        _report_missing(ctx, expr, None)
+        return None
+    return arms
+
+
+def _missing(ctx: Context, subject: Term, covered: set[int]) -> list[str] | None:
+    """Names of the values of a finite subject that no arm covers; None when it is not finite."""
+    type = subject.type
+    if not type.finite or type.size > 4096:
+        return None
+    return [
+        sets.value_name(ctx, type, type.first + k)
+        for k in range(type.size)
+        if type.first + k not in covered
+    ]
+
+
+def _report_missing(ctx: Context, expr: ast.Match, missing: list[str] | None) -> None:
+    span = Span(expr.span.file, expr.span.start, expr.span.start + len("match"))
+    if not missing:
+        ctx.error(
+            "MFG204",
+            "this `match` needs an `else` arm",
+            span,
+            "no value when none of the arms applies",
+            helps=["end with `else -> ...`"],
+        )
+        return
+    shown = ", ".join(f"`{name}`" for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    ctx.error(
+        "MFG204",
+        f"this `match` does not cover {shown}",
+        span,
+        "has no value there",
+        helps=[f"add `{missing[0]} -> ...` or end with `else -> ...`"],
+    )
+
+
+def _mix(ctx: Context, env: Env, expr: ast.Mix) -> Value:
+    return ctx.error(
+        "MFG207",
+        "`mix` is a distribution, not a value",
+        expr.span,
+        "a value is needed here",
+        helps=["declare `noise z : ... ~ mix { ... }` and use `z`, or write `x' ~ mix { ... }`"],
+    )
+
+
+def _call(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    return calls.lower_call(ctx, env, expr)
+
+
+def _call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
+    return calls.lower_call_for(ctx, env, expr)
+
+
+def _call_in(ctx: Context, env: Env, expr: ast.CallIn) -> Value:
+    return ctx.error(
+        "MFG207",
+        f"`{expr.function.name}` is a distribution, not a value",
+        expr.span,
+        "a value is needed here",
+        helps=["write `x' ~ ...`, or declare a `noise` and use it"],
+    )
+
+
+_RULES: dict[type, Callable[[Context, Env, Any], Value]] = {
+    ast.Number: _number,
+    ast.Boolean: lambda ctx, env, expr: ctx.truth(expr.value),
+    ast.Text: _text,
+    ast.Name: _name,
+    ast.Paren: lambda ctx, env, expr: lower(ctx, env, expr.inner),
+    ast.Vector: _vector,
+    ast.VectorFor: _vector_for,
+    ast.Negate: _negate,
+    ast.Not: _not,
+    ast.Sum: _sum,
+    ast.Product: _product,
+    ast.Power: _power,
+    ast.Logic: _logic,
+    ast.Compare: _compare,
+    ast.Member: _member,
+    ast.Range: _misplaced_set,
+    ast.FiniteSet: _misplaced_set,
+    ast.If: _if,
+    ast.Match: _match,
+    ast.Mix: _mix,
+    ast.Call: _call,
+    ast.CallFor: _call_for,
+    ast.CallIn: _call_in,
+    ast.Field: lambda ctx, env, expr: lower_field(ctx, env, expr),
+    ast.Index: lambda ctx, env, expr: lower_index(ctx, env, expr),
+}
+
+__all__ = ["guarded", "lower", "lower_condition", "lower_number", "lower_real", "match_arms"]

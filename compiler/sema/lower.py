@@ -1,0 +1,207 @@
+"""From syntax trees to the model: every pass over names, types and domains, in order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.imports import Files, Loaded, data_file
+from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Population, Values
+from mfdsl.compiler.sema.claims import certify, check_requirements
+from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
+from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
+from mfdsl.compiler.sema.lint import check_actions_used, check_interaction, check_unused
+from mfdsl.compiler.sema.names import report_unknown_names
+from mfdsl.compiler.sema.parameters import Override, bind_parameters
+from mfdsl.compiler.sema.population import declare_members, lower_population
+from mfdsl.compiler.sema.scopes import declare_file, declare_grids, declare_imports
+from mfdsl.compiler.sema.settings import Settings, check_assumptions, lower_settings
+from mfdsl.compiler.sema.unsupported import report_unsupported
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+MAX_STATES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The model, its certificates, and where each setting of the solver block stands."""
+
+    model: Model
+    certificates: tuple[Certificate, ...]
+    solver_places: Mapping[str, Span]
+
+
+def lower_unit(
+    main: str, loaded: Loaded, files: Files, overrides: Mapping[str, Override], sink: Sink
+) -> Lowered | None:
+    """The model of the file `main`, or None when it has errors.
+
+    Assumes that all files are parsed. Names come before types, types before domains, domains
+    before claims: each pass may rely on what the ones before it checked.
+    """
+    unit = loaded.units[main]
+    if report_unsupported(sink, unit):
+        return None
+    player = _population(sink, unit)
+    ctx = Context(Builder(), sink)
+    _declare(ctx, unit, loaded, files, overrides)
+    settings = lower_settings(ctx, unit)
+    check_assumptions(ctx, unit)
+    if player is None:
+        report_unknown_names(ctx)
+        return None
+    declare_members(ctx, main, player)
+    population = lower_population(ctx, main, player)
+    report_unknown_names(ctx)
+    if sink.failed or population is None or settings is None:
+        return None
+    check_obligations(ctx, main)
+    check_legal(ctx, main, player, population.legal)
+    _check_size(ctx, player)
+    if sink.failed:
+        return None
+    facts = facts_of(ctx, main)
+    certificates = certify(ctx, facts, population)
+    certificates += check_requirements(ctx, facts, unit, player, population)
+    report_unknown_names(ctx)
+    model = _model(ctx, unit, settings, population)
+    check_unused(ctx, unit, player)
+    check_actions_used(ctx)
+    check_interaction(ctx, player, model)
+    return Lowered(model, tuple(certificates), settings.solver_places)
+
+
+def _population(sink: Sink, unit: ast.Unit) -> ast.Player | None:
+    if unit.header is not None and unit.header.kind == "library":
+        sink.report(
+            "MFG111",
+            f"`{unit.header.name.name}` is a library, not a model",
+            unit.header.span,
+            "libraries are imported, models are solved",
+        )
+        return None
+    players = [d for d in unit.declarations if isinstance(d, ast.Player)]
+    if players:
+        return players[0]
+    where = unit.header.name.span if unit.header else Span(unit.file, 0, 0)
+    sink.report(
+        "MFG111",
+        "the model has no `population`",
+        where,
+        "nobody plays",
+        helps=["add `population NAME { ... }`"],
+    )
+    return None
+
+
+def _declare(
+    ctx: Context,
+    unit: ast.Unit,
+    loaded: Loaded,
+    files: Files,
+    overrides: Mapping[str, Override],
+) -> None:
+    """All top-level names of all files: libraries first, then the model's own."""
+    others = [u for name, u in loaded.units.items() if name != unit.file]
+    for library in others:
+        _check_library(ctx, library)
+        declare_file(ctx, library)
+    for library in others:
+        declare_imports(ctx, library, loaded, files)
+        declare_grids(ctx, library)
+    declare_file(ctx, unit)
+    declare_imports(ctx, unit, loaded, files)
+    paths: dict[str, Path | None] = {
+        d.name.name: data_file(loaded, unit.file, d.data, files, ctx.sink)
+        for d in unit.declarations
+        if isinstance(d, ast.Param) and d.data is not None
+    }
+    bind_parameters(ctx, unit.file, unit, overrides, paths)
+    declare_grids(ctx, unit)
+
+
+def _check_library(ctx: Context, unit: ast.Unit) -> None:
+    if unit.header is not None and unit.header.kind == "model":
+        ctx.error(
+            "MFG011",
+            f"`{unit.file}` is a model, only libraries can be imported",
+            unit.header.span,
+            "starts with `model`",
+            helps=["start it with `library`"],
+        )
+    for declaration in unit.declarations:
+        if not isinstance(declaration, ast.Import | ast.Let | ast.Fn | ast.Enum | ast.Grid):
+            ctx.error(
+                "MFG011",
+                "a library holds imports, lets, functions, enums and grids",
+                declaration.span,
+                "belongs into a model",
+            )
+
+
+def _check_size(ctx: Context, player: ast.Player) -> None:
+    count = 1
+    for symbol in ctx.states.values():
+        count *= symbol.type.size
+    if count > MAX_STATES:
+        sizes = " x ".join(f"{name} ({s.type.size:,})" for name, s in ctx.states.items())
+        ctx.error(
+            "MFG701",
+            f"{count:.2g} states: {sizes}",
+            player.name.span,
+            f"the limit is {MAX_STATES:,}",
+            helps=["coarsen one of the states"],
+        )
+
+
+def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Population) -> Model:
+    assert unit.header is not None
+    arena = ctx.builder.freeze()
+    enums = [d for d in unit.declarations if isinstance(d, ast.Enum)]
+    parameters = tuple(
+        _parameter(ctx, name, symbol)
+        for name, symbol in ctx.scopes[unit.file].items()
+        if isinstance(symbol, ParameterSymbol)
+    )
+    arena_types = ctx.builder.freeze().types
+    return Model(
+        abi=ABI,
+        features=("finite", f"horizon_{settings.horizon.kind}"),
+        name=unit.header.name.name,
+        doc=unit.header.doc,
+        parameters=parameters,
+        enums=tuple(
+            Enum(name=d.name.name, values=tuple(v.name for v in d.values), doc=d.doc)
+            for d in enums
+        ),
+        grids=tuple(space.grid for space in ctx.grids.values()),
+        types=arena_types,
+        nodes=arena.nodes,
+        places=arena.places,
+        arrays=arena.arrays,
+        population=population,
+        objective="nash",
+        horizon=settings.horizon,
+        discount=settings.discount,
+        solver=settings.solver,
+    )
+
+
+def _parameter(ctx: Context, name: str, symbol: ParameterSymbol) -> Parameter:
+    return Parameter(
+        name=name,
+        type=ctx.builder.type_index(symbol.type),
+        value=_plain(symbol, symbol.value),
+        default=None if symbol.default is None else _plain(symbol, symbol.default),
+        structural=symbol.structural,
+        doc=symbol.declaration.doc,
+    )
+
+
+def _plain(symbol: ParameterSymbol, value: ParameterValue) -> Values:
+    if isinstance(value, tuple):
+        return value
+    return float(value) if symbol.type.kind == "real" else int(value)

@@ -1,0 +1,213 @@
+"""Typing of operators: what may be added, compared and chosen between, and how ints become real."""
+
+from collections.abc import Sequence
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.source import Span
+
+_KIND_WORDS = {"real": "a number", "int": "an integer", "bool": "a truth value"}
+
+
+def describe(type: Type) -> str:
+    """A type in the words of the spec language, with its article."""
+    if type.dims:
+        return f"an array of shape {list(type.dims)}"
+    if type.kind == "enum":
+        return f"a `{type.name}`"
+    if type.kind in ("cell", "move"):
+        return f"a `{type.name}.{type.kind}`"
+    return _KIND_WORDS[type.kind]
+
+
+def to_real(ctx: Context, term: Term) -> Term:
+    """The same number as a real."""
+    if term.type.kind == "real":
+        return term
+    return ctx.node("real", (term.node,), REAL, None)
+
+
+def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
+    """`value` as a scalar number, or an error that says what it is instead."""
+    if isinstance(value, Poison):
+        return POISON
+    if isinstance(value, Term) and value.type.numeric and not value.type.dims:
+        return value
+    if isinstance(value, Term) and value.type.kind == "bool" and not value.type.dims:
+        return ctx.error(
+            "MFG201",
+            "expected a number, found a truth value",
+            span,
+            "true or false",
+            helps=["`ind(condition)` is 1 where the condition holds and 0 elsewhere"],
+        )
+    return ctx.error("MFG201", f"expected a number, found {found(value)}", span, "not a number")
+
+
+def truth(ctx: Context, value: Value, span: Span) -> Term | Poison:
+    """`value` as a truth value, or an error."""
+    if isinstance(value, Poison):
+        return POISON
+    if isinstance(value, Term) and value.type.kind == "bool" and not value.type.dims:
+        return value
+    return ctx.error(
+        "MFG201", f"expected a condition, found {found(value)}", span, "neither true nor false"
+    )
+
+
+def found(value: Value) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, Term):
+        return describe(value.type)
+    words = {
+        "Items": "a list",
+        "Mapped": "an array",
+        "SetValue": "a set",
+        "EnumName": "the name of an enum",
+        "GridName": "the name of a grid",
+        "Handle": "the law of the population",
+        "Peer": "a member of the population",
+        "PopulationName": "a population",
+        "Function": "the name of a function",
+        "Builtin": "the name of a function",
+    }
+    return words[type(value).__name__]
+
+
+def add_terms(
+    ctx: Context, terms: Sequence[Term], signs: Sequence[str], span: Span
+) -> Term | Poison:
+    """`a + b - c`. Integers stay integers, and stay on the ring when one of them lives on one."""
+    real = any(term.type.kind == "real" for term in terms)
+    rings = {(t.type.lo, t.type.hi) for t in terms if t.type.periodic}
+    if not real and len(rings) > 1:
+        return ctx.error(
+            "MFG201", "adds positions on rings of different length", span, "two different rings"
+        )
+    nodes = []
+    for term, sign in zip(terms, signs, strict=True):
+        operand = to_real(ctx, term) if real else term
+        kind = REAL if real else INT
+        nodes.append(
+            operand.node if sign == "+" else ctx.node("neg", (operand.node,), kind, span).node
+        )
+    total = ctx.node("add", nodes, REAL if real else INT, span)
+    if real or not rings:
+        return total
+    ring = next(t.type for t in terms if t.type.periodic)
+    return wrap(ctx, total, ring, span)
+
+
+def wrap(ctx: Context, term: Term, ring: Type, span: Span) -> Term:
+    """The position on `ring` of the whole number `term`."""
+    size, first = ctx.integer(ring.size), ctx.integer(ring.first)
+    shifted = term
+    if ring.first:
+        back = ctx.integer(-ring.first)
+        shifted = ctx.node("add", (term.node, back.node), INT, span)
+    rest = ctx.node("rem", (shifted.node, size.node), INT, span)
+    if not ring.first:
+        return Term(rest.node, ring)
+    return Term(ctx.node("add", (rest.node, first.node), INT, span).node, ring)
+
+
+def same_kind(ctx: Context, left: Term, right: Term) -> tuple[Term, Term] | None:
+    """Both terms in one kind, ints made real where needed; None when they cannot be compared."""
+    if left.type.dims or right.type.dims:
+        return None
+    if left.type.numeric and right.type.numeric:
+        if left.type.kind == right.type.kind:
+            return left, right
+        return to_real(ctx, left), to_real(ctx, right)
+    if (left.type.kind, left.type.name) == (right.type.kind, right.type.name):
+        return left, right
+    return None
+
+
+def compare(
+    ctx: Context, operator: str, left: Term, right: Term, span: Span
+) -> Term | Poison:
+    """One comparison. Order exists for numbers only, equality for any one type."""
+    pair = same_kind(ctx, left, right)
+    if pair is None:
+        return ctx.error(
+            "MFG201",
+            f"compares {describe(left.type)} with {describe(right.type)}",
+            span,
+            "different types",
+            helps=["cells are written `grid[row, column]`"] if "cell" in (left.type.kind, right.type.kind) else [],
+        )
+    a, b = pair
+    if operator in ("==", "!="):
+        return ctx.node("eq" if operator == "==" else "ne", (a.node, b.node), BOOL, span)
+    if not a.type.numeric:
+        return ctx.error(
+            "MFG201", f"{describe(a.type)} has no order", span, "only `==` and `!=` apply"
+        )
+    if operator in (">", ">="):
+        a, b = b, a
+    return ctx.node("lt" if operator in ("<", ">") else "le", (a.node, b.node), BOOL, span)
+
+
+def choose(
+    ctx: Context, condition: Term, then: Term, otherwise: Term, span: Span, then_span: Span
+) -> Term | Poison:
+    """`if condition then a else b` with both branches in one type."""
+    pair = same_kind(ctx, then, otherwise)
+    if pair is None:
+        return ctx.error(
+            "MFG205",
+            f"branches disagree: the first is {describe(then.type)},"
+            f" the second {describe(otherwise.type)}",
+            span,
+            "one value of one type is needed",
+            also=[(then_span, describe(then.type))],
+        )
+    a, b = pair
+    kind = a.type if a.type == b.type else joined(a.type, b.type)
+    return ctx.node("if", (condition.node, a.node, b.node), kind, span)
+
+
+def joined(left: Type, right: Type) -> Type:
+    """The type of a value that may be of either type, both of one kind."""
+    if left.kind == "real":
+        return REAL
+    if left.kind == "int":
+        ring = next((t for t in (left, right) if t.periodic), None)
+        return ring or INT
+    return left
+
+
+def extremum(
+    ctx: Context, op: str, terms: Sequence[Term], span: Span
+) -> Term:
+    """`min` or `max` of numbers."""
+    real = any(term.type.kind == "real" for term in terms)
+    nodes = [(to_real(ctx, term) if real else term).node for term in terms]
+    return ctx.node(op, nodes, REAL if real else INT, span)
+
+
+def multiply(
+    ctx: Context, terms: Sequence[Term], operators: Sequence[str], spans: Sequence[Span],
+    span: Span, env: Env,
+) -> Term | Poison:
+    """`a * b / c`, from left to right; a division makes everything real."""
+    real = "/" in operators or any(term.type.kind == "real" for term in terms)
+    kind = REAL if real else INT
+    group: list[int] = []
+    result: Term | None = None
+    for term, operator, where in zip(terms, operators, spans, strict=True):
+        operand = to_real(ctx, term) if real else term
+        if operator == "*":
+            group.append(operand.node)
+            continue
+        if ctx.exact(operand) == 0:
+            return ctx.error("MFG304", "divides by 0", where, "this is 0")
+        if ctx.exact(operand) is None:
+            ctx.oblige("nonzero", operand, where, env)
+        numerator = ctx.node("mul", group, kind, span) if len(group) > 1 else Term(group[0], kind)
+        group = [ctx.node("div", (numerator.node, operand.node), REAL, span).node]
+    if len(group) > 1:
+        result = ctx.node("mul", group, kind, span)
+    return result or Term(group[0], kind)

@@ -1,0 +1,301 @@
+"""Parameters: their types, ranges, defaults and overrides, and which of them fix shapes."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.sema import expressions, sets
+from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
+from mfdsl.compiler.sema.data import DataError, read_array
+from mfdsl.compiler.sema.dependencies import draw_order, identifiers
+from mfdsl.compiler.sema.operators import describe, found
+from mfdsl.compiler.sema.values import EnumName, Env, Items, Poison, Term, Value
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.nearest import nearest
+
+Override = int | float | str | tuple[float, ...]
+
+
+def structural_names(unit: ast.Unit) -> set[str]:
+    """Names that sizes, ranges, horizons and discounts mention, through lets and functions."""
+    bodies = {
+        d.name.name: (d.value if isinstance(d, ast.Let) else d.body)
+        for d in unit.declarations
+        if isinstance(d, ast.Let | ast.Fn)
+    }
+    for player in unit.declarations:
+        if isinstance(player, ast.Player):
+            bodies |= {m.name.name: m.value for m in player.members if isinstance(m, ast.Let)}
+    seen: set[str] = set()
+    stack: list[object] = list(_static_places(unit))
+    while stack:
+        for name, _ in identifiers(stack.pop()):
+            if name not in seen:
+                seen.add(name)
+                if name in bodies:
+                    stack.append(bodies[name])
+    return seen
+
+
+def _static_places(unit: ast.Unit) -> Iterator[object]:
+    """Everything whose value must be known before the run, except the ranges of parameters."""
+    for declaration in unit.declarations:
+        if isinstance(declaration, ast.Param):
+            yield declaration.type.dims
+        elif isinstance(declaration, ast.Horizon | ast.Discount):
+            yield declaration.value
+        elif isinstance(declaration, ast.Grid):
+            yield declaration.items
+        else:
+            yield from _domains(declaration)
+
+
+def _domains(tree: object) -> Iterator[object]:
+    """Domains of types and sets anywhere inside `tree`."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, tuple):
+            stack.extend(node)
+        if not isinstance(node, ast.Tree):
+            continue
+        if isinstance(node, ast.TypeExpr):
+            yield node.dims
+            if node.base.name == "int":
+                yield node.domain
+            continue
+        if isinstance(node, ast.Range | ast.Agents):
+            yield node
+        stack.extend(getattr(node, f.name) for f in dataclasses.fields(node) if f.name != "span")
+
+
+def bind_parameters(
+    ctx: Context,
+    file: str,
+    unit: ast.Unit,
+    overrides: Mapping[str, Override],
+    data_path: Mapping[str, Path | None],
+) -> None:
+    """Declare every parameter with its bound value; later ones may use earlier ones."""
+    declared = [d for d in unit.declarations if isinstance(d, ast.Param)]
+    structural = structural_names(unit)
+    known = [d.name.name for d in declared]
+    for name in overrides:
+        if name not in known:
+            guess = nearest(name, known)
+            ctx.sink.report(
+                "MFG901",
+                f"no parameter `{name}`",
+                helps=[f"did you mean `{guess}`?"] if guess else [_list(known)],
+            )
+    by_name = {d.name.name: d for d in reversed(declared)}
+    needs = {name: {other for other, _ in identifiers(d)} for name, d in by_name.items()}
+    for name in draw_order({d.name.name: needs[d.name.name] for d in declared}):
+        declaration = by_name[name]
+        if not isinstance(ctx.scopes[file].get(name), Poison | None):
+            continue
+        symbol = _bind(
+            ctx,
+            file,
+            declaration,
+            overrides.get(name),
+            data_path.get(name),
+            structural=name in structural,
+        )
+        ctx.scopes[file][name] = symbol if symbol is not None else Poison()
+
+
+def _list(known: list[str]) -> str:
+    if not known:
+        return "the model has no parameters"
+    return "its parameters are " + ", ".join(f"`{name}`" for name in known[:12])
+
+
+def _bind(
+    ctx: Context,
+    file: str,
+    declaration: ast.Param,
+    override: Override | None,
+    path: Path | None,
+    *,
+    structural: bool,
+) -> ParameterSymbol | None:
+    env = Env(file=file, static=True, purpose=f"`{declaration.name.name}`")
+    scalar = sets.scalar_type(ctx, env, declaration.type)
+    axes = sets.dimension_types(ctx, env, declaration.type)
+    if isinstance(scalar, Poison) or isinstance(axes, Poison):
+        return None
+    if scalar.kind in ("cell", "move"):
+        ctx.error(
+            "MFG201", "a parameter is a number, a truth value or an enum value",
+            declaration.type.span, describe(scalar),
+        )
+        return None
+    dims = tuple(axis.size for axis in axes)
+    type_ = scalar.model_copy(update={"dims": dims})
+    default = _default(ctx, env, declaration, type_, path)
+    value = default
+    if override is not None:
+        value = _override(ctx, declaration, type_, override)
+    if value is None:
+        if override is None and declaration.default is None and declaration.data is None:
+            name = declaration.name.name
+            ctx.error(
+                "MFG307",
+                f"parameter `{name}` has no value",
+                declaration.name.span,
+                "no default, and none was given",
+                helps=[f"give it: `--set {name}=...`, or write a default after `=`"],
+            )
+        return None
+    where = declaration.default.span if declaration.default is not None else declaration.name.span
+    if not _in_range(ctx, declaration, type_, value, where if override is None else None):
+        return None
+    return ParameterSymbol(declaration, type_, value, default, structural, axes)
+
+
+def _default(
+    ctx: Context, env: Env, declaration: ast.Param, type_: Type, path: Path | None
+) -> ParameterValue | None:
+    if declaration.data is not None:
+        if path is None:
+            return None
+        try:
+            values = read_array(path, declaration.name.name, type_.dims)
+        except DataError as error:
+            ctx.error("MFG705", str(error), declaration.data.span, "does not fit the parameter")
+            return None
+        return values if type_.dims else Fraction(repr(values[0]))
+    if declaration.default is None:
+        return None
+    value = expressions.lower(ctx, Env(file=env.file, static=True, target=type_), declaration.default)
+    if isinstance(value, Poison):
+        return None
+    if type_.dims:
+        return _array_default(ctx, declaration, type_, value, declaration.default.span)
+    return _scalar_default(ctx, type_, value, declaration.default.span)
+
+
+def _scalar_default(
+    ctx: Context, type_: Type, value: Value, span: Span
+) -> Fraction | None:
+    if not isinstance(value, Term):
+        ctx.error("MFG201", f"expected {describe(type_)}, found {found(value)}", span)
+        return None
+    exact = ctx.exact(value)
+    if exact is None:
+        ctx.error("MFG211", "a default is a plain number", span, "not a constant")
+        return None
+    fits = (value.type.kind, value.type.name) == (type_.kind, type_.name)
+    if not fits and not (type_.kind == "real" and value.type.kind == "int"):
+        ctx.error(
+            "MFG201",
+            f"expected {describe(type_)}, found {describe(value.type)}",
+            span,
+            describe(value.type),
+        )
+        return None
+    return exact
+
+
+def _array_default(
+    ctx: Context, declaration: ast.Param, type_: Type, value: Value, span: Span
+) -> tuple[float, ...] | None:
+    flat: list[float] = []
+
+    def walk(item: Value, dims: tuple[int, ...]) -> bool:
+        if not dims:
+            number = _scalar_default(ctx, Type(kind=type_.kind), item, span)
+            if number is not None:
+                flat.append(float(number))
+            return number is not None
+        if not isinstance(item, Items) or len(item.items) != dims[0]:
+            size = f"{len(item.items)} values" if isinstance(item, Items) else found(item)
+            ctx.error(
+                "MFG202",
+                f"`{declaration.name.name}` has shape {list(type_.dims)}, found {size}",
+                span,
+                f"expected a list of {dims[0]}",
+            )
+            return False
+        return all(walk(inner, dims[1:]) for inner in item.items)
+
+    return tuple(flat) if walk(value, type_.dims) else None
+
+
+def _override(
+    ctx: Context, declaration: ast.Param, type_: Type, given: Override
+) -> ParameterValue | None:
+    name = declaration.name.name
+    if type_.dims:
+        count = math.prod(type_.dims)
+        if isinstance(given, tuple) and len(given) == count:
+            return tuple(float(x) for x in given)
+        got = f"{len(given)} numbers" if isinstance(given, tuple) else f"{given!r}"
+        ctx.sink.report(
+            "MFG307",
+            f"`{name}` has shape {list(type_.dims)}: {count} numbers, got {got}",
+            declaration.name.span,
+            "declared here",
+        )
+        return None
+    value = _scalar_override(ctx, type_, given)
+    if value is None:
+        ctx.sink.report(
+            "MFG307",
+            f"`{name} = {given}` is not {describe(type_)}",
+            declaration.name.span,
+            "declared here",
+        )
+    return value
+
+
+def _scalar_override(ctx: Context, type_: Type, given: Override) -> Fraction | None:
+    if type_.kind == "enum":
+        for symbols in ctx.scopes.values():
+            symbol = symbols.get(type_.name or "")
+            if isinstance(symbol, EnumName) and given in symbol.values:
+                return Fraction(symbol.values.index(str(given)))
+        return None
+    if type_.kind == "bool":
+        words = {"true": 1, "false": 0, "1": 1, "0": 0}
+        return Fraction(words[str(given).lower()]) if str(given).lower() in words else None
+    try:
+        value = Fraction(str(given))
+        float(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return value if type_.kind == "real" or value.denominator == 1 else None
+
+
+def _in_range(
+    ctx: Context,
+    declaration: ast.Param,
+    type_: Type,
+    value: ParameterValue,
+    default: Span | None,
+) -> bool:
+    """Whether the value lies in the declared range; `default` is its place when it is written."""
+    values = value if isinstance(value, tuple) else (float(value),)
+    lo = -math.inf if type_.lo is None else type_.lo
+    hi = math.inf if type_.hi is None else type_.hi
+    wrong = next((v for v in values if not lo <= v <= hi), None)
+    whole = type_.kind != "int" or all(float(v).is_integer() for v in values)
+    if wrong is None and whole:
+        return True
+    name = declaration.name.name
+    shown = wrong if wrong is not None else next(v for v in values if not float(v).is_integer())
+    domain = f"{lo:g}..{hi:g}" if type_.kind == "int" else f"[{lo:g}, {hi:g}]"
+    where = declaration.type.domain.span if declaration.type.domain else declaration.type.span
+    message = f"`{name} = {shown:g}` is outside its range {domain}"
+    if not whole:
+        message = f"`{name}` holds {shown:g}, which is not a whole number"
+    if default is not None:
+        ctx.error("MFG307", message, default, f"{shown:g}", also=[(where, "the range")])
+    else:
+        ctx.error("MFG307", message, where, "the range", helps=[f"choose a value in {domain}"])
+    return False

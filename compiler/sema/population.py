@@ -1,0 +1,466 @@
+"""One population: its variables, the order of its draws, its next values and rewards."""
+
+from collections.abc import Sequence
+
+from mfdsl.compiler.ir.model import Named, NoiseVariable, Population, StateVariable, Variable
+from mfdsl.compiler.ir.model import Term as RewardTerm
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema import distributions, expressions, sets
+from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
+from mfdsl.compiler.sema.dependencies import draw_order, names_in
+from mfdsl.compiler.sema.names import RESERVED_NAMES, article
+from mfdsl.compiler.sema.operators import to_real
+from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.nearest import nearest
+
+
+def declare_members(ctx: Context, file: str, player: ast.Player) -> None:
+    """Make the names of the population's members known, with their types."""
+    ctx.population = player
+    env = Env(file=file, static=True)
+    places: dict[str, tuple[str, Span]] = {}
+    for member in player.members:
+        if not isinstance(member, ast.State | ast.Action | ast.Noise | ast.Let):
+            continue
+        kind = type(member).__name__.lower()
+        name, span = member.name.name, member.name.span
+        if not _name_is_free(ctx, player, name, span, places):
+            continue
+        places[name] = (kind, span)
+        if isinstance(member, ast.Let):
+            ctx.members[name] = LetSymbol(member, file)
+            continue
+        type_ = _variable_type(ctx, env, kind, member.type)
+        if isinstance(type_, Poison):
+            ctx.members[name] = type_
+            continue
+        symbol = VariableSymbol(kind, name, type_, span)
+        ctx.members[name] = symbol
+        if kind == "state":
+            ctx.states[name] = symbol
+        if kind == "action":
+            ctx.actions[name] = symbol
+
+
+def _name_is_free(
+    ctx: Context, player: ast.Player, name: str, span: Span, places: dict[str, tuple[str, Span]]
+) -> bool:
+    if name in RESERVED_NAMES:
+        what = "is the time index" if name == "t" else "is a name of the language"
+        ctx.error("MFG104", f"`{name}` {what} and cannot be redefined", span, "choose another name")
+        return False
+    if name in places:
+        kind, first = places[name]
+        ctx.error(
+            "MFG102",
+            f"`{name}` is already {article(kind)} of `{player.name.name}`",
+            span,
+            "declared again",
+            also=[(first, "declared here first")],
+        )
+        return False
+    return True
+
+
+def _variable_type(ctx: Context, env: Env, kind: str, expr: ast.TypeExpr) -> Type | Poison:
+    if expr.dims:
+        return ctx.error(
+            "MFG706",
+            f"{article(kind)} that is an array comes with a later release",
+            expr.span,
+            "an array",
+            helps=["declare one variable for each component"],
+        )
+    type_ = sets.scalar_type(ctx, env, expr)
+    if isinstance(type_, Poison):
+        return type_
+    if type_.kind == "real":
+        return ctx.error(
+            "MFG706",
+            f"continuous {kind}s come with a later release",
+            expr.span,
+            "infinitely many values",
+            helps=["a finite grid of values: `int in 0..n`"],
+        )
+    if not type_.finite:
+        return ctx.error(
+            "MFG201",
+            f"{article(kind)} needs a finite domain",
+            expr.span,
+            "every integer is possible",
+            helps=["write `int in 0..9` or `int mod 10`"],
+        )
+    return type_
+
+
+def lower_population(ctx: Context, file: str, player: ast.Player) -> Population | None:
+    """Lower all members; None when an error was reported that leaves no model."""
+    nexts = _next_declarations(ctx, player)
+    noises = _noises(ctx, file, player, nexts)
+    next_nodes, drawn = _next_values(ctx, file, nexts, frozenset(n.name for n in noises))
+    states = _states(ctx, file, player, next_nodes)
+    actions = tuple(
+        Variable(name=m.name.name, type=ctx.builder.type_index(ctx.actions[m.name.name].type), doc=m.doc)
+        for m in player.members
+        if isinstance(m, ast.Action) and m.name.name in ctx.actions
+    )
+    legal = _legal(ctx, file, player)
+    rewards = _rewards(ctx, file, player)
+    lets = _lets(ctx, file, player)
+    observe = _observe(ctx, file, player)
+    agents = _agents(ctx, file, player)
+    if not ctx.states or not actions:
+        _report_empty(ctx, player)
+    if ctx.sink.failed:
+        return None
+    return Population(
+        name=player.name.name,
+        handle=player.handle.name if player.handle else None,
+        states=tuple(states),
+        actions=actions,
+        noises=(*noises, *drawn),
+        legal=legal,
+        rewards=tuple(rewards),
+        lets=tuple(lets),
+        observe=tuple(observe),
+        agents=agents,
+        doc=player.doc,
+    )
+
+
+def _report_empty(ctx: Context, player: ast.Player) -> None:
+    declared = {type(m) for m in player.members}
+    for kind, node in (("state", ast.State), ("action", ast.Action)):
+        if node not in declared:
+            ctx.error(
+                "MFG111",
+                f"`{player.name.name}` has no {kind}",
+                player.name.span,
+                f"every population needs {article(kind)}",
+                helps=[f"add `{kind} {kind[0]} : int in 0..1{' ~ uniform' * (kind == 'state')}`"],
+            )
+
+
+def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
+    nexts: dict[str, ast.Next] = {}
+    for member in player.members:
+        if not isinstance(member, ast.Next):
+            continue
+        name, span = member.name.name, member.name.span
+        if name not in ctx.states:
+            if not isinstance(ctx.members.get(name), Poison):
+                _not_a_state(ctx, player, name, span)
+            continue
+        if name in nexts:
+            ctx.error(
+                "MFG110",
+                f"state `{name}` is updated twice",
+                span,
+                "updated again",
+                also=[(nexts[name].span, "updated here first")],
+            )
+            continue
+        nexts[name] = member
+    for name, symbol in ctx.states.items():
+        if name not in nexts:
+            ctx.error(
+                "MFG109",
+                f"state `{name}` is never updated",
+                symbol.span,
+                f"no `{name}' = ...`",
+                helps=[f"add `{name}' = {name}` if it is constant"],
+            )
+    return nexts
+
+
+def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> None:
+    symbol = ctx.members.get(name)
+    guess = nearest(name, list(ctx.states))
+    helps = [f"did you mean the state `{guess}`?"] if guess else []
+    if isinstance(symbol, VariableSymbol):
+        label = f"`{name}` is {article(symbol.kind)}"
+    elif isinstance(symbol, LetSymbol):
+        label = f"`{name}` is a `let`"
+    else:
+        label = "no such state"
+    ctx.error(
+        "MFG108",
+        f"`{name}'` is updated, but `{name}` is not a state of `{player.name.name}`",
+        span,
+        label,
+        helps=helps,
+    )
+
+
+def _noises(
+    ctx: Context, file: str, player: ast.Player, nexts: dict[str, ast.Next]
+) -> list[NoiseVariable]:
+    declared = {
+        m.name.name: m
+        for m in player.members
+        if isinstance(m, ast.Noise) and isinstance(ctx.members.get(m.name.name), VariableSymbol)
+    }
+    order = draw_order({n: names_in(m.law, ctx.members) for n, m in declared.items()})
+    result: list[NoiseVariable] = []
+    known: frozenset[str] = frozenset()
+    for name in order:
+        member = declared[name]
+        symbol = ctx.members[name]
+        assert isinstance(symbol, VariableSymbol)
+        env = Env(file=file, view=OWN, noises=known, purpose=f"the law of `{name}`")
+        leaf = ctx.node("noise", (), symbol.type, None, name)
+        node = distributions.density(ctx, env, member.law, leaf, symbol.type)
+        if not isinstance(node, Poison):
+            kind = ctx.builder.type_index(symbol.type)
+            result.append(NoiseVariable(name=name, type=kind, doc=member.doc, density=node.node))
+        known |= {name}
+    return result
+
+
+def _next_values(
+    ctx: Context, file: str, nexts: dict[str, ast.Next], noises: frozenset[str]
+) -> tuple[dict[str, int], list[NoiseVariable]]:
+    nodes: dict[str, int] = {}
+    drawn: list[NoiseVariable] = []
+    for name, member in nexts.items():
+        target = ctx.states[name].type
+        env = Env(
+            file=file, view=OWN, noises=noises, target=target, purpose=f"the next `{name}`"
+        )
+        if member.drawn:
+            draw = _drawn(ctx, env, name, member, target)
+            if draw is not None:
+                nodes[name] = draw[0]
+                drawn.append(draw[1])
+            continue
+        value = expressions.lower(ctx, env, member.value)
+        fitted = distributions.fitted(ctx, env, value, target, member.value.span)
+        if not isinstance(fitted, Poison):
+            nodes[name] = fitted.node
+    return nodes, drawn
+
+
+def _drawn(
+    ctx: Context, env: Env, name: str, member: ast.Next, target: Type
+) -> tuple[int, NoiseVariable] | None:
+    """The next value of `x' ~ D`: a noise of its own, by value or by outcome."""
+    noise = f"{name}_next"
+    count = distributions.by_outcome(target, member.value)
+    if count is None:
+        leaf = ctx.node("noise", (), target, None, noise)
+        node = distributions.density(ctx, env, member.value, leaf, target)
+        if isinstance(node, Poison):
+            return None
+        kind = ctx.builder.type_index(target)
+        return leaf.node, NoiseVariable(name=noise, type=kind, doc="", density=node.node)
+    listed = distributions.outcomes(ctx, env, member.value, target)
+    if listed is None:
+        return None
+    positions = Type(kind="int", lo=0, hi=len(listed) - 1)
+    leaf = Term(ctx.node("noise", (), positions, None, noise).node, INT)
+    weight = distributions.pick(ctx, leaf, [w for w, _ in listed], member.value.span)
+    value = distributions.pick(ctx, leaf, [v for _, v in listed], member.value.span)
+    kind = ctx.builder.type_index(positions)
+    return value.node, NoiseVariable(name=noise, type=kind, doc="", density=weight.node)
+
+
+def _states(
+    ctx: Context, file: str, player: ast.Player, next_nodes: dict[str, int]
+) -> list[StateVariable]:
+    declared = {
+        m.name.name: m
+        for m in player.members
+        if isinstance(m, ast.State) and m.name.name in ctx.states
+    }
+    order = draw_order({n: names_in(m.initial, ctx.members) for n, m in declared.items()})
+    initial: dict[str, int] = {}
+    known: frozenset[str] = frozenset()
+    for name in order:
+        member, target = declared[name], ctx.states[name].type
+        env = Env(
+            file=file,
+            view=OWN,
+            states=known,
+            actions=False,
+            mean_field=False,
+            target=target,
+            purpose=f"the initial `{name}`",
+        )
+        leaf = ctx.node("state", (), target, None, name)
+        node = distributions.density(ctx, env, member.initial, leaf, target)
+        if not member.drawn and _is_distribution(member.initial):
+            ctx.error(
+                "MFG207",
+                f"the initial value of `{name}` is a distribution",
+                member.initial.span,
+                "drawn, not given",
+                helps=[f"write `state {name} : ... ~ ...`"],
+            )
+        if not isinstance(node, Poison):
+            initial[name] = node.node
+        known |= {name}
+    return [
+        StateVariable(
+            name=name,
+            type=ctx.builder.type_index(ctx.states[name].type),
+            doc=member.doc,
+            initial=initial[name],
+            next=next_nodes[name],
+        )
+        for name, member in declared.items()
+        if name in initial and name in next_nodes
+    ]
+
+
+def _is_distribution(expr: ast.Expr) -> bool:
+    if isinstance(expr, ast.Paren):
+        return _is_distribution(expr.inner)
+    if isinstance(expr, ast.Mix | ast.CallIn):
+        return True
+    name = expr.name if isinstance(expr, ast.Name) else ""
+    name = expr.function.name if isinstance(expr, ast.Call) else name
+    return name in ("uniform", "bernoulli", "dither")
+
+
+def _legal(ctx: Context, file: str, player: ast.Player) -> int | None:
+    nodes: list[int] = []
+    for member in player.members:
+        if not isinstance(member, ast.Action) or member.where is None:
+            continue
+        env = Env(
+            file=file,
+            view=OWN,
+            mean_field=False,
+            purpose=f"the condition on `{member.name.name}`",
+        )
+        condition = expressions.lower_condition(ctx, env, member.where)
+        if isinstance(condition, Term):
+            nodes.append(condition.node)
+    if not nodes:
+        return None
+    return ctx.node("and", nodes, BOOL, None).node if len(nodes) > 1 else nodes[0]
+
+
+def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
+    terms: list[RewardTerm] = []
+    for member in player.members:
+        if not isinstance(member, ast.Reward):
+            continue
+        name = _term_name(ctx, member, terms)
+        env = Env(
+            file=file,
+            view=OWN,
+            at_end=member.final,
+            actions=not member.final,
+            purpose=f"the {'final ' * member.final}{member.kind}",
+        )
+        value = expressions.lower_real(ctx, env, member.value)
+        if isinstance(value, Poison):
+            continue
+        node = value.node
+        if member.kind == "cost":
+            node = ctx.node("neg", (node,), REAL, member.value.span).node
+        terms.append(RewardTerm(name=name, node=node, final=member.final, doc=member.doc))
+    if not any(isinstance(m, ast.Reward) for m in player.members):
+        ctx.error(
+            "MFG111",
+            f"`{player.name.name}` has no reward",
+            player.name.span,
+            "what do its agents want?",
+            helps=["add `reward ... = ...` or `cost ... = ...`"],
+        )
+    return terms
+
+
+def _term_name(ctx: Context, member: ast.Reward, terms: Sequence[RewardTerm]) -> str:
+    taken = {term.name for term in terms}
+    if member.name is None:
+        base = f"final_{member.kind}" if member.final else member.kind
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        return name
+    name = member.name.name
+    if name in taken or name in ctx.members:
+        ctx.error("MFG102", f"`{name}` is already taken", member.name.span, "named again")
+    return name
+
+
+def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
+    """Lets that are plain values of an agent; the others live where they are used."""
+    result = []
+    noises = frozenset(
+        n for n, s in ctx.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
+    )
+    used = set(ctx.used)
+    for member in player.members:
+        if not isinstance(member, ast.Let):
+            continue
+        symbol = ctx.members.get(member.name.name)
+        if not isinstance(symbol, LetSymbol):
+            continue
+        env = Env(file=file, view=OWN, noises=noises, purpose=f"`{member.name.name}`")
+        value = expressions.lower_let(ctx, env, symbol, member.name.name, member.name.span)
+        if isinstance(value, Term) and not value.type.dims:
+            result.append(Named(name=member.name.name, node=value.node))
+    ctx.used = used | (ctx.used - {m.name.name for m in player.members if isinstance(m, ast.Let)})
+    return result
+
+
+def _observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
+    items = [(m, item) for m in player.members if isinstance(m, ast.Observe) for item in m.items]
+    result = []
+    for _, item in items:
+        if isinstance(item, ast.Call) and item.function.name == "law":
+            ctx.error(
+                "MFG706",
+                "policies that see the law come with a later release",
+                item.span,
+                "the law of the population",
+                helps=["without common noise `t` tells as much; leave it out"],
+            )
+            continue
+        env = Env(file=file, view=OWN, actions=False, purpose="an observation")
+        value = expressions.lower(ctx, env, item)
+        if isinstance(value, Term) and not value.type.dims:
+            result.append(Named(name=_item_name(item, len(result)), node=value.node))
+    if items:
+        _check_observed(ctx, player, items)
+    return result
+
+
+def _item_name(item: ast.Expr, position: int) -> str:
+    return item.name if isinstance(item, ast.Name) else f"observation_{position + 1}"
+
+
+def _check_observed(
+    ctx: Context, player: ast.Player, items: Sequence[tuple[ast.Observe, ast.Expr]]
+) -> None:
+    seen = {item.name for _, item in items if isinstance(item, ast.Name)}
+    hidden = [name for name in ctx.states if name not in seen]
+    if ctx.steps is not None and ctx.steps > 1 and "t" not in seen:
+        hidden.append("t")
+    if hidden:
+        ctx.error(
+            "MFG706",
+            "policies that see only a part come with a later release",
+            items[0][0].span,
+            "does not show " + ", ".join(f"`{name}`" for name in hidden),
+            helps=[f"add `{', '.join(hidden)}`, or leave `observe` out"],
+        )
+
+
+def _agents(ctx: Context, file: str, player: ast.Player) -> int | None:
+    count = None
+    for member in player.members:
+        if isinstance(member, ast.Agents):
+            env = Env(file=file, static=True)
+            count = sets.static_integer(ctx, env, member.count, "the number of agents")
+            if count is not None and count < 1:
+                ctx.error(
+                    "MFG213", f"{count} agents", member.count.span, "must be at least 1"
+                )
+    return count

@@ -1,0 +1,339 @@
+"""Sets and types: what stands after `in`, `mod`, `:` and `uniform`."""
+
+from dataclasses import replace
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema import expressions, names
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.operators import compare, describe, number
+from mfdsl.compiler.sema.values import (
+    POISON,
+    EnumName,
+    Env,
+    GridName,
+    Items,
+    Poison,
+    SetValue,
+    Term,
+)
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.nearest import nearest
+
+MAX_UNROLLED = 4
+
+
+def value_name(ctx: Context, type: Type, value: int) -> str:
+    """A finite value as the spec writes it."""
+    if type.kind == "bool":
+        return "true" if value else "false"
+    if type.kind == "move":
+        return ctx.grids[type.name or ""].move_names[value]
+    if type.kind == "enum":
+        for symbols in ctx.scopes.values():
+            symbol = symbols.get(type.name or "")
+            if isinstance(symbol, EnumName):
+                return symbol.values[value]
+    if type.kind == "cell":
+        return cell_name(ctx, type, value)
+    return str(value)
+
+
+def cell_name(ctx: Context, type: Type, code: int) -> str:
+    """A cell as `grid[row, column]`."""
+    space = ctx.grids[type.name or ""]
+    if space.grid.rows is None:
+        row, column = divmod(code, space.grid.width)
+    else:
+        row, column = next(place for place, c in space.cells.items() if c == code)
+    return f"{type.name}[{row}, {column}]"
+
+
+def static_integer(ctx: Context, env: Env, expr: ast.Expr, what: str) -> int | None:
+    """A whole number known before the run, or None with an error."""
+    term = expressions.lower_number(ctx, replace(env, static=True, purpose=what), expr)
+    if isinstance(term, Poison):
+        return None
+    exact = ctx.exact(term)
+    if exact is None:
+        ctx.error("MFG211", f"{what} is not known before the run", expr.span, "not a constant")
+        return None
+    if exact.denominator != 1:
+        ctx.error(
+            "MFG209",
+            f"{what} must be a whole number, found {float(exact):g}",
+            expr.span,
+            "not a whole number",
+            helps=["`floor(...)` rounds down"],
+        )
+        return None
+    return int(exact)
+
+
+def static_real(ctx: Context, env: Env, expr: ast.Expr, what: str) -> float | None:
+    """A number known before the run, or None with an error."""
+    term = expressions.lower_number(ctx, replace(env, static=True, purpose=what), expr)
+    if isinstance(term, Poison):
+        return None
+    exact = ctx.exact(term)
+    if exact is None:
+        ctx.error(
+            "MFG211",
+            f"{what} is not a plain number",
+            expr.span,
+            "not a sum, product or quotient of numbers and parameters",
+        )
+        return None
+    return float(exact)
+
+
+def lower_set(ctx: Context, env: Env, expr: ast.Expr) -> SetValue | Poison:
+    """The finite set that `expr` names."""
+    if isinstance(expr, ast.Paren):
+        return lower_set(ctx, env, expr.inner)
+    if isinstance(expr, ast.Range):
+        lo = static_integer(ctx, env, expr.lo, "the end of a range")
+        hi = static_integer(ctx, env, expr.hi, "the end of a range")
+        if lo is None or hi is None:
+            return POISON
+        if lo > hi:
+            return ctx.error(
+                "MFG303", f"the range {lo}..{hi} is empty", expr.span, "the first end is larger"
+            )
+        return SetValue(INT, bounds=(lo, hi))
+    if isinstance(expr, ast.FiniteSet):
+        return _listed(ctx, env, expr)
+    if (cells := _type_of_grid(ctx, env, expr)) is not None:
+        return names.whole_type(cells)
+    value = expressions.lower(ctx, env, expr)
+    if isinstance(value, SetValue | Poison):
+        return value
+    if isinstance(value, EnumName):
+        return names.whole_type(value.type)
+    return ctx.error(
+        "MFG201",
+        "expected a set",
+        expr.span,
+        "not a set",
+        helps=["sets are ranges `1..5`, lists `{a, b}`, enums and regions of a grid"],
+    )
+
+
+def _type_of_grid(ctx: Context, env: Env, expr: ast.Expr) -> Type | None:
+    """`rooms.cell` and `rooms.move` as sets."""
+    if not isinstance(expr, ast.Field) or not isinstance(expr.base, ast.Name):
+        return None
+    symbol = names.find(ctx, env, expr.base.name)
+    if not isinstance(symbol, GridName) or expr.name.name not in ("cell", "move"):
+        return None
+    space = symbol.space
+    ctx.used.add(space.name)
+    return space.cell_type if expr.name.name == "cell" else space.move_type
+
+
+def _listed(ctx: Context, env: Env, expr: ast.FiniteSet) -> SetValue | Poison:
+    terms = []
+    for item in expr.items:
+        value = expressions.lower(ctx, env, item)
+        if isinstance(value, Poison):
+            return POISON
+        if not isinstance(value, Term):
+            return number(ctx, value, item.span) and POISON
+        terms.append(value)
+    first = terms[0].type
+    for term, item in zip(terms, expr.items, strict=True):
+        if (term.type.kind, term.type.name) != (first.kind, first.name):
+            return ctx.error(
+                "MFG205",
+                f"the elements disagree: {describe(first)} and {describe(term.type)}",
+                item.span,
+                describe(term.type),
+            )
+    return SetValue(first, nodes=tuple(dict.fromkeys(t.node for t in terms)))
+
+
+def contains(ctx: Context, domain: SetValue, item: Term, span: Span) -> Term | Poison:
+    """The condition that `item` lies in `domain`."""
+    if domain.region is not None:
+        space, region = domain.region
+        if item.type != space.cell_type:
+            return ctx.error(
+                "MFG201",
+                f"expected a `{space.name}.cell`, found {describe(item.type)}",
+                span,
+                f"`{space.name}.{region}` holds cells",
+            )
+        return ctx.node("region", (item.node,), BOOL, span, (space.name, region))
+    if domain.nodes is not None:
+        parts = []
+        for node in domain.nodes:
+            part = compare(ctx, "==", item, Term(node, domain.type), span)
+            if isinstance(part, Poison):
+                return POISON
+            parts.append(part.node)
+        return ctx.node("or", parts, BOOL, span)
+    assert domain.bounds is not None
+    if domain.type.kind != "int":
+        if item.type == domain.type:
+            return ctx.truth(True)
+        return ctx.error(
+            "MFG201", f"{describe(item.type)} is never {describe(domain.type)}", span, ""
+        )
+    lo, hi = (ctx.integer(b) for b in domain.bounds)
+    below = compare(ctx, "<=", lo, item, span)
+    above = compare(ctx, "<=", item, hi, span)
+    if isinstance(below, Poison) or isinstance(above, Poison):
+        return POISON
+    return ctx.node("and", (below.node, above.node), BOOL, span)
+
+
+def scalar_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
+    """The scalar type that `expr` writes, without its dimensions."""
+    base = expr.base.name
+    if expr.member is not None:
+        return _grid_type(ctx, env, expr)
+    if base == "bool":
+        return BOOL
+    if base == "real":
+        return _real_type(ctx, env, expr)
+    if base == "int":
+        return _int_type(ctx, env, expr)
+    symbol = ctx.scopes[env.file].get(base)
+    if isinstance(symbol, EnumName):
+        ctx.used.add(base)
+        return symbol.type
+    if isinstance(symbol, Poison):
+        return POISON
+    known = [n for n, s in ctx.scopes[env.file].items() if isinstance(s, EnumName | GridName)]
+    if isinstance(symbol, GridName):
+        return ctx.error(
+            "MFG201",
+            f"`{base}` is a grid, not a type",
+            expr.base.span,
+            "a cell or a move of it?",
+            helps=[f"write `{base}.cell` or `{base}.move`"],
+        )
+    guess = nearest(base, [*known, "real", "int", "bool"])
+    return ctx.error(
+        "MFG101",
+        f"unknown type `{base}`",
+        expr.base.span,
+        "not `real`, `int`, `bool` or an enum",
+        helps=[f"did you mean `{guess}`?"] if guess else [],
+    )
+
+
+def _grid_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
+    assert expr.member is not None
+    symbol = ctx.scopes[env.file].get(expr.base.name)
+    if isinstance(symbol, Poison):
+        return POISON
+    if not isinstance(symbol, GridName):
+        guess = nearest(expr.base.name, list(ctx.grids))
+        return ctx.error(
+            "MFG101",
+            f"unknown grid `{expr.base.name}`",
+            expr.base.span,
+            "not the name of a grid",
+            helps=[f"did you mean `{guess}`?"] if guess else [],
+        )
+    ctx.used.add(expr.base.name)
+    if expr.member.name == "cell":
+        return symbol.space.cell_type
+    if expr.member.name == "move":
+        return symbol.space.move_type
+    return ctx.error(
+        "MFG107",
+        f"grid `{expr.base.name}` has no type `{expr.member.name}`",
+        expr.member.span,
+        "its types are `cell` and `move`",
+    )
+
+
+def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
+    if expr.domain is None:
+        return REAL
+    inner = expr.domain
+    if isinstance(inner, ast.Vector) and len(inner.items) == 2 and expr.domain_kind == "in":
+        lo = static_real(ctx, env, inner.items[0], "the end of an interval")
+        hi = static_real(ctx, env, inner.items[1], "the end of an interval")
+        if lo is None or hi is None:
+            return POISON
+        if lo > hi:
+            return ctx.error(
+                "MFG303",
+                f"the interval [{lo:g}, {hi:g}] is empty",
+                inner.span,
+                "the first end is larger",
+            )
+        return Type(kind="real", lo=lo, hi=hi)
+    if expr.domain_kind == "mod" or isinstance(inner, ast.Call):
+        return REAL
+    return ctx.error(
+        "MFG201", "a real lives in an interval", inner.span, "not an interval",
+        helps=["write `real in [0, 1]`"],
+    )
+
+
+def _int_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
+    if expr.domain is None:
+        return INT
+    if expr.domain_kind == "mod" and not isinstance(expr.domain, ast.Range):
+        size = static_integer(ctx, env, expr.domain, "the length of a ring")
+        if size is None:
+            return POISON
+        if size < 1:
+            return ctx.error(
+                "MFG303", f"a ring of length {size}", expr.domain.span, "must be at least 1"
+            )
+        return Type(kind="int", lo=0, hi=size - 1, periodic=True)
+    if isinstance(expr.domain, ast.Vector):
+        return ctx.error(
+            "MFG201",
+            "an int lives in a range, not in an interval",
+            expr.domain.span,
+            "brackets are for real numbers",
+            helps=["write `int in 0..9`"],
+        )
+    domain = lower_set(ctx, env, expr.domain)
+    if isinstance(domain, Poison):
+        return POISON
+    if domain.bounds is None or domain.type.kind != "int":
+        return ctx.error(
+            "MFG201", "an int lives in a range", expr.domain.span, "not a range of integers",
+            helps=["write `int in 0..9`, or use an enum"],
+        )
+    lo, hi = domain.bounds
+    return Type(kind="int", lo=lo, hi=hi, periodic=expr.domain_kind == "mod")
+
+
+def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, ...] | Poison:
+    """The index types of an array: an enum, or 0..n-1 for a whole number n."""
+    axes: list[Type] = []
+    for dim in expr.dims:
+        symbol = names.find(ctx, env, dim.name) if isinstance(dim, ast.Name) else None
+        if isinstance(symbol, EnumName):
+            ctx.used.add(symbol.type.name or "")
+            axes.append(symbol.type)
+            continue
+        size = static_integer(ctx, env, dim, "the length of an array")
+        if size is None:
+            return POISON
+        if size < 1:
+            return ctx.error(
+                "MFG303", f"an array of length {size}", dim.span, "must be at least 1"
+            )
+        axes.append(Type(kind="int", lo=0, hi=size - 1))
+    return tuple(axes)
+
+
+def items_as_interval(ctx: Context, value: Items) -> tuple[float, float] | None:
+    """`[a, b]` as an interval of constants."""
+    if len(value.items) != 2 or not all(isinstance(i, Term) for i in value.items):
+        return None
+    exact = [ctx.exact(i) for i in value.items if isinstance(i, Term)]
+    if exact[0] is None or exact[1] is None:
+        return None
+    return float(exact[0]), float(exact[1])
+
+

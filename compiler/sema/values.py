@@ -1,0 +1,183 @@
+"""What an expression can stand for while it is lowered: a term, a set, an array, a name of a thing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+if TYPE_CHECKING:
+    from mfdsl.compiler.sema.spaces import GridSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A scalar or array node."""
+
+    node: int
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An expression with an error already reported; it silences what would follow from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """`[a, b, c]` before it is known what it is used for."""
+
+    items: tuple["Value", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """`[body for i in lo..hi]`: indexing substitutes, so the array itself is never made."""
+
+    size: int
+    at: Callable[[int], "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetValue:
+    """A finite set: a range of integers, or listed nodes, or a region, or a whole type.
+
+    Exactly one of `bounds`, `nodes`, `region` is set; a whole type has its bounds.
+    """
+
+    type: Type
+    bounds: tuple[int, int] | None = None
+    nodes: tuple[int, ...] | None = None
+    region: tuple["GridSpace", str] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        if self.bounds is not None:
+            return self.bounds[1] - self.bounds[0] + 1
+        if self.nodes is not None:
+            return len(self.nodes)
+        assert self.region is not None
+        return len(self.region[0].regions[self.region[1]])
+
+
+@dataclass(frozen=True, slots=True)
+class EnumName:
+    """The name of an enum, for `Health.S` and as a set."""
+
+    type: Type
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridName:
+    """The name of a grid, for `rooms[r, c]`, `rooms.E`, `rooms.cell`."""
+
+    space: "GridSpace"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """`mu` of `population p as mu`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The member `q` bound by `for q in p`."""
+
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationName:
+    """The name of the population, legal after `in` of a comprehension."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the spec, expanded where it is called."""
+
+    declaration: ast.Fn
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """The name of a built-in function or distribution used without a call."""
+
+    name: str
+
+
+Value = (
+    Term
+    | Poison
+    | Items
+    | Mapped
+    | SetValue
+    | EnumName
+    | GridName
+    | Handle
+    | Peer
+    | PopulationName
+    | Function
+    | Builtin
+)
+
+POISON = Poison()
+OWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on the path to an expression: it holds there, or with `positive` False fails."""
+
+    node: int
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """Where an expression stands.
+
+    `view` says whose variables plain names mean: OWN, the depth of a peer, or None outside a
+    population. `depth` counts the binders around it. `static` asks for a value known before the
+    run: every parameter is its bound number. `noises` are the noises that may be read.
+    """
+
+    file: str
+    view: int | None = None
+    depth: int = 0
+    static: bool = False
+    at_end: bool = False
+    noises: frozenset[str] = frozenset()
+    states: frozenset[str] | None = None
+    actions: bool = True
+    mean_field: bool = True
+    target: Type | None = None
+    guards: tuple[Guard, ...] = ()
+    locals: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """What must hold wherever `node` is evaluated; checked once all ranges are known.
+
+    `kind` is one of: "probability" (0 <= node), "total" (node <= 1), "one" (node == 1), "nonzero",
+    "positive" (> 0), "nonnegative", "index" (0 <= node < limit), "range" (lo <= node <= hi),
+    "cell" (row `node` and column `other` is a free cell of the grid).
+    """
+
+    kind: str
+    node: int
+    span: Span
+    guards: tuple[Guard, ...]
+    lo: float = 0.0
+    hi: float = 0.0
+    other: int | None = None
+    name: str = ""
+    text: str = ""
