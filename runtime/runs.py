@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy
 import safetensors.torch
@@ -178,7 +179,7 @@ class RunFolder:
         try:
             with numpy.load(io.BytesIO(self._read("flow.npz")), allow_pickle=False) as arrays:
                 return torch.from_numpy(arrays["laws"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
     def state(self) -> dict[str, Tensor]:

@@ -138,4 +138,4 @@ def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
     for _ in range(SQUARINGS):
         chain = chain @ chain
         chain = chain / chain.sum(-1, keepdim=True)
-    return torch.einsum("sb,bst->tb", law, chain)
+    return torch.einsum("sb,bst->tb", law, chain).contiguous()

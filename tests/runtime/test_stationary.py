@@ -1,0 +1,93 @@
+"""Stationary games: the law a policy keeps, and values without end."""
+
+import numpy as np
+import pytest
+import torch
+
+from mfdsl.runtime.program import Program
+from mfdsl.runtime.solvers.loop import solve
+from mfdsl.runtime.views import discounted, stationary
+from mfdsl.runtime.views.stationary import StationaryView
+from tests.runtime import oracle
+
+DISCOUNT = 0.9
+
+
+def stationary_game(name: str) -> Program:
+    return oracle.load(name, HORIZON="None", HORIZON_KIND='"stationary"', DISCOUNT=str(DISCOUNT))
+
+
+def random_policy(view: StationaryView, games: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    shape = (games, 1, view.program.state_count, view.program.action_count)
+    mass = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return mass / mass.sum(-1, keepdim=True)
+
+
+def expected_gap(program: Program, probs: np.ndarray) -> tuple[np.ndarray, float]:
+    """Law by long iteration, values by long sweeps."""
+    game = oracle.dense_game(program, program.params())
+    law = game.initial
+    for _ in range(5000):
+        joint = law[:, None] * probs
+        law = (law + np.einsum("sa,sax->x", joint, game.kernel(0, joint))) / 2
+    joint = law[:, None] * probs
+    kernel, reward = game.kernel(0, joint), game.reward(0, joint)
+    own = best = np.zeros(len(law))
+    for _ in range(1000):
+        own = (probs * (reward + DISCOUNT * kernel @ own)).sum(1)
+        best = (reward + DISCOUNT * kernel @ best).max(1)
+    return law, float(law @ (best - own))
+
+
+@pytest.mark.parametrize("name", ["beach_bar", "susceptible_infected"])
+@pytest.mark.parametrize("small", [True, False], ids=["solved", "swept"])
+@pytest.mark.parametrize("games", [1, 2])
+def test_law_and_exploitability_agree_with_long_iteration(
+    name: str, small: bool, games: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not small:
+        monkeypatch.setattr(discounted, "DENSE_STATES", 0)
+    program = stationary_game(name)
+    view = StationaryView.build(program)
+    policy = view.policy(random_policy(view, games))
+    flow, gaps = view.flow(policy), view.exploitability(policy)
+    assert flow.laws.shape == (games, 1, program.state_count)
+    for g in range(games):
+        law, gap = expected_gap(program, policy.probs[g, 0].numpy())
+        np.testing.assert_allclose(flow.laws[g, 0].numpy(), law, atol=1e-11)
+        assert gaps[g].item() == pytest.approx(gap, abs=1e-10)
+
+
+def test_the_law_of_a_chain_with_two_classes_depends_on_the_start() -> None:
+    text = stationary_game("beach_bar").text
+    text = text.replace("(x + a + e).clamp(0, 3)", "(x // 2 * 2 + (x + 1) % 2 + 0 * (a + e))")
+    text = text.replace(
+        "return p.unit.expand(1, 4) / 4",
+        "return p.unit * torch.tensor([[0.6, 0.1, 0.3, 0.0]]).double()",
+    )
+    view = StationaryView.build(oracle.load_program(text))
+    law = view.laws(view.uniform())[0, 0]
+    assert law.tolist() == pytest.approx([0.35, 0.35, 0.15, 0.15])
+
+
+def test_mirror_descent_solves_a_stationary_game() -> None:
+    solution = solve(
+        stationary_game("beach_bar"), None, "omd", {"learning_rate": 0.2}, tolerance=0.05
+    )
+    assert solution.status.name == "converged"
+    assert solution.policy.stages == 1
+
+
+def test_a_finite_game_has_no_stationary_view() -> None:
+    with pytest.raises(ValueError, match="finite horizon: use FiniteView"):
+        StationaryView.build(oracle.load("beach_bar"))
+
+
+def test_pushes_stop_at_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stationary, "MOST_PUSHES", 1)
+    view = StationaryView.build(stationary_game("susceptible_infected"))
+    law = view.laws(view.uniform())[0, 0]
+    assert law.sum().item() == pytest.approx(1)
+    ill = 0.6 * 0.7 + 0.4 * 0.5 * 0.81 * 0.6
+    assert law[1].item() == pytest.approx((0.6 + ill) / 2)
