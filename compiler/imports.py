@@ -49,9 +49,7 @@ def load_imports(loaded: Loaded, main: str, files: Files, sink: Sink) -> None:
     _follow(loaded, main, files, sink, (main,))
 
 
-def _follow(
-    loaded: Loaded, name: str, files: Files, sink: Sink, chain: tuple[str, ...]
-) -> None:
+def _follow(loaded: Loaded, name: str, files: Files, sink: Sink, chain: tuple[str, ...]) -> None:
     for declaration in loaded.units[name].declarations:
         if not isinstance(declaration, ast.Import):
             continue
@@ -60,7 +58,9 @@ def _follow(
             continue
         if target in chain:
             shown = " -> ".join((*chain[chain.index(target) :], target))
-            sink.report("MFG011", f"import cycle {shown}", declaration.path.span, "closes the cycle")
+            sink.report(
+                "MFG011", f"import cycle {shown}", declaration.path.span, "closes the cycle"
+            )
             continue
         if target in loaded.units:
             continue
@@ -151,9 +151,7 @@ def _read(loaded: Loaded, target: str, files: Files, sink: Sink) -> SourceFile |
     return read_source(loaded.folders[target] / Path(target).name, target, sink)
 
 
-def data_file(
-    loaded: Loaded, name: str, path: ast.Text, files: Files, sink: Sink
-) -> Path | None:
+def data_file(loaded: Loaded, name: str, path: ast.Text, files: Files, sink: Sink) -> Path | None:
     """The real path of a data file, or None after a report."""
     if not path.value.endswith(DATA_ENDINGS):
         sink.report(
@@ -165,9 +163,11 @@ def data_file(
         return None
     if files.root is None:
         sink.report(
-            "MFG705", "a spec given as text has no data files", path.span, "where is this file?",
+            "MFG705",
+            "a spec given as text has no data files",
+            path.span,
+            "where is this file?",
             helps=["load the spec from a path, or give the values as a parameter"],
         )
         return None
     return locate(loaded.folders[name], path, files.root, sink, "MFG705", "read data from")
-

@@ -35,7 +35,7 @@ class Environment:
     indices: Mapping[int, int] = field(default_factory=dict)
 
 
-_SIMPLE: dict[str, Callable[..., Number]] = {
+ELEMENTARY: dict[str, Callable[..., Number]] = {
     "add": lambda *v: sum(v),
     "mul": lambda *v: math.prod(v),
     "min": lambda *v: min(v),
@@ -114,8 +114,8 @@ def _value(
 ) -> Number:
     node = model.nodes[index]
     args = [known[i] for i in node.args if i in known]
-    if node.op in _SIMPLE:
-        return _SIMPLE[node.op](*args)
+    if node.op in ELEMENTARY:
+        return ELEMENTARY[node.op](*args)
     if node.op == "if":
         return known[node.args[1] if known[node.args[0]] else node.args[2]]
     if node.op in ("and", "or"):

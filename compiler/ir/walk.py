@@ -10,6 +10,7 @@ from mfdsl.compiler.ir.model import Model, Node
 
 MEANS = ("mean", "mean_if")
 REDUCTIONS = ("sum_over", "prod_over", "min_over", "max_over", "any_over", "all_over")
+LAW = (*MEANS, "table")
 OWN = ("state", "action", "noise")
 
 
@@ -51,10 +52,10 @@ def reachable(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
     return sorted(seen)
 
 
-def free_leaves(nodes: Sequence[Node]) -> list[Leaves]:
-    """The free leaves of every node of the arena."""
-    found: list[Leaves] = []
-    for node in nodes:
+def free_leaves(nodes: Sequence[Node], known: Sequence[Leaves] = ()) -> list[Leaves]:
+    """The free leaves of every node of the arena; `known` are those of the first nodes."""
+    found = list(known)
+    for node in nodes[len(found) :]:
         found.append(_leaf(node) or _joined(node, [found[i] for i in node.args]))
     return found
 
@@ -86,7 +87,7 @@ def _leaf(node: Node) -> Leaves | None:
 
 def _joined(node: Node, parts: Sequence[Leaves]) -> Leaves:
     """The leaves of all arguments, less what the node itself binds."""
-    if len(parts) == 1 and node.op not in MEANS:
+    if len(parts) == 1 and node.op not in LAW:
         return parts[0]
     empty: frozenset[int] = frozenset()
     peers = frozenset[tuple[int, str, str]]().union(*(p.peers for p in parts))
@@ -101,5 +102,5 @@ def _joined(node: Node, parts: Sequence[Leaves]) -> Leaves:
         indices=indices,
         parameters=frozenset[str]().union(*(p.parameters for p in parts)),
         time=any(p.time for p in parts),
-        law=node.op in MEANS or any(p.law for p in parts),
+        law=node.op in LAW or any(p.law for p in parts),
     )

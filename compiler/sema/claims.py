@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
-from mfdsl.compiler.analysis.intervals import Facts
+from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.model import Population
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
@@ -18,7 +18,8 @@ from mfdsl.compiler.syntax import ast
 Accept = Literal["proved", "tested"]
 
 FUTURE_CLAIMS = frozenset(
-    "lipschitz monotone potential contraction linear_quadratic independent invariant asymmetry".split()
+    "asymmetry contraction independent invariant linear_quadratic lipschitz monotone"
+    " potential".split()
 )
 
 
@@ -188,7 +189,9 @@ def _report_range(
     shown = f"[{range_[0]:.6g}, {range_[1]:.6g}]"
     wanted = f"[{bounds[0]:g}, {bounds[1]:g}]"
     message = (
-        f"`{name}` is not in {wanted}" if certain else f"`{name}` could not be shown to be in {wanted}"
+        f"`{name}` is not in {wanted}"
+        if certain
+        else f"`{name}` could not be shown to be in {wanted}"
     )
     ctx.error(
         code,

@@ -1,4 +1,4 @@
-"""State of one lowering: the builder, the sink, the scopes of all files and the open obligations."""
+"""State of one lowering: the builder, the sink, the scopes of all files, the obligations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from fractions import Fraction
 from mfdsl.compiler.diagnostics import Help, Sink
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Place
+from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema.spaces import GridSpace
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,

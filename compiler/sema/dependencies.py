@@ -64,9 +64,7 @@ def report_cycles(
 ) -> set[str]:
     """Report each cycle among the definitions once and give the names that lie on one."""
     edges = {
-        name: {
-            other: span for other, span in identifiers(body) if other in bodies
-        }
+        name: {other: span for other, span in identifiers(body) if other in bodies}
         for name, (_, body) in bodies.items()
     }
     if _is_acyclic(edges):
@@ -133,6 +131,4 @@ def _report(
     text = f"{shown} {message if len(cycle) > 1 else message.replace('each other', 'itself')}"
     if len(cycle) == 1:
         text = text.replace("define ", "defines ").replace("call ", "calls ")
-    sink.report(
-        code, text, labels[0][0], labels[0][1], also=labels[1:], helps=[helps[code]]
-    )
+    sink.report(code, text, labels[0][0], labels[0][1], also=labels[1:], helps=[helps[code]])

@@ -20,7 +20,7 @@ from mfdsl.compiler.sema.operators import (
     to_real,
     wrap,
 )
-from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.sema.values import POISON, Env, Poison, SetValue, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -115,9 +115,7 @@ def indicator(ctx: Context, condition: Term) -> Term:
     return to_real(ctx, ctx.node("ind", (condition.node,), INT, None))
 
 
-def _density_if(
-    ctx: Context, env: Env, expr: ast.If, leaf: Term, target: Type
-) -> Term | Poison:
+def _density_if(ctx: Context, env: Env, expr: ast.If, leaf: Term, target: Type) -> Term | Poison:
     condition = expressions.lower_condition(ctx, env, expr.condition)
     if isinstance(condition, Poison):
         return POISON
@@ -189,9 +187,7 @@ def _weights_span(expr: ast.Mix) -> Span:
     return given[0] if len(given) == 1 else (given[0].to(given[-1]) if given else expr.span)
 
 
-def _density_mix(
-    ctx: Context, env: Env, expr: ast.Mix, leaf: Term, target: Type
-) -> Term | Poison:
+def _density_mix(ctx: Context, env: Env, expr: ast.Mix, leaf: Term, target: Type) -> Term | Poison:
     weights = mix_weights(ctx, env, expr)
     if weights is None:
         return POISON
@@ -207,7 +203,9 @@ def _density_mix(
 def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
     if len(expr.arguments) != 1:
         return ctx.error(
-            "MFG206", f"`uniform` takes one set, got {len(expr.arguments)}", expr.span,
+            "MFG206",
+            f"`uniform` takes one set, got {len(expr.arguments)}",
+            expr.span,
             notes=["written `uniform`, `uniform(lo..hi)` or `uniform(grid.REGION)`"],
         )
     argument = expr.arguments[0]
@@ -239,9 +237,7 @@ def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -
     return ctx.node("mul", (share.node, hit.node), REAL, expr.span)
 
 
-def _bernoulli(
-    ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type
-) -> Term | Poison:
+def _bernoulli(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
     if target.kind != "bool":
         return ctx.error(
             "MFG201",
@@ -280,7 +276,9 @@ def _dither(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) ->
         ctx.oblige("range", ceiling, span, env, lo=float(target.lo), hi=float(target.hi))
     above = ctx.node("add", (below.node, ctx.integer(1).node), INT, expr.span)
     part = add_terms(ctx, [centre, to_real(ctx, below)], ["+", "-"], expr.span)
-    rest = add_terms(ctx, [ctx.constant(1), centre, to_real(ctx, below)], ["+", "-", "+"], expr.span)
+    rest = add_terms(
+        ctx, [ctx.constant(1), centre, to_real(ctx, below)], ["+", "-", "+"], expr.span
+    )
     assert isinstance(part, Term) and isinstance(rest, Term)
     ends = [wrap(ctx, end, target, expr.span) if target.periodic else end for end in (below, above)]
     at_low = compare(ctx, "==", leaf, ends[0], expr.span)
@@ -302,7 +300,9 @@ def _density_over(
     given = [a for a in expr.arguments if a.name is not None and a.name.name == key]
     if key is None or len(given) != 1 or len(expr.arguments) != 1:
         wanted = f"{name}(y in set, {key} = ...)" if key else "choose(y in set, weight = ...)"
-        return ctx.error("MFG206", f"`{name}` is not used like this", expr.span, f"write `{wanted}`")
+        return ctx.error(
+            "MFG206", f"`{name}` is not used like this", expr.span, f"write `{wanted}`"
+        )
     domain = sets.lower_set(ctx, env, expr.domain)
     if isinstance(domain, Poison):
         return POISON
@@ -311,9 +311,7 @@ def _density_over(
         return POISON
 
     def at(item: Term, where: Env) -> Term | Poison:
-        inner = replace(
-            where, target=None, locals={**where.locals, expr.name.name: item}
-        )
+        inner = replace(where, target=None, locals={**where.locals, expr.name.name: item})
         return expressions.lower_real(ctx, inner, given[0].value)
 
     plain = Term(leaf.node, INT if leaf.type.kind == "int" else leaf.type)
@@ -335,7 +333,7 @@ def _density_over(
     return ctx.node("if", (inside.node, value.node, zero.node), REAL, expr.span)
 
 
-def _index_type(target: Type, domain: sets.SetValue) -> Type:
+def _index_type(target: Type, domain: SetValue) -> Type:
     if target.kind != "int" or domain.bounds is None:
         return target
     return Type(kind="int", lo=domain.bounds[0], hi=domain.bounds[1])
@@ -348,9 +346,16 @@ def _normalised(
     if name == "softmax":
         top = ctx.node("max_over", (there.node, index.node), REAL, span, depth)
         here, there = (
-            ctx.node("exp", (ctx.node(
-                "add", (s.node, ctx.node("neg", (top.node,), REAL, span).node), REAL, span
-            ).node,), REAL, span)
+            ctx.node(
+                "exp",
+                (
+                    ctx.node(
+                        "add", (s.node, ctx.node("neg", (top.node,), REAL, span).node), REAL, span
+                    ).node,
+                ),
+                REAL,
+                span,
+            )
             for s in (here, there)
         )
     total = ctx.node("sum_over", (there.node, index.node), REAL, span, depth)
@@ -429,9 +434,7 @@ def outcomes(ctx: Context, env: Env, expr: ast.Expr, target: Type) -> Outcomes |
     return None if isinstance(value, Poison) else [(ctx.constant(1), value)]
 
 
-def _outcomes_match(
-    ctx: Context, env: Env, expr: ast.Match, target: Type
-) -> Outcomes | None:
+def _outcomes_match(ctx: Context, env: Env, expr: ast.Match, target: Type) -> Outcomes | None:
     arms = expressions.match_arms(ctx, env, expr)
     if arms is None:
         return None
@@ -472,5 +475,3 @@ def pick(ctx: Context, leaf: Term, terms: list[Term], span: Span) -> Term:
         here = ctx.node("eq", (leaf.node, ctx.integer(position).node), BOOL, None)
         result = ctx.node("if", (here.node, terms[position].node, result.node), result.type, span)
     return result
-
-

@@ -10,16 +10,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import (
-    Array,
+from mfdsl.compiler.analysis.enclosure import (
     Evaluator,
     Facts,
-    Interval,
-    cell_codes,
     choose_axes,
     leaves_of,
     narrowed,
 )
+from mfdsl.compiler.analysis.grid_intervals import cell_codes
+from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.sets import value_name
@@ -108,7 +107,7 @@ def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[
     return str(node.attr), value
 
 
-def _reached(evaluator: Evaluator, obligation: Obligation) -> Array:
+def _reached(evaluator: Evaluator, obligation: Obligation) -> Mask:
     """Where the conditions on the path may all hold."""
     reached = np.asarray(True)
     plain = Evaluator(evaluator.facts, evaluator.axes)
@@ -121,7 +120,7 @@ def _reached(evaluator: Evaluator, obligation: Obligation) -> Array:
 
 def _excess(
     facts: Facts, evaluator: Evaluator, obligation: Obligation, value: Interval
-) -> tuple[Array, Array]:
+) -> tuple[Array, Mask]:
     """How far the obligation can fail at each point (0 where it holds), and whether it must."""
     kind, lo, hi = obligation.kind, value.lo, value.hi
     if kind == "probability":
@@ -147,7 +146,7 @@ def _excess(
 
 def _outside_cells(
     facts: Facts, obligation: Obligation, row: Interval, column: Interval
-) -> tuple[Array, Array]:
+) -> tuple[Array, Mask]:
     space = facts.grids[obligation.name]
     height, width = space.grid.height, space.grid.width
     inside = (row.lo >= 0) & (row.hi < height) & (column.lo >= 0) & (column.hi < width)
@@ -302,11 +301,5 @@ def enclosure(facts: Facts, roots: Sequence[int]) -> tuple[float, float]:
     """The range of the sum of the nodes `roots` over everything they read."""
     leaves = leaves_of(facts.nodes, roots)
     evaluator = Evaluator(facts, choose_axes(facts, leaves))
-    lo: Array = np.asarray(0.0)
-    hi: Array = np.asarray(0.0)
-    for root in roots:
-        value = evaluator.value(root)
-        lo, hi = lo + value.lo, hi + value.hi
-    if len(roots) > 1:
-        lo, hi = np.nextafter(lo, -np.inf), np.nextafter(hi, np.inf)
-    return float(np.min(lo)), float(np.max(hi))
+    total = add(point(np.float64(0.0)), *(evaluator.value(root) for root in roots))
+    return float(np.min(total.lo)), float(np.max(total.hi))

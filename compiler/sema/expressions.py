@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from mfdsl.compiler.analysis.enclosure import Guard
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
-from mfdsl.compiler.sema import calls, names, sets
+from mfdsl.compiler.sema import calls, comprehensions, names, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol
 from mfdsl.compiler.sema.grids import shift_cell
 from mfdsl.compiler.sema.indexing import lower_field, lower_index
@@ -13,6 +14,7 @@ from mfdsl.compiler.sema.operators import (
     add_terms,
     choose,
     compare,
+    describe,
     multiply,
     number,
     to_real,
@@ -22,7 +24,6 @@ from mfdsl.compiler.sema.values import (
     OWN,
     POISON,
     Env,
-    Guard,
     Items,
     Mapped,
     Poison,
@@ -94,8 +95,6 @@ def _lower_let_body(ctx: Context, env: Env, symbol: LetSymbol) -> Value:
     if wanted.kind == "real" and value.type.numeric and not value.type.dims:
         return to_real(ctx, value)
     if (wanted.kind, wanted.name) != (value.type.kind, value.type.name):
-        from mfdsl.compiler.sema.operators import describe
-
         return ctx.error(
             "MFG201",
             f"`{declaration.name.name}` is declared as {describe(wanted)},"
@@ -202,7 +201,9 @@ def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
     base, exponent = to_real(ctx, base), to_real(ctx, exponent)
     if not whole:
         negative = exact is not None and exact.denominator == 1
-        kind = "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
+        kind = (
+            "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
+        )
         ctx.oblige(kind, base, expr.base.span, env, text="power")
     return ctx.node("pow", (base.node, exponent.node), REAL, expr.span)
 
@@ -296,20 +297,20 @@ def _match(ctx: Context, env: Env, expr: ast.Match) -> Value:
     if arms is None:
         return POISON
     result: Value | None = None
-    result_expr: ast.Expr | None = None
+    last: ast.Expr | None = None
     values = []
     inner = env
-    for condition, value in arms:
+    for condition, arm in arms:
         branch_env = inner if condition is None else guarded(inner, condition, True)
-        values.append(lower(ctx, branch_env, value))
+        values.append(lower(ctx, branch_env, arm))
         if condition is not None:
             inner = guarded(inner, condition, False)
-    for (condition, expr_), value in reversed(list(zip(arms, values, strict=True))):
-        if result is None or condition is None or result_expr is None:
-            result, result_expr = value, expr_
+    for (condition, arm), value in reversed(list(zip(arms, values, strict=True))):
+        if result is None or condition is None or last is None:
+            result, last = value, arm
             continue
-        result = branch(ctx, condition, value, result, expr_, result_expr)
-        result_expr = expr_
+        result = branch(ctx, condition, value, result, arm, last)
+        last = arm
     return POISON if result is None else result
 
 
@@ -422,7 +423,7 @@ def _call(ctx: Context, env: Env, expr: ast.Call) -> Value:
 
 
 def _call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
-    return calls.lower_call_for(ctx, env, expr)
+    return comprehensions.lower_call_for(ctx, env, expr)
 
 
 def _call_in(ctx: Context, env: Env, expr: ast.CallIn) -> Value:

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import found, number
-from mfdsl.compiler.sema.spaces import GridSpace
 from mfdsl.compiler.sema.values import POISON, Env, Items, Poison, Term, Value
 from mfdsl.compiler.syntax import ast
 
@@ -187,9 +187,7 @@ def shift_cell(ctx: Context, env: Env, values: list[Value], expr: ast.Sum) -> Va
             INT,
             expr.span,
         )
-        places.append(
-            ctx.node("rem", (there.node, ctx.integer(length).node), INT, expr.span).node
-        )
+        places.append(ctx.node("rem", (there.node, ctx.integer(length).node), INT, expr.span).node)
     return ctx.node("cell", places, space.cell_type, expr.span, space.name)
 
 
@@ -197,4 +195,3 @@ def _signed(ctx: Context, by: Term, expr: ast.Sum) -> Term:
     if expr.signs[1] == "+":
         return by
     return ctx.node("neg", (by.node,), INT, expr.span)
-

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol, VariableSymbol
-from mfdsl.compiler.sema.operators import compare, found, to_real
-from mfdsl.compiler.sema.spaces import GridSpace
+from mfdsl.compiler.sema.operators import compare, describe, found, to_real
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
@@ -54,9 +54,7 @@ def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
     return ctx.error("MFG107", f"{found(base)} has no parts", expr.span, f"no `{name}` here")
 
 
-def _no_part(
-    ctx: Context, owner: str, name: str, parts: Sequence[str], span: Span
-) -> Poison:
+def _no_part(ctx: Context, owner: str, name: str, parts: Sequence[str], span: Span) -> Poison:
     guess = nearest(name, parts)
     shown = ", ".join(f"`{part}`" for part in parts[:8]) + (", ..." if len(parts) > 8 else "")
     return ctx.error(
@@ -123,8 +121,7 @@ def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
         if names.find(ctx, env, base.name) is None and population is not None:
             return ctx.error(
                 "MFG106",
-                f"`{base.name}` is not declared; `population {population.name.name}`"
-                " has no handle",
+                f"`{base.name}` is not declared; `population {population.name.name}` has no handle",
                 base.span,
                 "which law?",
                 also=[(population.name.span, "declared here without a handle")],
@@ -181,10 +178,10 @@ def _fits_axis(ctx: Context, value: Term, axis: Type | None, span: Span) -> bool
         return True
     if wanted.kind != "int" and (value.type.kind, value.type.name) == (wanted.kind, wanted.name):
         return True
-    from mfdsl.compiler.sema.operators import describe
-
     ctx.error(
-        "MFG201", f"expected {describe(wanted)} as index, found {describe(value.type)}", span,
+        "MFG201",
+        f"expected {describe(wanted)} as index, found {describe(value.type)}",
+        span,
         describe(value.type),
     )
     return False
@@ -236,9 +233,7 @@ def _element(ctx: Context, env: Env, base: Value, expr: ast.Index) -> Value:
     return ctx.node("element", (base.node, *(t.node for t in terms)), kind, expr.span)
 
 
-def _array_axes(
-    ctx: Context, env: Env, base: ast.Expr, dims: tuple[int, ...]
-) -> tuple[Type, ...]:
+def _array_axes(ctx: Context, env: Env, base: ast.Expr, dims: tuple[int, ...]) -> tuple[Type, ...]:
     symbol = names.find(ctx, env, base.name) if isinstance(base, ast.Name) else None
     if isinstance(symbol, ParameterSymbol):
         return symbol.axes
@@ -288,7 +283,9 @@ def _mass(ctx: Context, env: Env, expr: ast.Index) -> Value:
     parts = []
     for symbol, value_expr in pairs:
         ctx.used.add(symbol.name)
-        value = expressions.lower(ctx, replace(env, target=symbol.type, depth=env.depth), value_expr)
+        value = expressions.lower(
+            ctx, replace(env, target=symbol.type, depth=env.depth), value_expr
+        )
         if not isinstance(value, Term):
             if not isinstance(value, Poison):
                 ctx.error("MFG201", f"expected a value, found {found(value)}", value_expr.span)
@@ -302,9 +299,7 @@ def _mass(ctx: Context, env: Env, expr: ast.Index) -> Value:
     return probability(ctx, env, condition, expr.span)
 
 
-def _mass_pairs(
-    ctx: Context, expr: ast.Index
-) -> list[tuple[VariableSymbol, ast.Expr]] | None:
+def _mass_pairs(ctx: Context, expr: ast.Index) -> list[tuple[VariableSymbol, ast.Expr]] | None:
     named = [a for a in expr.indices if a.name is not None]
     if named and len(named) < len(expr.indices):
         ctx.error("MFG202", "mixes named and unnamed indices", expr.span, "name all or none")
@@ -335,7 +330,9 @@ def _mass_pairs(
 def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
     """Whether the law may be read here; reports when not."""
     if env.static:
-        ctx.error("MFG211", "the law is not known before the run", span, "depends on the population")
+        ctx.error(
+            "MFG211", "the law is not known before the run", span, "depends on the population"
+        )
         return False
     if not env.mean_field:
         ctx.error(
@@ -352,6 +349,3 @@ def probability(ctx: Context, env: Env, condition: Term, span: Span) -> Term:
     """`prob(condition)`: the mean of the indicator over the law."""
     hit = to_real(ctx, ctx.node("ind", (condition.node,), INT, span))
     return ctx.node("mean", (hit.node,), REAL, span, env.depth)
-
-
-

@@ -174,8 +174,7 @@ def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Populat
         doc=unit.header.doc,
         parameters=parameters,
         enums=tuple(
-            Enum(name=d.name.name, values=tuple(v.name for v in d.values), doc=d.doc)
-            for d in enums
+            Enum(name=d.name.name, values=tuple(v.name for v in d.values), doc=d.doc) for d in enums
         ),
         grids=tuple(space.grid for space in ctx.grids.values()),
         types=arena_types,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from mfdsl.compiler.diagnostics import Edit, Help
+from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import INT, Type
 from mfdsl.compiler.sema.context import (
     Context,
@@ -13,24 +14,21 @@ from mfdsl.compiler.sema.context import (
     Symbol,
     VariableSymbol,
 )
-from mfdsl.compiler.sema.spaces import GridSpace
 from mfdsl.compiler.sema.values import OWN, POISON, Builtin, Env, Poison, SetValue, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.nearest import nearest
 
 BUILTIN_NAMES = frozenset(
-    "abs all any bernoulli ceil choose clip col cos dist dither drow dcol exp floor free ind log max"
-    " mean min normalize others path_dist prob prod rem round row sin softmax sqrt step sum tanh"
+    "abs all any bernoulli ceil choose clip col cos dist dither drow dcol exp floor free ind log"
+    " max mean min normalize others path_dist prob prod rem round row sin softmax sqrt step sum tanh"
     " uniform law".split()
 )
 FUTURE_NAMES = frozenset(
     "ball beta dot exponential head lipschitz monotone normal poisson reflect tail w2 norm".split()
 )
 RESERVED_NAMES = frozenset({"t", "pi", "infinite", "stationary", "reward", "dynamics"})
-MOVE_WORDS = frozenset(
-    "up left stay right down up_left up_right down_left down_right".split()
-)
+MOVE_WORDS = frozenset("up left stay right down up_left up_right down_left down_right".split())
 
 
 def find(ctx: Context, env: Env, name: str) -> Symbol | Value | None:
@@ -136,9 +134,7 @@ def variable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Term
     return ctx.node(f"peer_{kind}", (), symbol.type, None, (env.view, name))
 
 
-def _noise_not_readable(
-    ctx: Context, env: Env, symbol: VariableSymbol, span: Span
-) -> Poison:
+def _noise_not_readable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:
     if env.view is not None and env.view >= 0:
         return ctx.error(
             "MFG105",

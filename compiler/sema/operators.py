@@ -28,6 +28,11 @@ def to_real(ctx: Context, term: Term) -> Term:
     return ctx.node("real", (term.node,), REAL, None)
 
 
+def plain(type: Type) -> Type:
+    """The numeric type without its range: an arithmetic result is a plain number."""
+    return REAL if type.kind == "real" else INT
+
+
 def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
     """`value` as a scalar number, or an error that says what it is instead."""
     if isinstance(value, Poison):
@@ -125,9 +130,7 @@ def same_kind(ctx: Context, left: Term, right: Term) -> tuple[Term, Term] | None
     return None
 
 
-def compare(
-    ctx: Context, operator: str, left: Term, right: Term, span: Span
-) -> Term | Poison:
+def compare(ctx: Context, operator: str, left: Term, right: Term, span: Span) -> Term | Poison:
     """One comparison. Order exists for numbers only, equality for any one type."""
     pair = same_kind(ctx, left, right)
     if pair is None:
@@ -136,7 +139,9 @@ def compare(
             f"compares {describe(left.type)} with {describe(right.type)}",
             span,
             "different types",
-            helps=["cells are written `grid[row, column]`"] if "cell" in (left.type.kind, right.type.kind) else [],
+            helps=["cells are written `grid[row, column]`"]
+            if "cell" in (left.type.kind, right.type.kind)
+            else [],
         )
     a, b = pair
     if operator in ("==", "!="):
@@ -179,9 +184,7 @@ def joined(left: Type, right: Type) -> Type:
     return left
 
 
-def extremum(
-    ctx: Context, op: str, terms: Sequence[Term], span: Span
-) -> Term:
+def extremum(ctx: Context, op: str, terms: Sequence[Term], span: Span) -> Term:
     """`min` or `max` of numbers."""
     real = any(term.type.kind == "real" for term in terms)
     nodes = [(to_real(ctx, term) if real else term).node for term in terms]
@@ -189,8 +192,12 @@ def extremum(
 
 
 def multiply(
-    ctx: Context, terms: Sequence[Term], operators: Sequence[str], spans: Sequence[Span],
-    span: Span, env: Env,
+    ctx: Context,
+    terms: Sequence[Term],
+    operators: Sequence[str],
+    spans: Sequence[Span],
+    span: Span,
+    env: Env,
 ) -> Term | Poison:
     """`a * b / c`, from left to right; a division makes everything real."""
     real = "/" in operators or any(term.type.kind == "real" for term in terms)

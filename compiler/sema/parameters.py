@@ -131,8 +131,10 @@ def _bind(
         return None
     if scalar.kind in ("cell", "move"):
         ctx.error(
-            "MFG201", "a parameter is a number, a truth value or an enum value",
-            declaration.type.span, describe(scalar),
+            "MFG201",
+            "a parameter is a number, a truth value or an enum value",
+            declaration.type.span,
+            describe(scalar),
         )
         return None
     dims = tuple(axis.size for axis in axes)
@@ -172,7 +174,9 @@ def _default(
         return values if type_.dims else Fraction(repr(values[0]))
     if declaration.default is None:
         return None
-    value = expressions.lower(ctx, Env(file=env.file, static=True, target=type_), declaration.default)
+    value = expressions.lower(
+        ctx, Env(file=env.file, static=True, target=type_), declaration.default
+    )
     if isinstance(value, Poison):
         return None
     if type_.dims:
@@ -180,9 +184,7 @@ def _default(
     return _scalar_default(ctx, type_, value, declaration.default.span)
 
 
-def _scalar_default(
-    ctx: Context, type_: Type, value: Value, span: Span
-) -> Fraction | None:
+def _scalar_default(ctx: Context, type_: Type, value: Value, span: Span) -> Fraction | None:
     if not isinstance(value, Term):
         ctx.error("MFG201", f"expected {describe(type_)}, found {found(value)}", span)
         return None

@@ -9,7 +9,6 @@ from mfdsl.compiler.sema import distributions, expressions, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
-from mfdsl.compiler.sema.operators import to_real
 from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -102,7 +101,9 @@ def lower_population(ctx: Context, file: str, player: ast.Player) -> Population 
     next_nodes, drawn = _next_values(ctx, file, nexts, frozenset(n.name for n in noises))
     states = _states(ctx, file, player, next_nodes)
     actions = tuple(
-        Variable(name=m.name.name, type=ctx.builder.type_index(ctx.actions[m.name.name].type), doc=m.doc)
+        Variable(
+            name=m.name.name, type=ctx.builder.type_index(ctx.actions[m.name.name].type), doc=m.doc
+        )
         for m in player.members
         if isinstance(m, ast.Action) and m.name.name in ctx.actions
     )
@@ -226,9 +227,7 @@ def _next_values(
     drawn: list[NoiseVariable] = []
     for name, member in nexts.items():
         target = ctx.states[name].type
-        env = Env(
-            file=file, view=OWN, noises=noises, target=target, purpose=f"the next `{name}`"
-        )
+        env = Env(file=file, view=OWN, noises=noises, target=target, purpose=f"the next `{name}`")
         if member.drawn:
             draw = _drawn(ctx, env, name, member, target)
             if draw is not None:
@@ -391,7 +390,7 @@ def _term_name(ctx: Context, member: ast.Reward, terms: Sequence[RewardTerm]) ->
 
 def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
     """Lets that are plain values of an agent; the others live where they are used."""
-    result = []
+    result: list[Named] = []
     noises = frozenset(
         n for n, s in ctx.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
     )
@@ -412,7 +411,7 @@ def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
 
 def _observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
     items = [(m, item) for m in player.members if isinstance(m, ast.Observe) for item in m.items]
-    result = []
+    result: list[Named] = []
     for _, item in items:
         if isinstance(item, ast.Call) and item.function.name == "law":
             ctx.error(
@@ -460,7 +459,5 @@ def _agents(ctx: Context, file: str, player: ast.Player) -> int | None:
             env = Env(file=file, static=True)
             count = sets.static_integer(ctx, env, member.count, "the number of agents")
             if count is not None and count < 1:
-                ctx.error(
-                    "MFG213", f"{count} agents", member.count.span, "must be at least 1"
-                )
+                ctx.error("MFG213", f"{count} agents", member.count.span, "must be at least 1")
     return count

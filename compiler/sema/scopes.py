@@ -2,15 +2,15 @@
 
 import unicodedata
 
-from mfdsl.compiler.imports import Files, Loaded, import_target
 from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.imports import Files, Loaded, import_target
 from mfdsl.compiler.ir.model import Grid
+from mfdsl.compiler.ir.spaces import MOVES, grid_space
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import sets
 from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, Symbol
 from mfdsl.compiler.sema.dependencies import report_cycles
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, RESERVED_NAMES
-from mfdsl.compiler.sema.spaces import MOVES, grid_space
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
@@ -63,8 +63,10 @@ def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span
     if name in places or spell(name) in folded:
         other = folded[spell(name)]
         kind, first = places[other]
-        same = f"`{name}` is already a {kind}" if other == name else (
-            f"`{name}` and `{other}` are spelled alike in generated code"
+        same = (
+            f"`{name}` is already a {kind}"
+            if other == name
+            else (f"`{name}` and `{other}` are spelled alike in generated code")
         )
         ctx.error("MFG102", same, span, "declared again", also=[(first, "declared here first")])
         return False
@@ -135,24 +137,22 @@ def _declare_enum_values(
 
 
 def _cut_cycles(ctx: Context, unit: ast.Unit, scope: dict[str, Symbol]) -> None:
-    functions = {
-        d.name.name: (d.name, d.body) for d in unit.declarations if isinstance(d, ast.Fn)
-    }
+    functions = {d.name.name: (d.name, d.body) for d in unit.declarations if isinstance(d, ast.Fn)}
     for name in report_cycles(ctx.sink, functions, "MFG210", "call each other"):
         scope[name] = POISON
     lets = {d.name.name: (d.name, d.value) for d in unit.declarations if isinstance(d, ast.Let)}
     for player in unit.declarations:
         if isinstance(player, ast.Player):
-            lets |= {m.name.name: (m.name, m.value) for m in player.members if isinstance(m, ast.Let)}
+            lets |= {
+                m.name.name: (m.name, m.value) for m in player.members if isinstance(m, ast.Let)
+            }
     for name in report_cycles(ctx.sink, lets, "MFG601", "define each other within one step"):
         scope[name] = POISON
         if name in ctx.members or any(isinstance(d, ast.Player) for d in unit.declarations):
             ctx.members[name] = POISON
 
 
-def declare_imports(
-    ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files
-) -> None:
+def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:
     """Bring imported names into the scope of `unit`; the files are already declared."""
     scope = ctx.scopes[unit.file]
     quiet = Sink()
@@ -163,7 +163,9 @@ def declare_imports(
         for name in declaration.names:
             known = ctx.scopes.get(target or "", {})
             if name.name in scope:
-                ctx.error("MFG102", f"`{name.name}` is already declared", name.span, "imported again")
+                ctx.error(
+                    "MFG102", f"`{name.name}` is already declared", name.span, "imported again"
+                )
             elif name.name in known:
                 scope[name.name] = known[name.name]
             else:
@@ -218,8 +220,11 @@ def _grid(ctx: Context, env: Env, declaration: ast.Grid) -> Grid | None:
     if (rows is None) == (sides is None):
         both = "both a map and a size" if rows is not None else "neither a map nor a size"
         ctx.error(
-            "MFG111", f"grid `{declaration.name.name}` has {both}", declaration.name.span,
-            "one of them is needed", helps=["write `size 5, 5` or `map` with a drawing"],
+            "MFG111",
+            f"grid `{declaration.name.name}` has {both}",
+            declaration.name.span,
+            "one of them is needed",
+            helps=["write `size 5, 5` or `map` with a drawing"],
         )
         return None
     if rows is not None:
@@ -261,7 +266,7 @@ def _check_map(ctx: Context, item: ast.GridMap) -> bool:
                 f"{len(row)} cells",
             )
             return False
-        strange = next((m for m in row if not (m in "#." or m.isascii() and m.isalnum())), None)
+        strange = next((m for m in row if not (m in "#." or (m.isascii() and m.isalnum()))), None)
         if strange is not None:
             ctx.error(
                 "MFG010",
@@ -292,5 +297,3 @@ def _sides(ctx: Context, env: Env, item: ast.GridSize) -> tuple[int, int] | None
             return None
         sides.append(side)
     return sides[0], sides[1]
-
-

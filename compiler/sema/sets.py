@@ -138,7 +138,8 @@ def _listed(ctx: Context, env: Env, expr: ast.FiniteSet) -> SetValue | Poison:
         if isinstance(value, Poison):
             return POISON
         if not isinstance(value, Term):
-            return number(ctx, value, item.span) and POISON
+            number(ctx, value, item.span)
+            return POISON
         terms.append(value)
     first = terms[0].type
     for term, item in zip(terms, expr.items, strict=True):
@@ -270,7 +271,10 @@ def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
     if expr.domain_kind == "mod" or isinstance(inner, ast.Call):
         return REAL
     return ctx.error(
-        "MFG201", "a real lives in an interval", inner.span, "not an interval",
+        "MFG201",
+        "a real lives in an interval",
+        inner.span,
+        "not an interval",
         helps=["write `real in [0, 1]`"],
     )
 
@@ -300,7 +304,10 @@ def _int_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
         return POISON
     if domain.bounds is None or domain.type.kind != "int":
         return ctx.error(
-            "MFG201", "an int lives in a range", expr.domain.span, "not a range of integers",
+            "MFG201",
+            "an int lives in a range",
+            expr.domain.span,
+            "not a range of integers",
             helps=["write `int in 0..9`, or use an enum"],
         )
     lo, hi = domain.bounds
@@ -320,9 +327,7 @@ def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, .
         if size is None:
             return POISON
         if size < 1:
-            return ctx.error(
-                "MFG303", f"an array of length {size}", dim.span, "must be at least 1"
-            )
+            return ctx.error("MFG303", f"an array of length {size}", dim.span, "must be at least 1")
         axes.append(Type(kind="int", lo=0, hi=size - 1))
     return tuple(axes)
 
@@ -335,5 +340,3 @@ def items_as_interval(ctx: Context, value: Items) -> tuple[float, float] | None:
     if exact[0] is None or exact[1] is None:
         return None
     return float(exact[0]), float(exact[1])
-
-

@@ -115,9 +115,7 @@ def _horizon(ctx: Context, env: Env, unit: ast.Unit) -> Horizon | None:
     return Horizon(kind="finite", steps=steps)
 
 
-def _discount(
-    ctx: Context, env: Env, unit: ast.Unit, horizon: Horizon | None
-) -> float | None:
+def _discount(ctx: Context, env: Env, unit: ast.Unit, horizon: Horizon | None) -> float | None:
     declaration = _single(ctx, unit, ast.Discount, "discount")
     endless = horizon is not None and horizon.kind != "finite"
     if not isinstance(declaration, ast.Discount):
@@ -187,9 +185,7 @@ def sides(ctx: Context, env: Env, condition: ast.Expr) -> str:
     return f"{text} does not hold"
 
 
-def _solver(
-    ctx: Context, env: Env, unit: ast.Unit
-) -> tuple[dict[str, Scalar], dict[str, Span]]:
+def _solver(ctx: Context, env: Env, unit: ast.Unit) -> tuple[dict[str, Scalar], dict[str, Span]]:
     declaration = _single(ctx, unit, ast.Solver, "solver")
     values: dict[str, Scalar] = {}
     places: dict[str, Span] = {}

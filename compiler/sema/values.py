@@ -1,15 +1,13 @@
-"""What an expression can stand for while it is lowered: a term, a set, an array, a name of a thing."""
+"""What an expression can stand for while it is lowered: a term, a set, an array, a name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from mfdsl.compiler.analysis.enclosure import Guard
+from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-
-if TYPE_CHECKING:
-    from mfdsl.compiler.sema.spaces import GridSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class SetValue:
     type: Type
     bounds: tuple[int, int] | None = None
     nodes: tuple[int, ...] | None = None
-    region: tuple["GridSpace", str] | None = None
+    region: tuple[GridSpace, str] | None = None
 
     @property
     def size(self) -> int:
@@ -75,7 +73,7 @@ class EnumName:
 class GridName:
     """The name of a grid, for `rooms[r, c]`, `rooms.E`, `rooms.cell`."""
 
-    space: "GridSpace"
+    space: GridSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +127,6 @@ Value = (
 
 POISON = Poison()
 OWN = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A condition on the path to an expression: it holds there, or with `positive` False fails."""
-
-    node: int
-    positive: bool
 
 
 @dataclass(frozen=True, slots=True)

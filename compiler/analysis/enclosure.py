@@ -1,0 +1,227 @@
+"""Enclosures of expressions over all values of the finite variables at once.
+
+Every finite variable is an axis, so a state, an action or an index is exact at each of its values;
+only the law of the population, and variables that would make the table too large, are intervals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
+from mfdsl.compiler.analysis.intervals import (
+    REDUCTIONS,
+    RULES,
+    Array,
+    Interval,
+    element,
+    multiply,
+    point,
+    vector,
+)
+from mfdsl.compiler.ir.model import Node
+from mfdsl.compiler.ir.spaces import GridSpace
+from mfdsl.compiler.ir.types import Type
+
+MAX_POINTS = 200_000
+LEAVES = ("state", "action", "noise", "peer_state", "peer_action", "index", "time")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on the path to an expression: it holds there, or with `positive` False fails."""
+
+    node: int
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the evaluator knows besides the nodes: numbers of parameters, arrays, grids, horizon."""
+
+    nodes: Sequence[Node]
+    types: Sequence[Type]
+    parameters: Mapping[str, Array]
+    arrays: Sequence[Array]
+    grids: Mapping[str, GridSpace]
+    last_time: int
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """Evaluates nodes over one choice of enumerated variables.
+
+    `axes` maps a leaf node to its axis; leaves without an axis are intervals. `known` narrows the
+    enclosure of single nodes, from conditions on the path.
+    """
+
+    facts: Facts
+    axes: Mapping[int, int]
+    known: dict[int, Interval] = field(default_factory=dict)
+    memo: dict[int, Interval] = field(default_factory=dict)
+
+    def value(self, node: int) -> Interval:
+        """The enclosure of a node."""
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top in self.memo:
+                stack.pop()
+                continue
+            waiting = [a for a in self.facts.nodes[top].args if a not in self.memo]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            result = self._apply(top)
+            if top in self.known:
+                narrow = self.known[top]
+                result = Interval(
+                    np.maximum(result.lo, narrow.lo), np.minimum(result.hi, narrow.hi)
+                )
+            self.memo[top] = result
+            stack.pop()
+        return self.memo[node]
+
+    def _apply(self, index: int) -> Interval:
+        node = self.facts.nodes[index]
+        if node.op in LEAVES:
+            return self._leaf(index, node)
+        if node.op == "const":
+            assert isinstance(node.attr, int | float)
+            return point(np.float64(node.attr))
+        if node.op == "param":
+            return point(self.facts.parameters[str(node.attr)])
+        if node.op == "array":
+            assert isinstance(node.attr, int)
+            return point(self.facts.arrays[node.attr])
+        arguments = [self.memo[a] for a in node.args]
+        if node.op.endswith("_over"):
+            return self._over(node, arguments[0])
+        if node.op in ("mean", "mean_if"):
+            return self._mean(node, arguments)
+        if node.op in ("element", "vector"):
+            return element(arguments) if node.op == "element" else vector(arguments)
+        if node.op in GRID_RULES:
+            return GRID_RULES[node.op](self.facts.grids, node, arguments)
+        return RULES[node.op](*arguments)
+
+    def _leaf(self, index: int, node: Node) -> Interval:
+        type_ = self.facts.types[node.type]
+        if node.op == "time":
+            lo, hi = 0, self.facts.last_time
+        else:
+            assert type_.lo is not None and type_.hi is not None
+            lo, hi = int(type_.lo), int(type_.hi)
+        if index not in self.axes:
+            return Interval(np.float64(lo), np.float64(hi))  # type: ignore[arg-type]
+        shape = [1] * len(self.axes)
+        shape[self.axes[index]] = hi - lo + 1
+        return point(np.arange(lo, hi + 1, dtype=np.float64).reshape(shape))
+
+    def _over(self, node: Node, body: Interval) -> Interval:
+        leaf = node.args[1]
+        count = self.facts.types[self.facts.nodes[leaf].type].size
+        if leaf in self.axes:
+            axis = self.axes[leaf]
+            reduce = REDUCTIONS[node.op]
+            lo, hi = (
+                np.broadcast_to(end, _with_axis(end, axis, count, len(self.axes)))
+                for end in (body.lo, body.hi)
+            )
+            return reduce(lo, hi, axis)
+        if node.op == "sum_over":
+            return multiply(body, point(np.float64(count)))
+        if node.op == "prod_over":
+            reach = np.maximum(np.abs(body.lo), np.abs(body.hi)) ** count
+            reach = np.nextafter(reach, np.inf)
+            return Interval(np.where(body.lo >= 0, 0.0, -reach), reach)
+        return body
+
+    def _mean(self, node: Node, arguments: list[Interval]) -> Interval:
+        """Between the smallest and the largest value over the members."""
+        assert isinstance(node.attr, int)
+        body = arguments[0]
+        lo, hi = body.lo, body.hi
+        if node.op == "mean_if":
+            possible = arguments[1].hi > 0
+            lo, hi = np.where(possible, lo, np.inf), np.where(possible, hi, -np.inf)
+        for leaf, axis in self.axes.items():
+            other = self.facts.nodes[leaf]
+            if other.op.startswith("peer_") and _depth(other) == node.attr:
+                lo = lo.min(axis, keepdims=True) if np.ndim(lo) > axis else lo
+                hi = hi.max(axis, keepdims=True) if np.ndim(hi) > axis else hi
+        return Interval(np.asarray(lo), np.asarray(hi))
+
+
+def _depth(node: Node) -> int:
+    assert isinstance(node.attr, tuple)
+    return int(node.attr[0])
+
+
+def _with_axis(end: Array, axis: int, count: int, rank: int) -> tuple[int, ...]:
+    shape = list(np.shape(end)) if np.ndim(end) == rank else [1] * rank
+    shape[axis] = count
+    return tuple(shape)
+
+
+def leaves_of(nodes: Sequence[Node], roots: Sequence[int]) -> list[int]:
+    """The leaf nodes with values to enumerate below `roots`, in node order."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        index = stack.pop()
+        if index not in seen:
+            seen.add(index)
+            stack.extend(nodes[index].args)
+    return sorted(i for i in seen if nodes[i].op in LEAVES)
+
+
+def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) -> dict[int, int]:
+    """Axes for as many leaves as fit in MAX_POINTS, smallest first, those in `first` before all."""
+
+    def size(leaf: int) -> int:
+        node = facts.nodes[leaf]
+        return facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
+
+    chosen: list[int] = []
+    points = 1
+    for leaf in sorted(leaves, key=lambda i: (i not in first, size(i), i)):
+        if points * size(leaf) <= MAX_POINTS:
+            chosen.append(leaf)
+            points *= size(leaf)
+    return {leaf: axis for axis, leaf in enumerate(sorted(chosen))}
+
+
+def narrowed(facts: Facts, guards: Sequence[Guard]) -> dict[int, Interval]:
+    """Enclosures that comparisons with constants on the path give to the compared node."""
+    known: dict[int, Interval] = {}
+    for guard in guards:
+        node = facts.nodes[guard.node]
+        if node.op in ("lt", "le"):
+            _narrow(facts, known, node, guard.positive)
+    return known
+
+
+def _narrow(facts: Facts, known: dict[int, Interval], node: Node, positive: bool) -> None:
+    left, right = node.args
+    strict = (node.op == "lt") == positive
+    if not positive:
+        left, right = right, left
+    bound = _constant(facts, left)
+    if bound is not None:
+        lo = np.nextafter(bound, np.inf) if strict else bound
+        known[right] = Interval(np.asarray(lo), np.asarray(np.inf))
+    bound = _constant(facts, right)
+    if bound is not None:
+        hi = np.nextafter(bound, -np.inf) if strict else bound
+        known[left] = Interval(np.asarray(-np.inf), np.asarray(hi))
+
+
+def _constant(facts: Facts, index: int) -> float | None:
+    node = facts.nodes[index]
+    if node.op == "const" and isinstance(node.attr, int | float):
+        return float(node.attr)
+    if node.op == "param" and not np.ndim(facts.parameters[str(node.attr)]):
+        return float(facts.parameters[str(node.attr)])
+    return None

@@ -1,0 +1,250 @@
+"""Comprehensions: `mean(... for q in population)` and `sum(... for k in set)`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mfdsl.compiler.analysis.enclosure import Guard
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.indexing import mean_field_allowed
+from mfdsl.compiler.sema.operators import (
+    add_terms,
+    extremum,
+    multiply,
+    number,
+    plain,
+    to_real,
+    truth,
+)
+from mfdsl.compiler.sema.values import (
+    POISON,
+    Env,
+    Peer,
+    Poison,
+    PopulationName,
+    SetValue,
+    Term,
+    Value,
+)
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.nearest import nearest
+
+OVER_SETS = {
+    "sum": "sum_over",
+    "prod": "prod_over",
+    "min": "min_over",
+    "max": "max_over",
+    "any": "any_over",
+    "all": "all_over",
+}
+NEUTRAL = {"sum": 0, "prod": 1}
+
+
+def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
+    """`f(body for name in domain if condition)`."""
+    name = expr.function.name
+    members = _population(ctx, env, expr.domain)
+    if isinstance(members, Poison):
+        return POISON
+    if members is not None:
+        return _over_population(ctx, env, expr, members)
+    if name in ("mean", "prob"):
+        return _mean_over_set(ctx, env, expr)
+    if name not in OVER_SETS:
+        guess = nearest(name, ["mean", "prob", *OVER_SETS])
+        return ctx.error(
+            "MFG206",
+            f"`{name}` does not go over a set",
+            expr.function.span,
+            "`mean`, `prob`, `sum`, `prod`, `min`, `max`, `any` and `all` do",
+            helps=[f"did you mean `{guess}`?"] if guess else [],
+        )
+    domain = sets.lower_set(ctx, env, expr.domain)
+    return POISON if isinstance(domain, Poison) else _over_set(ctx, env, expr, domain)
+
+
+def _population(ctx: Context, env: Env, domain: ast.Expr) -> PopulationName | Poison | None:
+    if isinstance(domain, ast.Name):
+        symbol = names.find(ctx, env, domain.name)
+        return symbol if isinstance(symbol, PopulationName) else None
+    if isinstance(domain, ast.Call) and domain.function.name == "others":
+        return ctx.error(
+            "MFG706",
+            "`others(...)` comes with a later release",
+            domain.span,
+            "leaves oneself out",
+            helps=["over all members, oneself included, the limit is the same"],
+        )
+    return None
+
+
+def _mean_over_set(ctx: Context, env: Env, expr: ast.CallFor) -> Poison:
+    name = expr.function.name
+    domain = sets.lower_set(ctx, env, expr.domain)
+    if isinstance(domain, Poison):
+        return POISON
+    return ctx.error(
+        "MFG206",
+        f"`{name}` goes over a population, not over a set",
+        expr.domain.span,
+        "a set",
+        helps=[f"over a set, divide: `sum(...) / {domain.size}`"],
+    )
+
+
+def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: PopulationName) -> Value:
+    name = expr.function.name
+    ctx.used.add(members.name)
+    if name not in ("mean", "prob"):
+        help = "mean" if name == "sum" else ("prob" if name in ("any", "all") else "mean")
+        return ctx.error(
+            "MFG402",
+            f"`{name}` over a population grows with the number of agents"
+            if name in ("sum", "prod")
+            else f"`{name}` over a population has no limit as the number of agents grows",
+            expr.function.span,
+            "not a quantity of the mean field",
+            helps=[f"`{help}(... for {expr.name.name} in {members.name})` has a limit"],
+        )
+    if not mean_field_allowed(ctx, env, expr.span):
+        return POISON
+    inner = replace(
+        env,
+        depth=env.depth + 1,
+        guards=(),
+        locals={**env.locals, expr.name.name: Peer(env.depth)},
+    )
+    condition: Term | Poison | None = None
+    if expr.condition is not None:
+        condition = expressions.lower_condition(ctx, inner, expr.condition)
+    if isinstance(condition, Term):
+        inner = replace(inner, guards=(Guard(condition.node, True),))
+    body = _mean_body(ctx, inner, expr)
+    if isinstance(body, Poison) or isinstance(condition, Poison):
+        return POISON
+    if condition is None:
+        return ctx.node("mean", (body.node,), REAL, expr.span, env.depth)
+    share = to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.span))
+    mass = ctx.node("mean", (share.node,), REAL, expr.span, env.depth)
+    ctx.oblige("mass", mass, expr.span, env)
+    return ctx.node("mean_if", (body.node, condition.node), REAL, expr.span, env.depth)
+
+
+def _mean_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
+    value = expressions.lower(ctx, env, expr.body)
+    if expr.function.name == "prob":
+        condition = truth(ctx, value, expr.body.span)
+        if isinstance(condition, Poison):
+            return POISON
+        return to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.body.span))
+    term = number(ctx, value, expr.body.span)
+    return POISON if isinstance(term, Poison) else to_real(ctx, term)
+
+
+def _over_set(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:
+    if domain.nodes is not None or (domain.bounds and domain.size <= sets.MAX_UNROLLED):
+        return _unrolled(ctx, env, expr, domain)
+    type = domain.type
+    if type.kind == "int":
+        assert domain.bounds is not None
+        type = Type(kind="int", lo=domain.bounds[0], hi=domain.bounds[1])
+    index = ctx.node("index", (), type, None, env.depth)
+    item = Term(index.node, INT if type.kind == "int" else type)
+    inner = replace(env, depth=env.depth + 1, locals={**env.locals, expr.name.name: item})
+    condition: Term | Poison | None = None
+    if domain.region is not None:
+        condition = sets.contains(ctx, domain, item, expr.domain.span)
+    if expr.condition is not None:
+        wanted = expressions.lower_condition(ctx, inner, expr.condition)
+        if isinstance(wanted, Poison):
+            return POISON
+        condition = _both(ctx, condition, wanted, expr.span)
+    if isinstance(condition, Poison):
+        return POISON
+    if condition is not None:
+        inner = expressions.guarded(inner, condition, True)
+    body = _filtered(ctx, inner, expr, condition)
+    if isinstance(body, Poison):
+        return POISON
+    return ctx.node(
+        OVER_SETS[expr.function.name], (body.node, index.node), body.type, expr.span, env.depth
+    )
+
+
+def _both(ctx: Context, left: Term | Poison | None, right: Term, span: Span) -> Term | Poison:
+    if left is None or isinstance(left, Poison):
+        return right if left is None else POISON
+    return ctx.node("and", (left.node, right.node), BOOL, span)
+
+
+def _set_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
+    value = expressions.lower(ctx, env, expr.body)
+    if expr.function.name in ("any", "all"):
+        return truth(ctx, value, expr.body.span)
+    term = number(ctx, value, expr.body.span)
+    return term if isinstance(term, Poison) else Term(term.node, plain(term.type))
+
+
+def _filtered(ctx: Context, env: Env, expr: ast.CallFor, condition: Term | None) -> Term | Poison:
+    """The body where the condition holds, what changes nothing elsewhere."""
+    body = _set_body(ctx, env, expr)
+    if condition is None or isinstance(body, Poison):
+        return body
+    neutral = _neutral(ctx, expr, body)
+    if neutral is None:
+        return POISON
+    return ctx.node("if", (condition.node, body.node, neutral.node), body.type, expr.span)
+
+
+def _neutral(ctx: Context, expr: ast.CallFor, body: Term) -> Term | None:
+    name = expr.function.name
+    if name in ("min", "max"):
+        ctx.error(
+            "MFG206",
+            f"`{name}` with `if` may have nothing to choose from",
+            expr.span,
+            "undefined when no element passes",
+            helps=[f"write `{name}(if ... then ... else ... for ...)`"],
+        )
+        return None
+    if name in ("any", "all"):
+        return ctx.truth(name == "all")
+    return ctx.constant(NEUTRAL[name], body.type)
+
+
+def _unrolled(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:
+    name = expr.function.name
+    items = list(domain.nodes or ())
+    if domain.bounds is not None:
+        lo, hi = domain.bounds
+        items = [ctx.constant(v, domain.type).node for v in range(lo, hi + 1)]
+    parts: list[Term] = []
+    for node in items:
+        item = Term(node, domain.type)
+        inner = replace(env, locals={**env.locals, expr.name.name: item})
+        condition: Term | None = None
+        if expr.condition is not None:
+            wanted = expressions.lower_condition(ctx, inner, expr.condition)
+            if isinstance(wanted, Poison):
+                return POISON
+            condition = wanted
+            inner = expressions.guarded(inner, condition, True)
+        body = _filtered(ctx, inner, expr, condition)
+        if isinstance(body, Poison):
+            return POISON
+        parts.append(body)
+    return _combined(ctx, env, name, parts, expr)
+
+
+def _combined(ctx: Context, env: Env, name: str, parts: Sequence[Term], expr: ast.CallFor) -> Value:
+    if name in ("any", "all"):
+        op = "or" if name == "any" else "and"
+        return ctx.node(op, [p.node for p in parts], BOOL, expr.span)
+    if name in ("min", "max"):
+        return extremum(ctx, name, parts, expr.span)
+    if name == "sum":
+        return add_terms(ctx, parts, ["+"] * len(parts), expr.span)
+    spans = [expr.span] * len(parts)
+    return multiply(ctx, parts, ["*"] * len(parts), spans, expr.span, env)
