@@ -6,17 +6,19 @@ no times and no absolute paths.
 
 import hashlib
 import json
-import os
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mfdsl
+from mfdsl.bundle import MAIN, bundle_of
 from mfdsl.compiler.backend.torch_emit import emit_torch
-from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_text
+from mfdsl.compiler.diagnostics import Diagnostic
+from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import ABI, Model
-from mfdsl.compiler.syntax.format import format_source
+from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.files import write_folder
 from mfdsl.report import Report
 from mfdsl.summary import model_card
@@ -44,21 +46,18 @@ class Artifact:
 
 
 def artifact_key(compilation: Compilation) -> str:
-    """SHA-256 over the formatted sources, the values that were bound, ABI and version.
+    """SHA-256 over the formatted sources, the data, the values that were bound, ABI and version.
 
-    Bound values are those of structural parameters, of data files and of overrides; a default is
-    part of the source already.
+    Bound values are those of structural parameters and of overrides; a default is part of the
+    source already.
     """
-    main = compilation.sources[compilation.name]
-    libraries = [s for s in compilation.sources.values() if s.name != compilation.name]
-    texts = [format_source(main.text, main.name)]
-    texts += sorted(format_source(library.text, library.name) for library in libraries)
+    contents = {name: hashlib.sha256(b).hexdigest() for name, b in bundle_of(compilation).items()}
     bound = {
         p.name: p.value
         for p in compilation.require_model().parameters
         if p.structural or p.value != p.default
     }
-    return _digest([mfdsl.__version__, ABI, [_digest(text) for text in texts], bound])
+    return _digest([mfdsl.__version__, ABI, contents, bound])
 
 
 def code_key(model: Model) -> str:
@@ -81,43 +80,79 @@ def write_artifact(
     Raises:
         UsageError: `out` cannot be written to, or the disk is full; nothing is left behind.
     """
-    files = _contents(compilation, parameters)
     key = artifact_key(compilation)
+    files = _contents(compilation, parameters, key)
     target = out / f"{compilation.require_model().name}-{key[:SHOWN_KEY]}"
-    write_folder(target, {name: text.encode() for name, text in files.items()})
+    write_folder(target, files)
     return Artifact(compilation.name, target, tuple(files), key)
 
 
-def _contents(compilation: Compilation, parameters: Mapping[str, ParameterValue]) -> dict[str, str]:
-    """Text of each file by its name inside the folder."""
-    folder = Path(compilation.name).parent
-    imports = {
-        Path(os.path.relpath(s.name, folder)).as_posix(): format_source(s.text, s.name)
-        for s in compilation.sources.values()
-        if s.name != compilation.name
-    }
-    main = compilation.sources[compilation.name]
-    spec = format_source(main.text, main.name)
-    canonical = compile_text(
-        spec, name="spec.mfg", options=Options(parameters=parameters), imports=imports
-    )
-    model = canonical.require_model()
-    key = artifact_key(compilation)
-    source_name = Path(compilation.name).name
-    report = {"schema": 1, "key": key, "code_key": code_key(model)}
-    return {
+def _contents(
+    compilation: Compilation, parameters: Mapping[str, ParameterValue], key: str
+) -> dict[str, bytes]:
+    """Content of each file by its name inside the folder."""
+    bundle = bundle_of(compilation)
+    kept = _compiled_inside(bundle, parameters)
+    model = kept.require_model()
+    module = emit_torch(model, source_name=Path(compilation.name).name, digest=key[:SHOWN_KEY])
+    head = {"schema": 1, "key": key, "code_key": code_key(model)}
+    report = json.dumps(head | Report(kept).to_json(timed=False), indent=1)
+    texts = {
         "model.json": model.model_dump_json(indent=1) + "\n",
-        "simulator.py": emit_torch(model, source_name=source_name, digest=key[:SHOWN_KEY]),
-        "report.json": json.dumps(report | Report(canonical).to_json(timed=False), indent=1) + "\n",
-        "report.md": model_card(model, canonical.certificates),
-        "spec.mfg": spec,
-        **imports,
+        "simulator.py": module,
+        "report.json": report + "\n",
+        "report.md": model_card(model, kept.certificates),
     }
+    return {name: text.encode() for name, text in texts.items()} | bundle
+
+
+def _compiled_inside(
+    bundle: Mapping[str, bytes], parameters: Mapping[str, ParameterValue]
+) -> Compilation:
+    """The bundle compiled in a folder of its own, its files named as inside the bundle."""
+    with tempfile.TemporaryDirectory(prefix="mfdsl-") as scratch:
+        root = Path(scratch).resolve()
+        for name, content in bundle.items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_bytes(content)
+        found = compile_file(root / MAIN, Options(parameters=parameters, root=root))
+        return _renamed(found, f"{root.as_posix()}/")
+
+
+def _renamed(compilation: Compilation, prefix: str) -> Compilation:
+    """The compilation with `prefix` taken off the names of its files."""
+    model = compilation.require_model()
+    places = tuple(
+        place and place.model_copy(update={"file": place.file.removeprefix(prefix)})
+        for place in model.places
+    )
+    sources = {
+        name.removeprefix(prefix): SourceFile(name.removeprefix(prefix), source.text)
+        for name, source in compilation.sources.items()
+    }
+    return replace(
+        compilation,
+        name=compilation.name.removeprefix(prefix),
+        sources=sources,
+        model=model.model_copy(update={"places": places}),
+        diagnostics=tuple(_moved(d, prefix) for d in compilation.diagnostics),
+    )
+
+
+def _moved(diagnostic: Diagnostic, prefix: str) -> Diagnostic:
+    def inside(span: Span) -> Span:
+        return replace(span, file=span.file.removeprefix(prefix))
+
+    labels = tuple(replace(label, span=inside(label.span)) for label in diagnostic.labels)
+    helps = tuple(
+        replace(h, edits=tuple(replace(e, span=inside(e.span)) for e in h.edits))
+        for h in diagnostic.helps
+    )
+    return replace(diagnostic, labels=labels, helps=helps)
 
 
 def _digest(data: Any) -> str:
-    text = data if isinstance(data, str) else json.dumps(data, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _without_docs(data: Any) -> Any:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfdsl.artifact import artifact_key
+from mfdsl.bundle import FOLDER, MAIN, bundle_of
 from mfdsl.errors import UsageError
+from mfdsl.files import write_folder
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.runs import RunError, RunFolder
 from mfdsl.runtime.solvers.base import SolverError
@@ -57,8 +59,12 @@ def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFo
         dtype=job.dtype,
     )
     with explained():
-        source = job.game.compilation.sources[job.game.compilation.name]
-        return RunFolder.create(out, job.game.name, source.text, options.model_dump(mode="json"))
+        bundle = bundle_of(job.game.compilation)
+        spec = bundle.pop(MAIN).decode()
+        folder = RunFolder.create(out, job.game.name, spec, options.model_dump(mode="json"))
+    if bundle:
+        write_folder(folder.path / FOLDER, {Path(name).name: b for name, b in bundle.items()})
+    return folder
 
 
 def read_options(folder: RunFolder) -> RunOptions:

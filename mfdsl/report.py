@@ -58,7 +58,8 @@ class Report:
     def screen(self) -> str:
         """The model in a line, one row for each certificate, and the verdict."""
         lines = [headline(self.model)] if self.model is not None and self.ok else [self.spec]
-        rows = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates]
+        found = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates]
+        rows = list(dict.fromkeys(found))
         claim_width = max((len(claim) for claim, _, _ in rows), default=0)
         text_width = max((len(text) for _, text, _ in rows), default=0)
         lines += [

@@ -4,7 +4,7 @@ The block holds defaults; a flag wins. Options of another method than the one th
 out. Nothing here imports torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
 from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.ir.model import Model, Scalar
 from mfdsl.compiler.source import Span
-from mfdsl.compiler.syntax import ast
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
 
@@ -99,56 +98,55 @@ def _validated(solver: str, options: Mapping[str, Any]) -> Config:
 
 def with_settings_checked(compilation: Compilation) -> Compilation:
     """The compilation with a placed error for each line of its `solver` block that cannot be."""
-    if compilation.model is None or compilation.unit is None:
+    if compilation.model is None:
         return compilation
-    found = tuple(_faults(compilation.model, compilation.unit))
+    found = tuple(_faults(compilation.model.solver, compilation.solver_places))
     return replace(compilation, diagnostics=(*compilation.diagnostics, *found))
 
 
-def _faults(model: Model, unit: ast.Unit) -> Iterator[Diagnostic]:
-    blocks = [d for d in unit.declarations if isinstance(d, ast.Solver)]
-    places = {setting.name.name: setting for block in blocks for setting in block.settings}
-    method = model.solver.get("method")
+def _faults(block: Mapping[str, Scalar], places: Mapping[str, Span]) -> Iterator[Diagnostic]:
+    method = block.get("method")
     if method is not None and method not in SOLVERS:
-        yield _fault(
-            places["method"].value.span, f"there is no solver `{method}`", str(method), SOLVERS
-        )
+        yield _fault(f"there is no solver `{method}`", places["method"], str(method), list(SOLVERS))
         return
-    for name, setting in places.items():
-        fields = SOLVERS[str(method)].config.model_fields if method is not None else {}
+    fields = list(SOLVERS[str(method)].config.model_fields) if method is not None else []
+    for name, value in block.items():
         if name in LOOP_KEYS:
+            message = _loop_fault(name, value)
+        elif name in fields:
+            message = _option_fault(str(method), name, value)
+        elif method is None:
+            message = f"`{name}` is an option of some solver, but no `method` is named"
+        else:
+            message = f"`{method}` has no option `{name}`"
+            yield _fault(message, places[name], name, [*LOOP_KEYS, *fields])
             continue
-        if name not in fields:
-            message = f"`{method}` has no option `{name}`" if method else "options need a `method`"
-            yield _fault(setting.name.span, message, name, [*LOOP_KEYS, *fields])
-            continue
-        try:
-            _validated(str(method), {name: model.solver[name]})
-        except UsageError as error:
-            helps = (Help(error.hint),) if error.hint else ()
-            label = Label(setting.value.span, "given here", primary=True)
-            yield Diagnostic("MFG112", "error", error.message, (label,), helps=helps)
-    yield from _loop_faults(model, places)
+        if message is not None:
+            yield _fault(message, places[name])
 
 
-def _loop_faults(model: Model, places: Mapping[str, ast.Setting]) -> Iterator[Diagnostic]:
-    for name in ("iterations", "tolerance"):
-        value = model.solver.get(name)
-        whole = name == "iterations"
-        if value is None:
-            continue
-        if isinstance(value, str) or value < 0 or (whole and value != int(value)):
-            message = f"`{name}` is a {'whole ' if whole else ''}number from 0"
-            label = Label(places[name].value.span, f"this is {value}", primary=True)
-            yield Diagnostic("MFG112", "error", message, (label,))
+def _loop_fault(name: str, value: Scalar) -> str | None:
+    if name == "method":
+        return None
+    whole = name == "iterations"
+    if isinstance(value, str) or value < 0 or (whole and value != int(value)):
+        return f"`{name}` is a {'whole ' if whole else ''}number from 0, not {value}"
+    return None
 
 
-def _fault(span: Span, message: str, word: str, known: Mapping[str, Any] | list[str]) -> Diagnostic:
-    helps = [Help(text)] if (text := did_you_mean(word, known)) else []
-    label = Label(span, "not known", primary=True)
-    return Diagnostic(
-        "MFG112", "error", message, (label,), (f"known: {', '.join(known)}",), tuple(helps)
-    )
+def _option_fault(method: str, name: str, value: Scalar) -> str | None:
+    try:
+        _validated(method, {name: value})
+    except UsageError as error:
+        return error.message
+    return None
+
+
+def _fault(message: str, span: Span, word: str = "", known: Sequence[str] = ()) -> Diagnostic:
+    guess = did_you_mean(word, known)
+    notes = (f"known: {', '.join(known)}",) if known else ()
+    helps = (Help(guess),) if guess else ()
+    return Diagnostic("MFG112", "error", message, (Label(span, "", primary=True),), notes, helps)
 
 
 def _lower(text: str) -> str:

@@ -8,6 +8,8 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model, Variable
 from mfdsl.compiler.ir.types import Type
 
+NOTHING = 1e-12
+
 
 def state_count(model: Model) -> int:
     """Number of states of one agent."""
@@ -54,25 +56,39 @@ def model_json(model: Model) -> dict[str, Any]:
     }
 
 
+def number_text(value: float) -> str:
+    """A number to six digits; what outward rounding left beside 0 is shown as 0."""
+    return f"{value:g}" if abs(value) > NOTHING else "0"
+
+
 def interval_text(lower: float | None, upper: float | None) -> str:
-    """`[-1, 0]`, an unknown or infinite end as `-inf` or `inf`; one number when both agree."""
+    """`in [-1, 0]`, an unknown or infinite end as `-inf` or `inf`; `= 1` when both agree."""
     if lower is not None and lower == upper:
-        return f"{lower:g}"
+        return f"= {number_text(lower)}"
     low = -math.inf if lower is None else lower
     high = math.inf if upper is None else upper
-    return f"[{low:g}, {high:g}]"
+    return f"in [{number_text(low)}, {number_text(high)}]"
 
 
 def certificate_text(certificate: Certificate) -> str:
-    """Subject, bounds and norm of a certificate in words, without its verdict."""
+    """Subject, bounds and norm of a certificate in words, without its claim and verdict."""
     parts = [certificate.subject]
     if certificate.source is not None:
         parts.append(f"in {certificate.source}")
     if certificate.lower is not None or certificate.upper is not None:
-        parts.append(f"in {interval_text(certificate.lower, certificate.upper)}")
+        parts.append(interval_text(certificate.lower, certificate.upper))
     if certificate.norm is not None:
         parts.append(f"({certificate.norm})")
     return " ".join(parts)
+
+
+def certificates_line(certificates: Iterable[Certificate]) -> str:
+    """All certificates in one line, ranges with their bounds, the others by their claim."""
+    texts = [
+        f"{certificate_text(c) if c.claim == 'range' else c.claim} {c.verdict}"
+        for c in certificates
+    ]
+    return " · ".join(dict.fromkeys(texts)) or "no certificates"
 
 
 def type_text(model: Model, kind: Type) -> str:
@@ -88,7 +104,7 @@ def type_text(model: Model, kind: Type) -> str:
     elif kind.kind == "int" and kind.finite:
         text = f"int in {kind.lo}..{kind.hi}"
     else:
-        text = f"{kind.kind} in {interval_text(kind.lo, kind.hi)}"
+        text = f"{kind.kind} {interval_text(kind.lo, kind.hi)}"
     return text + (f"[{', '.join(map(str, kind.dims))}]" if kind.dims else "")
 
 

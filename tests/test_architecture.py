@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runtime": ("mfdsl.runtime", "mfdsl.compiler.ir.model", "mfdsl.compiler.ir.types"),
 }
 MUST_NOT_IMPORT = {
-    "compiler": {"torch", "numpy", "typer", "rich", "safetensors"},
+    "compiler": {"torch", "typer", "rich", "safetensors"},
     "runtime": {"lark", "typer", "sympy"},
 }
 MAX_FILE_LINES = 500

@@ -85,7 +85,7 @@ def _command_message(error: Any) -> tuple[str, str]:
     command = context.command_path if context is not None else "mfdsl"
     hint = f"`{command} --help` lists what it takes"
     message = error.format_message().rstrip(".")
-    option = getattr(error, "option_name", None)
+    option = str(getattr(error, "option_name", ""))
     wrong_verb = re.match(r"No such command '(.*?)'", message)
     if wrong_verb is not None and context is not None:
         verb = wrong_verb.group(1)

@@ -15,7 +15,7 @@ from mfdsl.cli.progress import course
 from mfdsl.errors import UsageError
 from mfdsl.parameters import gather, read_settings, read_sweeps
 from mfdsl.settings import resolve
-from mfdsl.summary import certificate_text, horizon_text, size_text
+from mfdsl.summary import certificates_line, horizon_text, size_text
 
 if TYPE_CHECKING:
     from mfdsl.runtime.runs import RunFolder
@@ -114,11 +114,10 @@ def _resumed(
 def _introduce(console: Console, game: api.Game) -> None:
     """What was understood, and what was established."""
     model = game.model
-    certificates = [f"{certificate_text(c)} {c.verdict}" for c in game.compilation.certificates]
     parts = (model.name, size_text(model), f"horizon {horizon_text(model)}", model.objective)
     console.line(f"{game.compilation.name}   {' · '.join(parts)}")
     seconds = f"{game.compilation.seconds:.1f} s"
-    console.fields([("checked", _right(" · ".join(certificates) or "no certificates", seconds))])
+    console.fields([("checked", _right(certificates_line(game.compilation.certificates), seconds))])
     console.diagnostics(game.compilation.diagnostics, game.compilation.sources)
 
 

@@ -1,0 +1,55 @@
+"""`mfdsl simulate`: returns of N agents, by the uniform policy and by that of a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+
+def test_json_keeps_the_contract(mfdsl: Any, spec: Path) -> None:
+    found = mfdsl("simulate", spec, "--agents", 50, "--batch", 3, "--json").json
+    assert set(found) == {
+        "schema",
+        "spec",
+        "agents",
+        "batch",
+        "steps",
+        "returns",
+        "agent_steps_per_second",
+        "run",
+    }
+    assert (found["agents"], found["batch"], found["steps"]) == (50, 3, 4)
+    assert set(found["returns"]) == {"walker"}
+    assert set(found["returns"]["walker"]) == {"mean", "std_error"}
+
+
+def test_agents_of_a_run_earn_what_the_solve_computed(mfdsl: Any, spec: Path) -> None:
+    solved = mfdsl("solve", spec, "--iterations", 100, "--json").json
+    found = mfdsl("simulate", "--policy", solved["run"], "--agents", 20000, "--json").json
+    measured = found["returns"]["walker"]
+    assert found["run"] == solved["run"]
+    assert measured["mean"] == pytest.approx(solved["value"], abs=5 * measured["std_error"])
+
+
+def test_the_same_seed_gives_the_same_returns(mfdsl: Any, spec: Path) -> None:
+    def once(seed: int) -> Any:
+        return mfdsl("simulate", spec, "--agents", 20, "--seed", seed, "--json").json["returns"]
+
+    assert once(1) == once(1)
+    assert once(1) != once(2)
+
+
+def test_a_folder_gets_the_laws_over_time(mfdsl: Any, spec: Path) -> None:
+    outcome = mfdsl("simulate", spec, "--agents", 30, "-o", "played")
+    assert outcome.code == 0
+    assert "written   played/" in outcome.out
+    laws = numpy.load("played/laws.npz")["laws"]
+    assert laws.shape == (1, 5, 3)
+    assert laws.sum(-1) == pytest.approx(numpy.ones((1, 5)))
+    assert json.loads(Path("played/simulation.json").read_text())["agents"] == 30
+
+
+def test_agents_default_to_what_the_spec_says(mfdsl: Any, spec: Path) -> None:
+    assert mfdsl("simulate", spec, "--json").json["agents"] == 100

@@ -1,0 +1,39 @@
+"""`mfdsl solvers`, `mfdsl specs`, `mfdsl doctor`, `mfdsl --version`."""
+
+from typing import Any
+
+import mfdsl as package
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.shipped import shipped_specs
+
+
+def test_every_solver_is_listed_with_options_needs_and_paper(mfdsl: Any) -> None:
+    outcome = mfdsl("solvers")
+    assert outcome.code == 0
+    for row in SOLVERS.values():
+        assert f"{row.name}: {row.summary}" in outcome.out
+        assert row.reference in outcome.out
+        for option in row.config.model_fields:
+            assert f"--opt {option}=" in outcome.out
+    assert {row["name"] for row in mfdsl("solvers", "--json").json["solvers"]} == set(SOLVERS)
+
+
+def test_every_shipped_game_is_listed_with_its_size_and_sentence(mfdsl: Any) -> None:
+    entries = {entry["name"]: entry for entry in mfdsl("specs", "--json").json["specs"]}
+    assert set(entries) == set(shipped_specs())
+    assert entries["sis"]["states"] == 2
+    assert entries["sis"]["actions"] == 2
+    assert entries["sis"]["doc"].startswith("Epidemic")
+    listed = mfdsl("specs").out
+    assert all(name in listed for name in entries)
+
+
+def test_doctor_names_versions_and_devices(mfdsl: Any) -> None:
+    found = mfdsl("doctor", "--json").json
+    assert found["mfdsl"] == package.__version__
+    assert "cpu" in found["torch"]["devices"]
+    assert found["packages"]["torch"] in mfdsl("doctor").out
+
+
+def test_the_version_is_printed(mfdsl: Any) -> None:
+    assert mfdsl("--version").out == f"mfdsl {package.__version__}\n"
