@@ -74,7 +74,7 @@ _ROWS = (
             109: "a state is never updated",
             110: "a state is updated twice",
             111: "the model lacks a declaration that every model needs",
-            112: "this names nothing that can be observed or set",
+            112: "the setting has no such choice",
         },
     ),
     *_rows(
