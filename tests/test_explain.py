@@ -6,7 +6,9 @@ import pytest
 
 from mfdsl.compiler.codes import CODES
 from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.driver import compile_text
 from mfdsl.compiler.explain.pages import codes_with_pages, page
+from mfdsl.compiler.render import render_text
 from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.syntax.parse import parse
@@ -55,6 +57,22 @@ def test_the_good_spec_reads_and_is_in_canonical_layout(code: str) -> None:
     (spec,) = fences(code, "good")
     assert syntax_codes(spec) == []
     assert format_source(spec) == spec
+
+
+@pytest.mark.parametrize("code", GOOD)
+def test_the_good_spec_compiles_without_a_word(code: str) -> None:
+    (spec,) = fences(code, "good")
+    compilation = compile_text(spec)
+    assert render_text(compilation.diagnostics, compilation.sources) == ""
+    assert compilation.ok
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_the_bad_spec_gives_just_its_code(code: str) -> None:
+    (spec,) = fences(code, "bad")
+    found = compile_text(spec).diagnostics
+    assert {diagnostic.code for diagnostic in found} == {code}
+    assert {diagnostic.severity for diagnostic in found} == {CODES[code].severity}
 
 
 @pytest.mark.parametrize("code", BAD)
