@@ -102,7 +102,8 @@ def kept() -> dict[str, Figures]:
 
 
 def main() -> None:
-    figures = kept() if KEPT.exists() else {}
+    wanted = {pair.key for pair in PAIRS}
+    figures = {k: v for k, v in kept().items() if k in wanted} if KEPT.exists() else {}
     for pair in PAIRS:
         if not installed(pair.peer) or figures.get(pair.key, {}).keys() == set(pair.iterations):
             continue
