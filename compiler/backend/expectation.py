@@ -1,0 +1,263 @@
+"""Means as look-ups: pinned equalities become axes of a marginal, the rest a sum over members."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mfdsl.compiler.backend.bounds import Range, bounds_of
+from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.model import Attribute, Model
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.ir.walk import Leaves, free_leaves, reachable
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A table made from the marginal of the law on `variables`.
+
+    Its axes are the peer leaves `keys` (values of members that are kept), then `residual` leaves
+    (values of whoever asks). The entry is the mass-weighted sum of `value` over the leaves `peers`;
+    `value` None stands for 1: the table is the marginal itself.
+    """
+
+    variables: tuple[str, ...]
+    keys: tuple[int, ...]
+    residual: tuple[int, ...]
+    peers: tuple[int, ...]
+    value: int | None
+
+
+class Rewriter:
+    """Copies nodes of a model into a new arena, with `table` nodes in the place of means."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.builder = Builder()
+        self.statistics: list[Statistic] = []
+        self._leaves: list[Leaves] = []
+        self._bounds: list[Range] = []
+        population = model.population
+        variables = (*population.states, *population.actions)
+        self._order = {v.name: k for k, v in enumerate(variables)}
+
+    @property
+    def leaves(self) -> list[Leaves]:
+        """Free leaves of every node of the new arena."""
+        if len(self._leaves) < len(self.builder.nodes):
+            self._leaves = free_leaves(self.builder.nodes, self._leaves)
+        return self._leaves
+
+    def rewrite(self, roots: Iterable[int]) -> dict[int, int]:
+        """The new node of every old node under `roots`."""
+        at: dict[int, int] = {}
+        for old in reachable(self.model.nodes, roots):
+            node = self.model.nodes[old]
+            args = [at[i] for i in node.args]
+            if node.op in ("mean", "mean_if"):
+                assert isinstance(node.attr, int)
+                condition = args[1] if node.op == "mean_if" else None
+                at[old] = self._mean(args[0], node.attr, condition)
+            elif node.op == "const":
+                assert isinstance(node.attr, (int, float))
+                at[old] = self.builder.const(node.attr, self.model.node_type(old))
+            elif node.op == "array":
+                assert isinstance(node.attr, int)
+                array = self.model.arrays[node.attr]
+                at[old] = self.builder.array(array.dims, array.values)
+            else:
+                at[old] = self.builder.add(node.op, args, node.attr, self.model.node_type(old))
+        return at
+
+    def _mean(self, value: int, depth: int, condition: int | None) -> int:
+        """The expectation of `value` over members bound at `depth`, given `condition`."""
+        if condition is None:
+            return self._expectation(value, depth)
+        above = self._product([value], [condition], depth)
+        below = self._product([], [condition], depth)
+        return self._op("div", above, below)
+
+    def _expectation(self, value: int, depth: int) -> int:
+        """Linearity: constants of the members come out, sums split into their parts."""
+        if not self._varies(value, depth):
+            return value
+        node = self.builder.nodes[value]
+        if node.op == "neg":
+            return self._op("neg", self._expectation(node.args[0], depth))
+        if node.op == "add":
+            groups: dict[object, list[int]] = {}
+            for term in node.args:
+                fixed = not self._varies(term, depth)
+                alone = not self._outside(term, depth)
+                groups.setdefault("fixed" if fixed else "alone" if alone else term, []).append(term)
+            parts = [self._op("add", *terms) for terms in groups.values()]
+            if len(parts) > 1:
+                return self._op("add", *(self._expectation(part, depth) for part in parts))
+        if node.op == "if" and not self._varies(node.args[0], depth):
+            branches = (self._expectation(i, depth) for i in node.args[1:])
+            return self._op("if", node.args[0], *branches)
+        return self._product([value], [], depth)
+
+    def _product(self, factors: Sequence[int], conditions: Sequence[int], depth: int) -> int:
+        """The expectation of a product of factors where all conditions hold, 0 elsewhere."""
+        varying, required, outside, divisors = self._factors(factors, conditions, depth)
+        pins: dict[int, int] = {}
+        rest: list[int] = []
+        free: list[int] = []
+        for condition in required:
+            pin = self._pin(condition, depth)
+            if pin and pin[0] not in pins:
+                pins[pin[0]] = pin[1]
+            else:
+                (rest if self._varies(condition, depth) else free).append(condition)
+        table = self._table(pins, varying, rest, depth)
+        if outside:
+            table = self._op("mul", *outside, table)
+        for divisor in divisors:
+            table = self._op("div", table, divisor)
+        if free:
+            table = self._op("if", self._op("and", *free, type=BOOL), table, self._zero())
+        return table
+
+    def _factors(
+        self, factors: Sequence[int], conditions: Sequence[int], depth: int
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Varying factors, conditions, factors and divisors that do not vary with the member."""
+        varying: list[int] = []
+        required: list[int] = []
+        outside: list[int] = []
+        divisors: list[int] = []
+        queue = list(reversed(factors))
+        wanted = list(reversed(conditions))
+        while queue:
+            factor = queue.pop()
+            node = self.builder.nodes[factor]
+            inner = self.builder.nodes[node.args[0]] if node.op == "real" else node
+            if not self._varies(factor, depth):
+                outside.append(factor)
+            elif node.op == "mul":
+                queue += reversed(node.args)
+            elif node.op == "real" and inner.op == "mul":
+                queue += [self._op("real", i) for i in reversed(inner.args)]
+            elif node.op == "div" and not self._varies(node.args[1], depth):
+                queue.append(node.args[0])
+                divisors.append(node.args[1])
+            elif node.op == "real" and inner.op == "ind":
+                wanted.append(inner.args[0])
+            elif node.op == "if" and self.builder.exact(node.args[2]) == 0:
+                wanted.append(node.args[0])
+                queue.append(node.args[1])
+            else:
+                varying.append(factor)
+        while wanted:
+            condition = wanted.pop()
+            node = self.builder.nodes[condition]
+            if node.op == "and":
+                wanted += reversed(node.args)
+            else:
+                required.append(condition)
+        return varying, required, outside, divisors
+
+    def _pin(self, condition: int, depth: int) -> tuple[int, int] | None:
+        """(peer leaf, value) when the condition says that a member's variable has a value."""
+        node = self.builder.nodes[condition]
+        if node.op != "eq":
+            return None
+        for leaf, value in (node.args, node.args[::-1]):
+            here = self.builder.nodes[leaf]
+            if here.op in ("peer_state", "peer_action") and isinstance(here.attr, tuple):
+                if here.attr[0] == depth and not self._varies(value, depth):
+                    return leaf, value
+        return None
+
+    def _table(
+        self, pins: dict[int, int], factors: Sequence[int], rest: Sequence[int], depth: int
+    ) -> int:
+        """A look-up at the pinned values and at whatever else the value depends on."""
+        value = None
+        if factors or rest:
+            value = self._op("mul", *factors) if factors else self.builder.const(1)
+            if rest:
+                value = self._op("if", self._op("and", *rest, type=BOOL), value, self._zero())
+        inside = [] if value is None else self._leaf_nodes(value)
+        peers = {i for i in inside if self._varies(i, depth)}
+        residual = [i for i in inside if i not in peers]
+        keys = sorted(pins, key=self._variable)
+        summed = sorted(peers - set(pins), key=self._variable)
+        variables = sorted({self._name(i) for i in [*keys, *summed]}, key=self._order.__getitem__)
+        statistic = Statistic(tuple(variables), tuple(keys), tuple(residual), tuple(summed), value)
+        number = self._number(statistic)
+        guards = []
+        positions = []
+        for key in keys:
+            position, guard = self._inside(pins[key], self.builder.type_of(key))
+            positions.append(position)
+            guards += guard
+        table = self._op("table", *positions, *residual, attr=number)
+        if guards:
+            return self._op("if", self._op("and", *guards, type=BOOL), table, self._zero())
+        return table
+
+    def _number(self, statistic: Statistic) -> int:
+        """The position of a statistic; one plain marginal serves every depth."""
+        for k, known in enumerate(self.statistics):
+            plain = known.value is None and statistic.value is None
+            if known == statistic or (plain and known.variables == statistic.variables):
+                return k
+        self.statistics.append(statistic)
+        return len(self.statistics) - 1
+
+    def _inside(self, value: int, type: Type) -> tuple[int, list[int]]:
+        """`value` clipped to the values of `type`, and the conditions under which it is there."""
+        low, high = self._range(value)
+        first, last = type.first, type.first + type.size - 1
+        guards = []
+        if low < first:
+            bound = self.builder.const(first, INT)
+            guards.append(self._op("le", bound, value, type=BOOL))
+            value = self._op("max", value, bound, type=INT)
+        if high > last:
+            bound = self.builder.const(last, INT)
+            guards.append(self._op("le", value, bound, type=BOOL))
+            value = self._op("min", value, bound, type=INT)
+        return value, guards
+
+    def _range(self, node: int) -> Range:
+        while len(self._bounds) <= node:
+            k = len(self._bounds)
+            here = self.builder.nodes[k]
+            parts = [self._bounds[i] for i in here.args]
+            self._bounds.append(bounds_of(here, self.builder.type_of(k), parts))
+        return self._bounds[node]
+
+    def _leaf_nodes(self, root: int) -> list[int]:
+        """Free variable leaves under `root`, in the order of the arena."""
+        free = self.leaves[root]
+        found = []
+        for i in reachable(self.builder.nodes, [root]):
+            node, own = self.builder.nodes[i], self.leaves[i]
+            peer = node.op in ("peer_state", "peer_action") and own.peers <= free.peers
+            index = node.op == "index" and own.indices <= free.indices
+            if peer or index or node.op in ("state", "action", "noise"):
+                found.append(i)
+        return found
+
+    def _varies(self, node: int, depth: int) -> bool:
+        return any(peer[0] == depth for peer in self.leaves[node].peers)
+
+    def _outside(self, node: int, depth: int) -> bool:
+        """Whether a node depends on variables of whoever asks."""
+        leaves = self.leaves[node]
+        return bool(leaves.own or leaves.indices or any(p[0] != depth for p in leaves.peers))
+
+    def _variable(self, leaf: int) -> int:
+        return self._order[self._name(leaf)]
+
+    def _name(self, leaf: int) -> str:
+        attr = self.builder.nodes[leaf].attr
+        assert isinstance(attr, tuple)
+        return str(attr[1])
+
+    def _zero(self) -> int:
+        return self.builder.const(0)
+
+    def _op(self, op: str, *args: int, attr: Attribute = None, type: Type = REAL) -> int:
+        return self.builder.add(op, args, attr, type)

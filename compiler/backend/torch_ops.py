@@ -1,0 +1,144 @@
+"""One row per elementwise operator: the torch text of its value.
+
+Rows get the texts of the arguments, lifted to common axes, and `unit`, the text of the number 1 in
+the dtype of the call, which keeps literals from falling to torch's default dtype.
+"""
+
+from collections.abc import Callable, Sequence
+
+from mfdsl.compiler.backend.torch_text import (
+    ADD,
+    AND,
+    ATOM,
+    COMPARE,
+    MUL,
+    OR,
+    POWER,
+    UNARY,
+    Text,
+    call,
+)
+
+Row = Callable[[Sequence[Text], Text], tuple[str, int]]
+
+
+def _add(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    code = args[0].at(ADD)
+    for arg in args[1:]:
+        code += f" - {arg.minus.at(MUL)}" if arg.minus else f" + {arg.at(ADD)}"
+    return code, ADD
+
+
+def _mul(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    return " * ".join([args[0].at(MUL), *(a.at(UNARY) for a in args[1:])]), MUL
+
+
+def _infix(symbol: str) -> Row:
+    return lambda args, unit: (f"{args[0].at(MUL)} {symbol} {args[1].at(UNARY)}", MUL)
+
+
+def _power(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    exponent = args[1].at(UNARY)
+    if args[1].literal is not None and args[1].literal == int(args[1].literal):
+        exponent = str(int(args[1].literal))
+    return f"{args[0].at(ATOM)} ** {exponent}", POWER
+
+
+def _compare(symbol: str) -> Row:
+    return lambda args, unit: (f"{args[0].at(OR)} {symbol} {args[1].at(OR)}", COMPARE)
+
+
+def _equal(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    for one, other in (args, args[::-1]):
+        if other.literal is True:
+            return one.code, one.level
+        if other.literal is False:
+            return f"~{one.at(UNARY)}", UNARY
+    return f"{args[0].at(OR)} == {args[1].at(OR)}", COMPARE
+
+
+def _logic(symbol: str, level: int) -> Row:
+    return lambda args, unit: (f" {symbol} ".join(a.at(level + 1) for a in args), level)
+
+
+def _function(name: str) -> Row:
+    return lambda args, unit: (call(f"torch.{name}", args[0].code), ATOM)
+
+
+def _whole(name: str) -> Row:
+    return lambda args, unit: (f"torch.{name}({args[0].code}).long()", ATOM)
+
+
+def _method(name: str) -> Row:
+    return lambda args, unit: (f"{args[0].at(ATOM)}.{name}()", ATOM)
+
+
+def _extremum(name: str, clamp: str) -> Row:
+    def row(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+        tensors = [a for a in args if a.literal is None]
+        code, level = tensors[0].code, tensors[0].level
+        for other in tensors[1:]:
+            code, level = call(f"torch.{name}", code, other.code), ATOM
+        for literal in (a for a in args if a.literal is not None):
+            inner = code if level == ATOM else f"({code})"
+            code, level = f"{inner}.clamp({clamp}={literal.code})", ATOM
+        return code, level
+
+    return row
+
+
+def _where(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    condition, then, otherwise = args
+    a, b = then.literal, otherwise.literal
+    if isinstance(a, bool) and isinstance(b, bool):
+        return (condition.code, condition.level) if a else (f"~{condition.at(UNARY)}", UNARY)
+    if isinstance(a, float) and isinstance(b, float):
+        if (a, b) == (1.0, 0.0):
+            return f"{condition.at(ATOM)}.to(p.unit)", ATOM
+        if (a, b) == (0.0, 1.0):
+            return f"(~{condition.at(UNARY)}).to(p.unit)", ATOM
+        scaled = unit.code if a == 1.0 else f"{then.code} * {unit.code}"
+        return call("torch.where", condition.code, scaled, otherwise.code), ATOM
+    return call("torch.where", condition.code, then.code, otherwise.code), ATOM
+
+
+ROWS: dict[str, Row] = {
+    "add": _add,
+    "mul": _mul,
+    "min": _extremum("minimum", "max"),
+    "max": _extremum("maximum", "min"),
+    "and": _logic("&", AND),
+    "or": _logic("|", OR),
+    "neg": lambda args, unit: (f"-{args[0].at(UNARY)}", UNARY),
+    "abs": _method("abs"),
+    "exp": _function("exp"),
+    "log": _function("log"),
+    "sqrt": _function("sqrt"),
+    "sin": _function("sin"),
+    "cos": _function("cos"),
+    "tanh": _function("tanh"),
+    "floor": _whole("floor"),
+    "ceil": _whole("ceil"),
+    "round": _whole("round"),
+    "not": lambda args, unit: (f"~{args[0].at(UNARY)}", UNARY),
+    "div": _infix("/"),
+    "rem": _infix("%"),
+    "pow": _power,
+    "eq": _equal,
+    "ne": _compare("!="),
+    "lt": _compare("<"),
+    "le": _compare("<="),
+    "if": _where,
+    "real": lambda args, unit: (f"{args[0].at(ATOM)}.to(p.unit)", ATOM),
+    "ind": _method("long"),
+}
+
+REDUCTIONS = {
+    "sum_over": "sum",
+    "prod_over": "prod",
+    "min_over": "amin",
+    "max_over": "amax",
+    "any_over": "any",
+    "all_over": "all",
+}
+GRID = ("row", "col", "drow", "dcol", "cell", "step", "free", "cell_dist", "path_dist", "region")
