@@ -43,7 +43,10 @@ class MirrorDescentConfig(Config):
     """Options of omd."""
 
     learning_rate: float = Field(
-        1.0, gt=0, description="step on the summed values; divide it by 10 when the run cycles"
+        0.0,
+        ge=0,
+        description="step on the summed values; 0: adaptive, starts at 1, grows by a tenth "
+        "while exploitability falls, halves when it rises",
     )
     temperature: float = Field(
         1.0, gt=0, description="the policy is the softmax of the summed values / this"

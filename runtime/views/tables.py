@@ -138,7 +138,8 @@ def flow_rewards(
         rewards = _rewards_of_block(tables, part, first + start)
         out[start : start + block] = rewards
     if tables.legal is not None:
-        out.masked_fill_(~tables.legal, 0)
+        stage_legal = tables.legal if len(tables.legal) == 1 else tables.legal[first:][:stages]
+        out.masked_fill_(~stage_legal, 0)
     return out
 
 

@@ -1,5 +1,7 @@
 """Solvers against the peers' figures and against a slow statement of each algorithm."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -41,7 +43,8 @@ def gaps(solution: Solution) -> list[float]:
 @pytest.mark.parametrize(("game", "solver"), MFGLIB)
 def test_iterates_reach_the_figures_of_mfglib(game: str, solver: str) -> None:
     figures = MFGLIB[game, solver]
-    history = gaps(run(oracle.load(game), solver, max(figures)))
+    options = {"learning_rate": 1.0} if solver == "omd" else {}
+    history = gaps(run(oracle.load(game), solver, max(figures), **options))
     for iteration, figure in figures.items():
         assert history[iteration] == pytest.approx(figure, rel=1e-4, abs=1e-6)
 
@@ -58,8 +61,8 @@ def test_iterates_are_those_of_the_algorithm(game: str, solver: str) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_iterates_respect_masks_time_and_final_rewards(solver: str) -> None:
     program = oracle.load("masked_queue")
-    options = {"policy_iteration": {"temperature": 1.0}}.get(solver, {})
-    history = gaps(run(program, solver, 8, **options))
+    options = {"omd": {"learning_rate": 1.0}, "policy_iteration": {"temperature": 1.0}}
+    history = gaps(run(program, solver, 8, **options.get(solver, {})))
     game = oracle.dense_game(program, program.params())
     assert history == pytest.approx(oracle.solve(game, solver, 8), abs=1e-10)
 
@@ -100,6 +103,28 @@ def test_a_batch_of_parameters_solves_each_game() -> None:
         assert batch.exploitability.per_game[g] == pytest.approx(alone.exploitability.value)
         assert batch.value[g] == pytest.approx(alone.value[0])
     assert batch.exploitability.value == max(batch.exploitability.per_game)
+
+
+def test_the_adaptive_rate_grows_while_exploitability_falls_and_halves_when_it_rises() -> None:
+    program = oracle.load("masked_queue")
+    solution = run(program, "omd", 0)
+    rate, rates, state = 1.0, [], solution.state
+    for iterations in range(1, 30):
+        solution = solve(program, iterations=iterations, tolerance=0, state=state)
+        state = solution.state
+        rates.append(state["rate"].item())
+    history = gaps(run(program, "omd", 29))
+    assert any(after > before for before, after in pairwise(history))
+    for k, found in enumerate(rates):
+        if k:
+            rate = max(rate * (0.5 if history[k] > history[k - 1] else 1.1), 0.01)
+        assert found == pytest.approx(rate)
+
+
+def test_the_adaptive_rate_beats_the_constant_rates_of_the_peers() -> None:
+    program = oracle.load("beach_bar")
+    adaptive = gaps(run(program, "omd", 150))[-1]
+    assert adaptive < 1e-4 * min(gaps(run(program, "omd", 150, learning_rate=1.0)))
 
 
 def test_damping_keeps_part_of_the_old_policy() -> None:
