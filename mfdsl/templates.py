@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-TEMPLATES = ("bar", "epidemic", "grid", "matrix")
+TEMPLATES = ("beach", "epidemic", "matrix", "walk")
 
 
 def fill(template: str, name: str) -> str:

@@ -1,11 +1,12 @@
 """Broken specs are diagnosed, never crashed on: tokens of good specs deleted, swapped, doubled."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
-from mfdsl.compiler.driver import compile_text
+from mfdsl.compiler.driver import compile_file
 from mfdsl.compiler.render import render_text
 from mfdsl.compiler.syntax.tokens import scan
 from mfdsl.shipped import shipped_specs
@@ -28,13 +29,15 @@ def mutant(text: str, generator: random.Random) -> str:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_damaged_spec_gets_placed_diagnostics_and_no_exception(name: str) -> None:
-    path: Path = SPECS[name]
-    text = path.read_text()
+def test_a_damaged_spec_gets_placed_diagnostics_and_no_exception(name: str, tmp_path: Path) -> None:
+    folder = SPECS[name].parent
+    shutil.copytree(folder / "data", tmp_path / "data")
+    path = tmp_path / f"{name}.mfg"
     generator = random.Random(name)
     for _ in range(MUTANTS):
-        damaged = mutant(text, generator)
-        compilation = compile_text(damaged, name=path.name)
+        damaged = mutant(SPECS[name].read_text(), generator)
+        path.write_text(damaged)
+        compilation = compile_file(path)
         assert compilation.ok == (compilation.model is not None), damaged
         for diagnostic in compilation.diagnostics:
             for label in diagnostic.labels:

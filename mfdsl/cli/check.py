@@ -14,8 +14,10 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, exit_code
 from mfdsl.compiler.codes import CODES
+from mfdsl.compiler.diagnostics import CompileError
 from mfdsl.compiler.exchange import render_github, render_sarif
 from mfdsl.compiler.fix import applicable_edits, apply_edits
+from mfdsl.compiler.syntax.format import format_source
 from mfdsl.errors import unknown
 from mfdsl.files import read_text, write_text
 from mfdsl.parameters import gather
@@ -106,24 +108,27 @@ def fmt(
     quiet: options.Quiet = False,
 ) -> int:
     """Format specs in place; comments stay."""
-    from mfdsl.compiler.syntax.format import format_source
-
     console = Console(quiet=quiet)
-    changed = []
+    code, changes = FINE, 0
     for path in map(find_spec, specs):
         text = read_text(path)
-        formatted = format_source(text, str(path))
+        try:
+            formatted = format_source(text, str(path))
+        except CompileError as error:
+            console.diagnostics(error.diagnostics, error.sources)
+            code = FAILED
+            continue
         if formatted == text:
             continue
-        changed.append(path)
+        changes += 1
         if diff:
             print(_diff(path, text, formatted), end="")
         elif not check:
             write_text(path, formatted)
         console.line(f"{'would format' if check or diff else 'formatted'} {path}")
-    if not changed:
+    if not changes and code == FINE:
         console.line(f"{len(specs)} file{'' if len(specs) == 1 else 's'} already formatted")
-    return FAILED if changed and check else FINE
+    return FAILED if changes and check else code
 
 
 def fix(

@@ -37,7 +37,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the game.", show_default=False)],
     template: Annotated[
         str, typer.Option("--template", "-t", help=f"One of: {', '.join(TEMPLATES)}.")
-    ] = "bar",
+    ] = "beach",
     out: options.Out = None,
     quiet: options.Quiet = False,
 ) -> int:
