@@ -1,6 +1,7 @@
 """The pages of `mfdsl explain`: one for each code, with specs that read and are well laid out."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.syntax.parse import parse
 
 WITHOUT_BAD_SPEC = {"MFG403"}  # only continuous states show it, which come later
+UNREPORTED = {"MFG406", "MFG802", "MFG804"}  # reserved: the checks come with later constructs
 SYNTAX = {code for code, row in CODES.items() if row.stage == "syntax"} | {"MFG702"}
 
 
@@ -67,12 +69,19 @@ def test_the_good_spec_compiles_without_a_word(code: str) -> None:
     assert compilation.ok
 
 
-@pytest.mark.parametrize("code", BAD)
+@pytest.mark.parametrize("code", sorted(set(BAD) - UNREPORTED))
 def test_the_bad_spec_gives_just_its_code(code: str) -> None:
     (spec,) = fences(code, "bad")
     found = compile_text(spec).diagnostics
     assert {diagnostic.code for diagnostic in found} == {code}
     assert {diagnostic.severity for diagnostic in found} == {CODES[code].severity}
+
+
+@pytest.mark.parametrize("code", sorted(UNREPORTED))
+def test_a_reserved_code_is_written_nowhere_in_the_compiler(code: str) -> None:
+    folder = Path(__file__).parents[1] / "compiler"
+    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    assert not any(f'"{code}"' in text for text in texts)
 
 
 @pytest.mark.parametrize("code", BAD)
