@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -161,7 +162,8 @@ def _conclude(console: Console, job: "Job", solution: "Solution", folder: "RunFo
     if job.points[0]:
         _games(console, job, solution)
     files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/  {files}")])
+    console.fields([("written", f"{folder.path}/")])
+    console.fields([("", line) for line in wrap(files, WIDTH)])
     console.fields([("next", _next_command(job, solution, folder))])
 
 
