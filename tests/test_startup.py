@@ -1,6 +1,7 @@
 """Verbs on text answer at once: torch stays out of the process, and nothing is printed twice."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,19 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_checking_a_spec_takes_less_than_a_second_of_processor_time(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "mfdsl", "check", str(ROOT / "specs" / "beach_bar.mfg")],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            check=True,
+            capture_output=True,
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(seconds) < 1.0
