@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.confirm import confirm_helps
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic, Sink
 from mfdsl.compiler.imports import Files, Loaded, load_imports, project_root
 from mfdsl.compiler.ir.model import Model
@@ -94,13 +95,30 @@ def _compile(
     started: float,
 ) -> Compilation:
     """The passes. Syntax errors of all files come together; meaning needs trees without holes."""
+    folders = dict(loaded.folders)
+    lowered = _lower(source, loaded, files, options, sink)
+    finished = _finished(source.name, loaded, lowered, sink, started)
+    if finished.ok:
+        return finished
+
+    def again(text: str) -> tuple[Diagnostic, ...]:
+        trial, found = Loaded(folders=dict(folders)), Sink()
+        _lower(SourceFile(source.name, text), trial, files, options, found)
+        return found.sorted()
+
+    diagnostics = confirm_helps(source.text, source.name, finished.diagnostics, again)
+    return replace(finished, diagnostics=diagnostics)
+
+
+def _lower(
+    source: SourceFile, loaded: Loaded, files: Files, options: Options, sink: Sink
+) -> Lowered | None:
     loaded.sources[source.name] = source
     loaded.units[source.name] = parse(source, sink)
     load_imports(loaded, source.name, files, sink)
-    lowered = None
-    if not sink.failed:
-        lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
-    return _finished(source.name, loaded, lowered, sink, started)
+    if sink.failed:
+        return None
+    return lower_unit(source.name, loaded, files, options.parameters, sink)
 
 
 def _finished(

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names, sets
 from mfdsl.compiler.sema.comprehensions import OVER_SETS
-from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
+from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.sema.grids import (
     call_col,
     call_dcol,
@@ -25,6 +27,7 @@ from mfdsl.compiler.sema.operators import (
     to_real,
     wrap,
 )
+from mfdsl.compiler.sema.suggestions import between
 from mfdsl.compiler.sema.values import (
     POISON,
     Env,
@@ -33,6 +36,7 @@ from mfdsl.compiler.sema.values import (
     Term,
     Value,
 )
+from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 DISTRIBUTIONS = frozenset({"uniform", "bernoulli", "dither"})
@@ -77,9 +81,27 @@ def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
             f"`{name}` needs `for`",
             expr.span,
             "over what?",
-            helps=[f"write `{name}(... for q in population)`"],
+            helps=_for_members(ctx, expr),
         )
     return names.unknown_name(ctx, env, name, expr.function.span)
+
+
+def _for_members(ctx: Context, expr: ast.Call) -> list[Help | str]:
+    """`prob(h == I)` means `prob(q.h == I for q in person)`."""
+    if ctx.population is None:
+        return [f"write `{expr.function.name}(... for q in ...)`"]
+    owner = ctx.population.name.name
+    edits = [
+        Edit(Span(span.file, span.start, span.start), "q.")
+        for argument in expr.arguments
+        for name, span in identifiers(argument.value, plain=True)
+        if isinstance(ctx.members.get(name), VariableSymbol | LetSymbol)
+    ]
+    end = Span(expr.span.file, expr.span.end - 1, expr.span.end - 1)
+    words = f"go over all members: `{expr.function.name}(... for q in {owner})`"
+    edits.append(Edit(end, f" for q in {owner}"))
+    over_members = expr.function.name in ("mean", "prob")
+    return [Help(words, tuple(edits), applicable=over_members)] if over_members else [words]
 
 
 def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value:
@@ -138,7 +160,8 @@ def _arity_fits(ctx: Context, rule: Rule, expr: ast.Call) -> bool:
             "MFG206",
             f"`{expr.function.name}` has no argument called `{named.name}`",
             named.span,
-            f"write `{rule.signature}`",
+            f"written `{rule.signature}`",
+            helps=_compared(expr),
         )
         return False
     if count >= rule.least and (rule.most is None or count <= rule.most):
@@ -154,6 +177,12 @@ def _arity_fits(ctx: Context, rule: Rule, expr: ast.Call) -> bool:
         notes=[f"written `{rule.signature}`"],
     )
     return False
+
+
+def _compared(expr: ast.Call) -> list[Help]:
+    """`ind(a = home)` means `ind(a == home)`."""
+    pairs = [(a.name.span, a.value.span) for a in expr.arguments if a.name is not None]
+    return [between(*pairs[0], " == ", "comparisons are written `==`")] if pairs else []
 
 
 def _numbers(ctx: Context, env: Env, expr: ast.Call) -> list[Term] | None:

@@ -8,9 +8,10 @@ from typing import Literal
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.model import Population
+from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import enclosure
+from mfdsl.compiler.sema.domains import enclosure, reach
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
 from mfdsl.compiler.syntax import ast
@@ -186,7 +187,7 @@ def _report_range(
     certain: bool,
 ) -> None:
     code = "MFG511" if certain else "MFG509"
-    shown = f"[{range_[0]:.6g}, {range_[1]:.6g}]"
+    shown = f"[{reach(range_[0])}, {reach(range_[1])}]"
     wanted = f"[{bounds[0]:g}, {bounds[1]:g}]"
     message = (
         f"`{name}` is not in {wanted}"
@@ -197,8 +198,11 @@ def _report_range(
         code,
         message,
         claim.span,
-        f"found the range {shown}",
-        helps=[f"the range {shown} is proved", "raise a floor or bound a parameter to narrow it"],
+        f"the range found is {shown}",
+        notes=["the range found is proved, the true one may be narrower"] if not certain else [],
+        helps=[f"`require {name} in {shown}` holds, whatever the others do"]
+        if name != "the value"
+        else [],
     )
 
 
@@ -238,6 +242,8 @@ def _subject(
         if item.name == "reward":
             return "reward", [t.node for t in terms]
         named = [t for t in population.rewards if t.name == item.name]
+        if named and _is_cost(ctx, item.name):  # claimed of the cost as it is written
+            return item.name, [ctx.node("neg", (named[0].node,), REAL, None).node]
         if named:
             return item.name, [named[0].node]
     value = expressions.lower(ctx, env, item)
@@ -246,6 +252,12 @@ def _subject(
     if not isinstance(value, Poison):
         ctx.error("MFG201", "a range is claimed of a number", item.span, "not a number")
     return None
+
+
+def _is_cost(ctx: Context, name: str) -> bool:
+    members = ctx.population.members if ctx.population is not None else ()
+    costs = (m.name for m in members if isinstance(m, ast.Reward) and m.kind == "cost")
+    return any(cost is not None and cost.name == name for cost in costs)
 
 
 def short_name(item: ast.Expr) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mfdsl.compiler.analysis.enclosure import Guard
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names, sets
 from mfdsl.compiler.sema.context import Context
@@ -17,6 +18,7 @@ from mfdsl.compiler.sema.operators import (
     to_real,
     truth,
 )
+from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
 from mfdsl.compiler.sema.values import (
     POISON,
     Env,
@@ -29,7 +31,6 @@ from mfdsl.compiler.sema.values import (
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-from mfdsl.compiler.syntax.nearest import nearest
 
 OVER_SETS = {
     "sum": "sum_over",
@@ -53,13 +54,13 @@ def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
     if name in ("mean", "prob"):
         return _mean_over_set(ctx, env, expr)
     if name not in OVER_SETS:
-        guess = nearest(name, ["mean", "prob", *OVER_SETS])
         return ctx.error(
             "MFG206",
             f"`{name}` does not go over a set",
             expr.function.span,
             "`mean`, `prob`, `sum`, `prod`, `min`, `max`, `any` and `all` do",
-            helps=[f"did you mean `{guess}`?"] if guess else [],
+            helps=foreign(FOREIGN_NAMES, name, expr.function.span)
+            or did_you_mean(name, ["mean", "prob", *OVER_SETS], [expr.function.span]),
         )
     domain = sets.lower_set(ctx, env, expr.domain)
     return POISON if isinstance(domain, Poison) else _over_set(ctx, env, expr, domain)
@@ -98,7 +99,9 @@ def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: Populat
     name = expr.function.name
     ctx.used.add(members.name)
     if name not in ("mean", "prob"):
-        help = "mean" if name == "sum" else ("prob" if name in ("any", "all") else "mean")
+        better = "prob" if name in ("any", "all") else "mean"
+        text = f"`{better}(... for {expr.name.name} in {members.name})` has a limit"
+        edits = (Edit(expr.function.span, better),)
         return ctx.error(
             "MFG402",
             f"`{name}` over a population grows with the number of agents"
@@ -106,7 +109,7 @@ def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: Populat
             else f"`{name}` over a population has no limit as the number of agents grows",
             expr.function.span,
             "not a quantity of the mean field",
-            helps=[f"`{help}(... for {expr.name.name} in {members.name})` has a limit"],
+            helps=[Help(text, edits, applicable=name == "sum")],
         )
     if not mean_field_allowed(ctx, env, expr.span):
         return POISON

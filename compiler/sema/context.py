@@ -100,6 +100,7 @@ class Context:
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
     open_functions: list[str] = field(default_factory=list)
     steps: int | None = None
+    legal: int | None = None
 
     def error(
         self,

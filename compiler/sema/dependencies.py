@@ -9,15 +9,19 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 
-def identifiers(expr: object) -> Iterator[tuple[str, Span]]:
-    """Every plain name, called function and member after a point in `expr`, with its place."""
+def identifiers(expr: object, *, plain: bool = False) -> Iterator[tuple[str, Span]]:
+    """Every name that `expr` mentions, with its place.
+
+    Called functions and members after a point count too, unless only `plain` names are wanted.
+    """
     stack = [expr]
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Name):
             yield node.name, node.span
         elif isinstance(node, ast.Ident):
-            yield node.name, node.span
+            if not plain:
+                yield node.name, node.span
         elif isinstance(node, tuple):
             stack.extend(reversed(node))
         elif isinstance(node, ast.Tree):

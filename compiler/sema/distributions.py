@@ -16,6 +16,7 @@ from mfdsl.compiler.sema.operators import (
     choose,
     compare,
     describe,
+    extremum,
     found,
     to_real,
     wrap,
@@ -25,6 +26,7 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 SMALL_TYPE = 16
+NAMED = frozenset({"uniform", "bernoulli", "dither"})
 FUTURE = frozenset({"normal", "exponential", "beta", "poisson"})
 
 
@@ -47,8 +49,25 @@ def fitted(ctx: Context, env: Env, value: Value, target: Type, span: Span) -> Te
     assert target.lo is not None and target.hi is not None
     exact = ctx.exact(value)
     if exact is None or not target.lo <= exact <= target.hi:
-        ctx.oblige("range", value, span, env, lo=float(target.lo), hi=float(target.hi))
+        value = _kept_inside(ctx, env, value, target, span)
     return Term(value.node, target)
+
+
+def _kept_inside(ctx: Context, env: Env, value: Term, target: Type, span: Span) -> Term:
+    """Oblige `value` to stay in its domain wherever the action is legal.
+
+    Tables have rows for illegal actions too; there the value is clipped, which changes nothing
+    that is ever played.
+    """
+    assert target.lo is not None and target.hi is not None
+    lo, hi = target.lo, target.hi
+    if ctx.legal is None or not env.actions:
+        ctx.oblige("range", value, span, env, lo=float(lo), hi=float(hi))
+        return value
+    legal = expressions.guarded(env, Term(ctx.legal, BOOL), True)
+    ctx.oblige("range", value, span, legal, lo=float(lo), hi=float(hi))
+    below = extremum(ctx, "min", [value, ctx.integer(int(hi))], span)
+    return extremum(ctx, "max", [below, ctx.integer(int(lo))], span)
 
 
 def _wrong_type(ctx: Context, value: Term, target: Type, span: Span) -> Poison:
@@ -206,7 +225,7 @@ def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -
             "MFG206",
             f"`uniform` takes one set, got {len(expr.arguments)}",
             expr.span,
-            notes=["written `uniform`, `uniform(lo..hi)` or `uniform(grid.REGION)`"],
+            notes=["written `uniform`, `uniform({1, 2})` or `uniform(grid.REGION)`"],
         )
     argument = expr.arguments[0]
     domain = sets.lower_set(ctx, env, argument.value)
@@ -367,6 +386,26 @@ def _normalised(
         return ctx.node("div", (here.node, total.node), REAL, span)
     ctx.oblige("one", total, span, env)
     return here
+
+
+def drawn_from(ctx: Context, env: Env, expr: ast.Expr) -> Span | None:
+    """The place of the first distribution that `expr` can be as a whole, None for a value."""
+    if isinstance(expr, ast.Paren):
+        return drawn_from(ctx, env, expr.inner)
+    branches: list[ast.Expr] = []
+    if isinstance(expr, ast.If):
+        branches = [expr.then, expr.otherwise]
+    if isinstance(expr, ast.Match):
+        branches = [arm.value for arm in expr.arms]
+    if branches:
+        places = (drawn_from(ctx, env, branch) for branch in branches)
+        return next((place for place in places if place is not None), None)
+    name = expr.name if isinstance(expr, ast.Name) else ""
+    name = expr.function.name if isinstance(expr, ast.Call) else name
+    listed = isinstance(expr, ast.Mix | ast.CallIn)
+    if listed or (name in NAMED and names.find(ctx, env, name) is None):
+        return expr.span
+    return None
 
 
 def outcome_count(expr: ast.Expr) -> int | None:

@@ -5,7 +5,7 @@ law of the population is an interval. What fails is reported with a witness by n
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from mfdsl.compiler.analysis.enclosure import (
     Evaluator,
     Facts,
+    Guard,
     choose_axes,
     leaves_of,
     narrowed,
@@ -87,11 +88,33 @@ def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure 
     score = np.where(bad, np.where(np.isnan(excess), np.inf, excess), -np.inf)
     at = np.unravel_index(int(np.argmax(score)), score.shape) if score.shape else ()
     names = {}
+    bound = _bound_leaves(facts.nodes, obligation.node)
     for leaf, axis in axes.items():
-        if len(at) == len(axes) and leaf in own:
+        if len(at) == len(axes) and leaf in own and leaf not in bound:
             name, shown = _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
             names[name] = shown
     return Failure(float(lo[at]), float(hi[at]), bool(certain[at]), names)
+
+
+def _bound_leaves(nodes: Sequence[Node], root: int) -> set[int]:
+    """Leaves that only occur inside means and sums: their value at one point says nothing."""
+    open_, seen, stack = set(), set(), [root]
+    while stack:
+        index = stack.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        node = nodes[index]
+        if node.op.startswith("peer_") or node.op == "index":
+            open_.add(index)
+        elif node.op not in ("mean", "mean_if") and not node.op.endswith("_over"):
+            stack.extend(node.args)
+    inside = {
+        leaf
+        for leaf in leaves_of(nodes, [root])
+        if nodes[leaf].op.startswith("peer_") or nodes[leaf].op == "index"
+    }
+    return inside - open_
 
 
 def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[str, str]:
@@ -163,14 +186,15 @@ def _at(witness: Mapping[str, str]) -> str:
     return f" at {shown}" if shown else ""
 
 
-def _reach(value: float) -> str:
-    return f"{value:.6g}"
+def reach(value: float) -> str:
+    """A value for people; the outward rounding of enclosures is not shown."""
+    return "0" if abs(value) < 1e-300 else f"{value:.6g}"
 
 
 def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
     many = "weights" if o.kind == "total" else "weights without `else`"
     if o.kind == "one":
-        low, high = _reach(f.lo), _reach(f.hi)
+        low, high = reach(f.lo), reach(f.hi)
         total = low if low == high else f"between {low} and {high}"
         return (
             "MFG301",
@@ -181,14 +205,14 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, s
     return (
         "MFG301",
         "weights can add up to more than 1",
-        f"up to {_reach(f.hi)}",
+        f"up to {reach(f.hi)}",
         ["cap them with `min(...)`, or state what the parameters obey with `assume`"],
     )
 
 
 def _range_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
     below = f.lo < o.lo
-    shown = _reach(f.lo if below and (f.lo - o.lo < o.hi - f.hi or f.hi <= o.hi) else f.hi)
+    shown = reach(f.lo if below and (f.lo - o.lo < o.hi - f.hi or f.hi <= o.hi) else f.hi)
     helps = ["keep it inside with `clip(...)`, or let the state live on a ring: `int mod n`"]
     return (
         "MFG303",
@@ -203,8 +227,8 @@ _Report = Callable[[Context, Obligation, Failure], tuple[str, str, str, list[str
 _REPORTS: dict[str, _Report] = {
     "probability": lambda ctx, o, f: (
         "MFG302",
-        f"this weight can be negative: {_reach(f.lo)}{_at(f.witness)}",
-        "negative" if f.certain else "can be negative",
+        f"this weight {'is' if f.certain else 'can be'} negative: {reach(f.lo)}{_at(f.witness)}",
+        "is negative" if f.certain else "can be negative",
         ["`max(0, ...)` keeps it from going below 0"],
     ),
     "total": _total_failure,
@@ -218,13 +242,13 @@ _REPORTS: dict[str, _Report] = {
     ),
     "positive": lambda ctx, o, f: (
         "MFG304",
-        f"`{o.text}` of a value that can be {_reach(min(f.lo, 0.0))}",
+        f"`{o.text}` of a value that can be {reach(min(f.lo, 0.0))}",
         "must be positive",
         ["add a floor: `log(mu[x] + eps)`" if o.text == "log" else "keep it above 0"],
     ),
     "nonnegative": lambda ctx, o, f: (
         "MFG304",
-        f"`{o.text}` of a value that can be {_reach(f.lo)}",
+        f"`{o.text}` of a value that can be {reach(f.lo)}",
         "must not be negative",
         ["`max(0, ...)` keeps it from going below 0"],
     ),
@@ -237,7 +261,7 @@ _REPORTS: dict[str, _Report] = {
     "index": lambda ctx, o, f: (
         "MFG212",
         f"the index can be outside {o.lo:g}..{o.hi:g}",
-        f"can be {_reach(f.lo if f.lo < o.lo else f.hi)}",
+        f"can be {reach(f.lo if f.lo < o.lo else f.hi)}",
         ["`clip(i, lo, hi)` keeps it inside"],
     ),
     "cell": lambda ctx, o, f: (
@@ -254,7 +278,15 @@ def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure
     notes = [f"for example{_at(failure.witness)}"] if failure.witness else []
     if obligation.kind == "probability":
         notes = []
+    if ctx.legal is not None and _holds_where_legal(facts, ctx, obligation):
+        notes.append("no legal action leads there, but this value is computed for the others too")
     ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
+
+
+def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bool:
+    assert ctx.legal is not None
+    guards = (*obligation.guards, Guard(ctx.legal, True))
+    return find_failure(ctx, facts, replace(obligation, guards=guards)) is None
 
 
 def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) -> None:

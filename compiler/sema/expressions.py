@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mfdsl.compiler.analysis.enclosure import Guard
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import calls, comprehensions, names, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol
@@ -115,7 +116,13 @@ def _number(ctx: Context, env: Env, expr: ast.Number) -> Value:
 
 
 def _text(ctx: Context, env: Env, expr: ast.Text) -> Value:
-    return ctx.error("MFG201", "a string cannot be a value", expr.span, "text is not data")
+    word = expr.value
+    helps = []
+    if word.isidentifier():
+        helps = [Help(f"names stand without quotes: `{word}`", (Edit(expr.span, word),), True)]
+    return ctx.error(
+        "MFG201", "a string cannot be a value", expr.span, "text is not data", helps=helps
+    )
 
 
 def _name(ctx: Context, env: Env, expr: ast.Name) -> Value:
@@ -230,7 +237,8 @@ def _compare(ctx: Context, env: Env, expr: ast.Compare) -> Value:
         return POISON
     parts = []
     for i, operator in enumerate(expr.operators):
-        part = compare(ctx, operator, terms[i], terms[i + 1], expr.span)
+        sides = (expr.operands[i].span, expr.operands[i + 1].span)
+        part = compare(ctx, operator, terms[i], terms[i + 1], expr.span, sides)
         if isinstance(part, Poison):
             return POISON
         parts.append(part.node)

@@ -8,6 +8,7 @@ from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol, VariableSymbol
 from mfdsl.compiler.sema.operators import compare, describe, found, to_real
+from mfdsl.compiler.sema.suggestions import did_you_mean, insertion
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
@@ -25,7 +26,6 @@ from mfdsl.compiler.sema.values import (
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-from mfdsl.compiler.syntax.nearest import nearest
 
 
 def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
@@ -55,14 +55,13 @@ def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
 
 
 def _no_part(ctx: Context, owner: str, name: str, parts: Sequence[str], span: Span) -> Poison:
-    guess = nearest(name, parts)
     shown = ", ".join(f"`{part}`" for part in parts[:8]) + (", ..." if len(parts) > 8 else "")
     return ctx.error(
         "MFG107",
         f"{owner} has no `{name}`",
         span,
         f"it has {shown}" if parts else "it has no named parts",
-        helps=[f"did you mean `{guess}`?"] if guess else [],
+        helps=did_you_mean(name, parts, [span]),
     )
 
 
@@ -125,7 +124,13 @@ def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
                 base.span,
                 "which law?",
                 also=[(population.name.span, "declared here without a handle")],
-                helps=[f"write `population {population.name.name} as {base.name}`"],
+                helps=[
+                    insertion(
+                        population.name.span,
+                        f" as {base.name}",
+                        f"write `population {population.name.name} as {base.name}`",
+                    )
+                ],
             )
     return expressions.lower(ctx, env, base)
 
@@ -299,19 +304,32 @@ def _mass(ctx: Context, env: Env, expr: ast.Index) -> Value:
     return probability(ctx, env, condition, expr.span)
 
 
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def _mass_pairs(ctx: Context, expr: ast.Index) -> list[tuple[VariableSymbol, ast.Expr]] | None:
     named = [a for a in expr.indices if a.name is not None]
+    if any(isinstance(ctx.members.get(s.name.name), Poison) for s in states_of(ctx)):
+        return None
     if named and len(named) < len(expr.indices):
         ctx.error("MFG202", "mixes named and unnamed indices", expr.span, "name all or none")
         return None
+    if not ctx.states:
+        return None
     if not named:
+        if not ctx.states:  # reported where the population is declared
+            return None
         if len(expr.indices) != len(ctx.states):
             ctx.error(
                 "MFG202",
-                f"the law has {len(ctx.states)} states, indexed with {len(expr.indices)}",
+                f"the law is over {_many(len(ctx.states), 'state')},"
+                f" indexed with {len(expr.indices)}",
                 expr.span,
-                "name the ones that are meant" if len(ctx.states) > 1 else "",
-                helps=[f"write `mu[{next(iter(ctx.states))} = ...]` for a marginal"],
+                ", ".join(f"`{name}`" for name in ctx.states),
+                helps=[f"write `mu[{next(iter(ctx.states))} = ...]` for a marginal"]
+                if len(ctx.states) > 1
+                else [],
             )
             return None
         return list(zip(ctx.states.values(), (a.value for a in expr.indices), strict=True))
@@ -325,6 +343,12 @@ def _mass_pairs(ctx: Context, expr: ast.Index) -> list[tuple[VariableSymbol, ast
             return None
         pairs.append((symbol, argument.value))
     return pairs
+
+
+def states_of(ctx: Context) -> list[ast.State]:
+    """The states that the population declares, whether or not they are right."""
+    members = ctx.population.members if ctx.population is not None else ()
+    return [member for member in members if isinstance(member, ast.State)]
 
 
 def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:

@@ -12,7 +12,12 @@ from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Population, Val
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
-from mfdsl.compiler.sema.lint import check_actions_used, check_interaction, check_unused
+from mfdsl.compiler.sema.lint import (
+    check_actions_used,
+    check_conditions,
+    check_interaction,
+    check_unused,
+)
 from mfdsl.compiler.sema.names import report_unknown_names
 from mfdsl.compiler.sema.parameters import Override, bind_parameters
 from mfdsl.compiler.sema.population import declare_members, lower_population
@@ -46,7 +51,7 @@ def lower_unit(
     if report_unsupported(sink, unit):
         return None
     player = _population(sink, unit)
-    ctx = Context(Builder(), sink)
+    ctx = Context(Builder(), sink, population=player)
     _declare(ctx, unit, loaded, files, overrides)
     settings = lower_settings(ctx, unit)
     check_assumptions(ctx, unit)
@@ -71,6 +76,7 @@ def lower_unit(
     check_unused(ctx, unit, player)
     check_actions_used(ctx)
     check_interaction(ctx, player, model)
+    check_conditions(ctx, facts, model)
     return Lowered(model, tuple(certificates), settings.solver_places)
 
 

@@ -1,9 +1,9 @@
 """What a name means where it stands, and what to say when it means nothing there."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from mfdsl.compiler.diagnostics import Edit, Help
+from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import INT, Type
 from mfdsl.compiler.sema.context import (
@@ -14,6 +14,7 @@ from mfdsl.compiler.sema.context import (
     Symbol,
     VariableSymbol,
 )
+from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
 from mfdsl.compiler.sema.values import OWN, POISON, Builtin, Env, Poison, SetValue, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -21,8 +22,8 @@ from mfdsl.compiler.syntax.nearest import nearest
 
 BUILTIN_NAMES = frozenset(
     "abs all any bernoulli ceil choose clip col cos dist dither drow dcol exp floor free ind log"
-    " max mean min normalize others path_dist prob prod rem round row sin softmax sqrt step sum tanh"
-    " uniform law".split()
+    " max mean min normalize others path_dist prob prod rem round row sin softmax sqrt step sum"
+    " tanh uniform law".split()
 )
 FUTURE_NAMES = frozenset(
     "ball beta dot exponential head lipschitz monotone normal poisson reflect tail w2 norm".split()
@@ -50,8 +51,40 @@ def candidates(ctx: Context, env: Env) -> list[str]:
 
 def unknown_name(ctx: Context, env: Env, name: str, span: Span) -> Poison:
     """Remember an unknown name; all of its places become one diagnostic at the end."""
+    kind = _member_kind(ctx, name)
+    if kind is not None and ctx.population is not None and env.view is None:
+        return _member_outside(ctx, env, name, kind, span)
     ctx.unknown.setdefault((env.file, name), []).append(span)
     return POISON
+
+
+def _member_kind(ctx: Context, name: str) -> str | None:
+    """What `name` is to the population, whether or not it can be read here."""
+    for member in ctx.population.members if ctx.population is not None else ():
+        if isinstance(member, ast.State | ast.Action | ast.Noise | ast.Let):
+            if member.name.name == name:
+                return type(member).__name__.lower()
+    return None
+
+
+def _member_outside(ctx: Context, env: Env, name: str, kind: str, span: Span) -> Poison:
+    assert ctx.population is not None
+    owner = f"{article(kind)} of `{ctx.population.name.name}`"
+    if env.static:
+        return ctx.error(
+            "MFG211",
+            f"`{name}` is not known before the run",
+            span,
+            f"{owner}, it differs between agents",
+            helps=["sizes, ranges and horizons use parameters and numbers"],
+        )
+    return ctx.error(
+        "MFG105",
+        f"`{name}` cannot be read outside of the population",
+        span,
+        owner,
+        helps=["pass it as an argument, or move this into the population"],
+    )
 
 
 def report_unknown_names(ctx: Context) -> None:
@@ -68,9 +101,9 @@ def report_unknown_names(ctx: Context) -> None:
             )
             continue
         guess = nearest(name, known)
-        if guess is not None:
-            helps.append(did_you_mean(guess, spans, known_line(ctx, file, guess)))
-        elif name in ("inf", "infinity"):
+        where = "" if guess is None else known_line(ctx, file, guess)
+        helps += foreign(FOREIGN_NAMES, name, spans[0]) or did_you_mean(name, known, spans, where)
+        if not helps and name in ("inf", "infinity"):
             helps.append("`horizon infinite` goes with `discount`; expressions are finite")
         ctx.sink.report(
             "MFG101",
@@ -90,12 +123,6 @@ def known_line(ctx: Context, file: str, name: str) -> str:
     if isinstance(symbol, ParameterSymbol):
         return ", a parameter"
     return ""
-
-
-def did_you_mean(guess: str, spans: Iterable[Span], where: str) -> Help:
-    """The help with edits that put `guess` at every place."""
-    edits = tuple(Edit(span, guess) for span in spans)
-    return Help(f"did you mean `{guess}`{where}?", edits, applicable=False)
 
 
 def article(word: str) -> str:
@@ -118,7 +145,7 @@ def variable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Term
     if kind == "noise" and name not in env.noises:
         return _noise_not_readable(ctx, env, symbol, span)
     if kind == "action" and (not env.actions or env.at_end):
-        why = "at t = T nobody acts any more" if env.at_end else f"{env.purpose} is fixed before"
+        why = "at t = T nobody acts any more" if env.at_end else f"{env.purpose} comes before it"
         return ctx.error("MFG105", f"the action `{name}` cannot be read here", span, why)
     if kind == "state" and env.view == OWN and env.states is not None and name not in env.states:
         return ctx.error(

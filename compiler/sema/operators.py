@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.suggestions import around, insertion
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
 from mfdsl.compiler.source import Span
 
-_KIND_WORDS = {"real": "a number", "int": "an integer", "bool": "a truth value"}
+_KIND_WORDS = {"real": "a real number", "int": "an integer", "bool": "a truth value"}
 
 
 def describe(type: Type) -> str:
@@ -45,7 +46,14 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
             "expected a number, found a truth value",
             span,
             "true or false",
-            helps=["`ind(condition)` is 1 where the condition holds and 0 elsewhere"],
+            helps=[
+                around(
+                    span,
+                    "ind(",
+                    ")",
+                    "`ind(...)` is 1 where the condition holds and 0 elsewhere",
+                )
+            ],
         )
     return ctx.error("MFG201", f"expected a number, found {found(value)}", span, "not a number")
 
@@ -56,8 +64,14 @@ def truth(ctx: Context, value: Value, span: Span) -> Term | Poison:
         return POISON
     if isinstance(value, Term) and value.type.kind == "bool" and not value.type.dims:
         return value
+    numeric = isinstance(value, Term) and value.type.numeric and not value.type.dims
+    words = "numbers are not true or false, compare them: `... != 0`"
     return ctx.error(
-        "MFG201", f"expected a condition, found {found(value)}", span, "neither true nor false"
+        "MFG201",
+        f"expected a condition, found {found(value)}",
+        span,
+        "neither true nor false",
+        helps=[insertion(span, " != 0", words)] if numeric else [],
     )
 
 
@@ -130,18 +144,28 @@ def same_kind(ctx: Context, left: Term, right: Term) -> tuple[Term, Term] | None
     return None
 
 
-def compare(ctx: Context, operator: str, left: Term, right: Term, span: Span) -> Term | Poison:
-    """One comparison. Order exists for numbers only, equality for any one type."""
+def compare(
+    ctx: Context,
+    operator: str,
+    left: Term,
+    right: Term,
+    span: Span,
+    places: tuple[Span, Span] | None = None,
+) -> Term | Poison:
+    """One comparison. Order exists for numbers only, equality for any one type.
+
+    `places` are those of the two sides, when both are written.
+    """
     pair = same_kind(ctx, left, right)
     if pair is None:
+        grid = next((t.type.name for t in (left, right) if t.type.kind == "cell"), None)
         return ctx.error(
             "MFG201",
             f"compares {describe(left.type)} with {describe(right.type)}",
-            span,
-            "different types",
-            helps=["cells are written `grid[row, column]`"]
-            if "cell" in (left.type.kind, right.type.kind)
-            else [],
+            span if places is None else places[1],
+            "different types" if places is None else describe(right.type),
+            also=[] if places is None else [(places[0], describe(left.type))],
+            helps=[] if grid is None else [f"cells are written `{grid}[row, column]`"],
         )
     a, b = pair
     if operator in ("==", "!="):

@@ -9,6 +9,7 @@ from mfdsl.compiler.sema import distributions, expressions, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
+from mfdsl.compiler.sema.suggestions import between, did_you_mean
 from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -17,7 +18,6 @@ from mfdsl.compiler.syntax.nearest import nearest
 
 def declare_members(ctx: Context, file: str, player: ast.Player) -> None:
     """Make the names of the population's members known, with their types."""
-    ctx.population = player
     env = Env(file=file, static=True)
     places: dict[str, tuple[str, Span]] = {}
     for member in player.members:
@@ -28,8 +28,11 @@ def declare_members(ctx: Context, file: str, player: ast.Player) -> None:
         if not _name_is_free(ctx, player, name, span, places):
             continue
         places[name] = (kind, span)
+        if isinstance(ctx.members.get(name), Poison):
+            continue
         if isinstance(member, ast.Let):
-            ctx.members[name] = LetSymbol(member, file)
+            if not isinstance(ctx.members.get(name), Poison):  # it lies on a cycle
+                ctx.members[name] = LetSymbol(member, file)
             continue
         type_ = _variable_type(ctx, env, kind, member.type)
         if isinstance(type_, Poison):
@@ -48,7 +51,13 @@ def _name_is_free(
 ) -> bool:
     if name in RESERVED_NAMES:
         what = "is the time index" if name == "t" else "is a name of the language"
-        ctx.error("MFG104", f"`{name}` {what} and cannot be redefined", span, "choose another name")
+        ctx.error(
+            "MFG104",
+            f"`{name}` {what} and cannot be redefined",
+            span,
+            "reserved",
+            helps=["choose another name"],
+        )
         return False
     if name in places:
         kind, first = places[name]
@@ -96,6 +105,7 @@ def _variable_type(ctx: Context, env: Env, kind: str, expr: ast.TypeExpr) -> Typ
 
 def lower_population(ctx: Context, file: str, player: ast.Player) -> Population | None:
     """Lower all members; None when an error was reported that leaves no model."""
+    legal = ctx.legal = _legal(ctx, file, player)
     nexts = _next_declarations(ctx, player)
     noises = _noises(ctx, file, player, nexts)
     next_nodes, drawn = _next_values(ctx, file, nexts, frozenset(n.name for n in noises))
@@ -107,7 +117,6 @@ def lower_population(ctx: Context, file: str, player: ast.Player) -> Population 
         for m in player.members
         if isinstance(m, ast.Action) and m.name.name in ctx.actions
     )
-    legal = _legal(ctx, file, player)
     rewards = _rewards(ctx, file, player)
     lets = _lets(ctx, file, player)
     observe = _observe(ctx, file, player)
@@ -146,13 +155,14 @@ def _report_empty(ctx: Context, player: ast.Player) -> None:
 
 def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
     nexts: dict[str, ast.Next] = {}
+    meant: set[str] = set()
     for member in player.members:
         if not isinstance(member, ast.Next):
             continue
         name, span = member.name.name, member.name.span
         if name not in ctx.states:
             if not isinstance(ctx.members.get(name), Poison):
-                _not_a_state(ctx, player, name, span)
+                meant |= _not_a_state(ctx, player, name, span)
             continue
         if name in nexts:
             ctx.error(
@@ -160,12 +170,12 @@ def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
                 f"state `{name}` is updated twice",
                 span,
                 "updated again",
-                also=[(nexts[name].span, "updated here first")],
+                also=[(nexts[name].name.span, "updated here first")],
             )
             continue
         nexts[name] = member
     for name, symbol in ctx.states.items():
-        if name not in nexts:
+        if name not in nexts and name not in meant:
             ctx.error(
                 "MFG109",
                 f"state `{name}` is never updated",
@@ -176,10 +186,11 @@ def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
     return nexts
 
 
-def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> None:
+def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> set[str]:
+    """Report it, and give the states that were meant: they do not count as forgotten."""
     symbol = ctx.members.get(name)
-    guess = nearest(name, list(ctx.states))
-    helps = [f"did you mean the state `{guess}`?"] if guess else []
+    guess = nearest(name, ctx.states) if symbol is None else None
+    helps = did_you_mean(name, ctx.states, [span]) if symbol is None else []
     if isinstance(symbol, VariableSymbol):
         label = f"`{name}` is {article(symbol.kind)}"
     elif isinstance(symbol, LetSymbol):
@@ -193,6 +204,7 @@ def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> Non
         label,
         helps=helps,
     )
+    return set() if guess is None else {guess}
 
 
 def _noises(
@@ -233,6 +245,17 @@ def _next_values(
             if draw is not None:
                 nodes[name] = draw[0]
                 drawn.append(draw[1])
+            continue
+        if (law := distributions.drawn_from(ctx, env, member.value)) is not None:
+            ctx.error(
+                "MFG207",
+                f"the next `{name}` is drawn, so it is written with `~`",
+                law,
+                "a distribution",
+                helps=[
+                    between(member.name.span, member.value.span, "' ~ ", f"write `{name}' ~ ...`")
+                ],
+            )
             continue
         value = expressions.lower(ctx, env, member.value)
         fitted = distributions.fitted(ctx, env, value, target, member.value.span)
@@ -289,13 +312,20 @@ def _states(
         )
         leaf = ctx.node("state", (), target, None, name)
         node = distributions.density(ctx, env, member.initial, leaf, target)
-        if not member.drawn and _is_distribution(member.initial):
+        if not member.drawn and distributions.drawn_from(ctx, env, member.initial) is not None:
             ctx.error(
                 "MFG207",
                 f"the initial value of `{name}` is a distribution",
                 member.initial.span,
                 "drawn, not given",
-                helps=[f"write `state {name} : ... ~ ...`"],
+                helps=[
+                    between(
+                        member.type.span,
+                        member.initial.span,
+                        " ~ ",
+                        f"write `state {name} : ... ~ ...`",
+                    )
+                ],
             )
         if not isinstance(node, Poison):
             initial[name] = node.node
@@ -311,16 +341,6 @@ def _states(
         for name, member in declared.items()
         if name in initial and name in next_nodes
     ]
-
-
-def _is_distribution(expr: ast.Expr) -> bool:
-    if isinstance(expr, ast.Paren):
-        return _is_distribution(expr.inner)
-    if isinstance(expr, ast.Mix | ast.CallIn):
-        return True
-    name = expr.name if isinstance(expr, ast.Name) else ""
-    name = expr.function.name if isinstance(expr, ast.Call) else name
-    return name in ("uniform", "bernoulli", "dither")
 
 
 def _legal(ctx: Context, file: str, player: ast.Player) -> int | None:
@@ -347,7 +367,7 @@ def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
     for member in player.members:
         if not isinstance(member, ast.Reward):
             continue
-        name = _term_name(ctx, member, terms)
+        name = _term_name(ctx, player, member, terms)
         env = Env(
             file=file,
             view=OWN,
@@ -373,7 +393,9 @@ def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
     return terms
 
 
-def _term_name(ctx: Context, member: ast.Reward, terms: Sequence[RewardTerm]) -> str:
+def _term_name(
+    ctx: Context, player: ast.Player, member: ast.Reward, terms: Sequence[RewardTerm]
+) -> str:
     taken = {term.name for term in terms}
     if member.name is None:
         base = f"final_{member.kind}" if member.final else member.kind
@@ -384,8 +406,24 @@ def _term_name(ctx: Context, member: ast.Reward, terms: Sequence[RewardTerm]) ->
         return name
     name = member.name.name
     if name in taken or name in ctx.members:
-        ctx.error("MFG102", f"`{name}` is already taken", member.name.span, "named again")
+        ctx.error(
+            "MFG102",
+            f"`{name}` is already taken",
+            member.name.span,
+            "named again",
+            also=[(place, "named here first") for place in _places(player, name)[:1]],
+        )
     return name
+
+
+def _places(player: ast.Player, name: str) -> list[Span]:
+    """Where the population declares `name`."""
+    declared = (
+        m.name
+        for m in player.members
+        if isinstance(m, ast.State | ast.Action | ast.Noise | ast.Let | ast.Reward)
+    )
+    return [ident.span for ident in declared if ident is not None and ident.name == name]
 
 
 def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:

@@ -11,6 +11,7 @@ from mfdsl.compiler.sema import sets
 from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, Symbol
 from mfdsl.compiler.sema.dependencies import report_cycles
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, RESERVED_NAMES
+from mfdsl.compiler.sema.suggestions import did_you_mean
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
@@ -23,7 +24,6 @@ from mfdsl.compiler.sema.values import (
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_GRID_SIDE
-from mfdsl.compiler.syntax.nearest import nearest
 
 Named = ast.Param | ast.Let | ast.Fn | ast.Enum | ast.Grid | ast.Graph | ast.Player
 
@@ -57,7 +57,13 @@ def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span
     name, span = declaration.name.name, declaration.name.span
     if name in RESERVED_NAMES or name in BUILTIN_NAMES:
         what = "the time index" if name == "t" else "a name of the language"
-        ctx.error("MFG104", f"`{name}` is {what} and cannot be redefined", span, "choose another")
+        ctx.error(
+            "MFG104",
+            f"`{name}` is {what} and cannot be redefined",
+            span,
+            "reserved",
+            helps=["choose another name"],
+        )
         return False
     folded = {spell(other): other for other in places}
     if name in places or spell(name) in folded:
@@ -147,9 +153,8 @@ def _cut_cycles(ctx: Context, unit: ast.Unit, scope: dict[str, Symbol]) -> None:
                 m.name.name: (m.name, m.value) for m in player.members if isinstance(m, ast.Let)
             }
     for name in report_cycles(ctx.sink, lets, "MFG601", "define each other within one step"):
-        scope[name] = POISON
-        if name in ctx.members or any(isinstance(d, ast.Player) for d in unit.declarations):
-            ctx.members[name] = POISON
+        owner = scope if name in scope else ctx.members
+        owner[name] = POISON
 
 
 def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:
@@ -171,13 +176,12 @@ def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) 
             else:
                 scope[name.name] = POISON
                 if target in loaded.units:
-                    guess = nearest(name.name, known)
                     ctx.error(
                         "MFG011",
                         f"`{declaration.path.value}` has no `{name.name}`",
                         name.span,
                         "not defined there",
-                        helps=[f"did you mean `{guess}`?"] if guess else [],
+                        helps=did_you_mean(name.name, known, [name.span]),
                     )
 
 
@@ -242,13 +246,12 @@ def _grid(ctx: Context, env: Env, declaration: ast.Grid) -> Grid | None:
 
 
 def _unknown_moves(ctx: Context, item: ast.GridMoves) -> None:
-    guess = nearest(item.name.name, MOVES)
     ctx.error(
         "MFG107",
         f"there are no moves `{item.name.name}`",
         item.name.span,
         "`von_neumann` has 4 directions, `moore` has 8",
-        helps=[f"did you mean `{guess}`?"] if guess else [],
+        helps=did_you_mean(item.name.name, MOVES, [item.name.span]),
     )
 
 

@@ -6,6 +6,13 @@ from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import compare, describe, number
+from mfdsl.compiler.sema.suggestions import (
+    FOREIGN_TYPES,
+    as_interval,
+    as_range,
+    did_you_mean,
+    foreign,
+)
 from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
@@ -18,7 +25,6 @@ from mfdsl.compiler.sema.values import (
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-from mfdsl.compiler.syntax.nearest import nearest
 
 MAX_UNROLLED = 4
 
@@ -58,13 +64,14 @@ def static_integer(ctx: Context, env: Env, expr: ast.Expr, what: str) -> int | N
     if exact is None:
         ctx.error("MFG211", f"{what} is not known before the run", expr.span, "not a constant")
         return None
-    if exact.denominator != 1:
+    if term.type.kind != "int":
+        found = f", found {float(exact):g}" if exact.denominator != 1 else ""
         ctx.error(
             "MFG209",
-            f"{what} must be a whole number, found {float(exact):g}",
+            f"{what} must be a whole number{found}",
             expr.span,
-            "not a whole number",
-            helps=["`floor(...)` rounds down"],
+            "a real number",
+            helps=["declare its parameters as `int`", "`floor(...)` rounds down"],
         )
         return None
     return int(exact)
@@ -214,13 +221,14 @@ def scalar_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
             "a cell or a move of it?",
             helps=[f"write `{base}.cell` or `{base}.move`"],
         )
-    guess = nearest(base, [*known, "real", "int", "bool"])
+    known += ["real", "int", "bool"]
+    spans = [expr.base.span]
     return ctx.error(
         "MFG101",
         f"unknown type `{base}`",
         expr.base.span,
         "not `real`, `int`, `bool` or an enum",
-        helps=[f"did you mean `{guess}`?"] if guess else [],
+        helps=foreign(FOREIGN_TYPES, base, spans[0]) or did_you_mean(base, known, spans),
     )
 
 
@@ -230,13 +238,12 @@ def _grid_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
     if isinstance(symbol, Poison):
         return POISON
     if not isinstance(symbol, GridName):
-        guess = nearest(expr.base.name, list(ctx.grids))
         return ctx.error(
             "MFG101",
             f"unknown grid `{expr.base.name}`",
             expr.base.span,
             "not the name of a grid",
-            helps=[f"did you mean `{guess}`?"] if guess else [],
+            helps=did_you_mean(expr.base.name, ctx.grids, [expr.base.span]),
         )
     ctx.used.add(expr.base.name)
     if expr.member.name == "cell":
@@ -275,7 +282,7 @@ def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
         "a real lives in an interval",
         inner.span,
         "not an interval",
-        helps=["write `real in [0, 1]`"],
+        helps=[as_interval(inner) if isinstance(inner, ast.Range) else "write `real in [0, 1]`"],
     )
 
 
@@ -297,7 +304,7 @@ def _int_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
             "an int lives in a range, not in an interval",
             expr.domain.span,
             "brackets are for real numbers",
-            helps=["write `int in 0..9`"],
+            helps=[as_range(expr.domain)] if len(expr.domain.items) == 2 else [],
         )
     domain = lower_set(ctx, env, expr.domain)
     if isinstance(domain, Poison):

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.model import Horizon, Scalar
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.suggestions import did_you_mean, insertion
 from mfdsl.compiler.sema.values import Env, Poison
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-from mfdsl.compiler.syntax.nearest import nearest
 
 MAX_STEPS = 1_000_000
 
@@ -61,7 +62,7 @@ def _objective(ctx: Context, unit: ast.Unit) -> None:
             "the model has no `objective`",
             _header_span(unit),
             "what is solved for?",
-            helps=["add `objective nash`: each agent maximises its own reward"],
+            helps=_add_objective(unit),
         )
         return
     name = declaration.name.name
@@ -74,14 +75,18 @@ def _objective(ctx: Context, unit: ast.Unit) -> None:
             helps=["`objective nash` is the equilibrium"],
         )
     elif name != "nash":
-        guess = nearest(name, ["nash", "team"])
         ctx.error(
             "MFG112",
             f"there is no objective `{name}`",
             declaration.name.span,
             "`nash` or `team`",
-            helps=[f"did you mean `{guess}`?"] if guess else [],
+            helps=did_you_mean(name, ["nash", "team"], [declaration.name.span]),
         )
+
+
+def _add_objective(unit: ast.Unit) -> list[Help | str]:
+    words = "add `objective nash`: each agent maximises its own reward"
+    return [insertion(unit.header.span, "\n\nobjective nash", words) if unit.header else words]
 
 
 def _horizon(ctx: Context, env: Env, unit: ast.Unit) -> Horizon | None:
