@@ -10,7 +10,7 @@ _CONTRACT = """
     ABI NAME POPULATION HORIZON HORIZON_KIND DISCOUNT STATES ACTIONS NOISES SUCCESSORS_READ
     WEIGHTS_READ REWARDS_READ LEGAL_READ MASKED HAS_FINAL default_params initial_law draw_initial
     init draw_noise field empirical field_of_agents legal successors weights rewards final_rewards
-    reward_terms kernel push step observe unit p t f s a e m z y count index law
+    reward_terms kernel push step observe unit p t f s a e z
 """.split()
 _TAKEN = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_CONTRACT])
 _FIELD_TAKEN = frozenset([*keyword.kwlist, "count", "index", "unit"])
@@ -38,9 +38,11 @@ def field_names(names: Iterable[str]) -> dict[str, str]:
 def unique(name: str, taken: set[str]) -> str:
     """A free identifier for `name`, which is then taken."""
     plain = candidate = identifier(name)
-    number = 1
+    if plain in taken and plain in _TAKEN:
+        candidate = f"{plain}_"
+    number = 2
     while candidate in taken:
-        candidate = f"{plain}_" if number == 1 else f"{plain}_{number}"
+        candidate = f"{plain}_{number}"
         number += 1
     taken.add(candidate)
     return candidate

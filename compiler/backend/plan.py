@@ -145,7 +145,7 @@ class _Sorting:
             if i in seen or not self.leaves[i].law:
                 continue
             seen.add(i)
-            alone = not self.leaves[i].own and not self.leaves[i].depths
+            alone = not self.leaves[i].own and not self.leaves[i].depths and not self._array(i)
             if alone and (i in self.names or self.nodes[i].op in ("table", *REDUCTIONS)):
                 scalars.add(i)
                 continue
@@ -176,6 +176,9 @@ class _Sorting:
             if self.nodes[i].op == "table" and isinstance(attr, int):
                 found.append(attr)
         return found
+
+    def _array(self, node: int) -> bool:
+        return self.nodes[node].op == "vector"
 
     def _name(self, order: Mapping[int, int], node: int) -> str:
         return self.names.get(node, f"mean_{order[node]}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mfdsl.compiler.backend.fold_lines import folded
 from mfdsl.compiler.backend.names import field_names, identifier
 from mfdsl.compiler.backend.plan import Plan, make_plan
 from mfdsl.compiler.backend.torch_field import name_fields
@@ -42,7 +43,8 @@ def emit_torch(model: Model, *, source_name: str, digest: str, line_of: LineOf =
     typing = "Any, NamedTuple" if any("_TABLES" in top for top in tops) else "NamedTuple"
     first = heading(model, source_name, digest, typing)
     parts = [first + "\n" + constants(plan, shared), *_joined(tops)]
-    parts += classes(plan, shared, running, final) + members + public + private + used + grids
+    parts += classes(plan, shared, running, final)
+    parts += [folded(text) for text in (*members, *public, *private, *used, *grids)]
     return "\n\n".join(part if part.endswith("\n") else part + "\n" for part in parts)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 
+from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.plan import rewards_read_noise
 from mfdsl.compiler.backend.torch_field import (
     FieldNames,
@@ -234,6 +235,7 @@ class Writer:
     def _init(self) -> str:
         body: list[str] = []
         values: dict[str, str] = {}
+        taken = local_names()
         for k, (state, made) in enumerate(zip(self.states, self.initials, strict=True)):
             name, size = self._field_of(state), self.sizes[k]
             rank = 2 if len(made.variables) == 1 else 3
@@ -247,7 +249,7 @@ class Writer:
             helper = "_search" if rank == 2 else "_draw"
             self.shared.helpers |= {helper, "_axis"}
             drawn = offset(f"{helper}({weights}, z.{name})", -self._first(state))
-            local = f"{name}_" if name in ("p", "z") else name
+            local = unique(state.name, taken)
             body.append(f"{local} = {drawn}")
             values[state.name] = local
         body.append(f"return State({', '.join(values.values())})")

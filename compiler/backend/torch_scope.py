@@ -22,7 +22,7 @@ from mfdsl.compiler.ir.model import Node, Place
 from mfdsl.compiler.ir.walk import REDUCTIONS as REDUCING
 from mfdsl.compiler.ir.walk import reachable
 
-LONGEST = 64
+LONGEST = 72
 LEAVES = ("state", "action", "noise", "index", "peer_state", "peer_action")
 INDEX_NAMES = "ijklmnuvw"
 
@@ -81,7 +81,8 @@ class Scope:
         for i in wanted:
             text = self._text(i)
             named = i in plan.names and uses[i] > 0 and self._worth(text)
-            if named or (uses[i] > 1 and self._worth(text)) or len(text.code) > LONGEST:
+            long = uses[i] > 0 and len(text.code) > LONGEST
+            if named or (uses[i] > 1 and self._worth(text)) or long:
                 text = self.assign(plan.names.get(i, "part"), text, self._comment(i, named))
             self.known[i] = text
         return [self.known[i] for i in roots]
@@ -100,7 +101,7 @@ class Scope:
         return self.shared.comment(node) if named else ""
 
     def _worth(self, text: Text) -> bool:
-        return text.literal is None and (text.level < ATOM or "(" in text.code)
+        return text.literal is None and (text.level < ATOM or "(" in text.code or "[" in text.code)
 
     def _needed(self, roots: Sequence[int]) -> list[int]:
         """Nodes below `roots` that have no text yet, arguments first."""
@@ -149,8 +150,11 @@ class Scope:
         if node.op == "if" and args[0].literal is not None:
             return args[1] if args[0].literal else args[2]
         values = [a.literal for a in args if a.literal is not None]
-        if len(values) == len(args) and node.op in ELEMENTARY:
-            return number(ELEMENTARY[node.op](*values), kind)
+        if len(values) == len(args):
+            constant = _constant(node.op, values, kind)
+            if constant is not None:
+                return constant
+            args[0] = Text(f"{args[0].code} * p.unit", MUL)
         if node.op == "real":
             inner = self.shared.plan.nodes[node.args[0]]
             if inner.op == "ind":
@@ -223,6 +227,8 @@ class Scope:
 
     def _picked(self, array: Node, position: Text) -> Text:
         """An element of a list of expressions."""
+        if position.literal is not None:
+            return self.known[array.args[min(max(int(position.literal), 0), len(array.args) - 1)]]
         self.shared.helpers.add("_pick")
         elements = [self.known[i] for i in array.args]
         axes = self.union([position, *elements])
@@ -294,6 +300,16 @@ class Scope:
         ]
         code = call(grid.use(node.op, str(region)), *codes)
         return Text(code, ATOM, axes, any(a.batch for a in args))
+
+
+def _constant(op: str, values: Sequence[int | float], kind: str) -> Text | None:
+    """An operator on numbers, or None where Python has no value for it, as in 1 / 0."""
+    if op in ("and", "or"):
+        return number((all if op == "and" else any)(values), kind)
+    try:
+        return number(ELEMENTARY[op](*values), kind)
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def _axis_name(node: Node) -> str:

@@ -56,3 +56,27 @@ def batched_parameters(model: Model, module: types.ModuleType) -> tuple[object, 
 
 def rows(mapping: Mapping[tuple[int, ...], float]) -> torch.Tensor:
     return torch.tensor(list(mapping.values()), dtype=torch.float64)
+
+
+def agents(model: Model, module: types.ModuleType, batch: int, count: int, seed: int = 0):
+    """Random states and actions [B, N] over all values."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(group):
+        return [
+            torch.randint(0, model.types[v.type].size, (batch, count), generator=generator)
+            + model.types[v.type].first
+            for v in group
+        ]
+
+    population = model.population
+    return module.State(*draw(population.states)), module.Action(*draw(population.actions))
+
+
+def flat(model: Model, group, values) -> torch.Tensor:
+    """Flat position of joint values, row-major."""
+    found = torch.zeros_like(values[0])
+    for variable, value in zip(group, values, strict=True):
+        type = model.types[variable.type]
+        found = found * type.size + value - type.first
+    return found

@@ -1,0 +1,110 @@
+"""The emitted text itself: deterministic, readable, nothing that the game does not need."""
+
+import ast
+
+import pytest
+
+from mfdsl.compiler.backend.names import identifier
+from mfdsl.compiler.backend.plan import make_plan, pairwise_entries
+from mfdsl.compiler.backend.torch_emit import emit_torch
+from mfdsl.compiler.ir.model import Model, Named, Place
+from tests.backend.torch_module import load
+from tests.ir.models import GAMES, beach_bar, crowd, neighbourhood, treasure
+
+
+def emitted(model: Model) -> str:
+    return emit_torch(model, source_name="game.mfg", digest="abcdef0123456789")
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_emission_is_the_same_every_time(name):
+    assert emitted(GAMES[name]()) == emitted(GAMES[name]())
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_model_read_back_from_json_emits_the_same(name):
+    model = GAMES[name]()
+    text = model.model_dump_json()
+    again = Model.model_validate_json(text)
+    assert again.model_dump_json() == text
+    assert emitted(again) == emitted(model)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_lines_are_short_and_imports_few(name):
+    text = emitted(GAMES[name]())
+    assert max(map(len, text.splitlines())) <= 100
+    imported = {
+        node.names[0].name if isinstance(node, ast.Import) else node.module
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert imported == {"torch", "typing"}
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_every_helper_is_used(name):
+    tree = ast.parse(emitted(GAMES[name]()))
+    made = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] == "_"}
+    read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    assert made <= read
+
+
+def test_mass_at_a_place_is_one_look_up():
+    plan = make_plan(beach_bar())
+    assert pairwise_entries(plan) == 0
+    assert plan.statistics[0].value is None
+
+
+def test_joint_mass_in_nested_sums_is_one_look_up():
+    plan = make_plan(treasure())
+    assert pairwise_entries(plan) == 0
+    assert ("x", "a") in plan.running.marginals
+
+
+def test_pairwise_terms_are_counted():
+    assert pairwise_entries(make_plan(neighbourhood(6))) == 6 * 6 * 3
+
+
+def test_lines_of_the_spec_are_noted():
+    model = beach_bar()
+    places = tuple(Place(file="bar.mfg", start=i, end=i + 1) for i in range(len(model.nodes)))
+    model = model.model_copy(update={"places": places})
+    text = emit_torch(
+        model, source_name="bar.mfg", digest="0" * 64, line_of=lambda place: place.start + 1
+    )
+    following = model.population.states[0].next
+    assert f"# :{following + 1}\n" in text
+
+
+def test_large_open_grids_emit_short_text():
+    model = crowd(None)
+    grid = model.grids[0].model_copy(update={"height": 500, "width": 500})
+    types = tuple(
+        t.model_copy(update={"hi": 249_999}) if t.kind == "cell" else t for t in model.types
+    )
+    text = emitted(model.model_copy(update={"grids": (grid,), "types": types}))
+    assert len(text) < 20_000
+
+
+def test_hostile_names_and_docs_stay_data():
+    model = beach_bar()
+    population = model.population.model_copy(
+        update={
+            "doc": "x",
+            "lets": tuple(
+                Named(name=name, node=let.node)
+                for name, let in zip(("lambda", "μ"), model.population.lets, strict=False)
+            ),
+        }
+    )
+    doc = 'Ends in a quote " and """ and \\'
+    module = load(model.model_copy(update={"doc": doc, "population": population}))
+    assert module.__doc__ is None or "quote" in module.__doc__
+
+
+@pytest.mark.parametrize(
+    "name,plain", [("lambda", "lambda"), ("μ", "mu"), ("Δx", "deltax"), ("x'", "x_"), ("2", "v2")]
+)
+def test_names_become_plain_ascii(name, plain):
+    assert identifier(name) == plain
