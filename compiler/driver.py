@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.backend.cost import report_cost
 from mfdsl.compiler.confirm import confirm_helps
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic, Sink
 from mfdsl.compiler.imports import Files, Loaded, load_imports, project_root
@@ -118,7 +119,10 @@ def _lower(
     load_imports(loaded, source.name, files, sink)
     if sink.failed:
         return None
-    return lower_unit(source.name, loaded, files, options.parameters, sink)
+    lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+    if lowered is not None and not sink.failed:
+        report_cost(lowered.model, sink)
+    return lowered
 
 
 def _finished(

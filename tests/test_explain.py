@@ -15,7 +15,7 @@ from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.syntax.parse import parse
 
 WITHOUT_BAD_SPEC = {"MFG403"}  # only continuous states show it, which come later
-UNREPORTED = {"MFG406", "MFG802", "MFG804"}  # reserved: the checks come with later constructs
+UNREPORTED = {"MFG406"}  # reserved: the checks come with later constructs
 SYNTAX = {code for code, row in CODES.items() if row.stage == "syntax"} | {"MFG702"}
 
 

@@ -105,10 +105,11 @@ def pairwise_entries(plan: Plan) -> int:
 
     Statistics that are a look-up in a marginal cost nothing of the kind.
     """
-    return max((_entries(plan, s) for s in plan.statistics if s.residual), default=0)
+    return max((table_entries(plan, s) for s in plan.statistics if s.residual), default=0)
 
 
-def _entries(plan: Plan, statistic: Statistic) -> int:
+def table_entries(plan: Plan, statistic: Statistic) -> int:
+    """Entries of the table that makes a statistic, over its keys, askers and members."""
     leaves = {*statistic.keys, *statistic.residual, *statistic.peers}
     return prod(plan.type_of(leaf).size for leaf in leaves)
 
