@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mfdsl.compiler.backend.torch_text import quoted
 from mfdsl.compiler.ir import geometry
 from mfdsl.compiler.ir.model import Grid
 
@@ -11,7 +12,7 @@ def {name}(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor
     """Row and column of each cell, cell at each place (-1: wall), cell after each move, free."""
     key = ("{grid}", str(device))
     if key not in _TABLES:
-        marks = torch.tensor([list(row.encode()) for row in {map}.split()], device=device)
+        marks = torch.tensor([[ord(mark) for mark in line] for line in {map}], device=device)
         inside = marks != ord("#")
         row, col = inside.nonzero(as_tuple=True)
         code = torch.where(inside, inside.flatten().cumsum(0).view_as(marks) - 1, -1)
@@ -41,11 +42,13 @@ def {name}_table(device: torch.device) -> Tensor:
     key = ("{grid} path {region}", str(device))
     if key not in _TABLES:
         row, col, _, step, _ = {tables}(device)
-        marks = torch.tensor([list(line.encode()) for line in {map}.split()], device=device)
-        far = torch.where(marks[row, col] == ord("{region}"), 0, len(row))
-        closer = torch.minimum(far, far[step].amin(-1) + 1)
-        while not torch.equal(far, closer):
-            far, closer = closer, torch.minimum(closer, closer[step].amin(-1) + 1)
+        marks = torch.tensor([[ord(mark) for mark in line] for line in {map}], device=device)
+        far, moves = torch.full_like(row, len(row)), 0
+        front = (marks[row, col] == ord("{region}")).nonzero()[:, 0]
+        while len(front):
+            far[front] = moves
+            near = step[front].unique()
+            front, moves = near[far[near] == len(row)], moves + 1
         _TABLES[key] = far
     return _TABLES[key]
 
@@ -62,7 +65,7 @@ def {name}_table(device: torch.device) -> Tensor:
     key = ("{grid} region {region}", str(device))
     if key not in _TABLES:
         row, col, _, _, _ = {tables}(device)
-        marks = torch.tensor([list(line.encode()) for line in {map}.split()], device=device)
+        marks = torch.tensor([[ord(mark) for mark in line] for line in {map}], device=device)
         _TABLES[key] = marks[row, col] == ord("{region}")
     return _TABLES[key]
 
@@ -142,8 +145,8 @@ class GridText:
         """Lines that the top of the module needs for the helpers in use."""
         if self.grid.rows is None or not {op for op, _ in self.used} - {"drow", "dcol"}:
             return []
-        rows = "\n".join(self.grid.rows)
-        return [f'{self._map_name()} = """\\\n{rows}\n"""']
+        rows = "".join(f"    {quoted(row)},\n" for row in self.grid.rows)
+        return [f"{self._map_name()} = (\n{rows})"]
 
     def _name(self, op: str, region: str = "") -> str:
         return f"_{self.word}_{op}_{region}" if region else f"_{self.word}_{op}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mfdsl.compiler.backend.plan import Plan
 from mfdsl.compiler.backend.torch_field import FieldNames
 from mfdsl.compiler.backend.torch_scope import Shared
-from mfdsl.compiler.backend.torch_text import wrapped
+from mfdsl.compiler.backend.torch_text import quoted, wrapped
 from mfdsl.compiler.ir.model import Model, Variable
 
 
@@ -37,10 +37,10 @@ def constants(plan: Plan, shared: Shared) -> str:
     model, population = plan.model, plan.model.population
     rows = [
         ("ABI", repr(model.abi)),
-        ("NAME", _text(model.name)),
-        ("POPULATION", _text(population.name)),
+        ("NAME", quoted(model.name)),
+        ("POPULATION", quoted(population.name)),
         ("HORIZON", repr(model.horizon.steps)),
-        ("HORIZON_KIND", _text(model.horizon.kind)),
+        ("HORIZON_KIND", quoted(model.horizon.kind)),
         ("DISCOUNT", repr(float(model.discount))),
         ("STATES", _sizes(plan, shared, population.states)),
         ("ACTIONS", _sizes(plan, shared, population.actions)),
@@ -143,17 +143,13 @@ def _what(plan: Plan, variable: Variable) -> str:
 
 
 def _sizes(plan: Plan, shared: Shared, group: Sequence[Variable]) -> str:
-    sizes = (f"{_text(shared.variables[v.name])}: {plan.model.types[v.type].size}" for v in group)
+    sizes = (f"{quoted(shared.variables[v.name])}: {plan.model.types[v.type].size}" for v in group)
     return f"{{{', '.join(sizes)}}}"
 
 
 def _names(names: frozenset[str]) -> str:
     inner = ", ".join(f'"{name}"' for name in sorted(names))
     return f"frozenset({{{inner}}})" if inner else "frozenset()"
-
-
-def _text(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _plain(text: str) -> str:

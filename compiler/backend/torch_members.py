@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.plan import Stage
 from mfdsl.compiler.backend.torch_scope import Scope, Shared, axis_order
-from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, signature, words
+from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, quoted, signature, words
 
 TYPES = {
     "p": "Params",
@@ -146,7 +146,7 @@ def terms_function(
     scope = member_scope(shared, stage, fields, roots)
     texts = scope.emit(roots)
     lines = [
-        f"    {_quoted(term.name)}: {real_root(text)},{shared.comment(root)}"
+        f"    {quoted(term.name)}: {real_root(text)},{shared.comment(root)}"
         for term, root, text in zip(terms, roots, texts, strict=True)
     ]
     name = "_final_terms" if final else "_terms"
@@ -222,11 +222,7 @@ def observe_function(shared: Shared, fields: Mapping[int | str, str]) -> Functio
     for item, root, text in zip(named, roots, texts, strict=True):
         kind = plan.type_of(root).kind
         code = real_root(text) if kind == "real" else whole_root(text, kind, like)
-        lines.append(f"    {_quoted(item.name)}: {code},{shared.comment(root)}")
+        lines.append(f"    {quoted(item.name)}: {code},{shared.comment(root)}")
     doc = "What the policy of a member may read."
     returned = "\n".join(["return {", *lines, "}"])
     return function("_observe", scope, "dict[str, Tensor]", doc, returned)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'

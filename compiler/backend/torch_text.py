@@ -59,6 +59,11 @@ def lift(text: Text, axes: Sequence[int]) -> Text:
     return Text(code, ATOM, tuple(axes), text.batch)
 
 
+def quoted(text: str) -> str:
+    """A string literal in double quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def call(function: str, *arguments: str) -> str:
     """A call."""
     return f"{function}({', '.join(arguments)})"
