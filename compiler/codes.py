@@ -91,7 +91,7 @@ _ROWS = (
             210: "a function calls itself",
             211: "this value is not known before the run",
             212: "an index is outside the array",
-            213: "a count must be at least 1",
+            213: "a size, a count or a discount is out of range",
         },
     ),
     *_rows(

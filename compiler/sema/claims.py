@@ -199,10 +199,8 @@ def _report_range(
         message,
         claim.span,
         f"the range found is {shown}",
-        notes=["the range found is proved, the true one may be narrower"] if not certain else [],
-        helps=[f"`require {name} in {shown}` holds, whatever the others do"]
-        if name != "the value"
-        else [],
+        notes=[] if certain else ["the range found is proved, the true one may be narrower"],
+        helps=["widen the claim" if certain else "widen the claim, or bound a parameter or a log"],
     )
 
 

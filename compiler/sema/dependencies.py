@@ -132,6 +132,8 @@ def _report(
         "MFG601": "let one of them act on the next step by making it a `state`",
         "MFG210": "functions are expanded where they are called, so recursion is not possible",
     }
+    if len(cycle) == 1:
+        helps["MFG601"] = "let it act on the next step by making it a `state`"
     text = f"{shown} {message if len(cycle) > 1 else message.replace('each other', 'itself')}"
     if len(cycle) == 1:
         text = text.replace("define ", "defines ").replace("call ", "calls ")

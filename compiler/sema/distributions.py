@@ -225,7 +225,7 @@ def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -
             "MFG206",
             f"`uniform` takes one set, got {len(expr.arguments)}",
             expr.span,
-            notes=["written `uniform`, `uniform({1, 2})` or `uniform(grid.REGION)`"],
+            notes=["written `uniform` for the whole domain, or `uniform(rooms.E)` for a region"],
         )
     argument = expr.arguments[0]
     domain = sets.lower_set(ctx, env, argument.value)

@@ -200,7 +200,7 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, s
             "MFG301",
             f"the {many} must add up to 1",
             f"add up to {total}",
-            ["end with `else -> ...`, which takes the remaining mass"],
+            ["end with `else -> ...`, which takes the remaining mass"] * (f.hi <= 1),
         )
     return (
         "MFG301",

@@ -9,7 +9,7 @@ from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import calls, comprehensions, names, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol
-from mfdsl.compiler.sema.grids import shift_cell
+from mfdsl.compiler.sema.grids import report_moved, shift_cell
 from mfdsl.compiler.sema.indexing import lower_field, lower_index
 from mfdsl.compiler.sema.operators import (
     add_terms,
@@ -174,6 +174,8 @@ def _sum(ctx: Context, env: Env, expr: ast.Sum) -> Value:
     values = [lower(ctx, env, term) for term in expr.terms]
     if any(isinstance(v, Items) for v in values) and len(values) == 2:
         return shift_cell(ctx, env, values, expr)
+    if (moved := report_moved(ctx, values, expr)) is not None:
+        return moved
     terms = [number(ctx, v, e.span) for v, e in zip(values, expr.terms, strict=True)]
     good = [t for t in terms if isinstance(t, Term)]
     if len(good) < len(terms):

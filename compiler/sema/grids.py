@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import found, number
 from mfdsl.compiler.sema.values import POISON, Env, Items, Poison, Term, Value
+from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 _EXAMPLES = {"cell": "cells are written `grid[row, column]`", "move": "moves are `stay`, `up`, ..."}
@@ -189,6 +191,27 @@ def shift_cell(ctx: Context, env: Env, values: list[Value], expr: ast.Sum) -> Va
         )
         places.append(ctx.node("rem", (there.node, ctx.integer(length).node), INT, expr.span).node)
     return ctx.node("cell", places, space.cell_type, expr.span, space.name)
+
+
+def report_moved(ctx: Context, values: list[Value], expr: ast.Sum) -> Poison | None:
+    """`x + a` of a cell and a move, which is written `step(x, a)`; None when it is not that."""
+    kinds = [value.type.kind if isinstance(value, Term) else "" for value in values]
+    if kinds != ["cell", "move"] or expr.signs[1] != "+":
+        return None
+    cell, move = (term.span for term in expr.terms)
+    file = expr.span.file
+    edits = (
+        Edit(Span(file, cell.start, cell.start), "step("),
+        Edit(Span(file, cell.end, move.start), ", "),
+        Edit(Span(file, move.end, move.end), ")"),
+    )
+    return ctx.error(
+        "MFG201",
+        "a cell and a move do not add up",
+        expr.span,
+        "neither of them is a number",
+        helps=[Help("`step(cell, move)` is the cell after the move", edits, applicable=True)],
+    )
 
 
 def _signed(ctx: Context, by: Term, expr: ast.Sum) -> Term:

@@ -200,19 +200,21 @@ def _cell(ctx: Context, env: Env, space: GridSpace, expr: ast.Index) -> Value:
     exact = [ctx.exact(t) for t in terms]
     if exact[0] is not None and exact[1] is not None:
         code = space.code(int(exact[0]), int(exact[1]))
+        height, width = space.grid.height, space.grid.width
+        inside = 0 <= exact[0] < height and 0 <= exact[1] < width
         if code is None:
             return ctx.error(
                 "MFG303",
                 f"`{space.name}[{exact[0]}, {exact[1]}]` is not a free cell",
                 expr.span,
-                f"the grid has {space.grid.height} rows and {space.grid.width} columns",
+                "a wall" if inside else f"the grid has {height} rows and {width} columns",
             )
         return ctx.constant(code, space.cell_type)
     row, column = terms
     if space.grid.periodic:
-        height, width = ctx.integer(space.grid.height), ctx.integer(space.grid.width)
-        row = ctx.node("rem", (row.node, height.node), INT, expr.span)
-        column = ctx.node("rem", (column.node, width.node), INT, expr.span)
+        rows, columns = ctx.integer(space.grid.height), ctx.integer(space.grid.width)
+        row = ctx.node("rem", (row.node, rows.node), INT, expr.span)
+        column = ctx.node("rem", (column.node, columns.node), INT, expr.span)
     if not space.grid.periodic or space.grid.rows is not None:
         ctx.oblige("cell", row, expr.span, env, other=column.node, name=space.name)
     return ctx.node("cell", (row.node, column.node), space.cell_type, expr.span, space.name)

@@ -48,6 +48,9 @@ def lower_unit(
     before claims: each pass may rely on what the ones before it checked.
     """
     unit = loaded.units[main]
+    if unit.header is not None and unit.header.kind == "library":
+        _report_library(sink, unit.header)
+        return None
     if report_unsupported(sink, unit):
         return None
     player = _population(sink, unit)
@@ -80,15 +83,16 @@ def lower_unit(
     return Lowered(model, tuple(certificates), settings.solver_places)
 
 
+def _report_library(sink: Sink, header: ast.Header) -> None:
+    sink.report(
+        "MFG111",
+        f"`{header.name.name}` is a library, not a model",
+        header.span,
+        "libraries are imported, models are solved",
+    )
+
+
 def _population(sink: Sink, unit: ast.Unit) -> ast.Player | None:
-    if unit.header is not None and unit.header.kind == "library":
-        sink.report(
-            "MFG111",
-            f"`{unit.header.name.name}` is a library, not a model",
-            unit.header.span,
-            "libraries are imported, models are solved",
-        )
-        return None
     players = [d for d in unit.declarations if isinstance(d, ast.Player)]
     if players:
         return players[0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.suggestions import around, insertion
-from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.sema.values import POISON, Builtin, Env, Poison, Term, Value
 from mfdsl.compiler.source import Span
 
 _KIND_WORDS = {"real": "a real number", "int": "an integer", "bool": "a truth value"}
@@ -54,6 +54,14 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
                     "`ind(...)` is 1 where the condition holds and 0 elsewhere",
                 )
             ],
+        )
+    if isinstance(value, Builtin) and value.name == "uniform":
+        return ctx.error(
+            "MFG207",
+            "`uniform` is a distribution, not a value",
+            span,
+            "a value is needed here",
+            helps=["declare `noise z : ... ~ uniform` and use `z`"],
         )
     return ctx.error("MFG201", f"expected a number, found {found(value)}", span, "not a number")
 

@@ -460,6 +460,15 @@ def _observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
                 helps=["without common noise `t` tells as much; leave it out"],
             )
             continue
+        if _is_private(player, item):
+            ctx.error(
+                "MFG406",
+                "observes something that is private to each agent",
+                item.span,
+                f"every `{player.name.name}` has its own",
+                helps=["observe a `let` that is a `mean` or a `prob`, or leave it out"],
+            )
+            return result
         env = Env(file=file, view=OWN, actions=False, purpose="an observation")
         value = expressions.lower(ctx, env, item)
         if isinstance(value, Term) and not value.type.dims:
@@ -467,6 +476,15 @@ def _observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
     if items:
         _check_observed(ctx, player, items)
     return result
+
+
+def _is_private(player: ast.Player, item: ast.Expr) -> bool:
+    """Whether the item is `walker.x` or `walker[3]`, something of single members."""
+    while isinstance(item, ast.Field | ast.Index):
+        item = item.base
+        if isinstance(item, ast.Name) and item.name == player.name.name:
+            return True
+    return False
 
 
 def _item_name(item: ast.Expr, position: int) -> str:

@@ -257,7 +257,8 @@ def _unknown_moves(ctx: Context, item: ast.GridMoves) -> None:
 
 def _check_map(ctx: Context, item: ast.GridMap) -> bool:
     if not item.rows or not any(mark != "#" for row in item.rows for mark in row):
-        ctx.error("MFG010", "the map has no free cell", item.span, "nobody can be anywhere")
+        word = Span(item.span.file, item.span.start, item.span.start + len("map"))
+        ctx.error("MFG010", "the map has no free cell", word, "nobody can be anywhere")
         return False
     width = len(item.rows[0])
     for number, (row, span) in enumerate(zip(item.rows, item.row_spans, strict=True), start=1):
@@ -292,7 +293,7 @@ def _sides(ctx: Context, env: Env, item: ast.GridSize) -> tuple[int, int] | None
             return None
         if not 1 <= side <= MAX_GRID_SIDE:
             ctx.error(
-                "MFG701" if side > 0 else "MFG303",
+                "MFG701" if side > 0 else "MFG213",
                 f"a grid {side} cells long",
                 expr.span,
                 f"must be between 1 and {MAX_GRID_SIDE}",

@@ -105,7 +105,7 @@ def lower_set(ctx: Context, env: Env, expr: ast.Expr) -> SetValue | Poison:
             return POISON
         if lo > hi:
             return ctx.error(
-                "MFG303", f"the range {lo}..{hi} is empty", expr.span, "the first end is larger"
+                "MFG213", f"the range {lo}..{hi} is empty", expr.span, "the first end is larger"
             )
         return SetValue(INT, bounds=(lo, hi))
     if isinstance(expr, ast.FiniteSet):
@@ -269,7 +269,7 @@ def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
             return POISON
         if lo > hi:
             return ctx.error(
-                "MFG303",
+                "MFG213",
                 f"the interval [{lo:g}, {hi:g}] is empty",
                 inner.span,
                 "the first end is larger",
@@ -295,7 +295,7 @@ def _int_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
             return POISON
         if size < 1:
             return ctx.error(
-                "MFG303", f"a ring of length {size}", expr.domain.span, "must be at least 1"
+                "MFG213", f"a ring of length {size}", expr.domain.span, "must be at least 1"
             )
         return Type(kind="int", lo=0, hi=size - 1, periodic=True)
     if isinstance(expr.domain, ast.Vector):
@@ -334,7 +334,7 @@ def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, .
         if size is None:
             return POISON
         if size < 1:
-            return ctx.error("MFG303", f"an array of length {size}", dim.span, "must be at least 1")
+            return ctx.error("MFG213", f"an array of length {size}", dim.span, "must be at least 1")
         axes.append(Type(kind="int", lo=0, hi=size - 1))
     return tuple(axes)
 

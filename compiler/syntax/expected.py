@@ -108,7 +108,7 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
     """Report the fault; the lexeme to go on with when there is a sure one, else None."""
     if _keyword_as_name(fault):
         return _report_keyword(fault, sink)
-    for report in (_misspelled, _equals_sign, _primed, _bracketless, _missing_operator):
+    for report in (_misspelled, _equals_sign, _primed, _bracketless, _prefixed, _missing_operator):
         if report(fault, sink, parses):
             return None
     _expectation(fault, sink)
@@ -210,6 +210,24 @@ def _bracketless(fault: Fault, sink: Sink, parses: Parses) -> bool:
         fault.found.span,
         f"follows `{fault.before.text}`",
         helps=[f"write `{fault.before.text} ({word} ...)`"],
+    )
+    return True
+
+
+def _prefixed(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`np.abs(a)`: functions have no module in front of them."""
+    if fault.found.type != "LPAR" or fault.at < 3:
+        return False
+    module, point, name = fault.words[fault.at - 3 : fault.at]
+    if (module.type, point.type, name.type) != ("NAME", "DOT", "NAME"):
+        return False
+    edit = Edit(Span(name.span.file, module.span.start, name.span.start), "")
+    sink.report(
+        "MFG007",
+        f"functions stand alone: `{name.text}(...)`, not `{module.text}.{name.text}(...)`",
+        module.span.to(name.span),
+        "a part of something cannot be called",
+        helps=[Help(f"write `{name.text}(...)`", (edit,), applicable=True)],
     )
     return True
 
