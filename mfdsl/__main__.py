@@ -1,5 +1,16 @@
-"""`python -m mfdsl` is the command line."""
+"""The `mfdsl` script and `python -m mfdsl`."""
 
-from mfdsl.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loading ends it quietly too."""
+    try:
+        from mfdsl.cli import run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

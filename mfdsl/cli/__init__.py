@@ -1,6 +1,5 @@
 """The command line: one typer application, one file for each group of verbs."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import mfdsl
 from mfdsl.cli import check, compile, simulate, solve, tables
 from mfdsl.cli.failure import guarded
 
-__all__ = ["app", "main", "run"]
+__all__ = ["app", "run"]
 
 app = typer.Typer(
     name="mfdsl",
@@ -62,8 +61,3 @@ def run(arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else None
 
     return guarded(action, arguments)
-
-
-def main() -> None:
-    """Entry point of the `mfdsl` script."""
-    sys.exit(run(sys.argv[1:]))

@@ -16,6 +16,7 @@ from mfdsl.cli.failure import FAILED, FINE, exit_code
 from mfdsl.compiler.codes import CODES
 from mfdsl.compiler.diagnostics import CompileError
 from mfdsl.compiler.exchange import render_github, render_sarif
+from mfdsl.compiler.explain.pages import page
 from mfdsl.compiler.fix import applicable_edits, apply_edits
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.errors import unknown
@@ -105,11 +106,12 @@ def fmt(
     specs: options.Specs,
     check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
+    json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Format specs in place; comments stay."""
-    console = Console(quiet=quiet)
-    code, changes = FINE, 0
+    console = Console(json, quiet)
+    code, changed = FINE, []
     for path in map(find_spec, specs):
         text = read_text(path)
         try:
@@ -120,38 +122,43 @@ def fmt(
             continue
         if formatted == text:
             continue
-        changes += 1
+        changed.append(str(path))
         if diff:
-            print(_diff(path, text, formatted), end="")
+            console.result(_diff(path, text, formatted).rstrip("\n"))
         elif not check:
             write_text(path, formatted)
         console.line(f"{'would format' if check or diff else 'formatted'} {path}")
-    if not changes and code == FINE:
+    if not changed and code == FINE:
         console.line(f"{len(specs)} file{'' if len(specs) == 1 else 's'} already formatted")
-    return FAILED if changes and check else code
+    code = FAILED if changed and check else code
+    console.json_object({"ok": code == FINE, "changed": changed})
+    return code
 
 
 def fix(
     specs: options.Specs,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes, write nothing.")] = False,
+    json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Apply the helps that mend a spec."""
-    console = Console(quiet=quiet)
-    code = FINE
+    console = Console(json, quiet)
+    reports = []
     for path in map(find_spec, specs):
-        report = _preview(path) if diff else _mend(path, console)
+        report = _preview(path, console) if diff else _mend(path, console)
         console.diagnostics(report.diagnostics, report.compilation.sources)
-        code = max(code, exit_code(report.diagnostics))
-    return code
+        reports.append(report)
+    ok = all(report.ok for report in reports)
+    console.json_object({"ok": ok, "specs": [report.to_json() for report in reports]})
+    return max(exit_code(report.diagnostics) for report in reports)
 
 
-def _preview(path: Path) -> Report:
+def _preview(path: Path, console: Console) -> Report:
     """Print what one round of fixes would change."""
     report = api.check(path)
     text = read_text(path)
     edits = applicable_edits(report.diagnostics, report.spec)
-    print(_diff(path, text, apply_edits(text, edits)), end="")
+    console.result(_diff(path, text, apply_edits(text, edits)).rstrip("\n"))
     return report
 
 
@@ -179,12 +186,17 @@ def _diff(path: Path, before: str, after: str) -> str:
 
 def explain(
     code: Annotated[str, typer.Argument(help="A code such as MFG301.", show_default=False)],
+    json: options.Json = False,
 ) -> int:
     """Explain the code of a diagnostic."""
-    from mfdsl.compiler.explain.pages import page
-
     wanted = code.upper()
     if wanted not in CODES:
         raise unknown("code", code, CODES)
-    print(page(wanted))
+    text, row = page(wanted), CODES[wanted]
+    console = Console(json)
+    if json:
+        entries = {"code": wanted, "title": row.title, "severity": row.severity}
+        console.json_object(entries | {"stage": row.stage, "page": text})
+    else:
+        console.result((text or row.title).rstrip("\n"))
     return FINE

@@ -39,10 +39,11 @@ def new(
         str, typer.Option("--template", "-t", help=f"One of: {', '.join(TEMPLATES)}.")
     ] = "beach",
     out: options.Out = None,
+    json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Write a commented spec to start from."""
-    console = Console(quiet=quiet)
+    console = Console(json, quiet)
     if template not in TEMPLATES:
         raise unknown("template", template, TEMPLATES)
     stem = Path(name).stem if name.endswith(".mfg") else name
@@ -54,4 +55,5 @@ def new(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, fill(template, stem))
     console.fields([("written", str(path)), ("next", f"mfdsl solve {path}")])
+    console.json_object({"spec": str(path), "template": template})
     return FINE

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WIDTH = 84
 SHOWN_GAMES = 20
+VERDICTS = {"converged": "solved", "stalled": "stalled", "not_finite": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +149,10 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
 
 
 def _conclude(console: Console, job: "Job", solution: "Solution", folder: "RunFolder") -> None:
-    from mfdsl.runtime.status import Status
-
     gap = solution.exploitability
     worst = "worst " if job.points[0] else ""
     text = f"{worst}exploitability {gap.value:.3g} ({gap.kind}) after {solution.iterations:,}"
-    verdict = "solved" if solution.status is Status.converged else solution.status.name
-    verdict = verdict.replace("max_iterations", "stopped").replace("not_finite", "failed")
+    verdict = VERDICTS.get(solution.status.name, "stopped")
     ending = _right(f"{text} iterations", f"{solution.seconds:.1f} s")
     console.result(f"{verdict:<9} {ending}")
     if solution.message:

@@ -146,7 +146,7 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(
     monkeypatch.setattr(Course, "report", press)
     outcome = mfdsl("solve", spec, "--tol", 0)
     assert outcome.code == 130
-    assert "interrupted" in outcome.out
+    assert "stopped by the user; continue with --resume" in outcome.out
     run = outcome.out.split("--resume ")[-1].strip()
     monkeypatch.setattr(Course, "report", report)
     assert mfdsl("solve", "--resume", run, "--tol", 0, "--json").json["iterations"] == 20

@@ -1,8 +1,10 @@
 """`mfdsl solvers`, `mfdsl specs`, `mfdsl doctor`, `mfdsl --version`."""
 
+from pathlib import Path
 from typing import Any
 
 import mfdsl as package
+from mfdsl.cli import app
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.shipped import shipped_specs
 
@@ -37,3 +39,17 @@ def test_doctor_names_versions_and_devices(mfdsl: Any) -> None:
 
 def test_the_version_is_printed(mfdsl: Any) -> None:
     assert mfdsl("--version").out == f"mfdsl {package.__version__}\n"
+
+
+def test_every_verb_can_answer_in_one_json_object(mfdsl: Any, spec: Path) -> None:
+    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    arguments: dict[str, tuple[str, ...]] = {
+        "solve": (str(spec), "--iterations", "1"),
+        "explain": ("MFG301",),
+        "new": ("mine",),
+        **{verb: () for verb in ("solvers", "specs", "doctor")},
+    }
+    for verb in sorted(verbs):
+        outcome = mfdsl(verb, *arguments.get(verb, (str(spec),)), "--json")
+        assert outcome.code == 0, verb
+        assert outcome.json["schema"] == 1
