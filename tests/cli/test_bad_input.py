@@ -264,9 +264,6 @@ def test_an_internal_error_is_one_line_and_a_file_to_reproduce_it(
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.argv[1:] = ['explain', 'MFG301']; from mfdsl.__main__ import main; main()"
-    )
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen(
         [sys.executable, "-m", "mfdsl", "explain", "MFG301"],
