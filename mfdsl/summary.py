@@ -6,7 +6,7 @@ from typing import Any
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model, Variable
-from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.text import type_text
 
 NOTHING = 1e-12
 
@@ -91,23 +91,6 @@ def certificates_line(certificates: Iterable[Certificate]) -> str:
     return " · ".join(dict.fromkeys(texts)) or "no certificates"
 
 
-def type_text(model: Model, kind: Type) -> str:
-    """A type as the language writes it: `int in 0..9`, `real in [0, 1]`, `rooms.cell`."""
-    if kind.kind == "enum":
-        text = kind.name or "enum"
-    elif kind.kind in ("cell", "move"):
-        text = f"{kind.name}.{kind.kind}"
-    elif kind.kind == "bool" or (kind.lo is None and kind.hi is None):
-        text = kind.kind
-    elif kind.kind == "int" and kind.periodic:
-        text = f"int mod {kind.size}"
-    elif kind.kind == "int" and kind.finite:
-        text = f"int in {kind.lo}..{kind.hi}"
-    else:
-        text = f"{kind.kind} {interval_text(kind.lo, kind.hi)}"
-    return text + (f"[{', '.join(map(str, kind.dims))}]" if kind.dims else "")
-
-
 def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
     """The model as Markdown: what it is, its variables, rewards, parameters and certificates."""
     population = model.population
@@ -123,7 +106,7 @@ def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
     blocks.append(_rows(("reward", "paid", ""), terms))
     if model.parameters:
         parameters = [
-            (f"`{p.name}`", type_text(model, model.types[p.type]), _value_text(p.value), p.doc)
+            (f"`{p.name}`", type_text(model.types[p.type]), _value_text(p.value), p.doc)
             for p in model.parameters
         ]
         blocks.append(_rows(("parameter", "type", "value", ""), parameters))
@@ -134,7 +117,7 @@ def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
 
 
 def _table(kind: str, variables: Iterable[Variable], model: Model) -> str:
-    rows = [(f"`{v.name}`", type_text(model, model.types[v.type]), v.doc) for v in variables]
+    rows = [(f"`{v.name}`", type_text(model.types[v.type]), v.doc) for v in variables]
     return _rows((kind, "type", ""), rows)
 
 

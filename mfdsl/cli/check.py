@@ -18,6 +18,7 @@ from mfdsl.compiler.diagnostics import CompileError
 from mfdsl.compiler.exchange import render_github, render_sarif
 from mfdsl.compiler.explain.pages import page
 from mfdsl.compiler.fix import applicable_edits, apply_edits
+from mfdsl.compiler.ir.text import model_text
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.errors import unknown
 from mfdsl.files import read_text, write_text
@@ -99,7 +100,7 @@ def _show_text(reports: Sequence[Report], console: Console) -> None:
 def _dump(report: Report, stage: Stage) -> str:
     if stage is Stage.ast:
         return repr(report.compilation.unit)
-    return report.compilation.require_model().model_dump_json(indent=1)
+    return model_text(report.compilation.require_model()).rstrip("\n")
 
 
 def fmt(
