@@ -111,7 +111,7 @@ def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
         ]
         blocks.append(_rows(("parameter", "type", "value", ""), parameters))
     if certificates:
-        claims = [(c.claim, certificate_text(c), c.verdict) for c in certificates]
+        claims = dict.fromkeys((c.claim, certificate_text(c), c.verdict) for c in certificates)
         blocks.append(_rows(("claim", "", "verdict"), claims))
     return "\n\n".join(blocks) + "\n"
 
