@@ -24,6 +24,8 @@ def _by_operator(node: Node, parts: Sequence[Range]) -> Range:
     if node.op == "const":
         assert isinstance(node.attr, (int, float))
         return node.attr, node.attr
+    if node.op == "time":
+        return 0, inf
     if node.op == "add":
         return sum(p[0] for p in parts), sum(p[1] for p in parts)
     if node.op == "neg":

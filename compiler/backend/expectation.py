@@ -207,7 +207,7 @@ class Rewriter:
 
     def _inside(self, value: int, type: Type) -> tuple[int, list[int]]:
         """`value` clipped to the values of `type`, and the conditions under which it is there."""
-        low, high = self._range(value)
+        low, high = self.bounds[value]
         first, last = type.first, type.first + type.size - 1
         guards = []
         if low < first:
@@ -220,13 +220,14 @@ class Rewriter:
             value = self._op("min", value, bound, type=INT)
         return value, guards
 
-    def _range(self, node: int) -> Range:
-        while len(self._bounds) <= node:
-            k = len(self._bounds)
+    @property
+    def bounds(self) -> list[Range]:
+        """Bounds of every node of the new arena; only those of integers are of use."""
+        for k in range(len(self._bounds), len(self.builder.nodes)):
             here = self.builder.nodes[k]
             parts = [self._bounds[i] for i in here.args]
             self._bounds.append(bounds_of(here, self.builder.type_of(k), parts))
-        return self._bounds[node]
+        return self._bounds
 
     def _leaf_nodes(self, root: int) -> list[int]:
         """Free variable leaves under `root`, in the order of the arena."""

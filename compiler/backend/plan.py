@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from mfdsl.compiler.backend.bounds import Range
 from mfdsl.compiler.backend.expectation import Rewriter, Statistic
 from mfdsl.compiler.ir.model import Array, Model, Named, Node, Place
 from mfdsl.compiler.ir.types import Type
@@ -49,6 +50,7 @@ class Plan:
     types: tuple[Type, ...]
     arrays: tuple[Array, ...]
     leaves: tuple[Leaves, ...]
+    bounds: tuple[Range, ...]
     places: Mapping[int, Place]
     at: Mapping[int, int]
     names: Mapping[int, str]
@@ -75,13 +77,14 @@ def make_plan(model: Model) -> Plan:
         at[old]: place for old, place in enumerate(model.places) if place is not None and old in at
     }
     statistics = tuple(rewriter.statistics)
-    sorting = _Sorting(model, nodes, leaves, names, statistics)
+    sorting = _Sorting(model, nodes, tuple(rewriter.builder.types), leaves, names, statistics)
     return Plan(
         model=model,
         nodes=nodes,
         types=tuple(rewriter.builder.types),
         arrays=tuple(rewriter.builder.arrays),
         leaves=leaves,
+        bounds=tuple(rewriter.bounds),
         places=places,
         at=at,
         names=names,
@@ -120,6 +123,7 @@ class _Sorting:
 
     model: Model
     nodes: tuple[Node, ...]
+    types: tuple[Type, ...]
     leaves: tuple[Leaves, ...]
     names: Mapping[int, str]
     statistics: tuple[Statistic, ...]
@@ -182,7 +186,32 @@ class _Sorting:
         return self.nodes[node].op == "vector"
 
     def _name(self, order: Mapping[int, int], node: int) -> str:
-        return self.names.get(node, f"mean_{order[node]}")
+        """A let, a mass at given values such as `mu_h_I`, or else a number."""
+        if node in self.names:
+            return self.names[node]
+        here = self.nodes[node]
+        numbers = [self.nodes[i].attr for i in here.args if self.nodes[i].op == "const"]
+        if here.op != "table" or len(numbers) < len(here.args):
+            return f"mean_{order[node]}"
+        assert isinstance(here.attr, int)
+        statistic = self.statistics[here.attr]
+        if statistic.value is not None:
+            read = self.nodes[statistic.value]
+            inner = self.nodes[read.args[0]] if read.op == "real" else read
+            if isinstance(inner.attr, tuple) and not here.args:
+                return f"mean_{inner.attr[1]}"
+            return f"mean_{order[node]}"
+        words = [self._value(k, v) for k, v in zip(statistic.keys, numbers, strict=True)]
+        handle = self.model.population.handle or "law"
+        return "_".join([handle, *statistic.variables, *words])
+
+    def _value(self, leaf: int, value: object) -> str:
+        """A value of a member's variable as part of a name."""
+        name = self.types[self.nodes[leaf].type].name
+        enum = next((e for e in self.model.enums if e.name == name), None)
+        if enum and isinstance(value, int):
+            return enum.values[value]
+        return str(value).replace("-", "minus_")
 
 
 def _reads(model: Model) -> Reads:

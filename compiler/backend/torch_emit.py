@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
+from mfdsl.compiler.backend import torch_tables as tables
 from mfdsl.compiler.backend.fold_lines import folded
 from mfdsl.compiler.backend.names import field_names, identifier
 from mfdsl.compiler.backend.plan import Plan, make_plan
+from mfdsl.compiler.backend.torch_agents import fields, init, observe, sample, step, uniforms
 from mfdsl.compiler.backend.torch_field import name_fields
 from mfdsl.compiler.backend.torch_grid import GridText
-from mfdsl.compiler.backend.torch_header import classes, constants, heading
+from mfdsl.compiler.backend.torch_header import classes, constants, default_params, heading
 from mfdsl.compiler.backend.torch_helpers import HELPERS
-from mfdsl.compiler.backend.torch_public import Writer
 from mfdsl.compiler.backend.torch_scope import Shared
 from mfdsl.compiler.backend.torch_text import wrapped
+from mfdsl.compiler.backend.torch_wide import wide_functions
+from mfdsl.compiler.backend.torch_writer import Writer
 from mfdsl.compiler.ir.model import Model, Place
 
 LineOf = Callable[[Place], int | None]
@@ -31,9 +34,10 @@ def emit_torch(model: Model, *, source_name: str, digest: str, line_of: LineOf =
     running = name_fields(plan, plan.running)
     final = name_fields(plan, plan.final)
     writer = Writer(shared, running, final)
-    members = writer.members()
-    public = writer.public()
-    private = writer.private()
+    members = _members(writer)
+    public = _public(writer)
+    private = [sample(writer)] if plan.model.population.noises else []
+    private += wide_functions(writer)
     grids = [text for grid in shared.grids.values() for text in grid.definitions()]
     tops = [line for grid in shared.grids.values() for line in grid.constants()]
     tops += _arrays(plan, shared)
@@ -46,6 +50,37 @@ def emit_torch(model: Model, *, source_name: str, digest: str, line_of: LineOf =
     parts += classes(plan, shared, running, final)
     parts += [folded(text) for text in (*members, *public, *private, *used, *grids)]
     return "\n\n".join(part if part.endswith("\n") else part + "\n" for part in parts)
+
+
+def _members(w: Writer) -> list[str]:
+    """What the game is about: parameters, the functions of one member, the statistics."""
+    functions = [w.next, *w.chances, *w.initials]
+    functions += [w.terms] if w.has_running() else []
+    functions += [w.final] if w.has_final() else []
+    functions += [w.legal] if w.legal else []
+    functions += [w.observed] if w.population.observe else []
+    texts = [default_params(w.plan, w.shared), *(function.text for function in functions)]
+    return texts + (w.running_field if w.plan.running.marginals else []) + w.final_field
+
+
+def _public(w: Writer) -> list[str]:
+    """All functions of the contract but for the parameters, which come first."""
+    return [
+        tables.initial_law(w),
+        uniforms(w, "draw_initial", "Initial", w.states),
+        init(w),
+        uniforms(w, "draw_noise", "Noise", w.population.noises),
+        *fields(w),
+        tables.legal(w),
+        tables.successors(w),
+        tables.weights(w),
+        *tables.rewards(w),
+        tables.final_rewards(w),
+        tables.kernel(w),
+        tables.push(w),
+        step(w),
+        observe(w),
+    ]
 
 
 def _joined(tops: list[str]) -> list[str]:

@@ -92,10 +92,16 @@ def default_params(plan: Plan, shared: Shared) -> str:
         name = shared.parameters[parameter.name]
         kind = "dtype=dtype" if type.kind == "real" else "dtype=torch.int64"
         if isinstance(parameter.value, tuple):
+            flat = ", ".join(_number(v, type.kind) for v in parameter.value)
+            shape = f".reshape({', '.join(map(str, type.dims))})" if len(type.dims) > 1 else ""
+            comma = "," if len(parameter.value) == 1 else ""
+            line = f"        {name}=torch.tensor(({flat}{comma}), {kind}, device=device){shape},"
+            if len(line) <= 100:
+                lines.append(line)
+                continue
             values = wrapped([_number(v, type.kind) for v in parameter.value], " " * 16)
             lines += [f"        {name}=torch.tensor(", "            (", values, "            ),"]
-            lines += [f"            {kind},", "            device=device,"]
-            lines += [f"        ).reshape({', '.join(map(str, type.dims))}),"]
+            lines += [f"            {kind},", "            device=device,", f"        ){shape},"]
         else:
             value = _number(parameter.value, type.kind)
             lines += [f"        {name}=torch.tensor({value}, {kind}, device=device),"]

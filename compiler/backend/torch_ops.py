@@ -4,6 +4,7 @@ Rows get the texts of the arguments, lifted to common axes, and `unit`, the text
 the dtype of the call, which keeps literals from falling to torch's default dtype.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from mfdsl.compiler.backend.torch_text import (
@@ -81,10 +82,24 @@ def _extremum(name: str, clamp: str) -> Row:
             code, level = call(f"torch.{name}", code, other.code), ATOM
         for literal in (a for a in args if a.literal is not None):
             inner = code if level == ATOM else f"({code})"
-            code, level = f"{inner}.clamp({clamp}={literal.code})", ATOM
+            code, level = _clamped(inner, clamp, literal), ATOM
         return code, level
 
     return row
+
+
+def _clamped(code: str, end: str, literal: Text) -> str:
+    """Clamp at one end; a clamp at the other end before it makes one of both."""
+    other = {"min": "max", "max": "min"}[end]
+    before = re.search(rf"\.clamp\({other}=(-?[\d.e-]+)\)$", code)
+    assert literal.literal is not None
+    if before:
+        bound = float(before.group(1))
+        ends = (literal.code, before.group(1)) if end == "min" else (before.group(1), literal.code)
+        ordered = literal.literal <= bound if end == "min" else bound <= literal.literal
+        if ordered:
+            return f"{code[: before.start()]}.clamp({ends[0]}, {ends[1]})"
+    return f"{code}.clamp({end}={literal.code})"
 
 
 def _where(args: Sequence[Text], unit: Text) -> tuple[str, int]:

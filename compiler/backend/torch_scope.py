@@ -101,7 +101,12 @@ class Scope:
         return self.shared.comment(node) if named else ""
 
     def _worth(self, text: Text) -> bool:
-        return text.literal is None and (text.level < ATOM or "(" in text.code or "[" in text.code)
+        simple = text.minus is not None and text.minus.level == ATOM and "(" not in text.code
+        return (
+            text.literal is None
+            and not simple
+            and (text.level < ATOM or "(" in text.code or "[" in text.code)
+        )
 
     def _needed(self, roots: Sequence[int]) -> list[int]:
         """Nodes below `roots` that have no text yet, arguments first."""
@@ -264,10 +269,12 @@ class Scope:
         if first:
             sign = "-" if first > 0 else "+"
             text = replace(text, code=f"{text.at(ADD)} {sign} {abs(first)}", level=ADD)
-        sure = type.finite and type.first >= 0 and size and type.first + type.size <= size
-        if size is None or sure:
+        low, high = plan.bounds[index]
+        ends = ["min=0"] if size and low < first else []
+        ends += [f"max={size - 1}"] if size and high > first + size - 1 else []
+        if not ends:
             return text
-        return replace(text, code=f"{text.at(ATOM)}.clamp(0, {size - 1})", level=ATOM)
+        return replace(text, code=f"{text.at(ATOM)}.clamp({', '.join(ends)})", level=ATOM)
 
     def _look_up(self, table: str, positions: Sequence[Text]) -> Text:
         """Entries of a table [B, ...] at positions; the result has the leading axes."""
