@@ -7,7 +7,7 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from mfdsl.runtime.exploitability import Exploitability, exact
+from mfdsl.runtime.exploitability import Exploitability, exploitability
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
@@ -90,4 +90,6 @@ class Evaluation:
     @cached_property
     def exploitability(self) -> Exploitability:
         """Gain of the best response over the policy."""
-        return exact(self.view.program.population, self.best_value - self.value)
+        gaps = self.best_value - self.value
+        population = self.view.program.population
+        return exploitability(population, gaps, residual=self.flow.residual)

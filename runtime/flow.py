@@ -14,11 +14,13 @@ class Flow:
     """`laws` [B, T + 1, S] of the states, under `policy`; a stationary flow has one law, [B, 1, S].
 
     `problem` is what one agent meets there (rewards and transitions), kept by the view.
+    `residual` is the l1 change that one more push makes to a stationary law, 0 over time.
     """
 
     laws: Float[Tensor, "batch laws states"]
     policy: TabularPolicy
     problem: Problem | None = field(default=None, repr=False)
+    residual: float = 0.0
 
     @property
     def joint(self) -> Float[Tensor, "batch stages states actions"]:

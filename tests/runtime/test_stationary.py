@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views import discounted, stationary
@@ -84,10 +85,13 @@ def test_a_finite_game_has_no_stationary_view() -> None:
         StationaryView.build(oracle.load("beach_bar"))
 
 
-def test_pushes_stop_at_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stationary, "MOST_PUSHES", 1)
     view = StationaryView.build(stationary_game("susceptible_infected"))
-    law = view.laws(view.uniform())[0, 0]
+    evaluation = Evaluation(view, view.uniform())
+    law = evaluation.flow.laws[0, 0]
     assert law.sum().item() == pytest.approx(1)
     ill = 0.6 * 0.7 + 0.4 * 0.5 * 0.81 * 0.6
     assert law[1].item() == pytest.approx((0.6 + ill) / 2)
+    assert evaluation.flow.residual == pytest.approx(2 * abs(ill - 0.6))
+    assert evaluation.exploitability.kind == "estimate"
