@@ -88,6 +88,13 @@ def _extremum(name: str, clamp: str) -> Row:
     return row
 
 
+def scales_unit(op: str, args: Sequence[Text]) -> bool:
+    """Whether a row needs `unit` as an operand: a choice between two numbers other than 0 and 1."""
+    if op != "if" or not all(isinstance(a.literal, float) for a in args[1:]):
+        return False
+    return {args[1].literal, args[2].literal} != {0.0, 1.0}
+
+
 def _clamped(code: str, end: str, literal: Text) -> str:
     """Clamp at one end; a clamp at the other end before it makes one of both."""
     other = {"min": "max", "max": "min"}[end]
@@ -108,10 +115,9 @@ def _where(args: Sequence[Text], unit: Text) -> tuple[str, int]:
     if isinstance(a, bool) and isinstance(b, bool):
         return (condition.code, condition.level) if a else (f"~{condition.at(UNARY)}", UNARY)
     if isinstance(a, float) and isinstance(b, float):
-        if (a, b) == (1.0, 0.0):
-            return f"{condition.at(ATOM)}.to(p.unit)", ATOM
-        if (a, b) == (0.0, 1.0):
-            return f"(~{condition.at(UNARY)}).to(p.unit)", ATOM
+        if not scales_unit("if", args):
+            kept = condition.at(ATOM) if a else f"(~{condition.at(UNARY)})"
+            return f"{kept}.to(p.unit)", ATOM
         scaled = unit.code if a == 1.0 else f"{then.code} * {unit.code}"
         return call("torch.where", condition.code, scaled, otherwise.code), ATOM
     return call("torch.where", condition.code, then.code, otherwise.code), ATOM

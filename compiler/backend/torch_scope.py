@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.plan import Plan
 from mfdsl.compiler.backend.torch_grid import GridText
-from mfdsl.compiler.backend.torch_ops import GRID, REDUCTIONS, ROWS
+from mfdsl.compiler.backend.torch_ops import GRID, REDUCTIONS, ROWS, scales_unit
 from mfdsl.compiler.backend.torch_text import (
     ADD,
     ATOM,
@@ -166,7 +166,7 @@ class Scope:
                 args = [self.known[inner.args[0]]]
         axes = self.union(args)
         code, level = ROWS[node.op]([lift(a, axes) for a in args], self.unit(axes))
-        batch = any(a.batch for a in args) or "p.unit" in code.replace(".to(p.unit)", "")
+        batch = any(a.batch for a in args) or scales_unit(node.op, args)
         minus = lift(args[0], axes) if node.op == "neg" else None
         return Text(code, level, axes, batch, None, minus)
 
@@ -207,6 +207,9 @@ class Scope:
 
     def _repeated(self, op: str, text: Text, times: int) -> Text:
         """A reduction of a body that does not vary."""
+        if text.literal is not None and op in ("sum_over", "prod_over"):
+            value = text.literal * times if op == "sum_over" else text.literal**times
+            return number(value, "real" if isinstance(value, float) else "int")
         if op == "sum_over":
             return Text(f"{times} * {text.at(UNARY)}", MUL, text.axes, text.batch)
         if op == "prod_over":

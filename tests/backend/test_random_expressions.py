@@ -108,7 +108,8 @@ class Grower:
             return g.mean(value, depth)
         if kind == "prob":
             return g.prob(condition, depth)
-        return g.op("mean_if", value, condition, attr=depth)
+        given = g.op("mean_if", value, condition, attr=depth)
+        return g.op("if", g.op("lt", g.r(0), g.prob(condition, depth)), given, g.r("0.5"))
 
     def bound(self, op: str, size: int, depth: int) -> int:
         g, kept = self.g, list(self.whole)
