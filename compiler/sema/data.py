@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def flatten(value: object, where: str) -> tuple[list[float], tuple[int, ...]]:
     if isinstance(value, bool) or not isinstance(value, list | int | float):
         raise DataError(f"{where} holds {value!r:.40}, not a number")
     if not isinstance(value, list):
-        return [float(value)], ()
+        try:
+            return [float(value)], ()
+        except OverflowError:
+            raise DataError(f"{where} holds a number that is too large") from None
     if not value:
         return [], (0,)
     parts = [flatten(item, where) for item in value]
@@ -59,7 +63,9 @@ def _json(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
     except (UnicodeDecodeError, RecursionError):
         raise DataError(f"`{path.name}` is not JSON text") from None
     except json.JSONDecodeError as error:
-        raise DataError(f"`{path.name}` line {error.lineno}: {error.msg}") from None
+        raise DataError(f"`{path.name}` line {error.lineno}: {error.msg.lower()}") from None
+    except ValueError:
+        raise DataError(f"`{path.name}` holds a number with too many digits") from None
     if isinstance(content, dict):
         if key not in content:
             known = ", ".join(f"`{name}`" for name in list(content)[:5])
@@ -70,8 +76,12 @@ def _json(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
 
 def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
     rows: list[list[float]] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"`{path.name}` is not UTF-8 text") from None
+    try:
+        for number, row in enumerate(csv.reader(text.splitlines()), start=1):
             if not row:
                 continue
             try:
@@ -82,21 +92,32 @@ def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
                 raise DataError(
                     f"`{path.name}` line {number}: expected {len(rows[0])} fields, found {len(row)}"
                 )
+    except csv.Error:
+        raise DataError(f"`{path.name}` is not a table of numbers") from None
     flat = [x for row in rows for x in row]
     if len(rows) == 1 or (rows and len(rows[0]) == 1):
         return flat, (len(flat),)
     return flat, (len(rows), len(rows[0]) if rows else 0)
 
 
+def _check_unpacked(path: Path) -> None:
+    """Refuse an archive that is small on disk and huge in memory."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MAX_DATA_BYTES:
+        raise DataError(f"`{path.name}` unpacks to more than {MAX_DATA_BYTES >> 20} MiB")
+
+
 def _npz(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
     import numpy  # only npz data needs it
 
     try:
+        _check_unpacked(path)
         with numpy.load(path, allow_pickle=False) as archive:
             if key not in archive:
                 raise DataError(f"`{path.name}` has no array `{key}`")
             array = archive[key]
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"`{path.name}` is not an npz file of plain numbers") from None
