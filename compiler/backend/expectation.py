@@ -9,6 +9,8 @@ from mfdsl.compiler.ir.model import Attribute, Model
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.ir.walk import Leaves, free_leaves, reachable
 
+DEEPEST = 50
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -75,13 +77,15 @@ class Rewriter:
         below = self._product([], [condition], depth)
         return self._op("div", above, below)
 
-    def _expectation(self, value: int, depth: int) -> int:
+    def _expectation(self, value: int, depth: int, level: int = 0) -> int:
         """Linearity: constants of the members come out, sums split into their parts."""
         if not self._varies(value, depth):
             return value
+        if level == DEEPEST:
+            return self._product([value], [], depth)
         node = self.builder.nodes[value]
         if node.op == "neg":
-            return self._op("neg", self._expectation(node.args[0], depth))
+            return self._op("neg", self._expectation(node.args[0], depth, level + 1))
         if node.op == "add":
             groups: dict[object, list[int]] = {}
             for term in node.args:
@@ -90,9 +94,11 @@ class Rewriter:
                 groups.setdefault("fixed" if fixed else "alone" if alone else term, []).append(term)
             parts = [self._op("add", *terms) for terms in groups.values()]
             if len(parts) > 1:
-                return self._op("add", *(self._expectation(part, depth) for part in parts))
+                return self._op(
+                    "add", *(self._expectation(part, depth, level + 1) for part in parts)
+                )
         if node.op == "if" and not self._varies(node.args[0], depth):
-            branches = (self._expectation(i, depth) for i in node.args[1:])
+            branches = (self._expectation(i, depth, level + 1) for i in node.args[1:])
             return self._op("if", node.args[0], *branches)
         return self._product([value], [], depth)
 
@@ -182,6 +188,8 @@ class Rewriter:
         residual = [i for i in inside if i not in peers]
         keys = sorted(pins, key=self._variable)
         summed = sorted(peers - set(pins), key=self._variable)
+        if not keys and not summed:
+            return self.builder.const(1) if value is None else value
         variables = sorted({self._name(i) for i in [*keys, *summed]}, key=self._order.__getitem__)
         statistic = Statistic(tuple(variables), tuple(keys), tuple(residual), tuple(summed), value)
         number = self._number(statistic)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.backend.names import field_names, identifier, unique
 from mfdsl.compiler.backend.plan import Plan, Stage
-from mfdsl.compiler.backend.torch_scope import Scope, Shared, axis_order
+from mfdsl.compiler.backend.torch_axes import axis_order
+from mfdsl.compiler.backend.torch_scope import Scope, Shared
 from mfdsl.compiler.backend.torch_text import Text, signature, words
 
 LETTERS = "ijklmnopqrstuvwxyzacdefgh"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.plan import Stage
-from mfdsl.compiler.backend.torch_scope import Scope, Shared, axis_order
+from mfdsl.compiler.backend.torch_axes import axis_order
+from mfdsl.compiler.backend.torch_scope import Scope, Shared
 from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, quoted, signature, words
 
 TYPES = {

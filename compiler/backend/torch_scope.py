@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.plan import Plan
+from mfdsl.compiler.backend.torch_axes import LEAVES, axis_name, position
 from mfdsl.compiler.backend.torch_grid import GridText
 from mfdsl.compiler.backend.torch_ops import GRID, REDUCTIONS, ROWS, scales_unit
 from mfdsl.compiler.backend.torch_text import (
-    ADD,
     ATOM,
     MUL,
     UNARY,
@@ -20,11 +20,8 @@ from mfdsl.compiler.backend.torch_text import (
 from mfdsl.compiler.ir.interpret import ELEMENTARY
 from mfdsl.compiler.ir.model import Node, Place
 from mfdsl.compiler.ir.walk import REDUCTIONS as REDUCING
-from mfdsl.compiler.ir.walk import reachable
 
 LONGEST = 72
-LEAVES = ("state", "action", "noise", "index", "peer_state", "peer_action")
-INDEX_NAMES = "ijklmnuvw"
 
 LineOf = Callable[[Place], int | None]
 
@@ -178,7 +175,7 @@ class Scope:
     def _axis(self, index: int) -> Text:
         """A bound variable: all values of its type along an axis of its own."""
         type = self.shared.plan.type_of(index)
-        name = _axis_name(self.shared.plan.nodes[index])
+        name = axis_name(self.shared.plan.nodes[index])
         ends = f"{type.first}, {type.first + type.size}" if type.first else f"{type.size}"
         code = f"torch.arange({ends}, device=p.unit.device)"
         values = Text(code, ATOM, (index,), False)
@@ -224,7 +221,8 @@ class Scope:
             return self._picked(array, self.known[node.args[1]])
         sizes = plan.types[array.type].dims
         positions = [
-            self._position(i, 0, size) for i, size in zip(node.args[1:], sizes, strict=True)
+            position(plan, i, self.known[i], 0, size)
+            for i, size in zip(node.args[1:], sizes, strict=True)
         ]
         table = self.known[node.args[0]]
         if array.op == "param":
@@ -257,27 +255,8 @@ class Scope:
         positions = []
         for argument, leaf in zip(node.args, (*statistic.keys, *statistic.residual), strict=True):
             type = plan.type_of(leaf)
-            positions.append(self._position(argument, type.first, None))
+            positions.append(position(plan, argument, self.known[argument], type.first, None))
         return self._look_up(code, positions)
-
-    def _position(self, index: int, first: int, size: int | None) -> Text:
-        """The place on an axis of a value, clipped when nothing says that it lies on the axis."""
-        plan = self.shared.plan
-        text = self.known[index]
-        type = plan.type_of(index)
-        if text.literal is not None:
-            return number(int(text.literal) - first, "int")
-        if type.kind == "bool":
-            text = replace(text, code=f"{text.at(ATOM)}.long()", level=ATOM)
-        if first:
-            sign = "-" if first > 0 else "+"
-            text = replace(text, code=f"{text.at(ADD)} {sign} {abs(first)}", level=ADD)
-        low, high = plan.bounds[index]
-        ends = ["min=0"] if size and low < first else []
-        ends += [f"max={size - 1}"] if size and high > first + size - 1 else []
-        if not ends:
-            return text
-        return replace(text, code=f"{text.at(ATOM)}.clamp({', '.join(ends)})", level=ATOM)
 
     def _look_up(self, table: str, positions: Sequence[Text]) -> Text:
         """Entries of a table [B, ...] at positions; the result has the leading axes."""
@@ -320,24 +299,3 @@ def _constant(op: str, values: Sequence[int | float], kind: str) -> Text | None:
         return number(ELEMENTARY[op](*values), kind)
     except (ArithmeticError, ValueError):
         return None
-
-
-def _axis_name(node: Node) -> str:
-    """The name of a variable that runs over all values."""
-    if isinstance(node.attr, tuple):
-        return f"q_{node.attr[1]}"
-    if isinstance(node.attr, int):
-        return INDEX_NAMES[node.attr] if node.attr < len(INDEX_NAMES) else "index"
-    return str(node.attr)
-
-
-def axis_order(plan: Plan, roots: Iterable[int]) -> list[int]:
-    """Variable leaves under `roots` in the order of their trailing axes: own, indices, members."""
-    leaves = [i for i in reachable(plan.nodes, roots) if plan.nodes[i].op in LEAVES]
-    return sorted(leaves, key=lambda i: (LEAVES.index(plan.nodes[i].op), _depth(plan.nodes[i]), i))
-
-
-def _depth(node: Node) -> int:
-    if isinstance(node.attr, tuple):
-        return int(node.attr[0])
-    return node.attr if isinstance(node.attr, int) else 0

@@ -3,13 +3,14 @@
 import ast
 
 import pytest
+import torch
 
 from mfdsl.compiler.backend.names import identifier
 from mfdsl.compiler.backend.plan import make_plan, pairwise_entries
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.ir.model import Model, Named, Place
-from tests.backend.torch_module import load
-from tests.ir.models import GAMES, beach_bar, crowd, neighbourhood, treasure
+from tests.backend.torch_module import load, random_law
+from tests.ir.models import GAMES, Game, beach_bar, crowd, ints, neighbourhood, treasure
 
 
 def emitted(model: Model) -> str:
@@ -108,3 +109,20 @@ def test_hostile_names_and_docs_stay_data():
 )
 def test_names_become_plain_ascii(name, plain):
     assert identifier(name) == plain
+
+
+def test_deep_sums_of_members_need_no_recursion():
+    g = Game("deep")
+    x = g.state("x", ints(0, 2))
+    value = member = g.real(g.peer("state", "x", ints(0, 2)))
+    for _ in range(3000):
+        value = g.op("neg", g.op("add", value, g.real(x), g.op("tanh", member)))
+    g.evolve("x", g.r("0.5"), x)
+    g.reward("deep", g.mean(value))
+    model = g.model()
+    module = load(model)
+    m = random_law(model, 1)
+    table = module.rewards(module.default_params(), torch.tensor(0), m)
+    members = torch.arange(3).double()
+    expected = m[0] @ (members - 0.0)
+    torch.testing.assert_close(table[0, :, 0], expected.expand(3), rtol=1e-9, atol=1e-9)

@@ -356,7 +356,25 @@ def neighbourhood(size: int = 6) -> Model:
     g.reward("company", g.op("mul", close, g.prob(agree)))
     g.reward("follow", g.op("mul", g.real(a), follow))
     g.reward("field", g.op("mul", g.r("0.1"), g.mean(g.op("mul", g.real(qa), g.real(q)))))
+    alone = g.prob(g.op("eq", q, x))
+    g.reward("apart", g.op("mul", close, g.op("neg", alone)), final=True)
     g.evolve("x", g.r(Fraction(1, size)), g.wrap(g.op("add", x, a), ring(size)))
+    return g.model()
+
+
+def drift(size: int = 4) -> Model:
+    """Nobody acts: members follow the mean, drawn from a law that starts off the first value."""
+    g = Game("drift")
+    x = g.state("x", ints(2, size + 1))
+    q = g.peer("state", "x", ints(2, size + 1))
+    middle = g.let("middle", g.mean(g.real(q)))
+    ahead = g.op("lt", g.real(x), middle)
+    e = g.noise(
+        "e", ints(0, 1), lambda leaf: g.op("if", g.op("eq", leaf, g.i(1)), g.r("0.4"), g.r("0.6"))
+    )
+    up = g.op("min", g.op("add", x, e), g.i(size + 1))
+    g.evolve("x", g.ind(g.op("eq", x, g.i(3))), g.op("if", ahead, up, x))
+    g.reward("gap", g.op("neg", g.op("abs", g.sub(g.real(x), middle))))
     return g.model()
 
 
@@ -418,6 +436,7 @@ GAMES: dict[str, Callable[[], Model]] = {
     "random_linear": random_linear,
     "treasure": treasure,
     "neighbourhood": neighbourhood,
+    "drift": drift,
     "price": price,
     "masked": masked,
 }
