@@ -1,4 +1,4 @@
-"""Probability vectors: distances, averages and checks on the simplex."""
+"""Probability vectors: their distance, and whether they are ones."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,19 +9,6 @@ def l1_distance(
 ) -> Float[Tensor, "*batch"]:
     """Sum of absolute differences, between 0 and 2 for laws."""
     return (first - second).abs().sum(-1)
-
-
-def total_variation(
-    first: Float[Tensor, "*batch states"], second: Float[Tensor, "*batch states"]
-) -> Float[Tensor, "*batch"]:
-    """Largest difference of probability over all events, between 0 and 1."""
-    return l1_distance(first, second) / 2
-
-
-def normalized(mass: Float[Tensor, "*batch states"]) -> Float[Tensor, "*batch states"]:
-    """Non-negative mass scaled to sum to one; the uniform law where all mass is zero."""
-    total = mass.sum(-1, keepdim=True)
-    return (mass / total.where(total > 0, 1)).where(total > 0, 1 / mass.shape[-1])
 
 
 def is_law(mass: Float[Tensor, "*batch states"], *, tolerance: float = 1e-9) -> bool:

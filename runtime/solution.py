@@ -49,6 +49,7 @@ class Solution:
     history: tuple[Record, ...]
     solver: str
     options: Mapping[str, Any]
+    seed: int
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
 
@@ -62,6 +63,7 @@ class Solution:
         entries = {
             "solver": self.solver,
             "options": dict(self.options),
+            "seed": self.seed,
             "status": self.status.name,
             "message": self.message,
             "iterations": self.iterations,

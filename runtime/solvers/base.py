@@ -29,8 +29,8 @@ class Solver(Protocol[S]):
     """An algorithm; the loop owns stopping, evaluation, history and files."""
 
     @property
-    def state_type(self) -> type[S]:
-        """The class of its states."""
+    def config(self) -> Config:
+        """The options."""
 
     def init(self, view: View) -> S:
         """The state before the first step: the uniform policy."""

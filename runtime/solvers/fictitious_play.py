@@ -20,7 +20,6 @@ class FictitiousPlay:
     """
 
     config: FictitiousPlayConfig
-    state_type = State
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""

@@ -18,7 +18,6 @@ class FixedPoint:
     """
 
     config: FixedPointConfig
-    state_type = State
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""

@@ -1,9 +1,10 @@
 """The one loop around every solver: evaluation, history, stopping and interruption."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +14,14 @@ from mfdsl.runtime.diagnose import first_not_finite
 from mfdsl.runtime.evaluate import Evaluation, View, build_view
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
-from mfdsl.runtime.solvers.base import Solver, State, load_state, make_solver, save_state
+from mfdsl.runtime.solvers.base import (
+    Solver,
+    SolverError,
+    State,
+    load_state,
+    make_solver,
+    save_state,
+)
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.status import Status
 
@@ -34,14 +42,31 @@ class Stopping:
 
 @dataclass
 class _Course:
-    """The moving parts of a run, so that an interruption finds them complete."""
+    """The moving parts of a run; `current` changes at once, so an interruption finds a pair."""
 
-    state: State
-    evaluation: Evaluation
+    current: tuple[State, Evaluation]
     history: list[Record]
     began: float
+    best: float = float("inf")
+    reports_since_best: int = 0
     status: Status = Status.max_iterations
-    message: str = field(default=Status.max_iterations.remedy)
+    message: str = Status.max_iterations.remedy
+
+    @property
+    def state(self) -> State:
+        """The state after the last complete iteration."""
+        return self.current[0]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation of the policy in that state."""
+        return self.current[1]
+
+    def note(self, gap: float) -> None:
+        """Count the report towards stalling unless it is the best so far."""
+        improved = gap < self.best
+        self.best = min(gap, self.best)
+        self.reports_since_best = 0 if improved else self.reports_since_best + 1
 
 
 def solve(
@@ -65,28 +90,29 @@ def solve(
 
     `iterations` counts from the start of the first run: with a `state` of a solution (and its
     `history`) the run continues where that one ended, as if it had not stopped. `stop` is asked
-    after each iteration. Ctrl-C ends with the last complete iterate.
+    after each iteration. Ctrl-C ends with the last complete iterate. The exact solvers draw no
+    random numbers; `seed` is kept with the solution.
 
     Raises:
-        SolverError: an unknown solver, or a state of another one.
+        SolverError: an unknown solver, or a state of another solver or game.
         pydantic.ValidationError: an option is unknown or out of range.
     """
-    torch.manual_seed(seed)
     solver = make_solver(solver_name, config)
     stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
     view = build_view(program, params)
     with torch.no_grad(), _threads_for(view):
-        start = solver.init(view) if state is None else load_state(solver.state_type, state)
-        course = _Course(start, _evaluation(view, start), list(history), began)
+        start = solver.init(view)
+        if state is not None:
+            start = _resumed(start, state)
+        course = _Course((start, _evaluation(view, start)), list(history), began)
+        for record in history:
+            course.note(record.exploitability)
         try:
             _advance(view, solver, course, stopping, on_progress or (lambda record: None))
         except KeyboardInterrupt:
             course.status, course.message = Status.interrupted, Status.interrupted.remedy
-        options = SOLVERS[solver_name].config.model_validate(
-            config.model_dump() if isinstance(config, Config) else dict(config or {})
-        )
-        return _solution(course, solver_name, options, license)
+        return _solution(course, solver_name, solver.config, seed, license)
 
 
 def _advance(
@@ -109,7 +135,7 @@ def _advance(
             course.status, course.message = Status.interrupted, Status.interrupted.remedy
             return
         state = solver.step(course.evaluation, course.state)
-        course.state, course.evaluation = state, _evaluation(view, state)
+        course.current = (state, _evaluation(view, state))
 
 
 def _record(course: _Course, report: Callable[[Record], None]) -> None:
@@ -119,25 +145,26 @@ def _record(course: _Course, report: Callable[[Record], None]) -> None:
         return
     record = Record(iteration, gap, time.perf_counter() - course.began)
     course.history.append(record)
+    course.note(gap)
     report(record)
 
 
 def _ended(course: _Course, stopping: Stopping) -> bool:
-    gaps = [record.exploitability for record in course.history]
-    if not abs(gaps[-1]) < float("inf"):
+    gap = course.history[-1].exploitability
+    if not math.isfinite(gap):
         place = first_not_finite(course.evaluation)
         course.status = Status.not_finite
         course.message = (
             f"a value became NaN or infinite at iteration {course.state.iteration}, "
             f"first in {place}"
         )
-    elif gaps[-1] <= stopping.tolerance:
+    elif gap <= stopping.tolerance:
         course.status, course.message = Status.converged, ""
-    elif stopping.patience and len(gaps) - 1 - gaps.index(min(gaps)) >= stopping.patience:
+    elif stopping.patience and course.reports_since_best >= stopping.patience:
         course.status = Status.stalled
         course.message = (
             f"exploitability did not improve for {stopping.patience} reports "
-            f"(best {min(gaps):.3g}); try a smaller step or another solver: {', '.join(SOLVERS)}"
+            f"(best {course.best:.3g}); try a smaller step or another solver: {', '.join(SOLVERS)}"
         )
     else:
         return False
@@ -156,17 +183,32 @@ def _threads_for(view: View) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _resumed(fresh: State, tensors: Mapping[str, Tensor]) -> State:
+    """The saved state on the device and in the dtype of a fresh one."""
+    saved = load_state(type(fresh), tensors)
+    if saved.probs.shape != fresh.probs.shape:
+        raise SolverError(
+            f"the saved state has a policy of sizes {list(saved.probs.shape)}, this game needs "
+            f"{list(fresh.probs.shape)}: continue with the spec and parameters that wrote it"
+        )
+    moved = {
+        name: value.to(fresh.probs) if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }
+    return load_state(type(fresh), moved)
+
+
 def _evaluation(view: View, state: State) -> Evaluation:
     return Evaluation(view, view.policy(state.probs))
 
 
 def _solution(
-    course: _Course, solver_name: str, options: Config, license: License | None
+    course: _Course, solver_name: str, options: Config, seed: int, license: License | None
 ) -> Solution:
     evaluation = course.evaluation
     return Solution(
         policy=evaluation.policy,
-        flow=evaluation.flow,
+        flow=replace(evaluation.flow, problem=None),
         exploitability=evaluation.exploitability,
         value=tuple(float(value) for value in evaluation.value),
         status=course.status,
@@ -176,6 +218,7 @@ def _solution(
         history=tuple(course.history),
         solver=solver_name,
         options=options.model_dump(),
+        seed=seed,
         state=save_state(course.state),
         license=license,
     )

@@ -41,7 +41,6 @@ class MirrorDescent:
     """
 
     config: MirrorDescentConfig
-    state_type = SummedValues
 
     def init(self, view: View) -> SummedValues:
         """Start from the uniform policy and zero scores."""

@@ -17,7 +17,6 @@ class PolicyIteration:
     """
 
     config: PolicyIterationConfig
-    state_type = State
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""

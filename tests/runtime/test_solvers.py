@@ -205,3 +205,15 @@ def test_unknown_solvers_and_foreign_states_are_refused() -> None:
     state = run(program, "omd", 1).state
     with pytest.raises(SolverError, match="continue with the solver that wrote it"):
         solve(program, solver_name="fixed_point", state=state)
+    with pytest.raises(SolverError, match="spec and parameters that wrote it"):
+        solve(oracle.load("beach_bar"), solver_name="omd", state=state)
+
+
+def test_a_solve_leaves_threads_and_random_numbers_as_they_were() -> None:
+    torch.manual_seed(4)
+    expected = torch.rand(1)
+    torch.manual_seed(4)
+    threads = torch.get_num_threads()
+    run(oracle.load("left_right"), "omd", 2)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.rand(1), expected)
