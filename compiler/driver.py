@@ -119,10 +119,24 @@ def _lower(
     load_imports(loaded, source.name, files, sink)
     if sink.failed:
         return None
-    lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+    try:
+        lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+    except RecursionError:
+        _report_depth(loaded.units[source.name], sink)
+        return None
     if lowered is not None and not sink.failed:
         report_cost(lowered.model, sink)
     return lowered
+
+
+def _report_depth(unit: ast.Unit, sink: Sink) -> None:
+    sink.report(
+        "MFG702",
+        "definitions nest in each other too deeply",
+        unit.header.span if unit.header is not None else None,
+        "somewhere in this file",
+        helps=["write functions out, or name their parts with `let`"],
+    )
 
 
 def _finished(

@@ -31,8 +31,14 @@ def point(value: Array | np.float64) -> Interval:
     return Interval(array, array)
 
 
+def _nudged(value: Array, down: bool) -> Array:
+    """The next float below or above."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.nextafter(value, -np.inf if down else np.inf)
+
+
 def _widened(lo: Array, hi: Array) -> Interval:
-    return Interval(np.nextafter(lo, -np.inf), np.nextafter(hi, np.inf))
+    return Interval(_nudged(lo, True), _nudged(hi, False))
 
 
 def whole(*arguments: Interval) -> bool:
@@ -49,7 +55,7 @@ def _directed(value: Array, error: Array, down: bool) -> Array:
     """`value + error` rounded down or up; an error that is not finite widens."""
     unsure = ~np.isfinite(error)
     move = (error < 0) | unsure if down else (error > 0) | unsure
-    return np.where(move, np.nextafter(value, -np.inf if down else np.inf), value)
+    return np.where(move, _nudged(value, down), value)
 
 
 def _sum(a: Array, b: Array, down: bool) -> Array:
@@ -115,12 +121,25 @@ def _inverse(b: Interval) -> Interval:
     )
 
 
+def _quotient(a: Array, b: Array, down: bool) -> Array:
+    """`a / b` for a finite `b` that is not 0; a quotient without remainder is not rounded."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        result = a / b
+    exact = (_product(result, b, True) == a) & (_product(result, b, False) == a)
+    return np.where(exact | np.isinf(a), result, _nudged(result, down))
+
+
 def _div(a: Interval, b: Interval) -> Interval:
-    exact = whole(b) and bool(np.all(b.lo == b.hi)) and bool(np.all(b.lo != 0))
-    if exact:
-        ends = (a.lo / b.lo, a.hi / b.lo)
-        return _widened(np.minimum(*ends), np.maximum(*ends))
-    return multiply(a, _inverse(b))
+    away = (b.lo > 0) | (b.hi < 0)
+    if not bool(np.all(away & np.isfinite(b.lo) & np.isfinite(b.hi))):
+        return multiply(a, _inverse(b))
+    pairs = [(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    low = [_quotient(x, y, True) for x, y in pairs]
+    high = [_quotient(x, y, False) for x, y in pairs]
+    return Interval(
+        np.minimum(np.minimum(low[0], low[1]), np.minimum(low[2], low[3])),
+        np.maximum(np.maximum(high[0], high[1]), np.maximum(high[2], high[3])),
+    )
 
 
 def _pow(a: Interval, b: Interval) -> Interval:

@@ -42,7 +42,7 @@ from mfdsl.compiler.syntax import ast
 DISTRIBUTIONS = frozenset({"uniform", "bernoulli", "dither"})
 REAL_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh")
 ROUNDING = ("floor", "ceil", "round")
-MAX_EXPANSIONS = 64
+MAX_EXPANSIONS = 10_000
 
 
 def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -54,8 +54,15 @@ def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
     if isinstance(symbol, Poison):
         return POISON
     if symbol is not None:
+        place = symbol.span if isinstance(symbol, VariableSymbol) else None
         return ctx.error(
-            "MFG206", f"`{name}` is not a function", expr.function.span, "it cannot be called"
+            "MFG206",
+            f"`{name}` is not a function",
+            expr.function.span,
+            "it cannot be called",
+            also=[(place, f"`{name}` is this {symbol.kind} here")]
+            if isinstance(symbol, VariableSymbol) and place is not None
+            else [],
         )
     if name in DISTRIBUTIONS:
         return ctx.error(
@@ -118,8 +125,11 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
             f"{len(expr.arguments)} here",
             also=[(declaration.name.span, "defined here")],
         )
-    if name in ctx.open_functions or len(ctx.open_functions) >= MAX_EXPANSIONS:
+    if name in ctx.open_functions:
         return POISON  # the pass over cycles has reported it
+    ctx.expansions += 1
+    if not ctx.may_nest(expr.span) or not _expansions_fit(ctx, expr):
+        return POISON
     bound: dict[str, Value] = {}
     for parameter, argument in zip(declaration.arguments, expr.arguments, strict=True):
         if argument.name is not None:
@@ -129,11 +139,24 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
             return POISON
         bound[parameter.name.name] = value
     ctx.open_functions.append(name)
-    try:
-        inner = replace(env, file=function.file, view=None, locals=bound, target=None)
-        return expressions.lower(ctx, inner, declaration.body)
-    finally:
-        ctx.open_functions.pop()
+    ctx.open_definitions += 1
+    inner = replace(env, file=function.file, view=None, locals=bound, target=None)
+    result = expressions.lower(ctx, inner, declaration.body)
+    ctx.open_definitions -= 1
+    ctx.open_functions.pop()
+    return result
+
+
+def _expansions_fit(ctx: Context, expr: ast.Call) -> bool:
+    if ctx.expansions == MAX_EXPANSIONS + 1:
+        ctx.error(
+            "MFG703",
+            f"functions are expanded more than {MAX_EXPANSIONS:,} times",
+            expr.span,
+            "one expansion too many",
+            helps=["a function that calls another one twice doubles the work: name it with `let`"],
+        )
+    return ctx.expansions <= MAX_EXPANSIONS
 
 
 def _argument(ctx: Context, env: Env, expr: ast.Expr) -> Value:

@@ -25,6 +25,8 @@ from mfdsl.compiler.sema.values import (
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
+MAX_DEFINITIONS = 64
+
 ParameterValue = Fraction | tuple[float, ...]
 
 
@@ -99,6 +101,8 @@ class Context:
     used: set[str] = field(default_factory=set)
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
     open_functions: list[str] = field(default_factory=list)
+    open_definitions: int = 0
+    expansions: int = 0
     steps: int | None = None
     legal: int | None = None
 
@@ -116,6 +120,19 @@ class Context:
         """Report an error and give the value that silences what follows from it."""
         self.sink.report(code, message, span, label, also=also, notes=notes, helps=helps)
         return POISON
+
+    def may_nest(self, span: Span) -> bool:
+        """Whether one more definition may be opened inside the ones that are open."""
+        if self.open_definitions < MAX_DEFINITIONS:
+            return True
+        self.error(
+            "MFG702",
+            f"definitions need each other more than {MAX_DEFINITIONS} levels deep",
+            span,
+            "one level too many",
+            helps=["write the first ones out, or start in the middle with a `param`"],
+        )
+        return False
 
     def place(self, span: Span) -> Place:
         """The place of a node."""

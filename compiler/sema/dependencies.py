@@ -32,6 +32,19 @@ def identifiers(expr: object, *, plain: bool = False) -> Iterator[tuple[str, Spa
             )
 
 
+def called_in(expr: object) -> Iterator[tuple[str, Span]]:
+    """Every function that `expr` calls, with its place."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Call):
+            yield node.function.name, node.function.span
+        if isinstance(node, tuple):
+            stack.extend(reversed(node))
+        elif isinstance(node, ast.Tree):
+            stack.extend(getattr(node, f.name) for f in dataclasses.fields(node))
+
+
 def names_in(expr: ast.Expr, members: Mapping[str, Symbol]) -> set[str]:
     """Names that `expr` mentions, following the lets of the population."""
     seen: set[str] = set()
@@ -67,8 +80,9 @@ def report_cycles(
     sink: Sink, bodies: Mapping[str, tuple[ast.Ident, ast.Expr]], code: str, message: str
 ) -> set[str]:
     """Report each cycle among the definitions once and give the names that lie on one."""
+    mentioned = called_in if code == "MFG210" else identifiers
     edges = {
-        name: {other: span for other, span in identifiers(body) if other in bodies}
+        name: {other: span for other, span in mentioned(body) if other in bodies}
         for name, (_, body) in bodies.items()
     }
     if _is_acyclic(edges):

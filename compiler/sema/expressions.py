@@ -81,7 +81,11 @@ def lower_let(ctx: Context, env: Env, symbol: LetSymbol, name: str, span: Span) 
         purpose=f"`{name}`",
     )
     if (name, home) not in ctx.lets:
+        if not ctx.may_nest(span):
+            return POISON
+        ctx.open_definitions += 1
         ctx.lets[name, home] = _lower_let_body(ctx, home, symbol)
+        ctx.open_definitions -= 1
     return ctx.lets[name, home]
 
 
@@ -240,7 +244,8 @@ def _compare(ctx: Context, env: Env, expr: ast.Compare) -> Value:
     parts = []
     for i, operator in enumerate(expr.operators):
         sides = (expr.operands[i].span, expr.operands[i + 1].span)
-        part = compare(ctx, operator, terms[i], terms[i + 1], expr.span, sides)
+        where = expr.span if len(expr.operators) == 1 else sides[0].to(sides[1])
+        part = compare(ctx, operator, terms[i], terms[i + 1], where, sides)
         if isinstance(part, Poison):
             return POISON
         parts.append(part.node)

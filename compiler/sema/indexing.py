@@ -361,11 +361,12 @@ def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
         )
         return False
     if not env.mean_field:
+        starts = env.states is not None
         ctx.error(
             "MFG105",
             f"the law cannot be read by {env.purpose}",
             span,
-            "nobody has a state yet",
+            "nobody has a state yet" if starts else "what is legal depends on oneself and `t` only",
         )
         return False
     return True

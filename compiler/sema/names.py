@@ -51,11 +51,25 @@ def candidates(ctx: Context, env: Env) -> list[str]:
 
 def unknown_name(ctx: Context, env: Env, name: str, span: Span) -> Poison:
     """Remember an unknown name; all of its places become one diagnostic at the end."""
+    if env.view is not None and name in _reward_names(ctx):
+        return ctx.error(
+            "MFG105",
+            f"the reward `{name}` cannot be read",
+            span,
+            "rewards are paid, not read",
+            helps=["name the value with `let`, and use it here and in the reward"],
+        )
     kind = _member_kind(ctx, name)
     if kind is not None and ctx.population is not None and env.view is None:
         return _member_outside(ctx, env, name, kind, span)
     ctx.unknown.setdefault((env.file, name), []).append(span)
     return POISON
+
+
+def _reward_names(ctx: Context) -> set[str]:
+    members = ctx.population.members if ctx.population is not None else ()
+    named = (m.name for m in members if isinstance(m, ast.Reward))
+    return {name.name for name in named if name is not None}
 
 
 def _member_kind(ctx: Context, name: str) -> str | None:
@@ -102,9 +116,11 @@ def report_unknown_names(ctx: Context) -> None:
             continue
         guess = nearest(name, known)
         where = "" if guess is None else known_line(ctx, file, guess)
-        helps += foreign(FOREIGN_NAMES, name, spans[0]) or did_you_mean(name, known, spans, where)
-        if not helps and name in ("inf", "infinity"):
+        if name in ("inf", "infinity", "Inf"):
             helps.append("`horizon infinite` goes with `discount`; expressions are finite")
+        else:
+            helps += foreign(FOREIGN_NAMES, name, spans[0])
+            helps = helps or [*did_you_mean(name, known, spans, where)]
         ctx.sink.report(
             "MFG101",
             f"unknown name `{name}`",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from mfdsl.compiler.ir.model import Named, NoiseVariable, Population, StateVariable, Variable
 from mfdsl.compiler.ir.model import Term as RewardTerm
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema import distributions, expressions, sets
+from mfdsl.compiler.sema import distributions, expressions, outcomes, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
+from mfdsl.compiler.sema.observe import lower_observe
 from mfdsl.compiler.sema.suggestions import between, did_you_mean
 from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
 from mfdsl.compiler.source import Span
@@ -119,7 +120,7 @@ def lower_population(ctx: Context, file: str, player: ast.Player) -> Population 
     )
     rewards = _rewards(ctx, file, player)
     lets = _lets(ctx, file, player)
-    observe = _observe(ctx, file, player)
+    observe = lower_observe(ctx, file, player)
     agents = _agents(ctx, file, player)
     if not ctx.states or not actions:
         _report_empty(ctx, player)
@@ -269,7 +270,7 @@ def _drawn(
 ) -> tuple[int, NoiseVariable] | None:
     """The next value of `x' ~ D`: a noise of its own, by value or by outcome."""
     noise = f"{name}_next"
-    count = distributions.by_outcome(target, member.value)
+    count = outcomes.by_outcome(target, member.value)
     if count is None:
         leaf = ctx.node("noise", (), target, None, noise)
         node = distributions.density(ctx, env, member.value, leaf, target)
@@ -277,13 +278,13 @@ def _drawn(
             return None
         kind = ctx.builder.type_index(target)
         return leaf.node, NoiseVariable(name=noise, type=kind, doc="", density=node.node)
-    listed = distributions.outcomes(ctx, env, member.value, target)
+    listed = outcomes.outcomes(ctx, env, member.value, target)
     if listed is None:
         return None
     positions = Type(kind="int", lo=0, hi=len(listed) - 1)
     leaf = Term(ctx.node("noise", (), positions, None, noise).node, INT)
-    weight = distributions.pick(ctx, leaf, [w for w, _ in listed], member.value.span)
-    value = distributions.pick(ctx, leaf, [v for _, v in listed], member.value.span)
+    weight = outcomes.pick(ctx, leaf, [w for w, _ in listed], member.value.span)
+    value = outcomes.pick(ctx, leaf, [v for _, v in listed], member.value.span)
     kind = ctx.builder.type_index(positions)
     return value.node, NoiseVariable(name=noise, type=kind, doc="", density=weight.node)
 
@@ -445,67 +446,6 @@ def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
             result.append(Named(name=member.name.name, node=value.node))
     ctx.used = used | (ctx.used - {m.name.name for m in player.members if isinstance(m, ast.Let)})
     return result
-
-
-def _observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
-    items = [(m, item) for m in player.members if isinstance(m, ast.Observe) for item in m.items]
-    result: list[Named] = []
-    for _, item in items:
-        if isinstance(item, ast.Call) and item.function.name == "law":
-            ctx.error(
-                "MFG706",
-                "policies that see the law come with a later release",
-                item.span,
-                "the law of the population",
-                helps=["without common noise `t` tells as much; leave it out"],
-            )
-            continue
-        if _is_private(player, item):
-            ctx.error(
-                "MFG406",
-                "observes something that is private to each agent",
-                item.span,
-                f"every `{player.name.name}` has its own",
-                helps=["observe a `let` that is a `mean` or a `prob`, or leave it out"],
-            )
-            return result
-        env = Env(file=file, view=OWN, actions=False, purpose="an observation")
-        value = expressions.lower(ctx, env, item)
-        if isinstance(value, Term) and not value.type.dims:
-            result.append(Named(name=_item_name(item, len(result)), node=value.node))
-    if items:
-        _check_observed(ctx, player, items)
-    return result
-
-
-def _is_private(player: ast.Player, item: ast.Expr) -> bool:
-    """Whether the item is `walker.x` or `walker[3]`, something of single members."""
-    while isinstance(item, ast.Field | ast.Index):
-        item = item.base
-        if isinstance(item, ast.Name) and item.name == player.name.name:
-            return True
-    return False
-
-
-def _item_name(item: ast.Expr, position: int) -> str:
-    return item.name if isinstance(item, ast.Name) else f"observation_{position + 1}"
-
-
-def _check_observed(
-    ctx: Context, player: ast.Player, items: Sequence[tuple[ast.Observe, ast.Expr]]
-) -> None:
-    seen = {item.name for _, item in items if isinstance(item, ast.Name)}
-    hidden = [name for name in ctx.states if name not in seen]
-    if ctx.steps is not None and ctx.steps > 1 and "t" not in seen:
-        hidden.append("t")
-    if hidden:
-        ctx.error(
-            "MFG706",
-            "policies that see only a part come with a later release",
-            items[0][0].span,
-            "does not show " + ", ".join(f"`{name}`" for name in hidden),
-            helps=[f"add `{', '.join(hidden)}`, or leave `observe` out"],
-        )
 
 
 def _agents(ctx: Context, file: str, player: ast.Player) -> int | None:
