@@ -135,6 +135,10 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
         if argument.name is not None:
             return ctx.error("MFG206", f"`{name}` takes unnamed arguments", argument.name.span)
         value = _argument(ctx, env, argument.value)
+        if isinstance(value, Term) and parameter.type is not None and not parameter.type.dims:
+            home = Env(file=function.file, static=True)
+            place = argument.value.span
+            value = expressions.declared(ctx, home, parameter.name, parameter.type, value, place)
         if isinstance(value, Poison):
             return POISON
         bound[parameter.name.name] = value

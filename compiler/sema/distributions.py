@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema.arms import match_arms, one_else
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import (
     add_terms,
@@ -147,7 +148,7 @@ def _density_if(ctx: Context, env: Env, expr: ast.If, leaf: Term, target: Type) 
 def _density_match(
     ctx: Context, env: Env, expr: ast.Match, leaf: Term, target: Type
 ) -> Term | Poison:
-    arms = expressions.match_arms(ctx, env, expr)
+    arms = match_arms(ctx, env, expr)
     if arms is None:
         return POISON
     parts: list[tuple[Term | None, Term]] = []
@@ -171,6 +172,8 @@ def _density_match(
 
 def mix_weights(ctx: Context, env: Env, expr: ast.Mix) -> list[Term] | None:
     """The weights of the arms; the `else` arm takes the remaining mass."""
+    if not one_else(ctx, expr):
+        return None
     weights: list[Term | None] = []
     for arm in expr.arms:
         if arm.guard is None:

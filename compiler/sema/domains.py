@@ -127,6 +127,8 @@ def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[
         return f"q.{node.attr[1]}", value
     if node.op == "index":
         return "index", value
+    if node.op == "noise" and node.attr not in ctx.members:  # drawn by `x' ~ ...`
+        return str(node.attr).removesuffix("_next") + "'", value
     return str(node.attr), value
 
 

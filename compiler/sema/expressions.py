@@ -8,6 +8,7 @@ from mfdsl.compiler.analysis.enclosure import Guard
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import calls, comprehensions, names, sets
+from mfdsl.compiler.sema.arms import match_arms
 from mfdsl.compiler.sema.context import Context, LetSymbol
 from mfdsl.compiler.sema.grids import report_moved, shift_cell
 from mfdsl.compiler.sema.indexing import lower_field, lower_index
@@ -94,7 +95,14 @@ def _lower_let_body(ctx: Context, env: Env, symbol: LetSymbol) -> Value:
     value = lower(ctx, env, declaration.value)
     if declaration.type is None or not isinstance(value, Term):
         return value
-    wanted = sets.scalar_type(ctx, env, declaration.type)
+    return declared(ctx, env, declaration.name, declaration.type, value, declaration.value.span)
+
+
+def declared(
+    ctx: Context, env: Env, name: ast.Ident, type: ast.TypeExpr, value: Term, span: Span
+) -> Term | Poison:
+    """`value` of a `let` or an argument as the type that is written for `name`."""
+    wanted = sets.scalar_type(ctx, env, type)
     if isinstance(wanted, Poison):
         return POISON
     if wanted.kind == "real" and value.type.numeric and not value.type.dims:
@@ -102,10 +110,10 @@ def _lower_let_body(ctx: Context, env: Env, symbol: LetSymbol) -> Value:
     if (wanted.kind, wanted.name) != (value.type.kind, value.type.name):
         return ctx.error(
             "MFG201",
-            f"`{declaration.name.name}` is declared as {describe(wanted)},"
-            f" its value is {describe(value.type)}",
-            declaration.value.span,
+            f"`{name.name}` is declared as {describe(wanted)}, its value is {describe(value.type)}",
+            span,
             describe(value.type),
+            also=[(name.span, "declared here")],
         )
     return value
 
@@ -329,100 +337,6 @@ def _match(ctx: Context, env: Env, expr: ast.Match) -> Value:
     return POISON if result is None else result
 
 
-def match_arms(
-    ctx: Context, env: Env, expr: ast.Match
-) -> list[tuple[Term | None, ast.Expr]] | None:
-    """Conditions and values of the arms; the last condition is None, it takes what is left.
-
-    Every value of a finite subject must be covered; None when an error was reported.
-    """
-    if expr.subject is None:
-        return _condition_arms(ctx, env, expr)
-    subject = lower(ctx, env, expr.subject)
-    if not isinstance(subject, Term):
-        if not isinstance(subject, Poison):
-            number(ctx, subject, expr.subject.span)
-        return None
-    hint = replace(env, target=subject.type)
-    arms: list[tuple[Term | None, ast.Expr]] = []
-    covered: set[int] = set()
-    for arm in expr.arms:
-        if arm.guard is None:
-            arms.append((None, arm.value))
-            continue
-        guard = lower(ctx, hint, arm.guard)
-        if not isinstance(guard, Term):
-            if not isinstance(guard, Poison):
-                number(ctx, guard, arm.guard.span)
-            return None
-        condition = compare(ctx, "==", subject, guard, arm.guard.span)
-        if isinstance(condition, Poison):
-            return None
-        exact = ctx.exact(guard)
-        covered |= {int(exact)} if exact is not None else set()
-        arms.append((condition, arm.value))
-    if arms and arms[-1][0] is None:
-        return arms
-    missing = _missing(ctx, subject, covered)
-    if missing is None or missing:
-        _report_missing(ctx, expr, missing)
-        return None
-    return [*arms[:-1], (None, arms[-1][1])]
-
-
-def _condition_arms(
-    ctx: Context, env: Env, expr: ast.Match
-) -> list[tuple[Term | None, ast.Expr]] | None:
-    arms: list[tuple[Term | None, ast.Expr]] = []
-    inner = env
-    for arm in expr.arms:
-        if arm.guard is None:
-            arms.append((None, arm.value))
-            continue
-        condition = lower_condition(ctx, inner, arm.guard)
-        if isinstance(condition, Poison):
-            return None
-        arms.append((condition, arm.value))
-        inner = guarded(inner, condition, False)
-    if not arms or arms[-1][0] is not None:
-        _report_missing(ctx, expr, None)
-        return None
-    return arms
-
-
-def _missing(ctx: Context, subject: Term, covered: set[int]) -> list[str] | None:
-    """Names of the values of a finite subject that no arm covers; None when it is not finite."""
-    type = subject.type
-    if not type.finite or type.size > 4096:
-        return None
-    return [
-        sets.value_name(ctx, type, type.first + k)
-        for k in range(type.size)
-        if type.first + k not in covered
-    ]
-
-
-def _report_missing(ctx: Context, expr: ast.Match, missing: list[str] | None) -> None:
-    span = Span(expr.span.file, expr.span.start, expr.span.start + len("match"))
-    if not missing:
-        ctx.error(
-            "MFG204",
-            "this `match` needs an `else` arm",
-            span,
-            "no value when none of the arms applies",
-            helps=["end with `else -> ...`"],
-        )
-        return
-    shown = ", ".join(f"`{name}`" for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
-    ctx.error(
-        "MFG204",
-        f"this `match` does not cover {shown}",
-        span,
-        "has no value there",
-        helps=[f"add `{missing[0]} -> ...` or end with `else -> ...`"],
-    )
-
-
 def _mix(ctx: Context, env: Env, expr: ast.Mix) -> Value:
     return ctx.error(
         "MFG207",
@@ -479,4 +393,4 @@ _RULES: dict[type, Callable[[Context, Env, Any], Value]] = {
     ast.Index: lambda ctx, env, expr: lower_index(ctx, env, expr),
 }
 
-__all__ = ["guarded", "lower", "lower_condition", "lower_number", "lower_real", "match_arms"]
+__all__ = ["guarded", "lower", "lower_condition", "lower_number", "lower_real"]

@@ -62,7 +62,9 @@ def unknown_name(ctx: Context, env: Env, name: str, span: Span) -> Poison:
     kind = _member_kind(ctx, name)
     if kind is not None and ctx.population is not None and env.view is None:
         return _member_outside(ctx, env, name, kind, span)
-    ctx.unknown.setdefault((env.file, name), []).append(span)
+    places = ctx.unknown.setdefault((env.file, name), [])
+    if span not in places:
+        places.append(span)
     return POISON
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.types import BOOL, REAL, Type
 from mfdsl.compiler.sema import expressions
+from mfdsl.compiler.sema.arms import match_arms
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.distributions import FUTURE, NAMED, fitted, mix_weights
 from mfdsl.compiler.sema.values import Env, Poison, Term
@@ -79,7 +80,7 @@ def outcomes(ctx: Context, env: Env, expr: ast.Expr, target: Type) -> Outcomes |
 
 
 def _outcomes_match(ctx: Context, env: Env, expr: ast.Match, target: Type) -> Outcomes | None:
-    arms = expressions.match_arms(ctx, env, expr)
+    arms = match_arms(ctx, env, expr)
     if arms is None:
         return None
     lists = []

@@ -109,7 +109,7 @@ def lower_population(ctx: Context, file: str, player: ast.Player) -> Population 
     legal = ctx.legal = _legal(ctx, file, player)
     nexts = _next_declarations(ctx, player)
     noises = _noises(ctx, file, player, nexts)
-    next_nodes, drawn = _next_values(ctx, file, nexts, frozenset(n.name for n in noises))
+    next_nodes, drawn = _next_values(ctx, file, nexts, _noise_names(ctx))
     states = _states(ctx, file, player, next_nodes)
     actions = tuple(
         Variable(
@@ -231,6 +231,12 @@ def _noises(
             result.append(NoiseVariable(name=name, type=kind, doc=member.doc, density=node.node))
         known |= {name}
     return result
+
+
+def _noise_names(ctx: Context) -> frozenset[str]:
+    return frozenset(
+        n for n, s in ctx.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
+    )
 
 
 def _next_values(
@@ -430,9 +436,7 @@ def _places(player: ast.Player, name: str) -> list[Span]:
 def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
     """Lets that are plain values of an agent; the others live where they are used."""
     result: list[Named] = []
-    noises = frozenset(
-        n for n, s in ctx.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
-    )
+    noises = _noise_names(ctx)
     used = set(ctx.used)
     for member in player.members:
         if not isinstance(member, ast.Let):

@@ -71,7 +71,9 @@ def static_integer(ctx: Context, env: Env, expr: ast.Expr, what: str) -> int | N
             f"{what} must be a whole number{found}",
             expr.span,
             "a real number",
-            helps=["declare its parameters as `int`", "`floor(...)` rounds down"],
+            helps=["`floor(...)` rounds down"]
+            if isinstance(expr, ast.Number)
+            else ["declare its parameters as `int`", "`floor(...)` rounds down"],
         )
         return None
     return int(exact)
