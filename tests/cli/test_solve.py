@@ -43,6 +43,7 @@ def test_json_keeps_the_contract_and_is_alone_on_standard_output(mfdsl: Any, spe
         "spec",
         "solver",
         "options",
+        "seed",
         "status",
         "message",
         "iterations",
