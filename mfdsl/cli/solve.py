@@ -182,12 +182,13 @@ def _games(console: Console, job: "Job", solution: "Solution") -> None:
     from mfdsl.solving import games_json
 
     games = games_json(job, solution)
-    names = list(games[0]["parameters"])
-    console.line("  " + "  ".join(f"{name:>10}" for name in [*names, "exploitability", "value"]))
+    names = [*games[0]["parameters"], "exploitability", "value"]
+    widths = [max(len(name), 10) for name in names]
+    console.line("  " + "  ".join(f"{n:>{w}}" for n, w in zip(names, widths, strict=True)))
     for game in games[:SHOWN_GAMES]:
         cells = [*game["parameters"].values(), game["exploitability"], game["value"]]
-        shown = [f"{'nan' if cell is None else format(cell, '.6g'):>10}" for cell in cells]
-        console.line("  " + "  ".join(shown))
+        shown = ["nan" if cell is None else format(cell, ".6g") for cell in cells]
+        console.line("  " + "  ".join(f"{c:>{w}}" for c, w in zip(shown, widths, strict=True)))
     if len(games) > SHOWN_GAMES:
         console.line(f"  ... and {len(games) - SHOWN_GAMES} more in summary.json")
 

@@ -17,12 +17,17 @@ def specs(json: options.Json = False) -> int:
     rows, entries = [], []
     for name, path in shipped_specs().items():
         model = api.load(path).model
-        doc = model.doc.split("\n")[0]
-        rows.append((name, size_text(model), f"horizon {horizon_text(model)}", doc))
+        doc = _sentence(model.doc)
+        rows.append((name, size_text(model), horizon_text(model), doc))
         entries.append(model_json(model) | {"name": name, "doc": doc})
     console.table(("name", "size", "horizon", "what it is"), rows)
     console.json_object({"specs": entries})
     return FINE
+
+
+def _sentence(doc: str) -> str:
+    """The first sentence of a documentation, without its full stop."""
+    return " ".join(doc.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
 
 
 def solvers(json: options.Json = False) -> int:
