@@ -20,13 +20,17 @@ from mfdsl.compiler.analysis.enclosure import (
 )
 from mfdsl.compiler.analysis.grid_intervals import cell_codes
 from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
+from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.sets import value_name
+from mfdsl.compiler.sema.suggestions import around
 from mfdsl.compiler.sema.values import Obligation
 from mfdsl.compiler.syntax import ast
 
 TOLERANCE = 1e-12
+
+Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ def reach(value: float) -> str:
     return "0" if abs(value) < 1e-300 else f"{value:.6g}"
 
 
-def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
+def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
     many = "weights" if o.kind == "total" else "weights without `else`"
     if o.kind == "one":
         low, high = reach(f.lo), reach(f.hi)
@@ -212,26 +216,32 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, s
     )
 
 
-def _range_failure(ctx: Context, o: Obligation, f: Failure) -> tuple[str, str, str, list[str]]:
+def _range_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
     below = f.lo < o.lo
     shown = reach(f.lo if below and (f.lo - o.lo < o.hi - f.hi or f.hi <= o.hi) else f.hi)
-    helps = ["keep it inside with `clip(...)`, or let the state live on a ring: `int mod n`"]
+    sure = f.certain and not f.witness
+    helps: list[Help | str] = ["give it a domain that holds all its values"]
+    if o.text.startswith("the next"):
+        helps = [
+            around(o.span, "clip(", ")", "keep it inside", applicable=False),
+            "let it live on a ring: `int mod n`, or forbid the action with `where`",
+        ]
     return (
         "MFG303",
-        f"{o.text} may leave its domain",
-        f"can be {shown}, the domain is {o.lo:g}..{o.hi:g}",
+        f"{o.text} {'leaves' if sure else 'may leave'} its domain",
+        f"{'is' if sure else 'can be'} {shown}, the domain is {o.lo:g}..{o.hi:g}",
         helps,
     )
 
 
-_Report = Callable[[Context, Obligation, Failure], tuple[str, str, str, list[str]]]
+_Report = Callable[[Context, Obligation, Failure], Wording]
 
 _REPORTS: dict[str, _Report] = {
     "probability": lambda ctx, o, f: (
         "MFG302",
         f"this weight {'is' if f.certain else 'can be'} negative: {reach(f.lo)}{_at(f.witness)}",
         "is negative" if f.certain else "can be negative",
-        ["`max(0, ...)` keeps it from going below 0"],
+        [around(o.span, "max(0, ", ")", "keep it from going below 0", applicable=False)],
     ),
     "total": _total_failure,
     "one": _total_failure,
@@ -252,7 +262,7 @@ _REPORTS: dict[str, _Report] = {
         "MFG304",
         f"`{o.text}` of a value that can be {reach(f.lo)}",
         "must not be negative",
-        ["`max(0, ...)` keeps it from going below 0"],
+        [around(o.span, "max(0, ", ")", "keep it from going below 0", applicable=False)],
     ),
     "mass": lambda ctx, o, f: (
         "MFG405",

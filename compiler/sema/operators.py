@@ -63,7 +63,12 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
             "a value is needed here",
             helps=["declare `noise z : ... ~ uniform` and use `z`"],
         )
-    return ctx.error("MFG201", f"expected a number, found {found(value)}", span, "not a number")
+    helps = []
+    if isinstance(value, Builtin):
+        helps = [f"functions are called with brackets: `{value.name}(...)`"]
+    return ctx.error(
+        "MFG201", f"expected a number, found {found(value)}", span, "not a number", helps=helps
+    )
 
 
 def truth(ctx: Context, value: Value, span: Span) -> Term | Poison:

@@ -1,7 +1,9 @@
 """Sets and types: what stands after `in`, `mod`, `:` and `uniform`."""
 
 from dataclasses import replace
+from itertools import pairwise
 
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context
@@ -112,6 +114,8 @@ def lower_set(ctx: Context, env: Env, expr: ast.Expr) -> SetValue | Poison:
         return SetValue(INT, bounds=(lo, hi))
     if isinstance(expr, ast.FiniteSet):
         return _listed(ctx, env, expr)
+    if isinstance(expr, ast.Call) and expr.function.name == "range":
+        return _python_range(ctx, expr)
     if (cells := _type_of_grid(ctx, env, expr)) is not None:
         return names.whole_type(cells)
     value = expressions.lower(ctx, env, expr)
@@ -125,6 +129,24 @@ def lower_set(ctx: Context, env: Env, expr: ast.Expr) -> SetValue | Poison:
         expr.span,
         "not a set",
         helps=["sets are ranges `1..5`, lists `{a, b}`, enums and regions of a grid"],
+    )
+
+
+def _python_range(ctx: Context, expr: ast.Call) -> Poison:
+    """`range(lo, hi)`, which leaves `hi` out, is `lo..hi - 1`."""
+    file, places = expr.span.file, [argument.span for argument in expr.arguments]
+    edits: tuple[Edit, ...] = ()
+    if len(places) in (1, 2):
+        first = "0.." if len(places) == 1 else ""
+        edits = (Edit(Span(file, expr.span.start, places[0].start), first),)
+        edits += tuple(Edit(Span(file, a.end, b.start), "..") for a, b in pairwise(places))
+        edits += (Edit(Span(file, places[-1].end, expr.span.end), " - 1"),)
+    return ctx.error(
+        "MFG201",
+        "ranges are written `lo..hi`, with both ends inside",
+        expr.span,
+        "not a set",
+        helps=[Help("the last value is one below the end of `range`", edits, bool(edits))],
     )
 
 

@@ -73,11 +73,14 @@ def foreign(table: Mapping[str, str], word: str, span: Span) -> list[Help]:
     return [Help(f"it is called `{ours}` here", (Edit(span, ours),), applicable=True)]
 
 
-def around(span: Span, before: str, after: str, text: str) -> Help:
-    """The help that puts `before` and `after` around a value."""
+def around(span: Span, before: str, after: str, text: str, *, applicable: bool = True) -> Help:
+    """The help that puts `before` and `after` around a value.
+
+    It is not applicable where it changes what the model means: that is for the author to decide.
+    """
     opening = Edit(Span(span.file, span.start, span.start), before)
     closing = Edit(Span(span.file, span.end, span.end), after)
-    return Help(text, (opening, closing), applicable=True)
+    return Help(text, (opening, closing), applicable)
 
 
 def insertion(span: Span, text: str, words: str) -> Help:

@@ -108,7 +108,15 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
     """Report the fault; the lexeme to go on with when there is a sure one, else None."""
     if _keyword_as_name(fault):
         return _report_keyword(fault, sink)
-    for report in (_misspelled, _equals_sign, _primed, _bracketless, _prefixed, _missing_operator):
+    for report in (
+        _elif,
+        _misspelled,
+        _equals_sign,
+        _primed,
+        _bracketless,
+        _prefixed,
+        _missing_operator,
+    ):
         if report(fault, sink, parses):
             return None
     _expectation(fault, sink)
@@ -210,6 +218,20 @@ def _bracketless(fault: Fault, sink: Sink, parses: Parses) -> bool:
         fault.found.span,
         f"follows `{fault.before.text}`",
         helps=[f"write `{fault.before.text} ({word} ...)`"],
+    )
+    return True
+
+
+def _elif(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`elif` of Python."""
+    if fault.found.text not in ("elif", "elseif", "elsif"):
+        return False
+    sink.report(
+        "MFG007",
+        f"`{fault.found.text}` is written `else if`",
+        fault.found.span,
+        "a word of another language",
+        helps=[Help("write `else if`", (Edit(fault.found.span, "else if"),), applicable=True)],
     )
     return True
 
