@@ -10,12 +10,15 @@ import importlib.util
 import io
 import json
 import warnings
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from peer_pairs import PAIRS, Pair
 
 KEPT = Path(__file__).parent / "data" / "peers.json"
+SPIEL = "open_spiel.python.mfg.algorithms."
 SPIEL_ALGORITHMS = {
     "fp": ("fictitious_play", "FictitiousPlay"),
     "fixed_point": ("fixed_point", "FixedPoint"),
@@ -42,15 +45,19 @@ def installed(peer: str) -> bool:
 
 def measured(pair: Pair) -> Figures:
     """The peer's exploitability at the pair's iterations; raises what the peer raises."""
-    noise = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(noise):
-        warnings.simplefilter("ignore")
-        if pair.peer == "openspiel":
-            return _openspiel(pair)
-        return _mfglib(pair)
+    if pair.peer != "openspiel":
+        _, values = mfglib_run(pair, max(pair.iterations))
+        return {k: float(values[k]) for k in pair.iterations}
+    figures: Figures = {}
+    nash_conv = importlib.import_module(SPIEL + "nash_conv").NashConv
+    for k, game, solver in openspiel_iterates(pair, max(pair.iterations)):
+        if k in pair.iterations:
+            figures[k] = float(nash_conv(game, solver.get_policy()).nash_conv())
+    return figures
 
 
-def _mfglib(pair: Pair) -> Figures:
+def mfglib_run(pair: Pair, iterations: int) -> tuple[list[Any], list[float]]:
+    """All of MFGLib's policies and exploitabilities up to that iteration."""
     torch = importlib.import_module("torch")
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64 if pair.peer == "mfglib64" else torch.float32)
@@ -59,29 +66,33 @@ def _mfglib(pair: Pair) -> Figures:
         name, options = MFGLIB_ALGORITHMS[pair.algorithm]
         algorithm = getattr(importlib.import_module("mfglib.alg"), name)(**options)
         game = getattr(environments, pair.peer_game)()
-        _, values, _ = algorithm.solve(game, max_iter=max(pair.iterations), atol=None, rtol=None)
+        with _quiet():
+            policies, values, _ = algorithm.solve(game, max_iter=iterations, atol=None, rtol=None)
     finally:
         torch.set_default_dtype(before)
-    return {k: float(values[k]) for k in pair.iterations}
+    return policies, values
 
 
-def _openspiel(pair: Pair) -> Figures:
+def openspiel_iterates(pair: Pair, iterations: int) -> Iterator[tuple[int, Any, Any]]:
+    """OpenSpiel's game and solver after 0, 1, ... iterations."""
+    with _quiet():
+        game = _openspiel_game(pair.peer_game)
     module, name = SPIEL_ALGORITHMS[pair.algorithm]
-    algorithms = "open_spiel.python.mfg.algorithms."
-    algorithm = getattr(importlib.import_module(algorithms + module), name)
-    nash_conv = importlib.import_module(algorithms + "nash_conv").NashConv
-    game = _openspiel_game(pair.peer_game)
-    solver = algorithm(game)
-    figures: Figures = {}
-    for k in range(max(pair.iterations) + 1):
-        if k:
-            solver.iteration()
-        if k in pair.iterations:
-            figures[k] = float(nash_conv(game, solver.get_policy()).nash_conv())
-    return figures
+    solver = getattr(importlib.import_module(SPIEL + module), name)(game)
+    yield 0, game, solver
+    for k in range(1, iterations + 1):
+        solver.iteration()
+        yield k, game, solver
 
 
-def _openspiel_game(name: str) -> object:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _openspiel_game(name: str) -> Any:
     games = "open_spiel.python.mfg.games"
     importlib.import_module(games)
     importlib.import_module(games + ".normal_form_game")
