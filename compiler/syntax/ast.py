@@ -1,266 +1,47 @@
 """The syntax tree: frozen nodes, one for each construct as written, each with its span.
 
 Parentheses are kept, so that the formatter prints what the author wrote. Names are
-NFKC-normalised; their text as written is under their span.
+NFKC-normalised; their text as written is under their span. Expressions are defined in
+`ast_expressions` and found here too: all nodes are `ast.NAME`.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from mfdsl.compiler.source import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """Base of all nodes: the span it was read from."""
-
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Ident(Tree):
-    """A name where it is declared or used as a key."""
-
-    name: str
-
-
-# Expressions.
-
-
-@dataclass(frozen=True, slots=True)
-class Number(Tree):
-    """A literal; `value` is exact, `integral` is False when it has a point or an exponent."""
-
-    value: Fraction
-    integral: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Boolean(Tree):
-    value: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Text(Tree):
-    """A quoted string, without its quotes."""
-
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Name(Tree):
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Paren(Tree):
-    inner: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Vector(Tree):
-    """`[a, b, c]`."""
-
-    items: tuple["Expr", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VectorFor(Tree):
-    """`[body for name in domain]`."""
-
-    body: "Expr"
-    name: Ident
-    domain: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Negate(Tree):
-    operand: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Not(Tree):
-    operand: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Sum(Tree):
-    """`a + b - c`, flat: `signs[i]` is "+" or "-" before `terms[i]` (the first is "+")."""
-
-    terms: tuple["Expr", ...]
-    signs: tuple[Literal["+", "-"], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Product(Tree):
-    """`a * b / c`, flat: `operators[i]` is "*" or "/" before `factors[i]` (the first is "*")."""
-
-    factors: tuple["Expr", ...]
-    operators: tuple[Literal["*", "/"], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Power(Tree):
-    base: "Expr"
-    exponent: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Logic(Tree):
-    """`a and b and c` or `a or b or c`."""
-
-    operator: Literal["and", "or"]
-    terms: tuple["Expr", ...]
-
-
-Comparison = Literal["<", "<=", ">", ">=", "==", "!="]
-
-
-@dataclass(frozen=True, slots=True)
-class Compare(Tree):
-    """`a < b` or `a <= b < c`: one operator fewer than operands."""
-
-    operands: tuple["Expr", ...]
-    operators: tuple[Comparison, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Member(Tree):
-    """`item in set`."""
-
-    item: "Expr"
-    set: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Range(Tree):
-    """`lo..hi`, both ends included; legal only where a set is expected."""
-
-    lo: "Expr"
-    hi: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class FiniteSet(Tree):
-    """`{a, b, c}`; legal only where a set is expected."""
-
-    items: tuple["Expr", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class If(Tree):
-    condition: "Expr"
-    then: "Expr"
-    otherwise: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Arm(Tree):
-    """`guard -> value`; the guard is None for `else`. In a `mix` the guard is the weight."""
-
-    guard: "Expr | None"
-    value: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Match(Tree):
-    """`match subject { value -> ..., }`, or with conditions as guards when subject is None."""
-
-    subject: "Expr | None"
-    arms: tuple[Arm, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mix(Tree):
-    """`mix { weight -> value or distribution, ..., else -> ... }`."""
-
-    arms: tuple[Arm, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Argument(Tree):
-    """One argument of a call or an index, with its name when written `name = value`."""
-
-    name: Ident | None
-    value: "Expr"
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Tree):
-    """`f(a, b, name = c)`."""
-
-    function: Ident
-    arguments: tuple[Argument, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallFor(Tree):
-    """`f(body for name in domain if condition)`: mean, prob, sum, min, any, ..."""
-
-    function: Ident
-    body: "Expr"
-    name: Ident
-    domain: "Expr"
-    condition: "Expr | None"
-
-
-@dataclass(frozen=True, slots=True)
-class CallIn(Tree):
-    """`f(name in domain, key = value)`: choose, softmax, normalize."""
-
-    function: Ident
-    name: Ident
-    domain: "Expr"
-    arguments: tuple[Argument, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Field(Tree):
-    """`base.name`."""
-
-    base: "Expr"
-    name: Ident
-
-
-@dataclass(frozen=True, slots=True)
-class Index(Tree):
-    """`base[i, key = j]`."""
-
-    base: "Expr"
-    indices: tuple[Argument, ...]
-
-
-Expr = (
-    Number
-    | Boolean
-    | Text
-    | Name
-    | Paren
-    | Vector
-    | VectorFor
-    | Negate
-    | Not
-    | Sum
-    | Product
-    | Power
-    | Logic
-    | Compare
-    | Member
-    | Range
-    | FiniteSet
-    | If
-    | Match
-    | Mix
-    | Call
-    | CallFor
-    | CallIn
-    | Field
-    | Index
+from mfdsl.compiler.syntax.ast_expressions import (
+    Argument as Argument,
+    Arm as Arm,
+    Boolean as Boolean,
+    Call as Call,
+    CallFor as CallFor,
+    CallIn as CallIn,
+    Compare as Compare,
+    Comparison as Comparison,
+    Expr as Expr,
+    Field as Field,
+    FiniteSet as FiniteSet,
+    Ident as Ident,
+    If as If,
+    Index as Index,
+    Logic as Logic,
+    Match as Match,
+    Member as Member,
+    Mix as Mix,
+    Name as Name,
+    Negate as Negate,
+    Not as Not,
+    Number as Number,
+    Paren as Paren,
+    Power as Power,
+    Product as Product,
+    Range as Range,
+    Sum as Sum,
+    Text as Text,
+    Tree as Tree,
+    Vector as Vector,
+    VectorFor as VectorFor,
 )
-
-
-# Types.
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +73,8 @@ class Header(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Import(Tree):
+    """`import a, b from "path"`."""
+
     names: tuple[Ident, ...]
     path: Text
 
@@ -309,6 +92,8 @@ class Param(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Let(Tree):
+    """`let name : type = value`."""
+
     name: Ident
     type: TypeExpr | None
     value: Expr
@@ -317,12 +102,16 @@ class Let(Tree):
 
 @dataclass(frozen=True, slots=True)
 class FnArg(Tree):
+    """One name of a function's arguments, with its type when written."""
+
     name: Ident
     type: TypeExpr | None
 
 
 @dataclass(frozen=True, slots=True)
 class Fn(Tree):
+    """`fn name(a, b) = body`."""
+
     name: Ident
     arguments: tuple[FnArg, ...]
     body: Expr
@@ -331,6 +120,8 @@ class Fn(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Enum(Tree):
+    """`enum Name { A, B }`."""
+
     name: Ident
     values: tuple[Ident, ...]
     doc: str
@@ -357,12 +148,14 @@ class GridSize(Tree):
 
 @dataclass(frozen=True, slots=True)
 class GridMoves(Tree):
+    """`moves von_neumann`."""
+
     name: Ident
 
 
 @dataclass(frozen=True, slots=True)
 class GridPeriodic(Tree):
-    pass
+    """`periodic`."""
 
 
 GridItem = GridMap | GridSize | GridMoves | GridPeriodic
@@ -370,6 +163,8 @@ GridItem = GridMap | GridSize | GridMoves | GridPeriodic
 
 @dataclass(frozen=True, slots=True)
 class Grid(Tree):
+    """`grid name { ... }`."""
+
     name: Ident
     items: tuple[GridItem, ...]
     doc: str
@@ -385,6 +180,8 @@ class Setting(Tree):
 
 @dataclass(frozen=True, slots=True)
 class GraphNode(Tree):
+    """`node NAME { ... }`."""
+
     name: Ident
     settings: tuple[Setting, ...]
 
@@ -401,11 +198,15 @@ class GraphLink(Tree):
 
 @dataclass(frozen=True, slots=True)
 class GraphFile(Tree):
+    """`file "path"`."""
+
     path: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Graph(Tree):
+    """`graph name { ... }`."""
+
     name: Ident
     items: tuple[GraphNode | GraphLink | GraphFile, ...]
     doc: str
@@ -413,6 +214,8 @@ class Graph(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Objective(Tree):
+    """`objective nash`."""
+
     name: Ident
 
 
@@ -425,21 +228,29 @@ class Horizon(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Discount(Tree):
+    """`discount 0.9`."""
+
     value: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Assume(Tree):
+    """`assume condition`."""
+
     condition: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Require(Tree):
+    """`require claim`."""
+
     claim: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Solver(Tree):
+    """`solver { key = value ... }`."""
+
     settings: tuple[Setting, ...]
 
 
@@ -467,6 +278,8 @@ class State(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Trait(Tree):
+    """`trait u : T ~ law`."""
+
     name: Ident
     type: TypeExpr
     law: Expr
@@ -475,6 +288,8 @@ class Trait(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Noise(Tree):
+    """`noise e : T ~ law`."""
+
     name: Ident
     type: TypeExpr
     law: Expr
@@ -483,6 +298,8 @@ class Noise(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Action(Tree):
+    """`action a : T where condition`."""
+
     name: Ident
     type: TypeExpr
     where: Expr | None
@@ -511,17 +328,19 @@ class Reward(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Observe(Tree):
+    """`observe x, t`."""
+
     items: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Agents(Tree):
+    """`agents 1000`."""
+
     count: Expr
 
 
-PlayerMember = (
-    State | Trait | Noise | Action | Let | Next | Reward | Observe | Agents | Require
-)
+PlayerMember = State | Trait | Noise | Action | Let | Next | Reward | Observe | Agents | Require
 
 
 @dataclass(frozen=True, slots=True)
