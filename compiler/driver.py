@@ -11,7 +11,7 @@ from mfdsl.compiler.backend.cost import report_cost
 from mfdsl.compiler.confirm import confirm_helps
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic, Sink
 from mfdsl.compiler.imports import Files, Loaded, load_imports, project_root
-from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.lower import Lowered, lower_unit
 from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
@@ -51,6 +51,10 @@ class Compilation:
     def ok(self) -> bool:
         """True when no diagnostic is an error."""
         return not any(d.severity == "error" for d in self.diagnostics)
+
+    def line_of(self, place: Place) -> int | None:
+        """One-based line of a place in the spec itself, None for one in an imported file."""
+        return self.sources[self.name].line_of(place.start) if place.file == self.name else None
 
     def require_model(self) -> Model:
         """The model, or `CompileError` with the diagnostics."""

@@ -74,7 +74,8 @@ class Game:
             case "torch":
                 name = Path(self.compilation.name).name
                 key = artifact_key(self.compilation)
-                return emit_torch(self.model, source_name=name, digest=key[:8])
+                line_of = self.compilation.line_of
+                return emit_torch(self.model, source_name=name, digest=key[:8], line_of=line_of)
             case "json":
                 return self.model.model_dump_json(indent=1) + "\n"
             case "mfg":

@@ -94,7 +94,12 @@ def _contents(
     bundle = bundle_of(compilation)
     kept = _compiled_inside(bundle, parameters)
     model = kept.require_model()
-    module = emit_torch(model, source_name=Path(compilation.name).name, digest=key[:SHOWN_KEY])
+    module = emit_torch(
+        model,
+        source_name=Path(compilation.name).name,
+        digest=key[:SHOWN_KEY],
+        line_of=kept.line_of,
+    )
     head = {"schema": 1, "key": key, "code_key": code_key(model)}
     report = json.dumps(head | Report(kept).to_json(timed=False), indent=1)
     texts = {
