@@ -19,8 +19,7 @@ from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import finite
-from mfdsl.runtime.views.particles import Simulation
-from mfdsl.runtime.views.particles import simulate as run_particles
+from mfdsl.runtime.views.particles import Simulation, simulate as run_particles
 from mfdsl.solving import Device, Dtype, find_device
 
 AGENTS = 1000

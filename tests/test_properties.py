@@ -6,8 +6,7 @@ import random
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.diagnostics import Sink

@@ -77,7 +77,7 @@ def _grid_field(ctx: Context, space: GridSpace, name: str, span: Span) -> Value:
 
 def _peer_field(ctx: Context, env: Env, peer: Peer, name: str, span: Span) -> Value:
     symbol = ctx.members.get(name)
-    seen = replace(env, view=peer.depth, purpose="a mean over the population")
+    seen = replace(env, view=peer.depth, noises=frozenset(), purpose="a mean over the population")
     if isinstance(symbol, VariableSymbol):
         return names.variable(ctx, seen, symbol, span)
     if isinstance(symbol, LetSymbol):
@@ -226,7 +226,7 @@ def _element(ctx: Context, env: Env, base: Value, expr: ast.Index) -> Value:
     if isinstance(base, Mapped):
         axis = Type(kind="int", lo=0, hi=base.size - 1)
         terms = _positions(ctx, env, expr, (axis,), "the array")
-        return POISON if terms is None else base.at(terms[0].node)
+        return POISON if terms is None else base.at(terms[0].node, env.depth)
     if not isinstance(base, Term) or not base.type.dims:
         return ctx.error(
             "MFG202", f"{found(base)} cannot be indexed", expr.base.span, "not an array"

@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 
-from mfdsl.compiler.ir.model import Named, NoiseVariable, Population, StateVariable, Variable
-from mfdsl.compiler.ir.model import Term as RewardTerm
+from mfdsl.compiler.ir.model import (
+    Named,
+    NoiseVariable,
+    Population,
+    StateVariable,
+    Term as RewardTerm,
+    Variable,
+)
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import distributions, expressions, outcomes, sets
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
@@ -380,6 +386,7 @@ def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
             view=OWN,
             at_end=member.final,
             actions=not member.final,
+            noises=frozenset() if member.final else _noise_names(ctx),
             purpose=f"the {'final ' * member.final}{member.kind}",
         )
         value = expressions.lower_real(ctx, env, member.value)

@@ -211,12 +211,16 @@ def contains(ctx: Context, domain: SetValue, item: Term, span: Span) -> Term | P
         return ctx.error(
             "MFG201", f"{describe(item.type)} is never {describe(domain.type)}", span, ""
         )
-    lo, hi = (ctx.integer(b) for b in domain.bounds)
-    below = compare(ctx, "<=", lo, item, span)
-    above = compare(ctx, "<=", item, hi, span)
-    if isinstance(below, Poison) or isinstance(above, Poison):
+    lo, hi = domain.bounds
+    parts = []
+    if item.type.lo is None or item.type.lo < lo:
+        parts.append(compare(ctx, "<=", ctx.integer(lo), item, span))
+    if item.type.hi is None or item.type.hi > hi:
+        parts.append(compare(ctx, "<=", item, ctx.integer(hi), span))
+    nodes = [part.node for part in parts if isinstance(part, Term)]
+    if len(nodes) < len(parts):
         return POISON
-    return ctx.node("and", (below.node, above.node), BOOL, span)
+    return ctx.node("and", nodes, BOOL, span) if nodes else ctx.truth(True)
 
 
 def scalar_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:

@@ -171,6 +171,8 @@ EXPRESSIONS = {
     "mix": lambda c: ast.Mix(span(c), nodes(c)),
     "arm": _arm,
     "argument": _argument,
+    "range_argument": lambda c: ast.Argument(span(c), None, ast.Range(span(c), c[0], c[2])),
+    "finite_argument": lambda c: ast.Argument(span(c), None, ast.FiniteSet(span(c), nodes(c))),
     "call": _call,
     "call_for": _call_for,
     "field": lambda c: ast.Field(span(c), c[0], ident(c[2])),

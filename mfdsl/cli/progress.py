@@ -74,8 +74,13 @@ def course(console: Console, iterations: int) -> Iterator[Course]:
         shown.finish()
         return
     from rich.console import Console as Terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn as Elapsed,
+    )
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), Elapsed())
     terminal = Terminal(stderr=True)
