@@ -18,10 +18,9 @@ from peer_pairs import PAIRS, Pair
 from peer_policies import has_policy, peer_policy
 from peer_reasons import known_reason
 
-from mfdsl.compiler.backend.torch_emit import emit_torch
-from mfdsl.compiler.driver import compile_file
+from mfdsl.api import load
 from mfdsl.runtime.evaluate import Evaluation, build_view
-from mfdsl.runtime.program import Program, load_program
+from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
 
 CHECKOUT = Path(__file__).parents[1]
@@ -78,11 +77,8 @@ def close(peer: str, ours: float, theirs: float) -> bool:
 
 @functools.cache
 def program_of(spec: str) -> Program:
-    """The compiled spec; exits with its messages when it does not check."""
-    result = compile_file(CHECKOUT / spec)
-    if result.model is None:
-        sys.exit("\n".join(f"{spec}: {d.code} {d.message}" for d in result.diagnostics))
-    return load_program(emit_torch(result.model, source_name=spec, digest=""), result.model, spec)
+    """The compiled spec; raises CompileError with its messages when it does not check."""
+    return load(CHECKOUT / spec).program
 
 
 @functools.cache

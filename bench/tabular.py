@@ -66,16 +66,13 @@ def time_ours(case: Case) -> Timing:
     """Our mirror descent on the spec of the case."""
     import torch
 
-    from mfdsl.compiler.backend.torch_emit import emit_torch
-    from mfdsl.compiler.driver import Options, compile_file
+    from mfdsl.api import load
     from mfdsl.runtime.evaluate import Evaluation, build_view
-    from mfdsl.runtime.program import load_program
     from mfdsl.runtime.solvers.base import make_solver
 
     torch.set_num_threads(1)
     spec = Path(__file__).parents[1] / "specs" / f"{case.spec}.mfg"
-    model = compile_file(spec, Options(parameters=case.parameters)).require_model()
-    program = load_program(emit_torch(model, source_name=case.spec, digest=""), model, case.spec)
+    program = load(spec, params=case.parameters).program
     before, began = peak_bytes(), time.perf_counter()
     with torch.no_grad():
         view = build_view(program)
