@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.intervals import (
     element,
     multiply,
     point,
+    remainder,
     vector,
 )
 from mfdsl.compiler.ir.model import Node
@@ -37,6 +38,29 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a path tells about a node: its ends, and values that it does not have."""
+
+    lo: float = -np.inf
+    hi: float = np.inf
+    excluded: tuple[float, ...] = ()
+
+    def applied(self, value: Interval) -> Interval:
+        """`value` without what the path rules out."""
+        lo, hi = np.maximum(value.lo, self.lo), np.minimum(value.hi, self.hi)
+        for gap in self.excluded:
+            lo = np.where(lo == gap, np.nextafter(gap, np.inf), lo)
+            hi = np.where(hi == gap, np.nextafter(gap, -np.inf), hi)
+        return Interval(lo, hi)
+
+    def joined(self, other: "Narrowing") -> "Narrowing":
+        """Both at once."""
+        return Narrowing(
+            max(self.lo, other.lo), min(self.hi, other.hi), (*self.excluded, *other.excluded)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the evaluator knows besides the nodes: numbers of parameters, arrays, grids, horizon."""
 
@@ -53,12 +77,13 @@ class Evaluator:
     """Evaluates nodes over one choice of enumerated variables.
 
     `axes` maps a leaf node to its axis; leaves without an axis are intervals. `known` narrows the
-    enclosure of single nodes, from conditions on the path.
+    enclosure of single nodes, from conditions on the path; what such a node reads is held fixed
+    there, so a binder of it does not see the narrowing.
     """
 
     facts: Facts
     axes: Mapping[int, int]
-    known: dict[int, Interval] = field(default_factory=dict)
+    known: Mapping[int, Narrowing] = field(default_factory=dict)
     memo: dict[int, Interval] = field(default_factory=dict)
 
     def value(self, node: int) -> Interval:
@@ -69,19 +94,36 @@ class Evaluator:
             if top in self.memo:
                 stack.pop()
                 continue
+            outside = self._known_around(top)
+            if len(outside) < len(self.known):
+                result = Evaluator(self.facts, self.axes, outside).value(top)
+                self.memo[top] = self.known[top].applied(result) if top in self.known else result
+                continue
             waiting = [a for a in self.facts.nodes[top].args if a not in self.memo]
             if waiting:
                 stack.extend(waiting)
                 continue
             result = self._apply(top)
             if top in self.known:
-                narrow = self.known[top]
-                result = Interval(
-                    np.maximum(result.lo, narrow.lo), np.minimum(result.hi, narrow.hi)
-                )
+                result = self.known[top].applied(result)
             self.memo[top] = result
             stack.pop()
         return self.memo[node]
+
+    def _known_around(self, index: int) -> Mapping[int, Narrowing]:
+        """What is known of nodes that do not read the variable that this node binds."""
+        node = self.facts.nodes[index]
+        binds = node.op in ("mean", "mean_if") or node.op.endswith("_over")
+        if not binds or not self.known:
+            return self.known
+        return {
+            narrowed: narrowing
+            for narrowed, narrowing in self.known.items()
+            if not any(
+                _is_bound(self.facts.nodes, leaf, node)
+                for leaf in leaves_of(self.facts.nodes, [narrowed])
+            )
+        }
 
     def _apply(self, index: int) -> Interval:
         node = self.facts.nodes[index]
@@ -102,6 +144,9 @@ class Evaluator:
             return self._mean(node, arguments)
         if node.op in ("element", "vector"):
             return element(arguments) if node.op == "element" else vector(arguments)
+        if node.op == "rem":
+            integers = self.facts.types[node.type].kind == "int"
+            return remainder(*arguments, integers=integers)
         if node.op in GRID_RULES:
             return GRID_RULES[node.op](self.facts.grids, node, arguments)
         return RULES[node.op](*arguments)
@@ -147,11 +192,17 @@ class Evaluator:
             possible = arguments[1].hi > 0
             lo, hi = np.where(possible, lo, np.inf), np.where(possible, hi, -np.inf)
         for leaf, axis in self.axes.items():
-            other = self.facts.nodes[leaf]
-            if other.op.startswith("peer_") and _depth(other) == node.attr:
+            if _is_bound(self.facts.nodes, leaf, node):
                 lo = lo.min(axis, keepdims=True) if np.ndim(lo) > axis else lo
                 hi = hi.max(axis, keepdims=True) if np.ndim(hi) > axis else hi
         return Interval(np.asarray(lo), np.asarray(hi))
+
+
+def _is_bound(nodes: Sequence[Node], leaf: int, binder: Node) -> bool:
+    """Whether `binder` binds the variable `leaf`."""
+    if binder.op in ("mean", "mean_if"):
+        return nodes[leaf].op.startswith("peer_") and _depth(nodes[leaf]) == binder.attr
+    return leaf == binder.args[1]
 
 
 def _depth(node: Node) -> int:
@@ -193,29 +244,49 @@ def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) 
     return {leaf: axis for axis, leaf in enumerate(sorted(chosen))}
 
 
-def narrowed(facts: Facts, guards: Sequence[Guard]) -> dict[int, Interval]:
-    """Enclosures that comparisons with constants on the path give to the compared node."""
-    known: dict[int, Interval] = {}
-    for guard in guards:
-        node = facts.nodes[guard.node]
-        if node.op in ("lt", "le"):
-            _narrow(facts, known, node, guard.positive)
+def narrowed(facts: Facts, guards: Sequence[Guard]) -> dict[int, Narrowing]:
+    """What comparisons with constants on the path tell about the compared nodes."""
+    known: dict[int, Narrowing] = {}
+    waiting = [(guard.node, guard.positive) for guard in guards]
+    while waiting:
+        index, positive = waiting.pop()
+        node = facts.nodes[index]
+        if node.op == "not":
+            waiting.append((node.args[0], not positive))
+        elif node.op == ("and" if positive else "or"):
+            waiting += [(part, positive) for part in node.args]
+        elif node.op in ("lt", "le"):
+            _narrow_order(facts, known, node, positive)
+        elif node.op in ("eq", "ne"):
+            _narrow_equal(facts, known, node, (node.op == "eq") == positive)
     return known
 
 
-def _narrow(facts: Facts, known: dict[int, Interval], node: Node, positive: bool) -> None:
+def _narrow_order(facts: Facts, known: dict[int, Narrowing], node: Node, positive: bool) -> None:
     left, right = node.args
     strict = (node.op == "lt") == positive
     if not positive:
         left, right = right, left
     bound = _constant(facts, left)
     if bound is not None:
-        lo = np.nextafter(bound, np.inf) if strict else bound
-        known[right] = Interval(np.asarray(lo), np.asarray(np.inf))
+        lo = float(np.nextafter(bound, np.inf)) if strict else bound
+        _learn(known, right, Narrowing(lo=lo))
     bound = _constant(facts, right)
     if bound is not None:
-        hi = np.nextafter(bound, -np.inf) if strict else bound
-        known[left] = Interval(np.asarray(-np.inf), np.asarray(hi))
+        hi = float(np.nextafter(bound, -np.inf)) if strict else bound
+        _learn(known, left, Narrowing(hi=hi))
+
+
+def _narrow_equal(facts: Facts, known: dict[int, Narrowing], node: Node, equal: bool) -> None:
+    for one, other in (node.args, node.args[::-1]):
+        value = _constant(facts, one)
+        if value is not None:
+            told = Narrowing(lo=value, hi=value) if equal else Narrowing(excluded=(value,))
+            _learn(known, other, told)
+
+
+def _learn(known: dict[int, Narrowing], node: int, told: Narrowing) -> None:
+    known[node] = known[node].joined(told) if node in known else told
 
 
 def _constant(facts: Facts, index: int) -> float | None:

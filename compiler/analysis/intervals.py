@@ -2,7 +2,7 @@
 
 Sums and products carry their exact rounding error (Knuth's TwoSum and Dekker's TwoProduct, 1971),
 so an end moves outwards only where it was rounded inwards; other inexact results are widened by
-one unit in the last place.
+one unit in the last place, those of the mathematical library by a few.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 SPLITTER = 134217729.0  # 2**27 + 1, halves a 53-bit significand
+LIBRARY_ERROR = 4  # units in the last place that exp, log, tanh, sin and cos may be off
 SPLIT_LIMIT = 2.0**970  # above this splitting overflows
 
 
@@ -151,7 +152,8 @@ def _pow(a: Interval, b: Interval) -> Interval:
             lo, hi = ends.min(0), ends.max(0)
             if exponent % 2 == 0:
                 lo = np.where((a.lo <= 0) & (a.hi >= 0), min(0.0, float(exponent)), lo)
-            return Interval(lo, hi) if whole(a) else _widened(lo, hi)
+            result = Interval(lo, hi)
+            return result if whole(a, result) else _widened(lo, hi)
         if constant and exponent.is_integer():
             return _inverse(_pow(a, _neg(b)))
         ends = np.stack(np.broadcast_arrays(*[x**y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]))
@@ -160,15 +162,37 @@ def _pow(a: Interval, b: Interval) -> Interval:
 
 
 def _monotone(
-    function: Callable[[Array], Array], lowest: float = -np.inf
+    function: Callable[[Array], Array],
+    lowest: float = -np.inf,
+    highest: float = np.inf,
+    pivot: tuple[float, float] = (0.0, 0.0),
 ) -> Callable[..., Interval]:
+    """A growing function that takes the second number of `pivot` exactly at the first."""
+    at, through = pivot
+
     def rule(a: Interval) -> Interval:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             lo, hi = function(a.lo), function(a.hi)
-        widened = _widened(np.where(np.isnan(lo), lowest, lo), np.where(np.isnan(hi), np.inf, hi))
-        return Interval(np.maximum(widened.lo, lowest), widened.hi)
+        lo, hi = np.where(np.isnan(lo), lowest, lo), np.where(np.isnan(hi), np.inf, hi)
+        for _ in range(LIBRARY_ERROR):
+            lo, hi = _nudged(lo, True), _nudged(hi, False)
+        lo, hi = np.maximum(lo, lowest), np.minimum(hi, highest)
+        lo = np.where(a.lo >= at, np.maximum(lo, through), lo)
+        return Interval(lo, np.where(a.hi <= at, np.minimum(hi, through), hi))
 
     return rule
+
+
+def _root(a: Array, down: bool) -> Array:
+    """The square root, correctly rounded by IEEE 754; a root whose square is `a` is exact."""
+    with np.errstate(invalid="ignore"):
+        result = np.sqrt(np.maximum(a, 0.0))
+    exact = (_product(result, result, True) == a) & (_product(result, result, False) == a)
+    return np.where(exact | np.isinf(a), result, np.maximum(_nudged(result, down), 0.0))
+
+
+def _sqrt(a: Interval) -> Interval:
+    return Interval(_root(a.lo, True), _root(a.hi, False))
 
 
 def _exactly(function: Callable[[Array], Array]) -> Callable[[Interval], Interval]:
@@ -189,28 +213,32 @@ def _wave(function: Callable[[Array], Array], top: float) -> Callable[[Interval]
             ends = function(a.lo), function(a.hi)
             lo, hi = np.minimum(*ends), np.maximum(*ends)
             turns = 2 * np.pi
-            has_top = np.floor((a.hi - top) / turns) >= np.ceil((a.lo - top) / turns)
+            slack = 1e-15 * (1 + np.abs(a.lo) + np.abs(a.hi))  # of dividing by rounded turns
+            above, below = a.hi + slack, a.lo - slack
+            has_top = np.floor((above - top) / turns) >= np.ceil((below - top) / turns)
             low = top + np.pi
-            has_low = np.floor((a.hi - low) / turns) >= np.ceil((a.lo - low) / turns)
+            has_low = np.floor((above - low) / turns) >= np.ceil((below - low) / turns)
         wide = ~np.isfinite(a.hi - a.lo)
         lo, hi = np.where(has_low | wide, -1.0, lo), np.where(has_top | wide, 1.0, hi)
-        widened = _widened(lo, hi)
-        return Interval(np.maximum(widened.lo, -1.0), np.minimum(widened.hi, 1.0))
+        for _ in range(LIBRARY_ERROR):
+            lo, hi = _nudged(lo, True), _nudged(hi, False)
+        return Interval(np.maximum(lo, -1.0), np.minimum(hi, 1.0))
 
     return rule
 
 
-def _rem(a: Interval, b: Interval) -> Interval:
-    point = bool(np.all(b.lo == b.hi)) and bool(np.all(b.lo > 0))
-    if not point:
-        reach = np.maximum(np.abs(b.lo), np.abs(b.hi))
-        return Interval(np.where(b.lo < 0, -reach, 0.0), np.where(b.hi > 0, reach, 0.0))
-    with np.errstate(invalid="ignore"):
-        same = np.floor(a.lo / b.lo) == np.floor(a.hi / b.lo)
+def remainder(a: Interval, b: Interval, *, integers: bool) -> Interval:
+    """`a` modulo `b`, with the sign of `b`; `integers` says that both are whole numbers."""
+    one = 1.0 if integers else 0.0
+    inside = Interval(
+        np.where(b.lo < 0, np.minimum(b.lo + one, 0.0), 0.0),
+        np.where(b.hi > 0, np.maximum(b.hi - one, 0.0), 0.0),
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
         lo, hi = np.mod(a.lo, b.lo), np.mod(a.hi, b.lo)
-    integers = whole(a, b)
-    top = b.lo - 1.0 if integers else b.lo
-    result = Interval(np.where(same, lo, 0.0), np.where(same, hi, top))
+        # less than one turn apart and still in order: no multiple of b lies between the ends
+        same = (b.lo == b.hi) & (b.lo > 0) & (a.hi - a.lo < b.lo) & (lo <= hi)
+    result = Interval(np.where(same, lo, inside.lo), np.where(same, hi, inside.hi))
     return result if integers else _widened(result.lo, result.hi)
 
 
@@ -279,12 +307,14 @@ def _aligned(array: Array, at: NDArray[np.int64]) -> tuple[Array, NDArray[np.int
 
 
 def _sum_over(lo: Array, hi: Array, axis: int) -> Interval:
-    total = Interval(lo.sum(axis, keepdims=True), hi.sum(axis, keepdims=True))
-    if whole(Interval(lo, hi)):
-        return total
-    slack = np.abs(total.lo) + np.abs(total.hi) + np.abs(lo).sum(axis, keepdims=True)
-    error = slack * lo.shape[axis] * np.finfo(np.float64).eps
-    return Interval(total.lo - error, total.hi + error)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = Interval(lo.sum(axis, keepdims=True), hi.sum(axis, keepdims=True))
+        slack = np.abs(total.lo) + np.abs(total.hi) + np.abs(lo).sum(axis, keepdims=True)
+        if whole(Interval(lo, hi), point(slack)):
+            return total
+        error = slack * lo.shape[axis] * np.finfo(np.float64).eps
+        low, high = total.lo - error, total.hi + error
+    return Interval(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high))
 
 
 def _prod_over(lo: Array, hi: Array, axis: int) -> Interval:
@@ -315,12 +345,11 @@ RULES: dict[str, Callable[..., Interval]] = {
     "neg": _neg,
     "div": _div,
     "pow": _pow,
-    "rem": _rem,
     "abs": _abs,
-    "exp": _monotone(np.exp, 0.0),
-    "log": _monotone(np.log),
-    "sqrt": _monotone(np.sqrt, 0.0),
-    "tanh": _monotone(np.tanh, -1.0),
+    "exp": _monotone(np.exp, 0.0, pivot=(0.0, 1.0)),
+    "log": _monotone(np.log, pivot=(1.0, 0.0)),
+    "sqrt": _sqrt,
+    "tanh": _monotone(np.tanh, -1.0, 1.0),
     "sin": _wave(np.sin, np.pi / 2),
     "cos": _wave(np.cos, 0.0),
     "floor": _exactly(np.floor),

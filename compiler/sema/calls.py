@@ -226,6 +226,8 @@ def _real_function(ctx: Context, env: Env, expr: ast.Call) -> Value:
     name = expr.function.name
     if name == "log":
         ctx.oblige("positive", operand, expr.arguments[0].span, env, text="log")
+    if name == "exp" and ctx.exact(operand) is None:
+        ctx.oblige("exponent", operand, expr.arguments[0].span, env)
     if name == "sqrt":
         ctx.oblige("nonnegative", operand, expr.arguments[0].span, env, text="sqrt")
     return ctx.node(name, (operand.node,), REAL, expr.span)
@@ -237,7 +239,10 @@ def _rounding(ctx: Context, env: Env, expr: ast.Call) -> Value:
         return POISON
     if terms[0].type.kind == "int":
         return terms[0]
-    return ctx.node(expr.function.name, (terms[0].node,), INT, expr.span)
+    rounded = ctx.node(expr.function.name, (terms[0].node,), INT, expr.span)
+    if ctx.exact(rounded) is None:
+        ctx.oblige("size", rounded, expr.span, env)
+    return rounded
 
 
 def _abs(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -269,7 +274,9 @@ def _rem(ctx: Context, env: Env, expr: ast.Call) -> Value:
     if ctx.exact(b) == 0:
         return ctx.error("MFG304", "divides by 0", expr.arguments[1].span, "this is 0")
     if ctx.exact(b) is None:
-        ctx.oblige("nonzero", b, expr.arguments[1].span, env)
+        # code computes both branches of an `if`, and whole numbers have no quotient by 0
+        where = env if real else replace(env, guards=())
+        ctx.oblige("nonzero", b, expr.arguments[1].span, where)
     return ctx.node("rem", (a.node, b.node), REAL if real else INT, expr.span)
 
 

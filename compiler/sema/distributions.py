@@ -233,29 +233,64 @@ def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -
     domain = sets.lower_set(ctx, env, argument.value)
     if isinstance(domain, Poison):
         return POISON
-    if (domain.type.kind, domain.type.name) != (target.kind, target.name):
-        return ctx.error(
-            "MFG201",
-            f"expected a set of values of {describe(target)}",
-            argument.span,
-            f"holds {describe(domain.type)}",
-        )
-    if domain.bounds is not None and target.kind == "int":
-        lo, hi = domain.bounds
-        assert target.lo is not None and target.hi is not None
-        if lo < target.lo or hi > target.hi:
-            return ctx.error(
-                "MFG303",
-                f"the set {lo}..{hi} is not inside {target.lo:g}..{target.hi:g}",
-                argument.span,
-                "leaves the domain",
-            )
+    if not _is_subset(ctx, domain, target, argument.span):
+        return POISON
+    if domain.nodes is not None:
+        return _uniform_listed(ctx, env, domain, leaf, target, argument.span)
     inside = sets.contains(ctx, domain, leaf, argument.span)
     if isinstance(inside, Poison):
         return POISON
     share = ctx.constant(Fraction(1, domain.size))
     hit = indicator(ctx, inside)
     return ctx.node("mul", (share.node, hit.node), REAL, expr.span)
+
+
+def _uniform_listed(
+    ctx: Context, env: Env, domain: SetValue, leaf: Term, target: Type, span: Span
+) -> Term | Poison:
+    """The same share for each listed element; they must lie in the domain and differ."""
+    assert domain.nodes is not None
+    hits: list[Term] = []
+    values: list[Term] = []
+    for node in domain.nodes:
+        value = fitted(ctx, env, Term(node, domain.type), target, span)
+        if isinstance(value, Poison):
+            return POISON
+        hit = compare(ctx, "==", leaf, value, span)
+        assert isinstance(hit, Term)
+        for other in values:
+            same = ctx.node("eq", (value.node, other.node), BOOL, span)
+            if ctx.exact(value) is None or ctx.exact(other) is None:
+                ctx.oblige("distinct", same, span, env)
+        hits.append(indicator(ctx, hit))
+        values.append(value)
+    share = ctx.constant(Fraction(1, len(hits)))
+    return ctx.node("mul", (share.node, _total(ctx, hits, span).node), REAL, span)
+
+
+def _is_subset(ctx: Context, domain: SetValue, target: Type, span: Span) -> bool:
+    """Whether all elements are values of `target`: what is drawn elsewhere would be lost."""
+    if (domain.type.kind, domain.type.name) != (target.kind, target.name):
+        ctx.error(
+            "MFG201",
+            f"expected a set of values of {describe(target)}",
+            span,
+            f"holds {describe(domain.type)}",
+        )
+        return False
+    if domain.bounds is None or target.kind != "int":
+        return True
+    lo, hi = domain.bounds
+    assert target.lo is not None and target.hi is not None
+    if target.lo <= lo and hi <= target.hi:
+        return True
+    ctx.error(
+        "MFG303",
+        f"the set {lo}..{hi} is not inside {target.lo:g}..{target.hi:g}",
+        span,
+        "leaves the domain",
+    )
+    return False
 
 
 def _bernoulli(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
@@ -301,6 +336,8 @@ def _dither(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) ->
         ctx, [ctx.constant(1), centre, to_real(ctx, below)], ["+", "-", "+"], expr.span
     )
     assert isinstance(part, Term) and isinstance(rest, Term)
+    if target.size == 1:  # both ends are the one value
+        return ctx.constant(1)
     ends = [wrap(ctx, end, target, expr.span) if target.periodic else end for end in (below, above)]
     at_low = compare(ctx, "==", leaf, ends[0], expr.span)
     at_high = compare(ctx, "==", leaf, ends[1], expr.span)
@@ -325,7 +362,7 @@ def _density_over(
             "MFG206", f"`{name}` is not used like this", expr.span, f"write `{wanted}`"
         )
     domain = sets.lower_set(ctx, env, expr.domain)
-    if isinstance(domain, Poison):
+    if isinstance(domain, Poison) or not _is_subset(ctx, domain, target, expr.domain.span):
         return POISON
     inside = sets.contains(ctx, domain, leaf, expr.domain.span)
     if isinstance(inside, Poison):
@@ -364,6 +401,7 @@ def _normalised(
     ctx: Context, env: Env, name: str, here: Term, there: Term, index: Term, span: Span
 ) -> Term:
     depth = env.depth
+    ctx.oblige("finite", here, span, env, text="score" if name == "softmax" else "weight")
     if name == "softmax":
         top = ctx.node("max_over", (there.node, index.node), REAL, span, depth)
         here, there = (

@@ -29,6 +29,8 @@ from mfdsl.compiler.sema.values import Obligation
 from mfdsl.compiler.syntax import ast
 
 TOLERANCE = 1e-12
+MAX_EXPONENT = 709.0  # exp of more is no float
+MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
 
 Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
 
@@ -165,6 +167,15 @@ def _excess(
         return np.where(lo <= 0, 1.0 - lo, 0.0), hi <= 0
     if kind == "nonnegative":
         return np.where(lo < 0, -lo, 0.0), hi < 0
+    if kind == "distinct":
+        return hi, lo > 0
+    if kind == "exponent":
+        return np.where(hi > MAX_EXPONENT, hi, 0.0), lo > MAX_EXPONENT
+    if kind == "finite":
+        return np.where(np.isfinite(lo) & np.isfinite(hi), 0.0, np.inf), lo > hi
+    if kind == "size":
+        reach_ = np.maximum(-lo, hi)
+        return np.where(reach_ > MAX_WHOLE, reach_, 0.0), (lo > MAX_WHOLE) | (hi < -MAX_WHOLE)
     if kind in ("index", "range"):
         over = np.maximum(obligation.lo - lo, hi - obligation.hi)
         sure = (hi < obligation.lo) | (lo > obligation.hi)
@@ -269,6 +280,30 @@ _REPORTS: dict[str, _Report] = {
         "the condition can have probability 0, then this mean is undefined",
         "an average over nobody",
         ["guard it: `if prob(...) > 0 then mean(...) else 0`, or divide by `max(mass, 0.01)`"],
+    ),
+    "distinct": lambda ctx, o, f: (
+        "MFG301",
+        f"two elements of this set can be the same{_at(f.witness)}",
+        "not so many different values",
+        ["give each value its own weight: `mix { 1/2 -> ..., else -> ... }`"],
+    ),
+    "exponent": lambda ctx, o, f: (
+        "MFG304",
+        f"`exp` of a value that can be {reach(f.hi)}",
+        f"no number is larger than `exp({MAX_EXPONENT:g})`",
+        ["cap it: `exp(min(..., 100))`"],
+    ),
+    "finite": lambda ctx, o, f: (
+        "MFG304",
+        f"this {o.text} can be infinite",
+        "must be finite",
+        ["keep what it divides by away from 0, or cap it with `clip(...)`"],
+    ),
+    "size": lambda ctx, o, f: (
+        "MFG304",
+        f"this whole number can be {reach(f.hi if f.hi >= -f.lo else f.lo)}",
+        "too large to be exact",
+        ["compute with real numbers: write `1.0 *` before it"],
     ),
     "index": lambda ctx, o, f: (
         "MFG212",

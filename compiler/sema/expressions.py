@@ -9,7 +9,7 @@ from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import calls, comprehensions, names, sets
 from mfdsl.compiler.sema.arms import match_arms
-from mfdsl.compiler.sema.context import Context, LetSymbol
+from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol
 from mfdsl.compiler.sema.grids import report_moved, shift_cell
 from mfdsl.compiler.sema.indexing import lower_field, lower_index
 from mfdsl.compiler.sema.operators import (
@@ -36,6 +36,7 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 MAX_EXPONENT = 64
+MAX_WHOLE = 2**53
 
 
 def lower(ctx: Context, env: Env, expr: ast.Expr) -> Value:
@@ -119,6 +120,14 @@ def declared(
 
 
 def _number(ctx: Context, env: Env, expr: ast.Number) -> Value:
+    if expr.integral and expr.value > MAX_WHOLE:
+        return ctx.error(
+            "MFG201",
+            "this whole number is too large",
+            expr.span,
+            f"whole numbers are exact up to {MAX_WHOLE}",
+            helps=["write it as a real number: with a point, or as `1e20`"],
+        )
     try:
         return ctx.constant(expr.value, INT if expr.integral else REAL)
     except OverflowError:
@@ -156,14 +165,14 @@ def _vector_for(ctx: Context, env: Env, expr: ast.VectorFor) -> Value:
         )
     first = domain.bounds[0]
 
-    def at(position: int) -> Value:
+    def at(position: int, depth: int) -> Value:
         kept = domain.type
         if first:
             shifted = ctx.node("add", (position, ctx.integer(first).node), INT, expr.span)
             item = Term(shifted.node, INT)
         else:
             item = Term(position, kept)
-        inner = replace(env, locals={**env.locals, expr.name.name: item})
+        inner = replace(env, depth=depth, locals={**env.locals, expr.name.name: item})
         return lower(ctx, inner, expr.body)
 
     return Mapped(domain.size, at)
@@ -218,15 +227,28 @@ def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
         )
     whole = exact is not None and exact.denominator == 1 and exact >= 0
     if whole and base.type.kind == "int" and exponent.type.kind == "int":
-        return ctx.node("pow", (base.node, exponent.node), INT, expr.span)
+        power = ctx.node("pow", (base.node, exponent.node), INT, expr.span)
+        ctx.oblige("size", power, expr.span, env)
+        return power
+    exponent_as_written = exponent
     base, exponent = to_real(ctx, base), to_real(ctx, exponent)
-    if not whole:
+    if not whole and not _is_count(ctx, exponent_as_written):
         negative = exact is not None and exact.denominator == 1
         kind = (
             "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
         )
         ctx.oblige(kind, base, expr.base.span, env, text="power")
     return ctx.node("pow", (base.node, exponent.node), REAL, expr.span)
+
+
+def _is_count(ctx: Context, exponent: Term) -> bool:
+    """Whether an exponent is a parameter that is a whole number from 0 on."""
+    node = ctx.builder.nodes[exponent.node]
+    if node.op != "param" or exponent.type.kind != "int":
+        return False
+    symbols = (scope.get(str(node.attr)) for scope in ctx.scopes.values())
+    lowest = next(s.type.lo for s in symbols if isinstance(s, ParameterSymbol))
+    return lowest is not None and lowest >= 0
 
 
 def _logic(ctx: Context, env: Env, expr: ast.Logic) -> Value:

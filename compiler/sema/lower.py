@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Sink
-from mfdsl.compiler.imports import Files, Loaded, data_file
+from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Population, Values
 from mfdsl.compiler.sema.claims import certify, check_requirements
@@ -115,7 +115,7 @@ def _declare(
     overrides: Mapping[str, Override],
 ) -> None:
     """All top-level names of all files: libraries first, then the model's own."""
-    others = [u for name, u in loaded.units.items() if name != unit.file]
+    others = _in_import_order(unit, loaded, files)[:-1]
     for library in others:
         _check_library(ctx, library)
         declare_file(ctx, library)
@@ -131,6 +131,44 @@ def _declare(
     }
     bind_parameters(ctx, unit.file, unit, overrides, paths)
     declare_grids(ctx, unit)
+    _check_type_names(ctx, [*others, unit])
+
+
+def _in_import_order(unit: ast.Unit, loaded: Loaded, files: Files) -> list[ast.Unit]:
+    """The unit after all that it imports, directly or not; each once."""
+    order: dict[str, ast.Unit] = {}
+
+    def visit(current: ast.Unit) -> None:
+        for declaration in current.declarations:
+            if not isinstance(declaration, ast.Import):
+                continue
+            target = import_target(loaded, current.file, declaration.path, files, Sink())
+            if target in loaded.units and target not in order and target is not None:
+                visit(loaded.units[target])
+        order[current.file] = current
+
+    visit(unit)
+    return list(order.values())
+
+
+def _check_type_names(ctx: Context, units: list[ast.Unit]) -> None:
+    """Enums and grids are told apart by their names, so no two files may use the same one."""
+    first: dict[str, Span] = {}
+    for unit in units:
+        for declaration in unit.declarations:
+            if not isinstance(declaration, ast.Enum | ast.Grid):
+                continue
+            name = declaration.name.name
+            if name in first and first[name].file != unit.file:
+                ctx.error(
+                    "MFG102",
+                    f"`{name}` is also declared in `{first[name].file}`",
+                    declaration.name.span,
+                    "two types of one name",
+                    also=[(first[name], "declared here too")],
+                    helps=["give one of them another name, or import it"],
+                )
+            first.setdefault(name, declaration.name.span)
 
 
 def _check_library(ctx: Context, unit: ast.Unit) -> None:

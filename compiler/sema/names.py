@@ -202,6 +202,8 @@ def time(ctx: Context, env: Env, span: Span) -> Term | Poison:
     """The time index `t`."""
     if env.static:
         return ctx.error("MFG211", "`t` is not known before the run", span, "the time index")
+    if env.at_end and ctx.steps is not None:
+        return ctx.integer(ctx.steps)
     return ctx.node("time", (), INT, None)
 
 

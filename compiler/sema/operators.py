@@ -207,18 +207,23 @@ def choose(
             also=[(then_span, describe(then.type))],
         )
     a, b = pair
-    kind = a.type if a.type == b.type else joined(a.type, b.type)
-    return ctx.node("if", (condition.node, a.node, b.node), kind, span)
+    return ctx.node("if", (condition.node, a.node, b.node), _joined(ctx, a, b), span)
 
 
-def joined(left: Type, right: Type) -> Type:
-    """The type of a value that may be of either type, both of one kind."""
-    if left.kind == "real":
+def _joined(ctx: Context, a: Term, b: Term) -> Type:
+    """The type of a value that is one of two of one kind.
+
+    A position or a number is a position only when the number is one for certain.
+    """
+    if a.type == b.type or a.type.kind not in ("real", "int"):
+        return a.type
+    if a.type.kind == "real":
         return REAL
-    if left.kind == "int":
-        ring = next((t for t in (left, right) if t.periodic), None)
-        return ring or INT
-    return left
+    for ring, other in ((a.type, b), (b.type, a)):
+        exact = ctx.exact(other)
+        if ring.periodic and exact is not None and ring.first <= exact < ring.first + ring.size:
+            return ring
+    return INT
 
 
 def extremum(ctx: Context, op: str, terms: Sequence[Term], span: Span) -> Term:
@@ -254,4 +259,6 @@ def multiply(
         group = [ctx.node("div", (numerator.node, operand.node), REAL, span).node]
     if len(group) > 1:
         result = ctx.node("mul", group, kind, span)
+        if not real:
+            ctx.oblige("size", result, span, env)
     return result or Term(group[0], kind)

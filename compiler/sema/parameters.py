@@ -137,6 +137,15 @@ def _bind(
             describe(scalar),
         )
         return None
+    if axes and scalar.kind in ("bool", "enum"):
+        ctx.error(
+            "MFG201",
+            f"an array holds numbers, not {describe(scalar)} at each place",
+            declaration.type.span,
+            "`real` or `int` is needed",
+            helps=["use numbers: `int[n] in 0..1`, compared with `== 1`"],
+        )
+        return None
     dims = tuple(axis.size for axis in axes)
     type_ = scalar.model_copy(update={"dims": dims})
     default = _default(ctx, env, declaration, type_, path)
@@ -285,7 +294,7 @@ def _in_range(
     values = value if isinstance(value, tuple) else (float(value),)
     lo = -math.inf if type_.lo is None else type_.lo
     hi = math.inf if type_.hi is None else type_.hi
-    wrong = next((v for v in values if not lo <= v <= hi), None)
+    wrong = next((v for v in values if not lo <= v <= hi or math.isinf(v)), None)
     whole = type_.kind != "int" or all(float(v).is_integer() for v in values)
     if wrong is None and whole:
         return True

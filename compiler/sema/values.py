@@ -32,10 +32,13 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """`[body for i in lo..hi]`: indexing substitutes, so the array itself is never made."""
+    """`[body for i in lo..hi]`: indexing substitutes, so the array itself is never made.
+
+    `at(position, depth)` is the element at the node `position`, used inside `depth` binders.
+    """
 
     size: int
-    at: Callable[[int], "Value"]
+    at: Callable[[int, int], "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,10 @@ class Obligation:
     """What must hold wherever `node` is evaluated; checked once all ranges are known.
 
     `kind` is one of: "probability" (0 <= node), "total" (node <= 1), "one" (node == 1), "nonzero",
-    "positive" (> 0), "nonnegative", "index" (0 <= node < limit), "range" (lo <= node <= hi),
-    "cell" (row `node` and column `other` is a free cell of the grid).
+    "positive" and "mass" (> 0), "nonnegative", "exponent" (exp of it is a float), "finite",
+    "size" (a whole number that floats hold exactly), "distinct" (the comparison is false),
+    "index" (0 <= node < limit), "range" (lo <= node <= hi), "cell" (row `node` and column `other`
+    is a free cell of the grid).
     """
 
     kind: str
