@@ -14,6 +14,7 @@ OVERFLOW = (
     "MFGLib is wrong: exp(Q) overflows in float32 and its policy falls apart; its float64 row "
     "agrees"
 )
+CRASH = "MFGLib is wrong: its FictitiousPlay raises RuntimeError on games with two action axes"
 INEXACT_OMD = (
     "OpenSpiel is wrong: its mirror descent evaluates the policy with the table that the same "
     "pass is updating; its Munchausen row, the same method, agrees"

@@ -16,7 +16,7 @@ import torch
 from peer_figures import Figures, installed, kept, measured
 from peer_pairs import PAIRS, Pair
 from peer_policies import has_policy, peer_policy
-from peer_reasons import known_reason
+from peer_reasons import CRASH, known_reason
 
 from mfdsl.api import load
 from mfdsl.runtime.evaluate import Evaluation, build_view
@@ -139,7 +139,7 @@ def line(row: Row) -> str:
     theirs = f"{row.theirs[last]:.6g}" if row.theirs else "raises an error"
     options = " ".join(f"{k}={v}" for k, v in pair.options.items())
     until = "-" if row.agree_until is None else str(row.agree_until)
-    why = "" if row.agrees or not row.theirs else known_reason(pair)
+    why = "" if row.agrees else known_reason(pair) if row.theirs else CRASH
     if row.carried is not None:
         why += (
             f". Of the peer's own policy at k = {row.parts_at} it says "
