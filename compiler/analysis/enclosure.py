@@ -21,6 +21,7 @@ from mfdsl.compiler.analysis.intervals import (
     remainder,
     vector,
 )
+from mfdsl.compiler.analysis.linear import linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
@@ -94,7 +95,7 @@ class Evaluator:
             if top in self.memo:
                 stack.pop()
                 continue
-            outside = self._known_around(top)
+            outside = self._known_around(self.facts.nodes[top])
             if len(outside) < len(self.known):
                 result = Evaluator(self.facts, self.axes, outside).value(top)
                 self.memo[top] = self.known[top].applied(result) if top in self.known else result
@@ -103,16 +104,15 @@ class Evaluator:
             if waiting:
                 stack.extend(waiting)
                 continue
-            result = self._apply(top)
+            result = self._together(top, self._apply(top))
             if top in self.known:
                 result = self.known[top].applied(result)
             self.memo[top] = result
             stack.pop()
         return self.memo[node]
 
-    def _known_around(self, index: int) -> Mapping[int, Narrowing]:
+    def _known_around(self, node: Node) -> Mapping[int, Narrowing]:
         """What is known of nodes that do not read the variable that this node binds."""
-        node = self.facts.nodes[index]
         binds = node.op in ("mean", "mean_if") or node.op.endswith("_over")
         if not binds or not self.known:
             return self.known
@@ -150,6 +150,37 @@ class Evaluator:
         if node.op in GRID_RULES:
             return GRID_RULES[node.op](self.facts.grids, node, arguments)
         return RULES[node.op](*arguments)
+
+    def _together(self, index: int, apart: Interval) -> Interval:
+        """`apart`, narrowed where the node sums means that know of each other."""
+        node = self.facts.nodes[index]
+        if not np.any(apart.lo != apart.hi):
+            return apart
+        joint = None
+        if node.op == "add":
+            joint = linear_sum(self.facts.nodes, index, self.memo, self._body, self._hull)
+        if node.op == "sum_over" and node.args[1] in self.axes:
+            joint = linear_sum(
+                self.facts.nodes,
+                node.args[0],
+                self.memo,
+                self._body,
+                self._hull,
+                lambda value: self._over(node, value),
+                self.facts.types[self.facts.nodes[node.args[1]].type].size,
+            )
+        if joint is None:
+            return apart
+        return Interval(np.maximum(apart.lo, joint.lo), np.minimum(apart.hi, joint.hi))
+
+    def _body(self, mean: Node) -> Interval | None:
+        """What a mean averages, unless a condition on the path is about a member."""
+        if len(self._known_around(mean)) < len(self.known):
+            return None
+        return self.memo.get(mean.args[0])
+
+    def _hull(self, mean: Node, body: Interval) -> Interval:
+        return self._mean(mean, [body])
 
     def _leaf(self, index: int, node: Node) -> Interval:
         type_ = self.facts.types[node.type]
