@@ -125,6 +125,7 @@ def _introduce(console: Console, game: api.Game) -> None:
 
 def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     """Run the job, save it, and say how it went, what it means and where it is."""
+    from mfdsl.blame import blame
     from mfdsl.records import explained
     from mfdsl.runtime.status import Status
     from mfdsl.solving import run, solution_json
@@ -139,6 +140,8 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     with explained():
         folder.save(solution)
     _conclude(console, job, solution, folder)
+    if solution.status is Status.not_finite and (fault := blame(job, solution)) is not None:
+        console.diagnostics((fault,), job.game.compilation.sources)
     console.json_object(solution_json(job, solution, str(folder.path)))
     match solution.status:
         case Status.interrupted:
