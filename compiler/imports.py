@@ -124,9 +124,11 @@ def locate(
     if not written or Path(written).is_absolute() or "\\" in written or "://" in written:
         problem = "paths are relative, with `/` between folders"
     else:
-        found = (folder / written).resolve()
-        if not found.is_relative_to(root.resolve()):
+        found = _resolved(folder / written)
+        if found is not None and not found.is_relative_to(root.resolve()):
             problem = "it lies outside the project"
+        elif found is None:
+            problem = "no file has such a path"
         elif not found.is_file():
             problem = "no such file under the project"
             helps = _similar(found)
@@ -134,6 +136,16 @@ def locate(
             return found
     sink.report(code, f"cannot {verb} `{written}`: {problem}", path.span, "not found", helps=helps)
     return None
+
+
+def _resolved(path: Path) -> Path | None:
+    """The real path, or None where the system takes none: too long, or links in a circle."""
+    try:
+        path = path.resolve()
+        path.is_file()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
 
 
 def _similar(missing: Path) -> list[Help | str]:

@@ -29,6 +29,7 @@ from mfdsl.compiler.sema.values import Obligation
 from mfdsl.compiler.syntax import ast
 
 TOLERANCE = 1e-12
+LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 MAX_EXPONENT = 709.0  # exp of more is no float
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
 
@@ -54,7 +55,7 @@ def facts_of(ctx: Context, file: str) -> Facts:
             flat = [float(value)] if isinstance(value, Fraction) else list(value)
             parameters[name] = np.array(flat).reshape(symbol.type.dims)
     arrays = [np.array(a.values).reshape(a.dims) for a in ctx.builder.arrays]
-    last = (ctx.steps - 1) if ctx.steps is not None else 2**53
+    last = (ctx.steps - 1) if ctx.steps is not None else LONGEST_RUN
     return Facts(ctx.builder.nodes, ctx.builder.types, parameters, arrays, ctx.grids, last)
 
 
@@ -359,11 +360,14 @@ def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) 
     where = next(m for m in player.members if isinstance(m, ast.Action) and m.where is not None)
     assert where.where is not None
     shown = ", ".join(f"{name} = {value}" for name, value in names.items())
+    here = tuple(slice(None) if axis in action_axes else k for axis, k in enumerate(at))
+    none = bool(np.all(np.broadcast_to(value.hi <= 0, shape)[here]))
+    message = "no action is legal" if none else "it is not certain that an action is legal"
     ctx.error(
         "MFG306",
-        f"no action is legal{f' when {shown}' if shown else ''}",
+        f"{message}{f' when {shown}' if shown else ''}",
         where.where.span,
-        "false for every action",
+        "false for every action" if none else "cannot be shown for all values of the rest",
         helps=["let one action always be legal, for example staying"],
     )
 

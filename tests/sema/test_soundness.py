@@ -4,10 +4,11 @@ Each case here was once accepted and meant something else, or refused without ne
 """
 
 import math
+from pathlib import Path
 
 import pytest
 
-from mfdsl.compiler.driver import Compilation, Options, compile_text
+from mfdsl.compiler.driver import Compilation, Options, compile_file, compile_text
 from mfdsl.compiler.ir import meaning
 
 SPEC = """model small
@@ -244,3 +245,27 @@ def test_a_library_may_import_a_grid_of_a_library_that_is_read_later() -> None:
         imports=imports,
     )
     assert codes(found) == []
+
+
+@pytest.mark.parametrize("path", [f"{'a' * 4000}.mfg", "loop.mfg", "plain.mfg/other.mfg"])
+def test_a_path_that_no_file_can_have_is_a_message(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop.mfg").symlink_to(tmp_path / "loop.mfg")
+    (tmp_path / "plain.mfg").write_text("library plain\n")
+    model = tmp_path / "model.mfg"
+    model.write_text(f'model small\nimport f from "{path}"\n')
+    assert "MFG011" in codes(compile_file(model))
+
+
+def test_whether_an_action_is_legal_at_every_time_of_an_infinite_horizon_may_stay_open() -> None:
+    text = SPEC.format(
+        top="discount 0.9",
+        state="state x : int in 0..3 ~ uniform",
+        body="",
+        step="x' = x",
+        reward="floor(1.5 * t)",
+        first="x = x",
+    ).replace("horizon 3", "horizon infinite")
+    assert codes(compile_text(text)) == []
+    masked = text.replace("int in 0..1", "int in 0..1 where rem(t, 2) == a")
+    message = next(d for d in compile_text(masked).diagnostics if d.code == "MFG306").message
+    assert message.startswith("it is not certain")
