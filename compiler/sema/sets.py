@@ -212,13 +212,13 @@ def contains(ctx: Context, domain: SetValue, item: Term, span: Span) -> Term | P
             "MFG201", f"{describe(item.type)} is never {describe(domain.type)}", span, ""
         )
     lo, hi = domain.bounds
-    parts = []
+    ends = []
     if item.type.lo is None or item.type.lo < lo:
-        parts.append(compare(ctx, "<=", ctx.integer(lo), item, span))
+        ends.append(compare(ctx, "<=", ctx.integer(lo), item, span))
     if item.type.hi is None or item.type.hi > hi:
-        parts.append(compare(ctx, "<=", item, ctx.integer(hi), span))
-    nodes = [part.node for part in parts if isinstance(part, Term)]
-    if len(nodes) < len(parts):
+        ends.append(compare(ctx, "<=", item, ctx.integer(hi), span))
+    nodes = [end.node for end in ends if isinstance(end, Term)]
+    if len(nodes) < len(ends):
         return POISON
     return ctx.node("and", nodes, BOOL, span) if nodes else ctx.truth(True)
 
