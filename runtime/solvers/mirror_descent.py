@@ -51,10 +51,12 @@ class MirrorDescent:
     def step(self, evaluation: Evaluation, state: SummedValues) -> SummedValues:
         """Add the values of the current policy and play the softmax of the sum."""
         rate, gap = state.rate, state.gap
-        if self.config.learning_rate == 0:
+        if self.config.learning_rate > 0:
+            scores = state.scores.add(evaluation.q, alpha=self.config.learning_rate)
+        else:
             gap = evaluation.best_value - evaluation.value
             factor = torch.where(gap > state.gap, SHRINKAGE, GROWTH)
             rate = (rate * factor).clamp(min=LEAST_RATE) if state.iteration else rate
-        scores = torch.addcmul(state.scores, rate[:, None, None, None], evaluation.q)
+            scores = torch.addcmul(state.scores, rate[:, None, None, None], evaluation.q)
         probs = softmax_probs(scores, self.config.temperature)
         return SummedValues(state.iteration + 1, probs, scores, rate, gap)

@@ -16,7 +16,8 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
-from mfdsl.runtime.views.kernels import Kernel, fold
+from mfdsl.runtime.views import native
+from mfdsl.runtime.views.kernels import Kernel, MatrixKernel, fold
 from mfdsl.runtime.views.tables import (
     Problem,
     Tables,
@@ -122,6 +123,9 @@ class FiniteView:
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
         kernels = _StageKernels(tables, joint)
+        if games == 1 and (entries := compiled_entries(tables.kernel)) is not None:
+            native.push_forward(entries, probs, laws, joint)
+            return laws, joint, kernels
         law = laws.view(stages + 1, states, *tail).unbind()
         share = probs.view(stages, actions, states, *tail).unbind()
         mass = joint.view(stages, actions, states, *tail).unbind()
@@ -207,6 +211,10 @@ def sweep(
     if probs is None and problem.legal is not None:
         rewards = rewards.masked_fill(~problem.legal, -torch.inf)
     stages, actions, states, games = rewards.shape
+    entries = compiled_entries(problem.kernels[0])
+    if games == 1 and entries is not None:
+        q = native.sweep(entries, rewards, probs, problem.final, discount)
+        return _without_illegal(q, problem) if probs is not None else q
     tail = () if games == 1 else (games,)
     q = torch.empty_like(rewards)
     value = rewards.new_empty(states, *tail)
@@ -229,9 +237,16 @@ def sweep(
         else:
             torch.mul(share[t], cube[t], out=weighted)
             torch.sum(weighted, 0, out=value)
-    if probs is not None and problem.legal is not None:
-        q.masked_fill_(~problem.legal, -torch.inf)
-    return q
+    return _without_illegal(q, problem) if probs is not None else q
+
+
+def _without_illegal(q: Tensor, problem: Problem) -> Tensor:
+    return q if problem.legal is None else q.masked_fill_(~problem.legal, -torch.inf)
+
+
+def compiled_entries(kernel: Kernel | None) -> native.Entries | None:
+    """The table for compiled loops, None where the tensor code is used."""
+    return kernel.entries if isinstance(kernel, MatrixKernel) else None
 
 
 def state_values(

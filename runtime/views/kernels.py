@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mfdsl.runtime.views.native import Entries, entries_of
+
 DENSE_ENTRIES = 30_000
 
 
@@ -33,10 +35,14 @@ class Kernel(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MatrixKernel:
-    """P [A * S, S] shared by all games of the batch, and its transpose; sparse or dense."""
+    """P [A * S, S] shared by all games of the batch, and its transpose; sparse or dense.
+
+    `entries` is the same table for compiled loops, where there is one game and they are there.
+    """
 
     forward: Tensor = field(repr=False)
     backward: Tensor = field(repr=False)
+    entries: Entries | None = field(default=None, repr=False)
     shared: bool = True
 
     def push(self, joint: Tensor, out: Tensor) -> None:
@@ -137,10 +143,11 @@ def matrix_kernel(
     ).coalesce()
     if dense is None:
         dense = actions * states * states * games <= DENSE_ENTRIES
+    entries = entries_of(table) if games == 1 else None
     if dense:
         matrix = table.to_dense()
-        return MatrixKernel(matrix, matrix.t().contiguous())
-    return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()))
+        return MatrixKernel(matrix, matrix.t().contiguous(), entries)
+    return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()), entries)
 
 
 def fold(kernels: Sequence[Kernel]) -> tuple[MatrixKernel, ...] | None:

@@ -160,7 +160,9 @@ def final_rewards(
 def _rewards_of_block(tables: Tables, joint: Tensor, first: int) -> Tensor:
     stages, actions, states, games = joint.shape
     public = tables.public_joint(joint).flatten(0, 1)
-    times = torch.arange(first, first + stages, device=joint.device).repeat_interleave(games)
+    times = torch.arange(first, first + stages, device=joint.device)
+    if games > 1:
+        times = times.repeat_interleave(games)
     rewards = tables.program.module.rewards(_repeated(tables, stages), times, public)
     table = cast(Tensor, rewards).reshape(-1, states, actions)
     table = table.expand(stages * games, states, actions).view(stages, games, states, actions)
