@@ -62,7 +62,7 @@ def member_scope(
     stage: Stage,
     fields: Mapping[int | str, str],
     roots: Sequence[int],
-    locals_: Mapping[str, str] | None = None,
+    locals_: dict[str, str] | None = None,
 ) -> Scope:
     """A scope in which the population is read through `f`."""
     known = own_leaves(shared, locals_)
@@ -70,7 +70,7 @@ def member_scope(
     first = next(iter(shared.variables.values()))
     rank = f"s.{first}.dim()"
     if locals_:
-        rank = f"{next(iter(locals_.values()))}.dim()"
+        rank = f"{next(reversed(locals_.values()))}.dim()"  # the one that is always an argument
     scope = Scope(
         shared,
         rank,
