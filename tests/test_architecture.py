@@ -133,7 +133,8 @@ def data_files() -> dict[str, Path]:
         for path in (ROOT / folder).rglob("*"):
             inside = path.relative_to(ROOT / folder)
             linked = any((ROOT / folder / part).is_symlink() for part in [*inside.parents, inside])
-            if path.is_file() and not linked and path.suffix not in (".py", ".pyc"):
+            cached = "__pycache__" in inside.parts
+            if path.is_file() and not linked and not cached and path.suffix != ".py":
                 found["/".join((*package.split("."), *inside.parts))] = inside
     return found
 
