@@ -112,7 +112,6 @@ _ROWS = (
         {
             401: "agents of a population have no names",
             402: "this grows with the number of agents",
-            403: "the mass at a point of a continuous law is zero",
             405: "the condition can have probability 0",
             406: "observes something private to each agent",
         },
@@ -147,15 +146,12 @@ _ROWS = (
             804: "a pairwise term costs N squared per step",
         },
     ),
-    *_rows("use", "error", {901: "the model has no such parameter"}),
-    *_rows("use", "note", {902: "the parameter fixes array sizes, so the model is built again"}),
     *_rows(
         "use",
         "error",
         {
+            901: "the model has no such parameter",
             903: "a value became infinite or undefined during the run",
-            905: "the solver does not apply to this model",
-            906: "the artifact was built by another version",
         },
     ),
 )

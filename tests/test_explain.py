@@ -14,8 +14,6 @@ from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.syntax.parse import parse
 
-WITHOUT_BAD_SPEC = {"MFG403"}  # only continuous states show it, which come later
-
 
 def fences(code: str, kind: str) -> list[str]:
     return re.findall(rf"```mfg {kind}\n(.*?)```", page(code) or "", re.DOTALL)
@@ -47,7 +45,7 @@ def test_a_page_has_its_title_a_text_and_two_examples(code: str) -> None:
     assert title == f"# {code}: {CODES[code].title}"
     assert 2 <= len(re.findall(r"[.!?](?:\s|$)", prose)) <= 7
     kinds = re.findall(r"^```(\w+) (bad|good)$", text, re.MULTILINE)
-    wanted = ["good"] if code in WITHOUT_BAD_SPEC else ["bad", "good"]
+    wanted = ["bad", "good"]
     assert [kind for _, kind in kinds] == wanted
     assert len({language for language, _ in kinds}) == 1
 

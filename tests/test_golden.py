@@ -20,12 +20,8 @@ SPECS = sorted(path.stem for path in FOLDER.glob("*.mfg"))
 # Codes that no spec alone can show: they need a command line, a run, or a later release.
 ELSEWHERE = {
     "MFG013",  # a file that cannot be read: tests/test_bad_input.py
-    "MFG403",  # continuous states
     "MFG901",  # `--set`: tests/test_bad_input.py
-    "MFG902",  # `--set` of a size
     "MFG903",  # a run
-    "MFG905",  # a solver
-    "MFG906",  # an artifact
 }
 INTERNAL = re.compile(
     r"\b(node|AST|IR|Term|Poison|[Ll]ark|token|terminal|NAME|None|[Tt]raceback|NoneType|str|float"

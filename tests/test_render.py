@@ -293,7 +293,7 @@ def test_colour_adds_escapes_and_nothing_else() -> None:
 
 def test_summary_counts_by_severity() -> None:
     error, warning = Diagnostic("MFG101", "error", ""), Diagnostic("MFG801", "warning", "")
-    note = Diagnostic("MFG902", "note", "")
+    note = Diagnostic("MFG803", "note", "")
     assert summary([]) == "0 errors"
     assert summary([warning]) == "0 errors, 1 warning"
     assert summary([error, error, warning, note]) == "2 errors, 1 warning, 1 note"
@@ -386,9 +386,9 @@ def test_github_commands_escape_what_github_reads() -> None:
         "%0Ahelp: did you mean `exposure`?"
     )
     label = Label(Span("a,b:c.mfg", 0, 3), "", True)
-    note = Diagnostic("MFG902", "note", "two\nlines", (label,))
+    note = Diagnostic("MFG803", "note", "two\nlines", (label,))
     shown = render_github([note], {"a,b:c.mfg": SourceFile("a,b:c.mfg", "x\ny\n")})
-    assert shown == ("::notice file=a%2Cb%3Ac.mfg,line=1,endLine=2,title=MFG902::two%0Alines")
+    assert shown == ("::notice file=a%2Cb%3Ac.mfg,line=1,endLine=2,title=MFG803::two%0Alines")
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
