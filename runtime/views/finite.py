@@ -211,8 +211,7 @@ def sweep(
     if probs is None and problem.legal is not None:
         rewards = rewards.masked_fill(~problem.legal, -torch.inf)
     stages, actions, states, games = rewards.shape
-    entries = compiled_entries(problem.kernels[0])
-    if games == 1 and entries is not None:
+    if games == 1 and (entries := compiled_entries(problem.kernels[0])) is not None:
         q = native.sweep(entries, rewards, probs, problem.final, discount)
         return _without_illegal(q, problem) if probs is not None else q
     tail = () if games == 1 else (games,)

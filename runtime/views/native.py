@@ -5,7 +5,9 @@ a CPU whose moves read neither time nor the law, the forward and the backward pa
 call here; batches, devices and other games use the tensor code, which stays the reference.
 """
 
+import importlib
 import importlib.util
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,9 +23,17 @@ MOST_ENTRIES = 1 << 22
 Function = Callable[..., Any]
 
 
+@cache
 def available() -> bool:
-    """Whether numba is installed; it is imported only when a table is used."""
-    return importlib.util.find_spec("numba") is not None
+    """Whether numba is installed and fits the other packages; warns when it does not fit."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
+        warnings.warn(f"numba is installed but does not load: {error}", stacklevel=2)
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)

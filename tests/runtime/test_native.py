@@ -77,3 +77,16 @@ def test_single_precision_stays_single() -> None:
     flow = view.flow(view.uniform())
     assert flow.laws.dtype == torch.float32
     assert view.q_values(flow).dtype == torch.float32
+
+
+def test_a_numba_that_does_not_load_is_left_out_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(name: str) -> None:
+        raise ImportError(f"{name} needs an older numpy")
+
+    native.available.cache_clear()
+    monkeypatch.setattr(native.importlib, "import_module", refuse)
+    with pytest.warns(UserWarning, match="numba is installed but does not load"):
+        assert not native.available()
+    native.available.cache_clear()
