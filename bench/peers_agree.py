@@ -18,7 +18,7 @@ from peer_pairs import PAIRS, Pair
 from peer_policies import has_policy, peer_policy
 from peer_reasons import CRASH, known_reason
 
-from mfdsl.api import load
+from mfdsl.game import load
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve

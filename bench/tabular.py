@@ -66,7 +66,7 @@ def time_ours(case: Case) -> Timing:
     """Our mirror descent on the spec of the case."""
     import torch
 
-    from mfdsl.api import load
+    from mfdsl.game import load
     from mfdsl.runtime.evaluate import Evaluation, build_view
     from mfdsl.runtime.solvers.base import make_solver
 

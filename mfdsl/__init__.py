@@ -8,10 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import Game, check, compile, load, resume, simulate, solve
+    from mfdsl.api import check, compile, resume, simulate, solve
     from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
+    from mfdsl.game import Game, load
     from mfdsl.report import Report
     from mfdsl.runtime.solution import Solution
     from mfdsl.runtime.views.particles import Simulation
@@ -21,14 +22,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Artifact": "mfdsl.artifact",
     "CompileError": "mfdsl.compiler.diagnostics",
-    "Game": "mfdsl.api",
+    "Game": "mfdsl.game",
     "Report": "mfdsl.report",
     "Simulation": "mfdsl.runtime.views.particles",
     "Solution": "mfdsl.runtime.solution",
     "UsageError": "mfdsl.errors",
     "check": "mfdsl.api",
     "compile": "mfdsl.api",
-    "load": "mfdsl.api",
+    "load": "mfdsl.game",
     "resume": "mfdsl.api",
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",

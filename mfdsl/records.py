@@ -19,7 +19,7 @@ from mfdsl.settings import Settings, resolve
 from mfdsl.solving import Job, prepare
 
 if TYPE_CHECKING:
-    from mfdsl.api import Game
+    from mfdsl.game import Game
 
 
 class RunOptions(BaseModel):

@@ -10,17 +10,17 @@ from typing import Any
 import numpy
 import torch
 
-from mfdsl.api import Game, load
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
+from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.records import explained, job_of_run, open_run, read_options
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.views.particles import Simulation, simulate as run_particles
-from mfdsl.solving import Device, Dtype, find_device
+from mfdsl.solving import find_device
 
 AGENTS = 1000
 

@@ -2,23 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 
 from mfdsl.errors import UsageError
+from mfdsl.game import Device, Dtype, Game
 from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
 from mfdsl.runtime.solvers.loop import solve as run_loop
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, reads_law
-
-if TYPE_CHECKING:
-    from mfdsl.api import Game
-
-Device = Literal["cpu", "cuda", "auto"]
-Dtype = Literal["float32", "float64"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +22,7 @@ class Job:
     entry without a sweep; `state` and `history` continue an earlier run.
     """
 
-    game: "Game"
+    game: Game
     settings: Settings
     license: License
     params: Params
@@ -40,7 +35,7 @@ class Job:
 
 
 def prepare(
-    game: "Game",
+    game: Game,
     settings: Settings,
     *,
     sweep: Sweep,
@@ -109,7 +104,7 @@ def find_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and there else "cpu")
 
 
-def license_of(game: "Game", settings: Settings) -> License:
+def license_of(game: Game, settings: Settings) -> License:
     """What the solver needs in order to converge for certain, and whether that is known here."""
     if not reads_law(game.model):
         text = "nothing depends on the population, so one best response is an equilibrium"
