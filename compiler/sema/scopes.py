@@ -173,6 +173,7 @@ def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) 
                 )
             elif name.name in known:
                 scope[name.name] = known[name.name]
+                _import_enum_values(ctx, unit.file, known[name.name], name.span)
             else:
                 scope[name.name] = POISON
                 if target in loaded.units:
@@ -183,6 +184,26 @@ def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) 
                         "not defined there",
                         helps=did_you_mean(name.name, known, [name.span]),
                     )
+
+
+def _import_enum_values(ctx: Context, file: str, symbol: Symbol, span: Span) -> None:
+    """Values of an imported enum may be written bare, as those of an own one.
+
+    One that meets another enum's value needs the name of its enum; one that meets another kind of
+    name is hidden by it.
+    """
+    if not isinstance(symbol, EnumName):
+        return
+    scope, ambiguous = ctx.scopes[file], ctx.ambiguous.setdefault(file, {})
+    for code, value in enumerate(symbol.values):
+        member, there = EnumMember(symbol.type, code, span), scope.get(value)
+        if value in ambiguous:
+            ambiguous[value] = (*ambiguous[value], member)
+        elif isinstance(there, EnumMember):
+            ambiguous[value] = (there, member)
+            del scope[value]
+        elif there is None:
+            scope[value] = member
 
 
 def declare_grids(ctx: Context, unit: ast.Unit) -> None:
