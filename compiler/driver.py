@@ -25,6 +25,8 @@ ParameterValue = int | float | str | tuple[float, ...]
 class Options:
     """What a caller may choose: parameter values and how strict `require` is.
 
+    `accept` makes no difference yet: every claim of this release is proved, refuted or unknown.
+
     `root` bounds imports and data files; None takes the folder of the spec, or the nearest
     folder above it that holds a `pyproject.toml`, `mfdsl.toml` or `.git`.
     """

@@ -65,6 +65,8 @@ def interval_text(lower: float | None, upper: float | None) -> str:
     """`in [-1, 0]`, an unknown or infinite end as `-inf` or `inf`; `= 1` when both agree."""
     if lower is not None and lower == upper:
         return f"= {number_text(lower)}"
+    if lower is not None and upper is not None and number_text(lower) == number_text(upper):
+        return f"= {number_text(lower)} within {upper - lower:.0e}"
     low = -math.inf if lower is None else lower
     high = math.inf if upper is None else upper
     return f"in [{number_text(low)}, {number_text(high)}]"

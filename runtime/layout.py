@@ -23,11 +23,6 @@ def outer(
     return table.permute(3, 0, 2, 1)
 
 
-def inner_laws(laws: Float[Tensor, "batch stages states"]) -> Float[Tensor, "stages states batch"]:
-    """Laws or values in the order of the arithmetic, contiguous."""
-    return laws.permute(1, 2, 0).contiguous()
-
-
 def outer_laws(laws: Float[Tensor, "stages states batch"]) -> Float[Tensor, "batch stages states"]:
     """Laws or values in public order, a view."""
     return laws.permute(2, 0, 1)

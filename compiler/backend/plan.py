@@ -103,14 +103,6 @@ def running_roots(model: Model) -> list[int]:
     return roots + [named.node for named in population.observe]
 
 
-def pairwise_entries(plan: Plan) -> int:
-    """Entries of the largest table over pairs (own values, values of another member), or 0.
-
-    Statistics that are a look-up in a marginal cost nothing of the kind.
-    """
-    return max((table_entries(plan, s) for s in plan.statistics if s.residual), default=0)
-
-
 def table_entries(plan: Plan, statistic: Statistic) -> int:
     """Entries of the table that makes a statistic, over its keys, askers and members."""
     leaves = {*statistic.keys, *statistic.residual, *statistic.peers}

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator
-from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.enclosure import Facts
@@ -11,12 +10,10 @@ from mfdsl.compiler.ir.model import Population
 from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import enclosure, reach
+from mfdsl.compiler.sema.domains import SUM_TOLERANCE, TOLERANCE, enclosure, reach
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
 from mfdsl.compiler.syntax import ast
-
-Accept = Literal["proved", "tested"]
 
 FUTURE_CLAIMS = frozenset(
     "asymmetry contraction independent invariant linear_quadratic lipschitz monotone"
@@ -30,6 +27,8 @@ def certify(ctx: Context, facts: Facts, population: Population) -> list[Certific
     name = population.name
     lo, hi = reward_range(facts, population)
     draws = len(population.noises) + len(population.states)
+    summed = any(o.kind == "one" and ctx.builder.exact(o.node) is None for o in ctx.obligations)
+    slack = SUM_TOLERANCE if summed else 0.0
     return [
         Certificate(
             claim="symmetry",
@@ -42,9 +41,14 @@ def certify(ctx: Context, facts: Facts, population: Population) -> list[Certific
             claim="normalised",
             subject=f"{draws} laws of {name}",
             verdict="proved",
-            lower=1.0,
-            upper=1.0,
-            method=("remaining mass by construction", "weights enclosed over all finite values"),
+            lower=1.0 - slack,
+            upper=1.0 + slack,
+            method=(
+                f"weights add up to 1 within {SUM_TOLERANCE:g}"
+                if summed
+                else "remaining mass by construction",
+                f"weights enclosed over all finite values, to {TOLERANCE:g}",
+            ),
             rigor="enclosure",
         ),
         Certificate(

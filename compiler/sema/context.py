@@ -1,6 +1,6 @@
 """State of one lowering: the builder, the sink, the scopes of all files, the obligations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -96,7 +96,7 @@ class Context:
     population: ast.Player | None = None
     states: dict[str, VariableSymbol] = field(default_factory=dict)
     actions: dict[str, VariableSymbol] = field(default_factory=dict)
-    obligations: list[Obligation] = field(default_factory=list)
+    obligations: dict[Obligation, None] = field(default_factory=dict)
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
@@ -184,10 +184,4 @@ class Context:
         obligation = Obligation(
             kind, term.node, span, env.guards, lo, hi, other, name, text or env.purpose
         )
-        if obligation not in self.obligations:
-            self.obligations.append(obligation)
-
-
-def value_names(symbols: Mapping[str, Symbol]) -> list[str]:
-    """Names that a did-you-mean may propose."""
-    return [name for name, symbol in symbols.items() if not isinstance(symbol, Poison)]
+        self.obligations[obligation] = None

@@ -29,6 +29,8 @@ from mfdsl.compiler.sema.values import Obligation
 from mfdsl.compiler.syntax import ast
 
 TOLERANCE = 1e-12
+# For weights that only their sum makes a law: tables from files carry rounded decimals.
+SUM_TOLERANCE = 1e-9
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 MAX_EXPONENT = 709.0  # exp of more is no float
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
@@ -161,7 +163,9 @@ def _excess(
         return np.where(hi > 1 + TOLERANCE, hi - 1, 0.0), lo > 1 + TOLERANCE
     if kind == "one":
         off = np.maximum(np.abs(lo - 1), np.abs(hi - 1))
-        return np.where(off > 1e-9, off, 0.0), (lo > 1 + 1e-9) | (hi < 1 - 1e-9)
+        return np.where(off > SUM_TOLERANCE, off, 0.0), (lo > 1 + SUM_TOLERANCE) | (
+            hi < 1 - SUM_TOLERANCE
+        )
     if kind == "nonzero":
         return np.where((lo <= 0) & (hi >= 0), 1.0, 0.0), (lo == 0) & (hi == 0)
     if kind in ("positive", "mass"):

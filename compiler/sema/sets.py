@@ -20,7 +20,6 @@ from mfdsl.compiler.sema.values import (
     EnumName,
     Env,
     GridName,
-    Items,
     Poison,
     SetValue,
     Term,
@@ -365,13 +364,3 @@ def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, .
             return ctx.error("MFG213", f"an array of length {size}", dim.span, "must be at least 1")
         axes.append(Type(kind="int", lo=0, hi=size - 1))
     return tuple(axes)
-
-
-def items_as_interval(ctx: Context, value: Items) -> tuple[float, float] | None:
-    """`[a, b]` as an interval of constants."""
-    if len(value.items) != 2 or not all(isinstance(i, Term) for i in value.items):
-        return None
-    exact = [ctx.exact(i) for i in value.items if isinstance(i, Term)]
-    if exact[0] is None or exact[1] is None:
-        return None
-    return float(exact[0]), float(exact[1])

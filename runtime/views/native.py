@@ -80,11 +80,9 @@ def sweep(
     if final is not None:
         value[:] = final.numpy()[:, 0]
     table = (entries.starts, entries.places, entries.chances)
-    ends = (rewards.numpy()[..., 0], value, q.numpy()[..., 0])
-    if probs is None:
-        _compiled("_best")(*table, *ends, discount)
-    else:
-        _compiled("_valued")(*table, *ends, probs.numpy()[..., 0], discount)
+    paid, out = rewards.numpy()[..., 0], q.numpy()[..., 0]
+    played = paid if probs is None else probs.numpy()[..., 0]
+    _compiled("_sweep")(*table, paid, value, out, played, probs is None, discount)
     return q
 
 
@@ -108,11 +106,11 @@ def _push_forward(starts, places, chances, probs, laws, joint):  # type: ignore[
                     laws[t + 1, places[k]] += chances[k] * mass
 
 
-def _valued(starts, places, chances, rewards, value, q, probs, discount):  # type: ignore[no-untyped-def]
+def _sweep(starts, places, chances, rewards, value, q, probs, best, discount):  # type: ignore[no-untyped-def]
     stages, actions, states = rewards.shape
     ahead = value.copy()
     for t in range(stages - 1, -1, -1):
-        value[:] = 0
+        value[:] = -np.inf if best else 0
         for a in range(actions):
             for s in range(states):
                 row = a * states + s
@@ -121,22 +119,8 @@ def _valued(starts, places, chances, rewards, value, q, probs, discount):  # typ
                     expected += chances[k] * ahead[places[k]]
                 total = rewards[t, a, s] + discount * expected
                 q[t, a, s] = total
-                value[s] += probs[t, a, s] * total
-        ahead[:] = value
-
-
-def _best(starts, places, chances, rewards, value, q, discount):  # type: ignore[no-untyped-def]
-    stages, actions, states = rewards.shape
-    ahead = value.copy()
-    for t in range(stages - 1, -1, -1):
-        value[:] = -np.inf
-        for a in range(actions):
-            for s in range(states):
-                row = a * states + s
-                expected = 0 * discount
-                for k in range(starts[row], starts[row + 1]):
-                    expected += chances[k] * ahead[places[k]]
-                total = rewards[t, a, s] + discount * expected
-                q[t, a, s] = total
-                value[s] = max(value[s], total)
+                if best:
+                    value[s] = max(value[s], total)
+                else:
+                    value[s] += probs[t, a, s] * total
         ahead[:] = value

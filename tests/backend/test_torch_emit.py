@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mfdsl.compiler.backend.names import identifier
-from mfdsl.compiler.backend.plan import make_plan, pairwise_entries
+from mfdsl.compiler.backend.plan import Plan, make_plan, table_entries
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.ir.model import Model, Named, Place
 from tests.backend.torch_module import load, random_law
@@ -49,6 +49,11 @@ def test_every_helper_is_used(name):
     made = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[0] == "_"}
     read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     assert made <= read
+
+
+def pairwise_entries(plan: Plan) -> int:
+    """Entries of the largest table over pairs of own values and values of another member."""
+    return max((table_entries(plan, s) for s in plan.statistics if s.residual), default=0)
 
 
 def test_mass_at_a_place_is_one_look_up():
