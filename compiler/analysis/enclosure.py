@@ -25,6 +25,7 @@ from mfdsl.compiler.analysis.linear import linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.walk import depth_of
 
 MAX_POINTS = 200_000
 LEAVES = ("state", "action", "noise", "peer_state", "peer_action", "index", "time")
@@ -216,7 +217,6 @@ class Evaluator:
 
     def _mean(self, node: Node, arguments: list[Interval]) -> Interval:
         """Between the smallest and the largest value over the members."""
-        assert isinstance(node.attr, int)
         body = arguments[0]
         lo, hi = body.lo, body.hi
         if node.op == "mean_if":
@@ -232,13 +232,8 @@ class Evaluator:
 def _is_bound(nodes: Sequence[Node], leaf: int, binder: Node) -> bool:
     """Whether `binder` binds the variable `leaf`."""
     if binder.op in ("mean", "mean_if"):
-        return nodes[leaf].op.startswith("peer_") and _depth(nodes[leaf]) == binder.attr
+        return nodes[leaf].op.startswith("peer_") and depth_of(nodes[leaf]) == depth_of(binder)
     return leaf == binder.args[1]
-
-
-def _depth(node: Node) -> int:
-    assert isinstance(node.attr, tuple)
-    return int(node.attr[0])
 
 
 def _with_axis(end: Array, axis: int, count: int, rank: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from mfdsl.compiler.backend.bounds import Range, bounds_of
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Attribute, Model
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.ir.walk import Leaves, free_leaves, reachable
+from mfdsl.compiler.ir.walk import Leaves, depth_of, free_leaves, reachable
 
 DEEPEST = 50
 
@@ -55,9 +55,8 @@ class Rewriter:
             node = self.model.nodes[old]
             args = [at[i] for i in node.args]
             if node.op in ("mean", "mean_if"):
-                assert isinstance(node.attr, int)
                 condition = args[1] if node.op == "mean_if" else None
-                at[old] = self._mean(args[0], node.attr, condition)
+                at[old] = self._mean(args[0], depth_of(node), condition)
             elif node.op == "const":
                 assert isinstance(node.attr, (int, float))
                 at[old] = self.builder.const(node.attr, self.model.node_type(old))

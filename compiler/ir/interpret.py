@@ -12,7 +12,7 @@ from itertools import product
 from mfdsl.compiler.ir import geometry
 from mfdsl.compiler.ir.model import Grid, Model, Node
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import REDUCTIONS
+from mfdsl.compiler.ir.walk import REDUCTIONS, depth_of
 
 Number = int | float
 Values = tuple[int, ...]
@@ -189,12 +189,12 @@ def _offset(dims: Sequence[int], positions: Sequence[int]) -> int:
 
 
 def _mean(model: Model, node: Node, environment: Environment) -> float:
-    assert isinstance(node.attr, int)
+    depth = depth_of(node)
     total = mass = 0.0
     for member, weight in environment.law.items():
         if weight == 0:
             continue
-        inside = replace(environment, peers={**environment.peers, node.attr: member})
+        inside = replace(environment, peers={**environment.peers, depth: member})
         if node.op == "mean_if" and not evaluate(model, node.args[1], inside):
             continue
         mass += weight

@@ -86,8 +86,23 @@ class Array(Data):
     values: tuple[float, ...]
 
 
+class Graph(Data):
+    """A directed graph: `links` are (tail, head) by position in `nodes`.
+
+    `attributes` are numbers of the links by name, in the order of the links; `node_attributes`
+    those of the nodes.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    links: tuple[tuple[int, int], ...]
+    attributes: dict[str, tuple[float, ...]]
+    node_attributes: dict[str, tuple[float, ...]]
+    doc: str
+
+
 class Variable(Data):
-    """A named finite variable of a player."""
+    """A named variable of a player; its type may be finite or real, a scalar or an array."""
 
     name: str
     type: int
@@ -95,24 +110,37 @@ class Variable(Data):
 
 
 class StateVariable(Variable):
-    """`initial`: probability node of its own value at t = 0 (over the `state` leaf of itself and
-    of earlier states); `next`: node of the next value.
+    """A state, or with `next` None a trait: drawn once, constant afterwards.
+
+    Exactly one of `initial` and `start` is given. `initial`: probability node of its own value at
+    t = 0, over its own leaf and those of states drawn before it (finite scalars). `start`: node of
+    the value at t = 0, over `draw` leaves and states drawn before it. `next`: node of the next
+    value.
     """
 
-    initial: int
-    next: int
+    initial: int | None
+    start: int | None = None
+    next: int | None
 
 
 class NoiseVariable(Variable):
-    """`density`: node of the probability of its own value (over its own `noise` leaf, and over
-    states, actions, the law and earlier noises). The noise of `x' ~ D` is named `x_next`.
+    """A private draw of each step (leaf `noise`) or of t = 0 (leaf `draw`).
+
+    Exactly one of `density` and `law` is given. `density`: node of the probability of its own
+    value, over its own leaf and over states, actions, the law and earlier noises; the noise of
+    `x' ~ D` is named `x_next`. `law`: a standard law without parameters from the model, each entry
+    of the type independent: ("uniform",) on [0, 1), ("normal",), ("exponential",), ("gamma", k),
+    ("beta", a, b); or ("disc", spacing, lo, hi): `dims[0]` points of the box [lo, hi]^dims[1] that
+    keep `spacing` from each other, drawn one after another by rejection. What the spec declares is
+    a function of such leaves.
     """
 
-    density: int
+    density: int | None
+    law: tuple[str | float, ...] | None = None
 
 
 class Named(Data):
-    """A `let` of a player, kept for readable output."""
+    """A `let` or an observed value of a player, under the name it has in the spec."""
 
     name: str
     node: int
@@ -127,22 +155,33 @@ class Term(Data):
     doc: str
 
 
-class Population(Data):
-    """Exchangeable agents with a finite product of states and of actions.
+class Player(Data):
+    """A population of exchangeable agents, a major (one controlled agent) or an environment.
 
-    `legal` is the node of the mask over states and actions, or None when every action is legal.
+    One member of a family is a player of its own: `flow[cars]` has family `flow` and index `cars`.
+    `legal` is the node of the mask over own states and actions, or None when every action is legal.
+    `order` numbers the players in the order in which states are drawn at t = 0. Empty
+    `observe` shows everything: own states and traits, states of majors and environments, and `t`.
+    `observes_law` names the populations whose whole law is seen.
     """
 
+    kind: Literal["population", "major", "environment"]
     name: str
+    family: str | None
+    index: str | None
     handle: str | None
     states: tuple[StateVariable, ...]
+    traits: tuple[StateVariable, ...]
     actions: tuple[Variable, ...]
     noises: tuple[NoiseVariable, ...]
+    draws: tuple[NoiseVariable, ...]
     legal: int | None
     rewards: tuple[Term, ...]
     lets: tuple[Named, ...]
     observe: tuple[Named, ...]
+    observes_law: tuple[str, ...]
     agents: int | None
+    order: int
     doc: str
 
 
@@ -168,12 +207,42 @@ class Model(Data):
     types: tuple[Type, ...]
     nodes: tuple[Node, ...]
     places: tuple[Place | None, ...]
+    graphs: tuple[Graph, ...]
     arrays: tuple[Array, ...]
-    population: Population
-    objective: Literal["nash"]
+    players: tuple[Player, ...]
+    objective: Literal["nash", "team"]
     horizon: Horizon
     discount: float
     solver: dict[str, Scalar]
+
+    @property
+    def population(self) -> Player:
+        """The population of a model that has just one."""
+        (only,) = self.populations
+        return only
+
+    @property
+    def populations(self) -> tuple[Player, ...]:
+        """All populations, families expanded, in the order of declaration."""
+        return tuple(p for p in self.players if p.kind == "population")
+
+    def player(self, name: str) -> Player:
+        """The player of that name."""
+        return next(p for p in self.players if p.name == name)
+
+    @property
+    def tabular(self) -> bool:
+        """Whether the model is one population with finite variables and nothing else.
+
+        Such a model has exact tables; other finite models are reduced to one first.
+        """
+        if len(self.players) != 1 or self.objective != "nash" or self.players[0].traits:
+            return False
+        only = self.players[0]
+        variables = (*only.states, *only.actions, *only.noises)
+        return only.kind == "population" and all(
+            self.types[v.type].finite and not self.types[v.type].dims for v in variables
+        )
 
     def node_type(self, index: int) -> Type:
         """The type of node `index`."""

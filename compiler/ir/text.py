@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mfdsl.compiler.ir.model import Model, Node, Parameter, Population
+from mfdsl.compiler.ir.model import Model, Node, Parameter, Player
 from mfdsl.compiler.ir.types import Type
 
 
@@ -80,7 +80,7 @@ def _population(model: Model) -> Iterator[str]:
     yield from _roots(population)
 
 
-def _roots(population: Population) -> Iterator[str]:
+def _roots(population: Player) -> Iterator[str]:
     if population.legal is not None:
         yield f"  legal %{population.legal}"
     for let in population.lets:

@@ -40,6 +40,12 @@ class Leaves:
         return frozenset(name for sort, name in self.own if sort == op)
 
 
+def depth_of(node: Node) -> int:
+    """The depth at which a mean or a peer leaf is bound: the first part of its attribute."""
+    assert isinstance(node.attr, tuple)
+    return int(node.attr[0])
+
+
 def reachable(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
     """All nodes under `roots`, arguments first."""
     seen = set(roots)
@@ -63,8 +69,8 @@ def free_leaves(nodes: Sequence[Node], known: Sequence[Leaves] = ()) -> list[Lea
 def model_roots(model: Model) -> list[int]:
     """Every node that the population of a model points at, in the order of declaration."""
     population = model.population
-    roots = [n for s in population.states for n in (s.initial, s.next)]
-    roots += [noise.density for noise in population.noises]
+    roots = [n for s in population.states for n in (s.initial, s.next) if n is not None]
+    roots += [noise.density for noise in population.noises if noise.density is not None]
     roots += [population.legal] if population.legal is not None else []
     roots += [term.node for term in population.rewards]
     return roots + [named.node for named in (*population.lets, *population.observe)]
@@ -93,7 +99,7 @@ def _joined(node: Node, parts: Sequence[Leaves]) -> Leaves:
     peers = frozenset[tuple[int, str, str]]().union(*(p.peers for p in parts))
     indices = empty.union(*(p.indices for p in parts))
     if node.op in MEANS:
-        peers = frozenset(p for p in peers if p[0] != node.attr)
+        peers = frozenset(p for p in peers if p[0] != depth_of(node))
     if node.op in REDUCTIONS:
         indices = frozenset(d for d in indices if d != node.attr)
     return Leaves(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.enclosure import Facts
-from mfdsl.compiler.ir.model import Population
+from mfdsl.compiler.ir.model import Player
 from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
@@ -21,7 +21,7 @@ FUTURE_CLAIMS = frozenset(
 )
 
 
-def certify(ctx: Context, facts: Facts, population: Population) -> list[Certificate]:
+def certify(ctx: Context, facts: Facts, population: Player) -> list[Certificate]:
     """What is established about every model that passes the checks."""
     started = time.perf_counter()
     name = population.name
@@ -64,7 +64,7 @@ def certify(ctx: Context, facts: Facts, population: Population) -> list[Certific
     ]
 
 
-def reward_range(facts: Facts, population: Population) -> tuple[float, float]:
+def reward_range(facts: Facts, population: Player) -> tuple[float, float]:
     """An enclosure of the running reward over all states, actions, laws and times."""
     nodes = [term.node for term in population.rewards if not term.final]
     return enclosure(facts, nodes) if nodes else (0.0, 0.0)
@@ -75,7 +75,7 @@ def check_requirements(
     facts: Facts,
     unit: ast.Unit,
     player: ast.Player,
-    population: Population,
+    population: Player,
 ) -> list[Certificate]:
     """Decide every `require`; the ones that do not hold are errors."""
     found = []
@@ -99,7 +99,7 @@ def _requirements(unit: ast.Unit, player: ast.Player) -> Iterator[tuple[ast.Requ
 
 
 def _decide(
-    ctx: Context, facts: Facts, env: Env, requirement: ast.Require, population: Population
+    ctx: Context, facts: Facts, env: Env, requirement: ast.Require, population: Player
 ) -> Certificate | None:
     claim = requirement.claim
     future = _future_claim(claim)
@@ -157,7 +157,7 @@ def _decide_condition(ctx: Context, env: Env, requirement: ast.Require) -> Certi
 
 
 def _decide_range(
-    ctx: Context, facts: Facts, env: Env, claim: ast.Member, population: Population
+    ctx: Context, facts: Facts, env: Env, claim: ast.Member, population: Player
 ) -> Certificate | None:
     bounds = _bounds(ctx, env, claim.set)
     subject = _subject(ctx, env, claim.item, population)
@@ -236,7 +236,7 @@ def _bounds(ctx: Context, env: Env, expr: ast.Expr) -> tuple[float, float] | Non
 
 
 def _subject(
-    ctx: Context, env: Env, item: ast.Expr, population: Population
+    ctx: Context, env: Env, item: ast.Expr, population: Player
 ) -> tuple[str, list[int]] | None:
     """The nodes whose sum the claim is about: all rewards, one named term, or a value."""
     if isinstance(item, ast.Name):

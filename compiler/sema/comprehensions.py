@@ -127,12 +127,13 @@ def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: Populat
     body = _mean_body(ctx, inner, expr)
     if isinstance(body, Poison) or isinstance(condition, Poison):
         return POISON
+    binder = (env.depth, members.name)
     if condition is None:
-        return ctx.node("mean", (body.node,), REAL, expr.span, env.depth)
+        return ctx.node("mean", (body.node,), REAL, expr.span, binder)
     share = to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.span))
-    mass = ctx.node("mean", (share.node,), REAL, expr.span, env.depth)
+    mass = ctx.node("mean", (share.node,), REAL, expr.span, binder)
     ctx.oblige("mass", mass, expr.span, env)
-    return ctx.node("mean_if", (body.node, condition.node), REAL, expr.span, env.depth)
+    return ctx.node("mean_if", (body.node, condition.node), REAL, expr.span, binder)
 
 
 def _mean_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:

@@ -375,4 +375,6 @@ def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
 def probability(ctx: Context, env: Env, condition: Term, span: Span) -> Term:
     """`prob(condition)`: the mean of the indicator over the law."""
     hit = to_real(ctx, ctx.node("ind", (condition.node,), INT, span))
-    return ctx.node("mean", (hit.node,), REAL, span, env.depth)
+    assert ctx.population is not None
+    binder = (env.depth, ctx.population.name.name)
+    return ctx.node("mean", (hit.node,), REAL, span, binder)

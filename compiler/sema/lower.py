@@ -8,7 +8,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.build import Builder
-from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Population, Values
+from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Player, Values
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
@@ -205,7 +205,7 @@ def _check_size(ctx: Context, player: ast.Player) -> None:
         )
 
 
-def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Population) -> Model:
+def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Player) -> Model:
     assert unit.header is not None
     arena = ctx.builder.freeze()
     enums = [d for d in unit.declarations if isinstance(d, ast.Enum)]
@@ -229,7 +229,8 @@ def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Populat
         nodes=arena.nodes,
         places=arena.places,
         arrays=arena.arrays,
-        population=population,
+        graphs=(),
+        players=(population,),
         objective="nash",
         horizon=settings.horizon,
         discount=settings.discount,

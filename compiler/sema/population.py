@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mfdsl.compiler.ir.model import (
     Named,
     NoiseVariable,
-    Population,
+    Player,
     StateVariable,
     Term as RewardTerm,
     Variable,
@@ -110,7 +110,7 @@ def _variable_type(ctx: Context, env: Env, kind: str, expr: ast.TypeExpr) -> Typ
     return type_
 
 
-def lower_population(ctx: Context, file: str, player: ast.Player) -> Population | None:
+def lower_population(ctx: Context, file: str, player: ast.Player) -> Player | None:
     """Lower all members; None when an error was reported that leaves no model."""
     legal = ctx.legal = _legal(ctx, file, player)
     nexts = _next_declarations(ctx, player)
@@ -132,17 +132,24 @@ def lower_population(ctx: Context, file: str, player: ast.Player) -> Population 
         _report_empty(ctx, player)
     if ctx.sink.failed:
         return None
-    return Population(
+    return Player(
+        kind="population",
         name=player.name.name,
+        family=None,
+        index=None,
         handle=player.handle.name if player.handle else None,
         states=tuple(states),
+        traits=(),
         actions=actions,
         noises=(*noises, *drawn),
+        draws=(),
         legal=legal,
         rewards=tuple(rewards),
         lets=tuple(lets),
         observe=tuple(observe),
+        observes_law=(),
         agents=agents,
+        order=0,
         doc=player.doc,
     )
 

@@ -107,7 +107,7 @@ class Grower:
             return g.mean(value, depth)
         if kind == "prob":
             return g.prob(condition, depth)
-        given = g.op("mean_if", value, condition, attr=depth)
+        given = g.op("mean_if", value, condition, attr=(depth, "member"))
         return g.op("if", g.op("lt", g.r(0), g.prob(condition, depth)), given, g.r("0.5"))
 
     def bound(self, op: str, size: int, depth: int) -> int:

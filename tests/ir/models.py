@@ -14,7 +14,7 @@ from mfdsl.compiler.ir.model import (
     Named,
     NoiseVariable,
     Parameter,
-    Population,
+    Player,
     StateVariable,
     Term,
     Variable,
@@ -90,10 +90,10 @@ class Game:
         return self.real(self.op("ind", condition))
 
     def prob(self, condition: int, depth: int = 0) -> int:
-        return self.op("mean", self.ind(condition), attr=depth)
+        return self.op("mean", self.ind(condition), attr=(depth, "member"))
 
     def mean(self, value: int, depth: int = 0) -> int:
-        return self.op("mean", value, attr=depth)
+        return self.op("mean", value, attr=(depth, "member"))
 
     def param(self, name: str, value: float | tuple[float, ...], dims: tuple[int, ...] = ()) -> int:
         type = Type(kind="real", dims=dims)
@@ -163,19 +163,29 @@ class Game:
             types=arena.types,
             nodes=arena.nodes,
             places=arena.places,
+            graphs=(),
             arrays=arena.arrays,
-            population=Population(
-                name="member",
-                handle="mu",
-                states=tuple(self.states),
-                actions=tuple(self.actions),
-                noises=tuple(self.noises),
-                legal=self.legal,
-                rewards=tuple(self.rewards),
-                lets=tuple(self.lets),
-                observe=tuple(self.observe),
-                agents=None,
-                doc="Exchangeable agents.",
+            players=(
+                Player(
+                    kind="population",
+                    family=None,
+                    index=None,
+                    traits=(),
+                    draws=(),
+                    observes_law=(),
+                    order=0,
+                    name="member",
+                    handle="mu",
+                    states=tuple(self.states),
+                    actions=tuple(self.actions),
+                    noises=tuple(self.noises),
+                    legal=self.legal,
+                    rewards=tuple(self.rewards),
+                    lets=tuple(self.lets),
+                    observe=tuple(self.observe),
+                    agents=None,
+                    doc="Exchangeable agents.",
+                ),
             ),
             objective="nash",
             horizon=Horizon(
@@ -352,7 +362,7 @@ def neighbourhood(size: int = 6) -> Model:
     close = g.let("close", g.prob(g.op("le", g.real(distance), wide)))
     qa = g.peer("action", "a", ints(-1, 1))
     agree = g.op("and", g.op("le", distance, g.i(1)), g.op("eq", qa, a))
-    follow = g.op("mean_if", g.real(qa), g.op("le", distance, g.i(2)), attr=0)
+    follow = g.op("mean_if", g.real(qa), g.op("le", distance, g.i(2)), attr=(0, "member"))
     g.reward("company", g.op("mul", close, g.prob(agree)))
     g.reward("follow", g.op("mul", g.real(a), follow))
     g.reward("field", g.op("mul", g.r("0.1"), g.mean(g.op("mul", g.real(qa), g.real(q)))))
