@@ -189,7 +189,9 @@ class Scope:
         if node.attr not in self.shared.arrays:
             self.shared.arrays.append(node.attr)
         place = self.shared.arrays.index(node.attr)
-        code = f"_array({place}, p.unit.dtype, p.unit.device)"
+        whole = self.shared.plan.types[node.type].kind != "real"
+        dtype = "torch.int64" if whole else "p.unit.dtype"
+        code = f"_array({place}, {dtype}, p.unit.device)"
         return Text(code, ATOM, (), False)
 
     def _reduction(self, node: Node) -> Text:

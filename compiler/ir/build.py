@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from mfdsl.compiler.ir.fold import folded_value, neutral_element
 from mfdsl.compiler.ir.model import Array, Attribute, Node, Place
-from mfdsl.compiler.ir.types import INT, REAL, Type
+from mfdsl.compiler.ir.types import INT, REAL, Kind, Type
 
 FLAT = ("add", "mul", "min", "max", "and", "or")
 
@@ -69,13 +69,17 @@ class Builder:
         return self._intern("const", (), int(exact), kept, place, exact)
 
     def array(
-        self, dims: Sequence[int], values: Iterable[float], place: Place | None = None
+        self,
+        dims: Sequence[int],
+        values: Iterable[float],
+        place: Place | None = None,
+        kind: Kind = "real",
     ) -> int:
-        """A constant array of reals, flat and row-major."""
+        """A constant array of reals (or of integers with kind "int"), flat and row-major."""
         array = Array(dims=tuple(dims), values=tuple(values))
         if array not in self.arrays:
             self.arrays.append(array)
-        kept = Type(kind="real", dims=array.dims)
+        kept = Type(kind=kind, dims=array.dims)
         return self._intern("array", (), self.arrays.index(array), kept, place, None)
 
     def add(
