@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import mfdsl
-from mfdsl.cli import check, compile, simulate, solve, tables
+from mfdsl.cli import check, compile, draw, simulate, solve, tables
 from mfdsl.cli.failure import guarded
 
 __all__ = ["app", "run"]
@@ -29,6 +29,8 @@ for verb in (
     check.fix,
     check.explain,
     compile.new,
+    draw.graph,
+    draw.render,
     tables.solvers,
     tables.specs,
     tables.doctor,
