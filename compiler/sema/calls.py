@@ -95,14 +95,15 @@ def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
 
 def _for_members(ctx: Context, expr: ast.Call) -> list[Help | str]:
     """`prob(h == I)` means `prob(q.h == I for q in person)`."""
-    if ctx.population is None:
+    populations = [scope for scope in ctx.players.values() if scope.kind == "population"]
+    if len(populations) != 1:
         return [f"write `{expr.function.name}(... for q in ...)`"]
-    owner = ctx.population.name.name
+    owner = populations[0].name
     edits = [
         Edit(Span(span.file, span.start, span.start), "q.")
         for argument in expr.arguments
         for name, span in identifiers(argument.value, plain=True)
-        if isinstance(ctx.members.get(name), VariableSymbol | LetSymbol)
+        if isinstance(populations[0].members.get(name), VariableSymbol | LetSymbol)
     ]
     end = Span(expr.span.file, expr.span.end - 1, expr.span.end - 1)
     words = f"go over all members: `{expr.function.name}(... for q in {owner})`"
@@ -144,7 +145,7 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
         bound[parameter.name.name] = value
     ctx.open_functions.append(name)
     ctx.open_definitions += 1
-    inner = replace(env, file=function.file, view=None, locals=bound, target=None)
+    inner = replace(env, file=function.file, player=None, view=None, locals=bound, target=None)
     result = expressions.lower(ctx, inner, declaration.body)
     ctx.open_definitions -= 1
     ctx.open_functions.pop()

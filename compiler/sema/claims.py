@@ -81,7 +81,13 @@ def check_requirements(
     found = []
     for requirement, inside in _requirements(unit, player):
         started = time.perf_counter()
-        env = Env(file=unit.file, view=OWN if inside else None, purpose="a `require`")
+        env = Env(
+            file=unit.file,
+            player=population.name if inside else None,
+            reader=population.name if inside else None,
+            view=OWN if inside else None,
+            purpose="a `require`",
+        )
         certificate = _decide(ctx, facts, env, requirement, population)
         if certificate is not None:
             seconds = round(time.perf_counter() - started, 6)
@@ -257,8 +263,13 @@ def _subject(
 
 
 def _is_cost(ctx: Context, name: str) -> bool:
-    members = ctx.population.members if ctx.population is not None else ()
-    costs = (m.name for m in members if isinstance(m, ast.Reward) and m.kind == "cost")
+    declared = (s.declaration.members for s in ctx.players.values())
+    costs = (
+        m.name
+        for members in declared
+        for m in members
+        if isinstance(m, ast.Reward) and m.kind == "cost"
+    )
     return any(cost is not None and cost.name == name for cost in costs)
 
 

@@ -117,7 +117,7 @@ def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: Populat
         env,
         depth=env.depth + 1,
         guards=(),
-        locals={**env.locals, expr.name.name: Peer(env.depth)},
+        locals={**env.locals, expr.name.name: Peer(env.depth, members.name)},
     )
     condition: Term | Poison | None = None
     if expr.condition is not None:

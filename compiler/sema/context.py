@@ -13,10 +13,12 @@ from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
     Env,
+    FamilyName,
     Function,
     GridName,
     Handle,
     Obligation,
+    PlayerName,
     Poison,
     PopulationName,
     Term,
@@ -79,8 +81,29 @@ Symbol = (
     | Function
     | Handle
     | PopulationName
+    | PlayerName
+    | FamilyName
     | Poison
 )
+
+
+@dataclass(slots=True)
+class PlayerScope:
+    """The names inside one player; each member of a family has a scope of its own.
+
+    `index` is the name of the index of a family and its constant value here. `legal` is the node
+    of the mask over the actions, once it is lowered.
+    """
+
+    name: str
+    kind: str
+    declaration: ast.Player
+    index: tuple[str, Term] | None = None
+    members: dict[str, Symbol] = field(default_factory=dict)
+    states: dict[str, VariableSymbol] = field(default_factory=dict)
+    traits: dict[str, VariableSymbol] = field(default_factory=dict)
+    actions: dict[str, VariableSymbol] = field(default_factory=dict)
+    legal: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,12 +113,10 @@ class Context:
     builder: Builder
     sink: Sink
     scopes: dict[str, dict[str, Symbol]] = field(default_factory=dict)
-    members: dict[str, Symbol] = field(default_factory=dict)
+    players: dict[str, PlayerScope] = field(default_factory=dict)
+    families: dict[str, FamilyName] = field(default_factory=dict)
     ambiguous: dict[str, dict[str, tuple[EnumMember, ...]]] = field(default_factory=dict)
     grids: dict[str, GridSpace] = field(default_factory=dict)
-    population: ast.Player | None = None
-    states: dict[str, VariableSymbol] = field(default_factory=dict)
-    actions: dict[str, VariableSymbol] = field(default_factory=dict)
     obligations: dict[Obligation, None] = field(default_factory=dict)
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
@@ -104,7 +125,14 @@ class Context:
     open_definitions: int = 0
     expansions: int = 0
     steps: int | None = None
-    legal: int | None = None
+
+    def scope(self, env: Env) -> PlayerScope | None:
+        """The player whose members plain names mean in `env`."""
+        return None if env.player is None else self.players[env.player]
+
+    def legal(self, env: Env) -> int | None:
+        """The node of the mask over the actions of the player whose expression it is."""
+        return None if env.reader is None else self.players[env.reader].legal
 
     def error(
         self,
@@ -182,6 +210,15 @@ class Context:
     ) -> None:
         """Remember what must hold of `term` on this path."""
         obligation = Obligation(
-            kind, term.node, span, env.guards, lo, hi, other, name, text or env.purpose
+            kind,
+            term.node,
+            span,
+            env.guards,
+            lo,
+            hi,
+            other,
+            name,
+            text or env.purpose,
+            env.reader,
         )
         self.obligations[obligation] = None

@@ -61,10 +61,11 @@ def _kept_inside(ctx: Context, env: Env, value: Term, target: Type, span: Span) 
     """
     assert target.lo is not None and target.hi is not None
     lo, hi = target.lo, target.hi
-    if ctx.legal is None or not env.actions:
+    mask = ctx.legal(env)
+    if mask is None or not env.actions:
         ctx.oblige("range", value, span, env, lo=float(lo), hi=float(hi))
         return value
-    legal = expressions.guarded(env, Term(ctx.legal, BOOL), True)
+    legal = expressions.guarded(env, Term(mask, BOOL), True)
     ctx.oblige("range", value, span, legal, lo=float(lo), hi=float(hi))
     below = extremum(ctx, "min", [value, ctx.integer(int(hi))], span)
     return extremum(ctx, "max", [below, ctx.integer(int(lo))], span)

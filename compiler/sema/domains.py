@@ -136,7 +136,8 @@ def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[
         return f"q.{node.attr[1]}", value
     if node.op == "index":
         return "index", value
-    if node.op == "noise" and node.attr not in ctx.members:  # drawn by `x' ~ ...`
+    declared = any(node.attr in scope.members for scope in ctx.players.values())
+    if node.op == "noise" and not declared:  # drawn by `x' ~ ...`
         return str(node.attr).removesuffix("_next") + "'", value
     return str(node.attr), value
 
@@ -330,14 +331,16 @@ def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure
     notes = [f"for example{_at(failure.witness)}"] if failure.witness else []
     if obligation.kind == "probability":
         notes = []
-    if ctx.legal is not None and _holds_where_legal(facts, ctx, obligation):
+    if _holds_where_legal(facts, ctx, obligation):
         notes.append("no legal action leads there, but this value is computed for the others too")
     ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
 
 
 def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bool:
-    assert ctx.legal is not None
-    guards = (*obligation.guards, Guard(ctx.legal, True))
+    scope = ctx.players.get(obligation.player or "")
+    if scope is None or scope.legal is None:
+        return False
+    guards = (*obligation.guards, Guard(scope.legal, True))
     return find_failure(ctx, facts, replace(obligation, guards=guards)) is None
 
 

@@ -68,10 +68,13 @@ def guarded(env: Env, condition: Term, positive: bool) -> Env:
 def lower_let(ctx: Context, env: Env, symbol: LetSymbol, name: str, span: Span) -> Value:
     """A `let` as seen from here: by oneself, by a bound member, or outside the population."""
     ctx.used.add(name)
-    member = ctx.members.get(name) is symbol
+    scope = ctx.scope(env)
+    member = scope is not None and scope.members.get(name) is symbol
     view = env.view if member else None
     home = Env(
         file=symbol.file,
+        player=env.player if member else None,
+        reader=env.reader,
         view=view,
         depth=env.depth,
         static=env.static,

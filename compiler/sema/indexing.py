@@ -6,7 +6,13 @@ from dataclasses import replace
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
-from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol, VariableSymbol
+from mfdsl.compiler.sema.context import (
+    Context,
+    LetSymbol,
+    ParameterSymbol,
+    PlayerScope,
+    VariableSymbol,
+)
 from mfdsl.compiler.sema.operators import compare, describe, found, to_real
 from mfdsl.compiler.sema.suggestions import did_you_mean, insertion
 from mfdsl.compiler.sema.values import (
@@ -76,24 +82,30 @@ def _grid_field(ctx: Context, space: GridSpace, name: str, span: Span) -> Value:
 
 
 def _peer_field(ctx: Context, env: Env, peer: Peer, name: str, span: Span) -> Value:
-    symbol = ctx.members.get(name)
-    seen = replace(env, view=peer.depth, noises=frozenset(), purpose="a mean over the population")
+    scope = ctx.players[peer.player]
+    symbol = scope.members.get(name)
+    seen = replace(
+        env,
+        player=peer.player,
+        view=peer.depth,
+        noises=frozenset(),
+        purpose="a mean over the population",
+    )
     if isinstance(symbol, VariableSymbol):
         return names.variable(ctx, seen, symbol, span)
     if isinstance(symbol, LetSymbol):
         return expressions.lower_let(ctx, seen, symbol, name, span)
     if isinstance(symbol, Poison):
         return POISON
-    assert ctx.population is not None
-    parts = [n for n, s in ctx.members.items() if isinstance(s, VariableSymbol | LetSymbol)]
-    return _no_part(ctx, f"`{ctx.population.name.name}`", name, parts, span)
+    parts = [n for n, s in scope.members.items() if isinstance(s, VariableSymbol | LetSymbol)]
+    return _no_part(ctx, f"`{scope.declaration.name.name}`", name, parts, span)
 
 
 def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
     """`base[i, j]` and `mu[x]`, `mu[h = I]`."""
     base = _indexed_base(ctx, env, expr.base)
     if isinstance(base, Handle):
-        return _mass(ctx, env, expr)
+        return _mass(ctx, env, base.player, expr)
     named = next((a for a in expr.indices if a.name is not None), None)
     if named is not None and named.name is not None and not isinstance(base, Poison):
         return ctx.error(
@@ -116,7 +128,7 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
 
 def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
     if isinstance(base, ast.Name) and base.name in ("mu", "μ"):
-        population = ctx.population
+        population = _population_near(ctx, env)
         if names.find(ctx, env, base.name) is None and population is not None:
             return ctx.error(
                 "MFG106",
@@ -133,6 +145,15 @@ def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
                 ],
             )
     return expressions.lower(ctx, env, base)
+
+
+def _population_near(ctx: Context, env: Env) -> ast.Player | None:
+    """The population whose law is meant here: the one around, or the only one."""
+    here = ctx.scope(env)
+    populations = [s for s in ctx.players.values() if s.kind == "population"]
+    if here is not None and here.kind == "population":
+        return here.declaration
+    return populations[0].declaration if len(populations) == 1 else None
 
 
 def _positions(
@@ -278,11 +299,10 @@ def _item(ctx: Context, env: Env, base: Items, expr: ast.Index) -> Value:
     return ctx.node("element", (array.node, terms[0].node), kind, expr.span)
 
 
-def _mass(ctx: Context, env: Env, expr: ast.Index) -> Value:
+def _mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
     """`mu[x]`: the mass of the members whose states (or named states and actions) are these."""
-    assert ctx.population is not None
     ctx.used.add(expr.base.name if isinstance(expr.base, ast.Name) else "")
-    pairs = _mass_pairs(ctx, expr)
+    pairs = _mass_pairs(ctx, ctx.players[player], expr)
     if pairs is None:
         return POISON
     if not mean_field_allowed(ctx, env, expr.span):
@@ -303,54 +323,51 @@ def _mass(ctx: Context, env: Env, expr: ast.Index) -> Value:
             return POISON
         parts.append(part.node)
     condition = ctx.node("and", parts, BOOL, expr.span) if len(parts) > 1 else Term(parts[0], BOOL)
-    return probability(ctx, env, condition, expr.span)
+    return probability(ctx, env, player, condition, expr.span)
 
 
 def _many(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _mass_pairs(ctx: Context, expr: ast.Index) -> list[tuple[VariableSymbol, ast.Expr]] | None:
+def _mass_pairs(
+    ctx: Context, scope: PlayerScope, expr: ast.Index
+) -> list[tuple[VariableSymbol, ast.Expr]] | None:
     named = [a for a in expr.indices if a.name is not None]
-    if any(isinstance(ctx.members.get(s.name.name), Poison) for s in states_of(ctx)):
+    declared = [m.name.name for m in scope.declaration.members if isinstance(m, ast.State)]
+    if any(isinstance(scope.members.get(name), Poison) for name in declared):
         return None
     if named and len(named) < len(expr.indices):
         ctx.error("MFG202", "mixes named and unnamed indices", expr.span, "name all or none")
         return None
-    if not ctx.states:
+    if not scope.states:
         return None
     if not named:
-        if not ctx.states:  # reported where the population is declared
+        if not scope.states:  # reported where the population is declared
             return None
-        if len(expr.indices) != len(ctx.states):
+        if len(expr.indices) != len(scope.states):
             ctx.error(
                 "MFG202",
-                f"the law is over {_many(len(ctx.states), 'state')},"
+                f"the law is over {_many(len(scope.states), 'state')},"
                 f" indexed with {len(expr.indices)}",
                 expr.span,
-                ", ".join(f"`{name}`" for name in ctx.states),
-                helps=[f"write `mu[{next(iter(ctx.states))} = ...]` for a marginal"]
-                if len(ctx.states) > 1
+                ", ".join(f"`{name}`" for name in scope.states),
+                helps=[f"write `mu[{next(iter(scope.states))} = ...]` for a marginal"]
+                if len(scope.states) > 1
                 else [],
             )
             return None
-        return list(zip(ctx.states.values(), (a.value for a in expr.indices), strict=True))
+        return list(zip(scope.states.values(), (a.value for a in expr.indices), strict=True))
     pairs = []
     for argument in named:
         assert argument.name is not None
         name = argument.name.name
-        symbol = ctx.states.get(name) or ctx.actions.get(name)
+        symbol = scope.states.get(name) or scope.actions.get(name)
         if symbol is None:
-            _no_part(ctx, "the law", name, [*ctx.states, *ctx.actions], argument.name.span)
+            _no_part(ctx, "the law", name, [*scope.states, *scope.actions], argument.name.span)
             return None
         pairs.append((symbol, argument.value))
     return pairs
-
-
-def states_of(ctx: Context) -> list[ast.State]:
-    """The states that the population declares, whether or not they are right."""
-    members = ctx.population.members if ctx.population is not None else ()
-    return [member for member in members if isinstance(member, ast.State)]
 
 
 def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
@@ -372,9 +389,7 @@ def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
     return True
 
 
-def probability(ctx: Context, env: Env, condition: Term, span: Span) -> Term:
+def probability(ctx: Context, env: Env, player: str, condition: Term, span: Span) -> Term:
     """`prob(condition)`: the mean of the indicator over the law."""
     hit = to_real(ctx, ctx.node("ind", (condition.node,), INT, span))
-    assert ctx.population is not None
-    binder = (env.depth, ctx.population.name.name)
-    return ctx.node("mean", (hit.node,), REAL, span, binder)
+    return ctx.node("mean", (hit.node,), REAL, span, (env.depth, player))

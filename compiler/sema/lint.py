@@ -62,7 +62,8 @@ def check_interaction(ctx: Context, player: ast.Player, model: Model) -> None:
 
 def check_actions_used(ctx: Context) -> None:
     """Actions that nothing reads."""
-    for name, symbol in ctx.actions.items():
+    actions = [item for scope in ctx.players.values() for item in scope.actions.items()]
+    for name, symbol in actions:
         if name not in ctx.used and isinstance(symbol, VariableSymbol):
             ctx.sink.report(
                 "MFG801",

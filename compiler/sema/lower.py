@@ -54,7 +54,7 @@ def lower_unit(
     if report_unsupported(sink, unit):
         return None
     player = _population(sink, unit)
-    ctx = Context(Builder(), sink, population=player)
+    ctx = Context(Builder(), sink)
     _declare(ctx, unit, loaded, files, overrides)
     settings = lower_settings(ctx, unit)
     check_assumptions(ctx, unit)
@@ -192,10 +192,11 @@ def _check_library(ctx: Context, unit: ast.Unit) -> None:
 
 def _check_size(ctx: Context, player: ast.Player) -> None:
     count = 1
-    for symbol in ctx.states.values():
+    states = ctx.players[player.name.name].states
+    for symbol in states.values():
         count *= symbol.type.size
     if count > MAX_STATES:
-        sizes = " x ".join(f"{name} ({s.type.size:,})" for name, s in ctx.states.items())
+        sizes = " x ".join(f"{name} ({s.type.size:,})" for name, s in states.items())
         ctx.error(
             "MFG701",
             f"{count:.2g} states: {sizes}",

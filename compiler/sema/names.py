@@ -11,11 +11,22 @@ from mfdsl.compiler.sema.context import (
     EnumMember,
     LetSymbol,
     ParameterSymbol,
+    PlayerScope,
     Symbol,
     VariableSymbol,
 )
 from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
-from mfdsl.compiler.sema.values import OWN, POISON, Builtin, Env, Poison, SetValue, Term, Value
+from mfdsl.compiler.sema.values import (
+    COMMON,
+    OWN,
+    POISON,
+    Builtin,
+    Env,
+    Poison,
+    SetValue,
+    Term,
+    Value,
+)
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.nearest import nearest
@@ -36,22 +47,26 @@ def find(ctx: Context, env: Env, name: str) -> Symbol | Value | None:
     """The symbol that `name` means: locals first, then members of the population, then the file."""
     if name in env.locals:
         return env.locals[name]
-    if env.view is not None and name in ctx.members:
-        return ctx.members[name]
+    scope = ctx.scope(env)
+    if scope is not None:
+        if name in scope.members:
+            return scope.members[name]
+        if scope.index is not None and scope.index[0] == name:
+            return scope.index[1]
     return ctx.scopes[env.file].get(name)
 
 
 def candidates(ctx: Context, env: Env) -> list[str]:
     """All names that could have been meant here."""
     names: list[str] = [*env.locals]
-    if env.view is not None:
-        names += ctx.members
+    if (scope := ctx.scope(env)) is not None:
+        names += scope.members
     return [*names, *ctx.scopes[env.file], "t", "pi", *sorted(BUILTIN_NAMES)]
 
 
 def unknown_name(ctx: Context, env: Env, name: str, span: Span) -> Poison:
     """Remember an unknown name; all of its places become one diagnostic at the end."""
-    if env.view is not None and name in _reward_names(ctx):
+    if name in _reward_names(ctx.scope(env)):
         return ctx.error(
             "MFG105",
             f"the reward `{name}` cannot be read",
@@ -59,54 +74,60 @@ def unknown_name(ctx: Context, env: Env, name: str, span: Span) -> Poison:
             "rewards are paid, not read",
             helps=["name the value with `let`, and use it here and in the reward"],
         )
-    kind = _member_kind(ctx, name)
-    if kind is not None and ctx.population is not None and env.view is None:
-        return _member_outside(ctx, env, name, kind, span)
+    owner = None if env.player is not None else _owner(ctx, name)
+    if owner is not None:
+        return _member_outside(ctx, env, name, owner, span)
     places = ctx.unknown.setdefault((env.file, name), [])
     if span not in places:
         places.append(span)
     return POISON
 
 
-def _reward_names(ctx: Context) -> set[str]:
-    members = ctx.population.members if ctx.population is not None else ()
+def _reward_names(scope: PlayerScope | None) -> set[str]:
+    members = scope.declaration.members if scope is not None else ()
     named = (m.name for m in members if isinstance(m, ast.Reward))
     return {name.name for name in named if name is not None}
 
 
-def _member_kind(ctx: Context, name: str) -> str | None:
-    """What `name` is to the population, whether or not it can be read here."""
-    for member in ctx.population.members if ctx.population is not None else ():
-        if isinstance(member, ast.State | ast.Action | ast.Noise | ast.Let):
-            if member.name.name == name:
-                return type(member).__name__.lower()
+def _owner(ctx: Context, name: str) -> tuple[ast.Player, str] | None:
+    """The player that declares `name`, and what it is to it."""
+    for scope in ctx.players.values():
+        for member in scope.declaration.members:
+            if isinstance(member, ast.State | ast.Trait | ast.Action | ast.Noise | ast.Let):
+                if member.name.name == name:
+                    return scope.declaration, type(member).__name__.lower()
     return None
 
 
-def _member_outside(ctx: Context, env: Env, name: str, kind: str, span: Span) -> Poison:
-    assert ctx.population is not None
-    owner = f"{article(kind)} of `{ctx.population.name.name}`"
+def _member_outside(
+    ctx: Context, env: Env, name: str, found: tuple[ast.Player, str], span: Span
+) -> Poison:
+    player, kind = found
+    owner = f"{article(kind)} of `{player.name.name}`"
     if env.static:
         return ctx.error(
             "MFG211",
             f"`{name}` is not known before the run",
             span,
-            f"{owner}, it differs between agents",
+            f"{owner}, it differs between agents"
+            if player.kind == "population"
+            else f"{owner}, it changes while the game is played",
             helps=["sizes, ranges and horizons use parameters and numbers"],
         )
     return ctx.error(
         "MFG105",
-        f"`{name}` cannot be read outside of the population",
+        f"`{name}` cannot be read outside of the {player.kind}",
         span,
         owner,
-        helps=["pass it as an argument, or move this into the population"],
+        helps=[f"pass it as an argument, or move this into the {player.kind}"],
     )
 
 
 def report_unknown_names(ctx: Context) -> None:
     """One diagnostic for each unknown name, with all the places that use it."""
     for (file, name), spans in ctx.unknown.items():
-        known = [*ctx.members, *ctx.scopes.get(file, {}), *BUILTIN_NAMES, *MOVE_WORDS, "t", "pi"]
+        members = [n for scope in ctx.players.values() for n in scope.members]
+        known = [*members, *ctx.scopes.get(file, {}), *BUILTIN_NAMES, *MOVE_WORDS, "t", "pi"]
         helps: list[Help | str] = []
         if name in FUTURE_NAMES:
             ctx.error(
@@ -135,10 +156,11 @@ def report_unknown_names(ctx: Context) -> None:
 
 def known_line(ctx: Context, file: str, name: str) -> str:
     """`, a state of walker` and the like, to tell candidates apart."""
-    symbol = ctx.members.get(name) or ctx.scopes.get(file, {}).get(name)
-    if isinstance(symbol, VariableSymbol) and ctx.population is not None:
-        return f", {article(symbol.kind)} of `{ctx.population.name.name}`"
-    if isinstance(symbol, ParameterSymbol):
+    for scope in ctx.players.values():
+        symbol = scope.members.get(name)
+        if isinstance(symbol, VariableSymbol):
+            return f", {article(symbol.kind)} of `{scope.declaration.name.name}`"
+    if isinstance(ctx.scopes.get(file, {}).get(name), ParameterSymbol):
         return ", a parameter"
     return ""
 
@@ -173,10 +195,17 @@ def variable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Term
             "states are drawn in the order of declaration",
             helps=[f"declare `{name}` before the state that reads it"],
         )
+    return leaf(ctx, env, kind, name, symbol.type)
+
+
+def leaf(ctx: Context, env: Env, kind: str, name: str, type: Type) -> Term:
+    """The leaf of a state, trait, action, noise or draw of the player of `env`, as it is seen."""
     if env.view == OWN:
-        return ctx.node(kind, (), symbol.type, None, name)
-    assert env.view is not None
-    return ctx.node(f"peer_{kind}", (), symbol.type, None, (env.view, name))
+        return ctx.node(kind, (), type, None, name)
+    assert env.view is not None and env.player is not None
+    if env.view == COMMON:
+        return ctx.node(f"common_{kind}", (), type, None, (env.player, name))
+    return ctx.node(f"peer_{kind}", (), type, None, (env.view, name))
 
 
 def _noise_not_readable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:

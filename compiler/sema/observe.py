@@ -32,7 +32,14 @@ def lower_observe(ctx: Context, file: str, player: ast.Player) -> list[Named]:
                 helps=["observe a `let` that is a `mean` or a `prob`, or leave it out"],
             )
             return result
-        env = Env(file=file, view=OWN, actions=False, purpose="an observation")
+        env = Env(
+            file=file,
+            player=player.name.name,
+            reader=player.name.name,
+            view=OWN,
+            actions=False,
+            purpose="an observation",
+        )
         value = expressions.lower(ctx, env, item)
         if isinstance(value, Term) and not value.type.dims:
             result.append(Named(name=_item_name(item, len(result)), node=value.node))
@@ -58,7 +65,7 @@ def _check_observed(
     ctx: Context, player: ast.Player, items: Sequence[tuple[ast.Observe, ast.Expr]]
 ) -> None:
     seen = {item.name for _, item in items if isinstance(item, ast.Name)}
-    hidden = [name for name in ctx.states if name not in seen]
+    hidden = [name for name in ctx.players[player.name.name].states if name not in seen]
     if ctx.steps is not None and ctx.steps > 1 and "t" not in seen:
         hidden.append("t")
     if hidden:

@@ -12,7 +12,7 @@ from mfdsl.compiler.ir.model import (
 )
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import distributions, expressions, outcomes, sets
-from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
+from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
 from mfdsl.compiler.sema.observe import lower_observe
@@ -25,6 +25,7 @@ from mfdsl.compiler.syntax.nearest import nearest
 
 def declare_members(ctx: Context, file: str, player: ast.Player) -> None:
     """Make the names of the population's members known, with their types."""
+    scope = ctx.players[player.name.name]
     env = Env(file=file, static=True)
     places: dict[str, tuple[str, Span]] = {}
     for member in player.members:
@@ -35,22 +36,22 @@ def declare_members(ctx: Context, file: str, player: ast.Player) -> None:
         if not _name_is_free(ctx, player, name, span, places):
             continue
         places[name] = (kind, span)
-        if isinstance(ctx.members.get(name), Poison):
+        if isinstance(scope.members.get(name), Poison):
             continue
         if isinstance(member, ast.Let):
-            if not isinstance(ctx.members.get(name), Poison):  # it lies on a cycle
-                ctx.members[name] = LetSymbol(member, file)
+            if not isinstance(scope.members.get(name), Poison):  # it lies on a cycle
+                scope.members[name] = LetSymbol(member, file)
             continue
         type_ = _variable_type(ctx, env, kind, member.type)
         if isinstance(type_, Poison):
-            ctx.members[name] = type_
+            scope.members[name] = type_
             continue
         symbol = VariableSymbol(kind, name, type_, span)
-        ctx.members[name] = symbol
+        scope.members[name] = symbol
         if kind == "state":
-            ctx.states[name] = symbol
+            scope.states[name] = symbol
         if kind == "action":
-            ctx.actions[name] = symbol
+            scope.actions[name] = symbol
 
 
 def _name_is_free(
@@ -112,23 +113,26 @@ def _variable_type(ctx: Context, env: Env, kind: str, expr: ast.TypeExpr) -> Typ
 
 def lower_population(ctx: Context, file: str, player: ast.Player) -> Player | None:
     """Lower all members; None when an error was reported that leaves no model."""
-    legal = ctx.legal = _legal(ctx, file, player)
+    scope = ctx.players[player.name.name]
+    legal = scope.legal = _legal(ctx, file, player)
     nexts = _next_declarations(ctx, player)
     noises = _noises(ctx, file, player, nexts)
-    next_nodes, drawn = _next_values(ctx, file, nexts, _noise_names(ctx))
+    next_nodes, drawn = _next_values(ctx, file, scope, nexts, _noise_names(scope))
     states = _states(ctx, file, player, next_nodes)
     actions = tuple(
         Variable(
-            name=m.name.name, type=ctx.builder.type_index(ctx.actions[m.name.name].type), doc=m.doc
+            name=m.name.name,
+            type=ctx.builder.type_index(scope.actions[m.name.name].type),
+            doc=m.doc,
         )
         for m in player.members
-        if isinstance(m, ast.Action) and m.name.name in ctx.actions
+        if isinstance(m, ast.Action) and m.name.name in scope.actions
     )
     rewards = _rewards(ctx, file, player)
     lets = _lets(ctx, file, player)
     observe = lower_observe(ctx, file, player)
     agents = _agents(ctx, file, player)
-    if not ctx.states or not actions:
+    if not scope.states or not actions:
         _report_empty(ctx, player)
     if ctx.sink.failed:
         return None
@@ -168,14 +172,15 @@ def _report_empty(ctx: Context, player: ast.Player) -> None:
 
 
 def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
+    scope = ctx.players[player.name.name]
     nexts: dict[str, ast.Next] = {}
     meant: set[str] = set()
     for member in player.members:
         if not isinstance(member, ast.Next):
             continue
         name, span = member.name.name, member.name.span
-        if name not in ctx.states:
-            if not isinstance(ctx.members.get(name), Poison):
+        if name not in scope.states:
+            if not isinstance(scope.members.get(name), Poison):
                 meant |= _not_a_state(ctx, player, name, span)
             continue
         if name in nexts:
@@ -188,7 +193,7 @@ def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
             )
             continue
         nexts[name] = member
-    for name, symbol in ctx.states.items():
+    for name, symbol in scope.states.items():
         if name not in nexts and name not in meant:
             ctx.error(
                 "MFG109",
@@ -202,9 +207,10 @@ def _next_declarations(ctx: Context, player: ast.Player) -> dict[str, ast.Next]:
 
 def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> set[str]:
     """Report it, and give the states that were meant: they do not count as forgotten."""
-    symbol = ctx.members.get(name)
-    guess = nearest(name, ctx.states) if symbol is None else None
-    helps = did_you_mean(name, ctx.states, [span]) if symbol is None else []
+    scope = ctx.players[player.name.name]
+    symbol = scope.members.get(name)
+    guess = nearest(name, scope.states) if symbol is None else None
+    helps = did_you_mean(name, scope.states, [span]) if symbol is None else []
     if isinstance(symbol, VariableSymbol):
         label = f"`{name}` is {article(symbol.kind)}"
     elif isinstance(symbol, LetSymbol):
@@ -224,19 +230,27 @@ def _not_a_state(ctx: Context, player: ast.Player, name: str, span: Span) -> set
 def _noises(
     ctx: Context, file: str, player: ast.Player, nexts: dict[str, ast.Next]
 ) -> list[NoiseVariable]:
+    scope = ctx.players[player.name.name]
     declared = {
         m.name.name: m
         for m in player.members
-        if isinstance(m, ast.Noise) and isinstance(ctx.members.get(m.name.name), VariableSymbol)
+        if isinstance(m, ast.Noise) and isinstance(scope.members.get(m.name.name), VariableSymbol)
     }
-    order = draw_order({n: names_in(m.law, ctx.members) for n, m in declared.items()})
+    order = draw_order({n: names_in(m.law, scope.members) for n, m in declared.items()})
     result: list[NoiseVariable] = []
     known: frozenset[str] = frozenset()
     for name in order:
         member = declared[name]
-        symbol = ctx.members[name]
+        symbol = scope.members[name]
         assert isinstance(symbol, VariableSymbol)
-        env = Env(file=file, view=OWN, noises=known, purpose=f"the law of `{name}`")
+        env = Env(
+            file=file,
+            player=scope.name,
+            reader=scope.name,
+            view=OWN,
+            noises=known,
+            purpose=f"the law of `{name}`",
+        )
         leaf = ctx.node("noise", (), symbol.type, None, name)
         node = distributions.density(ctx, env, member.law, leaf, symbol.type)
         if not isinstance(node, Poison):
@@ -246,20 +260,28 @@ def _noises(
     return result
 
 
-def _noise_names(ctx: Context) -> frozenset[str]:
+def _noise_names(scope: PlayerScope) -> frozenset[str]:
     return frozenset(
-        n for n, s in ctx.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
+        n for n, s in scope.members.items() if isinstance(s, VariableSymbol) and s.kind == "noise"
     )
 
 
 def _next_values(
-    ctx: Context, file: str, nexts: dict[str, ast.Next], noises: frozenset[str]
+    ctx: Context, file: str, scope: PlayerScope, nexts: dict[str, ast.Next], noises: frozenset[str]
 ) -> tuple[dict[str, int], list[NoiseVariable]]:
     nodes: dict[str, int] = {}
     drawn: list[NoiseVariable] = []
     for name, member in nexts.items():
-        target = ctx.states[name].type
-        env = Env(file=file, view=OWN, noises=noises, target=target, purpose=f"the next `{name}`")
+        target = scope.states[name].type
+        env = Env(
+            file=file,
+            player=scope.name,
+            reader=scope.name,
+            view=OWN,
+            noises=noises,
+            target=target,
+            purpose=f"the next `{name}`",
+        )
         if member.drawn:
             draw = _drawn(ctx, env, name, member, target)
             if draw is not None:
@@ -311,18 +333,21 @@ def _drawn(
 def _states(
     ctx: Context, file: str, player: ast.Player, next_nodes: dict[str, int]
 ) -> list[StateVariable]:
+    scope = ctx.players[player.name.name]
     declared = {
         m.name.name: m
         for m in player.members
-        if isinstance(m, ast.State) and m.name.name in ctx.states
+        if isinstance(m, ast.State) and m.name.name in scope.states
     }
-    order = draw_order({n: names_in(m.initial, ctx.members) for n, m in declared.items()})
+    order = draw_order({n: names_in(m.initial, scope.members) for n, m in declared.items()})
     initial: dict[str, int] = {}
     known: frozenset[str] = frozenset()
     for name in order:
-        member, target = declared[name], ctx.states[name].type
+        member, target = declared[name], scope.states[name].type
         env = Env(
             file=file,
+            player=scope.name,
+            reader=scope.name,
             view=OWN,
             states=known,
             actions=False,
@@ -353,7 +378,7 @@ def _states(
     return [
         StateVariable(
             name=name,
-            type=ctx.builder.type_index(ctx.states[name].type),
+            type=ctx.builder.type_index(scope.states[name].type),
             doc=member.doc,
             initial=initial[name],
             next=next_nodes[name],
@@ -364,12 +389,15 @@ def _states(
 
 
 def _legal(ctx: Context, file: str, player: ast.Player) -> int | None:
+    scope = ctx.players[player.name.name]
     nodes: list[int] = []
     for member in player.members:
         if not isinstance(member, ast.Action) or member.where is None:
             continue
         env = Env(
             file=file,
+            player=scope.name,
+            reader=scope.name,
             view=OWN,
             mean_field=False,
             purpose=f"the condition on `{member.name.name}`",
@@ -383,6 +411,7 @@ def _legal(ctx: Context, file: str, player: ast.Player) -> int | None:
 
 
 def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
+    scope = ctx.players[player.name.name]
     terms: list[RewardTerm] = []
     for member in player.members:
         if not isinstance(member, ast.Reward):
@@ -390,10 +419,12 @@ def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
         name = _term_name(ctx, player, member, terms)
         env = Env(
             file=file,
+            player=scope.name,
+            reader=scope.name,
             view=OWN,
             at_end=member.final,
             actions=not member.final,
-            noises=frozenset() if member.final else _noise_names(ctx),
+            noises=frozenset() if member.final else _noise_names(scope),
             purpose=f"the {'final ' * member.final}{member.kind}",
         )
         value = expressions.lower_real(ctx, env, member.value)
@@ -417,6 +448,7 @@ def _rewards(ctx: Context, file: str, player: ast.Player) -> list[RewardTerm]:
 def _term_name(
     ctx: Context, player: ast.Player, member: ast.Reward, terms: Sequence[RewardTerm]
 ) -> str:
+    scope = ctx.players[player.name.name]
     taken = {term.name for term in terms}
     if member.name is None:
         base = f"final_{member.kind}" if member.final else member.kind
@@ -426,7 +458,7 @@ def _term_name(
             name = f"{base}_{count}"
         return name
     name = member.name.name
-    if name in taken or name in ctx.members:
+    if name in taken or name in scope.members:
         ctx.error(
             "MFG102",
             f"`{name}` is already taken",
@@ -449,16 +481,24 @@ def _places(player: ast.Player, name: str) -> list[Span]:
 
 def _lets(ctx: Context, file: str, player: ast.Player) -> list[Named]:
     """Lets that are plain values of an agent; the others live where they are used."""
+    scope = ctx.players[player.name.name]
     result: list[Named] = []
-    noises = _noise_names(ctx)
+    noises = _noise_names(scope)
     used = set(ctx.used)
     for member in player.members:
         if not isinstance(member, ast.Let):
             continue
-        symbol = ctx.members.get(member.name.name)
+        symbol = scope.members.get(member.name.name)
         if not isinstance(symbol, LetSymbol):
             continue
-        env = Env(file=file, view=OWN, noises=noises, purpose=f"`{member.name.name}`")
+        env = Env(
+            file=file,
+            player=scope.name,
+            reader=scope.name,
+            view=OWN,
+            noises=noises,
+            purpose=f"`{member.name.name}`",
+        )
         value = expressions.lower_let(ctx, env, symbol, member.name.name, member.name.span)
         if isinstance(value, Term) and not value.type.dims:
             result.append(Named(name=member.name.name, node=value.node))

@@ -8,7 +8,7 @@ from mfdsl.compiler.ir.model import Grid
 from mfdsl.compiler.ir.spaces import MOVES, grid_space
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import sets
-from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, Symbol
+from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, PlayerScope, Symbol
 from mfdsl.compiler.sema.dependencies import report_cycles
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, RESERVED_NAMES
 from mfdsl.compiler.sema.suggestions import did_you_mean
@@ -42,6 +42,8 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
     scope: dict[str, Symbol] = ctx.scopes.setdefault(unit.file, {})
     places: dict[str, tuple[str, Span]] = {}
     for declaration in unit.declarations:
+        if isinstance(declaration, ast.Player):
+            _open_player(ctx, declaration)
         if isinstance(declaration, Named) and _is_free(ctx, declaration, places):
             kind = declaration.kind if isinstance(declaration, ast.Player) else ""
             places[declaration.name.name] = (
@@ -51,6 +53,14 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
             _declare(ctx, unit.file, scope, declaration)
     _declare_enum_values(ctx, unit, scope, places)
     _cut_cycles(ctx, unit, scope)
+
+
+def _open_player(ctx: Context, player: ast.Player) -> None:
+    name = player.name.name
+    scope = PlayerScope(name, player.kind, player)
+    if player.handle is not None:
+        scope.members[player.handle.name] = Handle(name)
+    ctx.players[name] = scope
 
 
 def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span]]) -> bool:
@@ -101,8 +111,6 @@ def _declare(ctx: Context, file: str, scope: dict[str, Symbol], declaration: Nam
         scope[name] = EnumName(type_, values)
     elif isinstance(declaration, ast.Player) and declaration.kind == "population":
         scope[name] = PopulationName(name)
-        if declaration.handle is not None:
-            ctx.members[declaration.handle.name] = Handle()
 
 
 def _declare_enum_values(
@@ -153,8 +161,13 @@ def _cut_cycles(ctx: Context, unit: ast.Unit, scope: dict[str, Symbol]) -> None:
                 m.name.name: (m.name, m.value) for m in player.members if isinstance(m, ast.Let)
             }
     for name in report_cycles(ctx.sink, lets, "MFG601", "define each other within one step"):
-        owner = scope if name in scope else ctx.members
-        owner[name] = POISON
+        if name in scope:
+            scope[name] = POISON
+        for opened in ctx.players.values():
+            if any(
+                isinstance(m, ast.Let) and m.name.name == name for m in opened.declaration.members
+            ):
+                opened.members[name] = POISON
 
 
 def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:

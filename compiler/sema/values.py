@@ -81,21 +81,41 @@ class GridName:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """`mu` of `population p as mu`."""
+    """`mu` of `population p as mu`: the law of the population `player`."""
+
+    player: str
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The member `q` bound by `for q in p`."""
+    """The member `q` of the population `player` bound by `for q in p`."""
 
     depth: int
+    player: str
 
 
 @dataclass(frozen=True, slots=True)
 class PopulationName:
-    """The name of the population, legal after `in` of a comprehension."""
+    """The name of a population, legal after `in` of a comprehension; `name` is the full one."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerName:
+    """The name of a major or an environment, for `market.z0` and `truck[0].y`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyName:
+    """The name of a family: `axis` is the type of its index, `members` are the full names."""
+
+    name: str
+    kind: str
+    axis: Type
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +144,32 @@ Value = (
     | Handle
     | Peer
     | PopulationName
+    | PlayerName
+    | FamilyName
     | Function
     | Builtin
 )
 
 POISON = Poison()
 OWN = -1
+COMMON = -2
 
 
 @dataclass(frozen=True, slots=True)
 class Env:
     """Where an expression stands.
 
-    `view` says whose variables plain names mean: OWN, the depth of a peer, or None outside a
-    population. `depth` counts the binders around it. `static` asks for a value known before the
-    run: every parameter is its bound number. `noises` are the noises that may be read.
+    `player` is the full name of the player whose members plain names mean, None outside of all.
+    `view` says as whose: OWN (a member of the population that the expression is about), COMMON (a
+    major or an environment), the depth of a peer, or None outside of players. `depth` counts the
+    binders around it. `static` asks for a value known before the run: every parameter is its bound
+    number. `noises` are the noises that may be read. `reader` is the player whose expression it is,
+    also inside functions and lets of others.
     """
 
     file: str
+    player: str | None = None
+    reader: str | None = None
     view: int | None = None
     depth: int = 0
     static: bool = False
@@ -164,7 +192,7 @@ class Obligation:
     "positive" and "mass" (> 0), "nonnegative", "exponent" (exp of it is a float), "finite",
     "size" (a whole number that floats hold exactly), "distinct" (the comparison is false),
     "index" (0 <= node < limit), "range" (lo <= node <= hi), "cell" (row `node` and column `other`
-    is a free cell of the grid).
+    is a free cell of the grid). `player` is the player whose expression asks for it.
     """
 
     kind: str
@@ -176,3 +204,4 @@ class Obligation:
     other: int | None = None
     name: str = ""
     text: str = ""
+    player: str | None = None
