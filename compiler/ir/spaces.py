@@ -1,9 +1,9 @@
-"""Finite spaces of a spec: enums and grids, with the cells, regions and moves of a grid."""
+"""Finite spaces of a spec: grids with their cells, regions and moves, graphs with their links."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mfdsl.compiler.ir.model import Grid
+from mfdsl.compiler.ir.model import Graph, Grid
 from mfdsl.compiler.ir.types import Type
 
 VON_NEUMANN = (
@@ -86,3 +86,19 @@ def grid_space(grid: Grid) -> GridSpace:
             if mark.isalnum():
                 regions.setdefault(mark, set()).add(code)
     return GridSpace(grid, cells, {k: frozenset(v) for k, v in regions.items()})
+
+
+def link_type(graph: Graph) -> Type:
+    """The type of `name.link`."""
+    return Type(kind="link", lo=0, hi=len(graph.links) - 1, name=graph.name)
+
+
+def node_type(graph: Graph) -> Type:
+    """The type of `name.node`."""
+    return Type(kind="node", lo=0, hi=len(graph.nodes) - 1, name=graph.name)
+
+
+def link_name(graph: Graph, link: int) -> str:
+    """A link as the spec writes it."""
+    tail, head = graph.links[link]
+    return f"{graph.name}[{graph.nodes[tail]}, {graph.nodes[head]}]"

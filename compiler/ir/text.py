@@ -19,7 +19,7 @@ def model_text(model: Model) -> str:
 
 def type_text(type: Type) -> str:
     """A type in a few words: `int 0..9 ring`, `real [0, 1]`, `Health (2)`, `real[3, 2]`."""
-    if type.kind in ("enum", "cell", "move"):
+    if type.kind in ("enum", "cell", "move", "node", "link"):
         word = type.name if type.kind == "enum" else f"{type.name}.{type.kind}"
         text = f"{word} ({type.size})"
     elif type.kind == "bool":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import INT, REAL, Type
-from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema import expressions, graphs, names, sets
 from mfdsl.compiler.sema.comprehensions import OVER_SETS
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import identifiers
@@ -343,6 +343,11 @@ def _dist(ctx: Context, env: Env, expr: ast.Call) -> Value:
     return extremum(ctx, "min", [Term(w.node, INT) for w in ways], expr.span)
 
 
+def _link_end(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    value = expressions.lower(ctx, env, expr.arguments[0].value)
+    return graphs.lower_end(ctx, value, expr.function.name, expr.span)
+
+
 _BUILTINS: dict[str, Rule] = {
     **{f: Rule(1, 1, _real_function, f"{f}(x)") for f in REAL_FUNCTIONS},
     **{f: Rule(1, 1, _rounding, f"{f}(x)") for f in ROUNDING},
@@ -353,6 +358,8 @@ _BUILTINS: dict[str, Rule] = {
     "clip": Rule(1, 3, _clip, "clip(x, lo, hi)"),
     "ind": Rule(1, 1, _ind, "ind(condition)"),
     "dist": Rule(2, 2, _dist, "dist(a, b)"),
+    "tail": Rule(1, 1, _link_end, "tail(link)"),
+    "head": Rule(1, 1, _link_end, "head(link)"),
     "row": Rule(1, 1, call_row, "row(cell)"),
     "col": Rule(1, 1, call_col, "col(cell)"),
     "drow": Rule(1, 1, call_drow, "drow(move)"),

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from mfdsl.compiler.diagnostics import Help, Sink
 from mfdsl.compiler.ir.build import Builder
-from mfdsl.compiler.ir.model import Place
+from mfdsl.compiler.ir.model import Graph, Place
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.values import (
@@ -15,6 +15,7 @@ from mfdsl.compiler.sema.values import (
     Env,
     FamilyName,
     Function,
+    GraphName,
     GridName,
     Handle,
     Obligation,
@@ -53,6 +54,14 @@ class LetSymbol:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLet:
+    """A `let` that is being lowered: the player that it belongs to, and its name."""
+
+    player: str
+    declaration: ast.Let
+
+
+@dataclass(frozen=True, slots=True)
 class EnumMember:
     """One value of an enum."""
 
@@ -63,12 +72,19 @@ class EnumMember:
 
 @dataclass(frozen=True, slots=True)
 class VariableSymbol:
-    """A state, action or noise of the population."""
+    """A state, trait, action or noise of a player.
+
+    `axes` are the index types of an array. A noise that is no finite scalar is a function of
+    standard draws: its `law` is lowered where it is read, over the noises `before` it.
+    """
 
     kind: str
     name: str
     type: Type
     span: Span
+    axes: tuple[Type, ...] = ()
+    law: ast.Expr | None = None
+    before: frozenset[str] = frozenset()
 
 
 Symbol = (
@@ -78,6 +94,7 @@ Symbol = (
     | VariableSymbol
     | EnumName
     | GridName
+    | GraphName
     | Function
     | Handle
     | PopulationName
@@ -97,8 +114,10 @@ class PlayerScope:
 
     name: str
     kind: str
+    file: str
     declaration: ast.Player
     index: tuple[str, Term] | None = None
+    family: str | None = None
     members: dict[str, Symbol] = field(default_factory=dict)
     states: dict[str, VariableSymbol] = field(default_factory=dict)
     traits: dict[str, VariableSymbol] = field(default_factory=dict)
@@ -117,10 +136,13 @@ class Context:
     families: dict[str, FamilyName] = field(default_factory=dict)
     ambiguous: dict[str, dict[str, tuple[EnumMember, ...]]] = field(default_factory=dict)
     grids: dict[str, GridSpace] = field(default_factory=dict)
+    graphs: dict[str, Graph] = field(default_factory=dict)
     obligations: dict[Obligation, None] = field(default_factory=dict)
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
+    open_lets: list[OpenLet] = field(default_factory=list)
+    start_reads: dict[tuple[str, str], Span] = field(default_factory=dict)
     open_functions: list[str] = field(default_factory=list)
     open_definitions: int = 0
     expansions: int = 0

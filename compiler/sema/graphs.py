@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mfdsl.compiler.imports import Files, Loaded, data_file
 from mfdsl.compiler.ir.model import Graph
+from mfdsl.compiler.ir.spaces import link_type, node_type
 from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.sema import sets
 from mfdsl.compiler.sema.context import Context
@@ -45,22 +46,6 @@ def declare_graphs(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -
         scope[name] = POISON if graph is None else GraphName(graph)
         if graph is not None:
             ctx.graphs[name] = graph
-
-
-def link_type(graph: Graph) -> Type:
-    """The type of `name.link`."""
-    return Type(kind="link", lo=0, hi=len(graph.links) - 1, name=graph.name)
-
-
-def node_type(graph: Graph) -> Type:
-    """The type of `name.node`."""
-    return Type(kind="node", lo=0, hi=len(graph.nodes) - 1, name=graph.name)
-
-
-def link_name(graph: Graph, link: int) -> str:
-    """A link as the spec writes it."""
-    tail, head = graph.links[link]
-    return f"{graph.name}[{graph.nodes[tail]}, {graph.nodes[head]}]"
 
 
 def _graph(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema import expressions, names
+from mfdsl.compiler.sema import expressions, graphs, names
 from mfdsl.compiler.sema.context import (
     Context,
     LetSymbol,
@@ -19,6 +19,7 @@ from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
     Env,
+    GraphName,
     GridName,
     Handle,
     Items,
@@ -45,6 +46,18 @@ def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
         if name in base.values:
             return ctx.constant(base.values.index(name), base.type)
         return _no_part(ctx, f"enum `{base.type.name}`", name, base.values, span)
+    if isinstance(base, GraphName):
+        node = graphs.graph_field(ctx, base.graph, name)
+        if node is None:
+            parts = graphs.graph_parts(base.graph)
+            return _no_part(ctx, f"graph `{base.graph.name}`", name, parts, span)
+        return node
+    if isinstance(base, Term) and base.type.kind in ("link", "node") and not base.type.dims:
+        number = graphs.attribute(ctx, base, name, expr.span)
+        if number is None:
+            owner = f"this {base.type.kind} of `{base.type.name}`"
+            return _no_part(ctx, owner, name, graphs.attributes_of(ctx, base), span)
+        return number
     if isinstance(base, GridName):
         return _grid_field(ctx, base.space, name, span)
     if isinstance(base, Peer):
@@ -121,6 +134,8 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
             "single agents cannot be addressed",
             helps=[f"use `mean(... for q in {base.name})`"],
         )
+    if isinstance(base, GraphName):
+        return graphs.link_of(ctx, base.graph, expr)
     if isinstance(base, GridName):
         return _cell(ctx, env, base.space, expr)
     return _element(ctx, env, base, expr)

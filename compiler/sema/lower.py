@@ -12,6 +12,7 @@ from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Player, Values
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
+from mfdsl.compiler.sema.graphs import declare_graphs
 from mfdsl.compiler.sema.lint import (
     check_actions_used,
     check_conditions,
@@ -122,6 +123,7 @@ def _declare(
     for library in others:
         declare_imports(ctx, library, loaded, files)
         declare_grids(ctx, library)
+        declare_graphs(ctx, library, loaded, files)
     declare_file(ctx, unit)
     declare_imports(ctx, unit, loaded, files)
     paths: dict[str, Path | None] = {
@@ -131,6 +133,7 @@ def _declare(
     }
     bind_parameters(ctx, unit.file, unit, overrides, paths)
     declare_grids(ctx, unit)
+    declare_graphs(ctx, unit, loaded, files)
     _check_type_names(ctx, [*others, unit])
 
 
@@ -156,7 +159,7 @@ def _check_type_names(ctx: Context, units: list[ast.Unit]) -> None:
     first: dict[str, Span] = {}
     for unit in units:
         for declaration in unit.declarations:
-            if not isinstance(declaration, ast.Enum | ast.Grid):
+            if not isinstance(declaration, ast.Enum | ast.Grid | ast.Graph):
                 continue
             name = declaration.name.name
             if name in first and first[name].file != unit.file:
@@ -181,10 +184,12 @@ def _check_library(ctx: Context, unit: ast.Unit) -> None:
             helps=["start it with `library`"],
         )
     for declaration in unit.declarations:
-        if not isinstance(declaration, ast.Import | ast.Let | ast.Fn | ast.Enum | ast.Grid):
+        if not isinstance(
+            declaration, ast.Import | ast.Let | ast.Fn | ast.Enum | ast.Grid | ast.Graph
+        ):
             ctx.error(
                 "MFG011",
-                "a library holds imports, lets, functions, enums and grids",
+                "a library holds imports, lets, functions, enums, grids and graphs",
                 declaration.span,
                 "belongs into a model",
             )
@@ -230,7 +235,7 @@ def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Player)
         nodes=arena.nodes,
         places=arena.places,
         arrays=arena.arrays,
-        graphs=(),
+        graphs=tuple(ctx.graphs.values()),
         players=(population,),
         objective="nash",
         horizon=settings.horizon,

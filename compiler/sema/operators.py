@@ -17,7 +17,7 @@ def describe(type: Type) -> str:
         return f"an array of shape {list(type.dims)}"
     if type.kind == "enum":
         return f"a `{type.name}`"
-    if type.kind in ("cell", "move"):
+    if type.kind in ("cell", "move", "node", "link"):
         return f"a `{type.name}.{type.kind}`"
     return _KIND_WORDS[type.kind]
 
@@ -98,6 +98,7 @@ def found(value: Value) -> str:
         "SetValue": "a set",
         "EnumName": "the name of an enum",
         "GridName": "the name of a grid",
+        "GraphName": "the name of a graph",
         "Handle": "the law of the population",
         "Peer": "a member of the population",
         "PopulationName": "a population",

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from mfdsl.compiler.diagnostics import Edit, Help
+from mfdsl.compiler.ir.spaces import link_name, link_type, node_type
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context
@@ -19,6 +20,7 @@ from mfdsl.compiler.sema.values import (
     POISON,
     EnumName,
     Env,
+    GraphName,
     GridName,
     Poison,
     SetValue,
@@ -43,6 +45,10 @@ def value_name(ctx: Context, type: Type, value: int) -> str:
                 return symbol.values[value]
     if type.kind == "cell":
         return cell_name(ctx, type, value)
+    if type.kind == "node":
+        return f"{type.name}.{ctx.graphs[type.name or ''].nodes[value]}"
+    if type.kind == "link":
+        return link_name(ctx.graphs[type.name or ""], value)
     return str(value)
 
 
@@ -150,10 +156,13 @@ def _python_range(ctx: Context, expr: ast.Call) -> Poison:
 
 
 def _type_of_grid(ctx: Context, env: Env, expr: ast.Expr) -> Type | None:
-    """`rooms.cell` and `rooms.move` as sets."""
+    """`rooms.cell`, `rooms.move`, `city.node` and `city.link` as sets."""
     if not isinstance(expr, ast.Field) or not isinstance(expr.base, ast.Name):
         return None
     symbol = names.find(ctx, env, expr.base.name)
+    if isinstance(symbol, GraphName) and expr.name.name in ("node", "link"):
+        ctx.used.add(symbol.graph.name)
+        return node_type(symbol.graph) if expr.name.name == "node" else link_type(symbol.graph)
     if not isinstance(symbol, GridName) or expr.name.name not in ("cell", "move"):
         return None
     space = symbol.space
@@ -264,6 +273,8 @@ def _grid_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
     symbol = ctx.scopes[env.file].get(expr.base.name)
     if isinstance(symbol, Poison):
         return POISON
+    if isinstance(symbol, GraphName):
+        return _graph_type(ctx, symbol, expr.member)
     if not isinstance(symbol, GridName):
         return ctx.error(
             "MFG101",
@@ -282,6 +293,20 @@ def _grid_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
         f"grid `{expr.base.name}` has no type `{expr.member.name}`",
         expr.member.span,
         "its types are `cell` and `move`",
+    )
+
+
+def _graph_type(ctx: Context, symbol: GraphName, member: ast.Ident) -> Type | Poison:
+    ctx.used.add(symbol.graph.name)
+    if member.name == "node":
+        return node_type(symbol.graph)
+    if member.name == "link":
+        return link_type(symbol.graph)
+    return ctx.error(
+        "MFG107",
+        f"graph `{symbol.graph.name}` has no type `{member.name}`",
+        member.span,
+        "its types are `node` and `link`",
     )
 
 

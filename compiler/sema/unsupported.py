@@ -18,8 +18,6 @@ def report_unsupported(sink: Sink, unit: ast.Unit) -> bool:
 def _constructs(unit: ast.Unit) -> Iterator[tuple[Span, str, str]]:
     populations = 0
     for declaration in unit.declarations:
-        if isinstance(declaration, ast.Graph):
-            yield declaration.name.span, "graphs come", "a graph"
         if not isinstance(declaration, ast.Player):
             continue
         if declaration.kind == "major":

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mfdsl.compiler.analysis.enclosure import Guard
+from mfdsl.compiler.ir.model import Graph
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.source import Span
@@ -80,6 +82,13 @@ class GridName:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphName:
+    """The name of a graph, for `city.A`, `city[A, B]`, `city.link`."""
+
+    graph: Graph
+
+
+@dataclass(frozen=True, slots=True)
 class Handle:
     """`mu` of `population p as mu`: the law of the population `player`."""
 
@@ -141,6 +150,7 @@ Value = (
     | SetValue
     | EnumName
     | GridName
+    | GraphName
     | Handle
     | Peer
     | PopulationName
@@ -149,6 +159,8 @@ Value = (
     | Function
     | Builtin
 )
+
+Stage = Literal["start", "legal", "noise", "next", "reward", "final", "let", "observe"]
 
 POISON = Poison()
 OWN = -1
@@ -163,8 +175,9 @@ class Env:
     `view` says as whose: OWN (a member of the population that the expression is about), COMMON (a
     major or an environment), the depth of a peer, or None outside of players. `depth` counts the
     binders around it. `static` asks for a value known before the run: every parameter is its bound
-    number. `noises` are the noises that may be read. `reader` is the player whose expression it is,
-    also inside functions and lets of others.
+    number. `reader` is the player whose expression it is, also inside functions and lets of others,
+    and `stage` says which part of it. Of the reader's own variables, those `noises` may be read, and
+    at the start those states and traits that are `drawn`.
     """
 
     file: str
@@ -173,15 +186,33 @@ class Env:
     view: int | None = None
     depth: int = 0
     static: bool = False
-    at_end: bool = False
+    stage: Stage = "next"
     noises: frozenset[str] = frozenset()
-    states: frozenset[str] | None = None
-    actions: bool = True
-    mean_field: bool = True
+    drawn: frozenset[str] = frozenset()
     target: Type | None = None
     guards: tuple[Guard, ...] = ()
     locals: Mapping[str, Value] = field(default_factory=dict, hash=False)
     purpose: str = ""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether this is paid at t = T."""
+        return self.stage == "final"
+
+    @property
+    def actions(self) -> bool:
+        """Whether own actions may be read."""
+        return self.stage not in ("final", "observe", "start")
+
+    @property
+    def mean_field(self) -> bool:
+        """Whether the law may be read."""
+        return self.stage not in ("legal", "start")
+
+    @property
+    def own(self) -> bool:
+        """Whether plain names mean variables of the reader itself."""
+        return self.player == self.reader and self.view in (OWN, COMMON)
 
 
 @dataclass(frozen=True, slots=True)
