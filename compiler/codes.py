@@ -75,6 +75,7 @@ _ROWS = (
             110: "a state is updated twice",
             111: "the model lacks a declaration that every model needs",
             112: "the setting has no such choice",
+            113: "this does not belong into this kind of block",
         },
     ),
     *_rows(
@@ -112,6 +113,8 @@ _ROWS = (
         {
             401: "agents of a population have no names",
             402: "this grows with the number of agents",
+            403: "a single point has no mass in a continuous law",
+            404: "a family or a single player stands where a population is needed",
             405: "the condition can have probability 0",
             406: "observes something private to each agent",
         },

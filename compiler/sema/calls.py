@@ -28,6 +28,7 @@ from mfdsl.compiler.sema.operators import (
     wrap,
 )
 from mfdsl.compiler.sema.suggestions import between
+from mfdsl.compiler.sema.unknown_names import unknown_name
 from mfdsl.compiler.sema.values import (
     POISON,
     Env,
@@ -90,7 +91,7 @@ def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
             "over what?",
             helps=_for_members(ctx, expr),
         )
-    return names.unknown_name(ctx, env, name, expr.function.span)
+    return unknown_name(ctx, env, name, expr.function.span)
 
 
 def _for_members(ctx: Context, expr: ast.Call) -> list[Help | str]:

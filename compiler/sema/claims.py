@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.enclosure import Facts
@@ -12,7 +12,7 @@ from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import SUM_TOLERANCE, TOLERANCE, enclosure, reach
 from mfdsl.compiler.sema.settings import sides
-from mfdsl.compiler.sema.values import OWN, Env, Poison, Term
+from mfdsl.compiler.sema.values import Env, Poison, Term
 from mfdsl.compiler.syntax import ast
 
 FUTURE_CLAIMS = frozenset(
@@ -21,91 +21,110 @@ FUTURE_CLAIMS = frozenset(
 )
 
 
-def certify(ctx: Context, facts: Facts, population: Player) -> list[Certificate]:
+def certify(ctx: Context, facts: Facts, players: Sequence[Player]) -> list[Certificate]:
     """What is established about every model that passes the checks."""
-    started = time.perf_counter()
-    name = population.name
-    lo, hi = reward_range(facts, population)
-    draws = len(population.noises) + len(population.states)
-    summed = any(o.kind == "one" and ctx.builder.exact(o.node) is None for o in ctx.obligations)
-    slack = SUM_TOLERANCE if summed else 0.0
-    return [
+    exchangeable = [
         Certificate(
             claim="symmetry",
-            subject=name,
+            subject=player.name,
             verdict="proved",
             method=("agents are reached only through means over the population",),
             rigor="exact",
-        ),
-        Certificate(
-            claim="normalised",
-            subject=f"{draws} laws of {name}",
-            verdict="proved",
-            lower=1.0 - slack,
-            upper=1.0 + slack,
-            method=(
-                f"weights add up to 1 within {SUM_TOLERANCE:g}"
-                if summed
-                else "remaining mass by construction",
-                f"weights enclosed over all finite values, to {TOLERANCE:g}",
-            ),
-            rigor="enclosure",
-        ),
-        Certificate(
-            claim="range",
-            subject="reward",
-            verdict="proved" if math.isfinite(lo) and math.isfinite(hi) else "unknown",
-            lower=lo if math.isfinite(lo) else None,
-            upper=hi if math.isfinite(hi) else None,
-            method=("interval arithmetic over all finite values",),
-            rigor="enclosure",
-            seconds=round(time.perf_counter() - started, 6),
-        ),
+        )
+        for player in players
+        if player.kind == "population"
     ]
+    laws = [_normalised(ctx, player) for player in players if _laws_of(player)]
+    paid = [player for player in players if player.rewards]
+    ranges = [_reward_range(facts, player, alone=len(paid) == 1) for player in paid]
+    return [*exchangeable, *laws, *ranges]
 
 
-def reward_range(facts: Facts, population: Player) -> tuple[float, float]:
+def _laws_of(player: Player) -> int:
+    """How many laws the spec gives by the probability of each value."""
+    noises = [n for n in player.noises if n.density is not None]
+    return len(noises) + sum(s.initial is not None for s in (*player.states, *player.traits))
+
+
+def _normalised(ctx: Context, player: Player) -> Certificate:
+    summed = any(
+        o.kind == "one" and o.player == player.name and ctx.builder.exact(o.node) is None
+        for o in ctx.obligations
+    )
+    slack = SUM_TOLERANCE if summed else 0.0
+    return Certificate(
+        claim="normalised",
+        subject=f"{_laws_of(player)} laws of {player.name}",
+        verdict="proved",
+        lower=1.0 - slack,
+        upper=1.0 + slack,
+        method=(
+            f"weights add up to 1 within {SUM_TOLERANCE:g}"
+            if summed
+            else "remaining mass by construction",
+            f"weights enclosed over all finite values, to {TOLERANCE:g}",
+        ),
+        rigor="enclosure",
+    )
+
+
+def _reward_range(facts: Facts, player: Player, *, alone: bool) -> Certificate:
+    started = time.perf_counter()
+    lo, hi = reward_range(facts, player)
+    return Certificate(
+        claim="range",
+        subject="reward" if alone else f"reward of {player.name}",
+        verdict="proved" if math.isfinite(lo) and math.isfinite(hi) else "unknown",
+        lower=lo if math.isfinite(lo) else None,
+        upper=hi if math.isfinite(hi) else None,
+        method=("interval arithmetic over all finite values",),
+        rigor="enclosure",
+        seconds=round(time.perf_counter() - started, 6),
+    )
+
+
+def reward_range(facts: Facts, player: Player) -> tuple[float, float]:
     """An enclosure of the running reward over all states, actions, laws and times."""
-    nodes = [term.node for term in population.rewards if not term.final]
+    nodes = [term.node for term in player.rewards if not term.final]
     return enclosure(facts, nodes) if nodes else (0.0, 0.0)
 
 
 def check_requirements(
-    ctx: Context,
-    facts: Facts,
-    unit: ast.Unit,
-    player: ast.Player,
-    population: Player,
+    ctx: Context, facts: Facts, unit: ast.Unit, players: Sequence[Player]
 ) -> list[Certificate]:
     """Decide every `require`; the ones that do not hold are errors."""
     found = []
-    for requirement, inside in _requirements(unit, player):
+    for requirement, env, player in _requirements(ctx, unit, players):
         started = time.perf_counter()
-        env = Env(
-            file=unit.file,
-            player=population.name if inside else None,
-            reader=population.name if inside else None,
-            view=OWN if inside else None,
-            purpose="a `require`",
-        )
-        certificate = _decide(ctx, facts, env, requirement, population)
+        certificate = _decide(ctx, facts, env, requirement, player)
         if certificate is not None:
             seconds = round(time.perf_counter() - started, 6)
             found.append(certificate.model_copy(update={"seconds": seconds}))
     return found
 
 
-def _requirements(unit: ast.Unit, player: ast.Player) -> Iterator[tuple[ast.Require, bool]]:
+def _requirements(
+    ctx: Context, unit: ast.Unit, players: Sequence[Player]
+) -> Iterator[tuple[ast.Require, Env, Player | None]]:
+    """Every `require`, where it stands, and the player whose rewards it names.
+
+    Outside of all players that is the only one with rewards. Inside a family it is asked of each.
+    """
+    paid = [player for player in players if player.rewards]
     for declaration in unit.declarations:
         if isinstance(declaration, ast.Require):
-            yield declaration, False
-    for member in player.members:
-        if isinstance(member, ast.Require):
-            yield member, True
+            env = Env(file=unit.file, purpose="a `require`")
+            yield declaration, env, paid[0] if len(paid) == 1 else None
+    for player in players:
+        scope = ctx.players[player.name]
+        noises = frozenset(scope.noises)
+        for member in scope.declaration.members:
+            if isinstance(member, ast.Require):
+                yield member, scope.env("reward", "a `require`", noises=noises), player
 
 
 def _decide(
-    ctx: Context, facts: Facts, env: Env, requirement: ast.Require, population: Player
+    ctx: Context, facts: Facts, env: Env, requirement: ast.Require, player: Player | None
 ) -> Certificate | None:
     claim = requirement.claim
     future = _future_claim(claim)
@@ -119,7 +138,7 @@ def _decide(
         )
         return None
     if isinstance(claim, ast.Member) and isinstance(claim.set, ast.Vector | ast.Range):
-        return _decide_range(ctx, facts, env, claim, population)
+        return _decide_range(ctx, facts, env, claim, player)
     return _decide_condition(ctx, env, requirement)
 
 
@@ -163,10 +182,10 @@ def _decide_condition(ctx: Context, env: Env, requirement: ast.Require) -> Certi
 
 
 def _decide_range(
-    ctx: Context, facts: Facts, env: Env, claim: ast.Member, population: Player
+    ctx: Context, facts: Facts, env: Env, claim: ast.Member, player: Player | None
 ) -> Certificate | None:
     bounds = _bounds(ctx, env, claim.set)
-    subject = _subject(ctx, env, claim.item, population)
+    subject = _subject(ctx, env, claim.item, player)
     if bounds is None or subject is None:
         return None
     name, nodes = subject
@@ -242,15 +261,26 @@ def _bounds(ctx: Context, env: Env, expr: ast.Expr) -> tuple[float, float] | Non
 
 
 def _subject(
-    ctx: Context, env: Env, item: ast.Expr, population: Player
+    ctx: Context, env: Env, item: ast.Expr, player: Player | None
 ) -> tuple[str, list[int]] | None:
     """The nodes whose sum the claim is about: all rewards, one named term, or a value."""
-    if isinstance(item, ast.Name):
-        terms = [t for t in population.rewards if not t.final]
+    if isinstance(item, ast.Name) and item.name == "reward" and player is None:
+        owners = dict.fromkeys(s.declaration.name.name for s in ctx.players.values())
+        shown = " and ".join(f"`{owner}`" for owner in owners)
+        ctx.error(
+            "MFG103",
+            f"`reward` belongs to {shown}",
+            item.span,
+            "whose?",
+            helps=["move the `require` into the block that it is about"],
+        )
+        return None
+    if isinstance(item, ast.Name) and player is not None:
+        terms = [t for t in player.rewards if not t.final]
         if item.name == "reward":
             return "reward", [t.node for t in terms]
-        named = [t for t in population.rewards if t.name == item.name]
-        if named and _is_cost(ctx, item.name):  # claimed of the cost as it is written
+        named = [t for t in player.rewards if t.name == item.name]
+        if named and _is_cost(ctx, player, item.name):  # claimed of the cost as it is written
             return item.name, [ctx.node("neg", (named[0].node,), REAL, None).node]
         if named:
             return item.name, [named[0].node]
@@ -262,14 +292,9 @@ def _subject(
     return None
 
 
-def _is_cost(ctx: Context, name: str) -> bool:
-    declared = (s.declaration.members for s in ctx.players.values())
-    costs = (
-        m.name
-        for members in declared
-        for m in members
-        if isinstance(m, ast.Reward) and m.kind == "cost"
-    )
+def _is_cost(ctx: Context, player: Player, name: str) -> bool:
+    members = ctx.players[player.name].declaration.members
+    costs = (m.name for m in members if isinstance(m, ast.Reward) and m.kind == "cost")
     return any(cost is not None and cost.name == name for cost in costs)
 
 

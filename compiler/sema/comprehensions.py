@@ -3,32 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mfdsl.compiler.analysis.enclosure import Guard
-from mfdsl.compiler.diagnostics import Edit, Help
-from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.sema import expressions, names, sets
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.indexing import mean_field_allowed
-from mfdsl.compiler.sema.operators import (
-    add_terms,
-    extremum,
-    multiply,
-    number,
-    plain,
-    to_real,
-    truth,
-)
+from mfdsl.compiler.sema.dependencies import identifiers
+from mfdsl.compiler.sema.families import MAX_MEMBERS
+from mfdsl.compiler.sema.operators import add_terms, extremum, multiply, number, plain, truth
+from mfdsl.compiler.sema.population_means import lower_population, over_population
 from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
-from mfdsl.compiler.sema.values import (
-    POISON,
-    Env,
-    Peer,
-    Poison,
-    PopulationName,
-    SetValue,
-    Term,
-    Value,
-)
+from mfdsl.compiler.sema.values import POISON, Env, FamilyName, Poison, SetValue, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -46,11 +29,11 @@ NEUTRAL = {"sum": 0, "prod": 1}
 def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
     """`f(body for name in domain if condition)`."""
     name = expr.function.name
-    members = _population(ctx, env, expr.domain)
+    members = lower_population(ctx, env, expr.domain)
     if isinstance(members, Poison):
         return POISON
     if members is not None:
-        return _over_population(ctx, env, expr, members)
+        return over_population(ctx, env, expr, *members)
     if name in ("mean", "prob"):
         return _mean_over_set(ctx, env, expr)
     if name not in OVER_SETS:
@@ -64,21 +47,6 @@ def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
         )
     domain = sets.lower_set(ctx, env, expr.domain)
     return POISON if isinstance(domain, Poison) else _over_set(ctx, env, expr, domain)
-
-
-def _population(ctx: Context, env: Env, domain: ast.Expr) -> PopulationName | Poison | None:
-    if isinstance(domain, ast.Name):
-        symbol = names.find(ctx, env, domain.name)
-        return symbol if isinstance(symbol, PopulationName) else None
-    if isinstance(domain, ast.Call) and domain.function.name == "others":
-        return ctx.error(
-            "MFG706",
-            "`others(...)` comes with a later release",
-            domain.span,
-            "leaves oneself out",
-            helps=["over all members, oneself included, the limit is the same"],
-        )
-    return None
 
 
 def _mean_over_set(ctx: Context, env: Env, expr: ast.CallFor) -> Poison:
@@ -95,60 +63,25 @@ def _mean_over_set(ctx: Context, env: Env, expr: ast.CallFor) -> Poison:
     )
 
 
-def _over_population(ctx: Context, env: Env, expr: ast.CallFor, members: PopulationName) -> Value:
-    name = expr.function.name
-    ctx.used.add(members.name)
-    if name not in ("mean", "prob"):
-        better = "prob" if name in ("any", "all") else "mean"
-        text = f"`{better}(... for {expr.name.name} in {members.name})` has a limit"
-        edits = (Edit(expr.function.span, better),)
-        return ctx.error(
-            "MFG402",
-            f"`{name}` over a population grows with the number of agents"
-            if name in ("sum", "prod")
-            else f"`{name}` over a population has no limit as the number of agents grows",
-            expr.function.span,
-            "not a quantity of the mean field",
-            helps=[Help(text, edits, applicable=name == "sum")],
-        )
-    if not mean_field_allowed(ctx, env, expr.span):
-        return POISON
-    inner = replace(
-        env,
-        depth=env.depth + 1,
-        guards=(),
-        locals={**env.locals, expr.name.name: Peer(env.depth, members.name)},
+def _unrolls(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> bool:
+    """Whether the body is written out for each element: few elements, or members of a family."""
+    if domain.nodes is not None:
+        return True
+    if domain.bounds is None:
+        return False
+    return domain.size <= sets.MAX_UNROLLED or (
+        domain.size <= MAX_MEMBERS and picks_members(ctx, env, expr.body, expr.condition)
     )
-    condition: Term | Poison | None = None
-    if expr.condition is not None:
-        condition = expressions.lower_condition(ctx, inner, expr.condition)
-    if isinstance(condition, Term):
-        inner = replace(inner, guards=(Guard(condition.node, True),))
-    body = _mean_body(ctx, inner, expr)
-    if isinstance(body, Poison) or isinstance(condition, Poison):
-        return POISON
-    binder = (env.depth, members.name)
-    if condition is None:
-        return ctx.node("mean", (body.node,), REAL, expr.span, binder)
-    share = to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.span))
-    mass = ctx.node("mean", (share.node,), REAL, expr.span, binder)
-    ctx.oblige("mass", mass, expr.span, env)
-    return ctx.node("mean_if", (body.node, condition.node), REAL, expr.span, binder)
 
 
-def _mean_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
-    value = expressions.lower(ctx, env, expr.body)
-    if expr.function.name == "prob":
-        condition = truth(ctx, value, expr.body.span)
-        if isinstance(condition, Poison):
-            return POISON
-        return to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.body.span))
-    term = number(ctx, value, expr.body.span)
-    return POISON if isinstance(term, Poison) else to_real(ctx, term)
+def picks_members(ctx: Context, env: Env, *parts: ast.Expr | None) -> bool:
+    """Whether an expression indexes a family, so that the index must be known."""
+    mentioned = {name for part in parts for name, _ in identifiers(part, plain=True)}
+    return any(isinstance(names.find(ctx, env, name), FamilyName) for name in mentioned)
 
 
 def _over_set(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:
-    if domain.nodes is not None or (domain.bounds and domain.size <= sets.MAX_UNROLLED):
+    if _unrolls(ctx, env, expr, domain):
         return _unrolled(ctx, env, expr, domain)
     type = domain.type
     if type.kind == "int":

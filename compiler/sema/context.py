@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from mfdsl.compiler.diagnostics import Help, Sink
 from mfdsl.compiler.ir.build import Builder
@@ -10,6 +11,8 @@ from mfdsl.compiler.ir.model import Graph, Place
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.values import (
+    COMMON,
+    OWN,
     POISON,
     EnumName,
     Env,
@@ -22,6 +25,7 @@ from mfdsl.compiler.sema.values import (
     PlayerName,
     Poison,
     PopulationName,
+    Stage,
     Term,
     Value,
 )
@@ -122,12 +126,50 @@ class PlayerScope:
     states: dict[str, VariableSymbol] = field(default_factory=dict)
     traits: dict[str, VariableSymbol] = field(default_factory=dict)
     actions: dict[str, VariableSymbol] = field(default_factory=dict)
+    noises: dict[str, VariableSymbol] = field(default_factory=dict)
     legal: int | None = None
+
+    @property
+    def view(self) -> int:
+        """How the player sees itself."""
+        return OWN if self.kind == "population" else COMMON
+
+    @property
+    def lets(self) -> list[ast.Let]:
+        """The lets of the block, in order."""
+        return [m for m in self.declaration.members if isinstance(m, ast.Let)]
+
+    def env(
+        self,
+        stage: Stage,
+        purpose: str,
+        *,
+        noises: frozenset[str] = frozenset(),
+        drawn: frozenset[str] = frozenset(),
+        target: Type | None = None,
+        static: bool = False,
+    ) -> Env:
+        """Where an expression of this player stands."""
+        return Env(
+            file=self.file,
+            player=self.name,
+            reader=self.name,
+            view=self.view,
+            stage=stage,
+            purpose=purpose,
+            noises=noises,
+            drawn=drawn,
+            target=target,
+            static=static,
+        )
 
 
 @dataclass(slots=True)
 class Context:
-    """Everything the passes of one lowering share."""
+    """Everything the passes of one lowering share.
+
+    `used` are the names at the top level that something reads, `read` the members as (block, name).
+    """
 
     builder: Builder
     sink: Sink
@@ -140,6 +182,7 @@ class Context:
     obligations: dict[Obligation, None] = field(default_factory=dict)
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    read: set[tuple[str, str]] = field(default_factory=set)
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
     open_lets: list[OpenLet] = field(default_factory=list)
     start_reads: dict[tuple[str, str], Span] = field(default_factory=dict)
@@ -147,6 +190,7 @@ class Context:
     open_definitions: int = 0
     expansions: int = 0
     steps: int | None = None
+    objective: Literal["nash", "team"] = "nash"
 
     def scope(self, env: Env) -> PlayerScope | None:
         """The player whose members plain names mean in `env`."""

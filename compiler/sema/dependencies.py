@@ -1,7 +1,7 @@
 """Who needs whom: names that expressions mention, cycles among them, and the order of draws."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.sema.context import LetSymbol, Symbol
@@ -50,7 +50,7 @@ def names_in(expr: ast.Expr, members: Mapping[str, Symbol]) -> set[str]:
     seen: set[str] = set()
     stack: list[ast.Expr] = [expr]
     while stack:
-        for name, _ in identifiers(stack.pop()):
+        for name, _ in identifiers(stack.pop(), plain=True):
             if name in seen:
                 continue
             seen.add(name)
@@ -98,7 +98,7 @@ def report_cycles(
             continue
         on_cycle |= component
         cycle = _shortest_cycle(graph.subgraph(component), nodes)
-        _report(sink, bodies, edges, cycle, code, message)
+        _report(sink, bodies, cycle, code, message)
     return on_cycle
 
 
@@ -128,20 +128,21 @@ def _shortest_cycle(graph: object, nodes: list[str]) -> list[str]:
 def _report(
     sink: Sink,
     bodies: Mapping[str, tuple[ast.Ident, ast.Expr]],
-    edges: Mapping[str, Mapping[str, Span]],
     cycle: list[str],
     code: str,
     message: str,
 ) -> None:
     first = min(cycle, key=list(bodies).index)
     start = cycle.index(first)
-    cycle = cycle[start:] + cycle[:start]
-    names = [f"`{name}`" for name in cycle]
+    places = [(name, bodies[name][0].span) for name in cycle[start:] + cycle[:start]]
+    report_cycle(sink, places, code, message)
+
+
+def report_cycle(sink: Sink, cycle: Sequence[tuple[str, Span]], code: str, message: str) -> None:
+    """Report definitions, each with its place, of which each needs the one after it."""
+    names = [f"`{name}`" for name, _ in cycle]
     shown = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-    labels = [
-        (bodies[name][0].span, f"needs `{cycle[(i + 1) % len(cycle)]}`")
-        for i, name in enumerate(cycle)
-    ]
+    labels = [(span, f"needs {names[(i + 1) % len(cycle)]}") for i, (_, span) in enumerate(cycle)]
     helps = {
         "MFG601": "let one of them act on the next step by making it a `state`",
         "MFG210": "functions are expanded where they are called, so recursion is not possible",

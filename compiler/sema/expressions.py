@@ -7,11 +7,12 @@ from typing import Any
 from mfdsl.compiler.analysis.enclosure import Guard
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
-from mfdsl.compiler.sema import calls, comprehensions, names, sets
+from mfdsl.compiler.sema import calls, comprehensions, plain_names, sets
 from mfdsl.compiler.sema.arms import match_arms
-from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol
+from mfdsl.compiler.sema.context import Context, ParameterSymbol
+from mfdsl.compiler.sema.fields import lower_field
 from mfdsl.compiler.sema.grids import report_moved, shift_cell
-from mfdsl.compiler.sema.indexing import lower_field, lower_index
+from mfdsl.compiler.sema.indexing import lower_index
 from mfdsl.compiler.sema.operators import (
     add_terms,
     choose,
@@ -23,7 +24,6 @@ from mfdsl.compiler.sema.operators import (
     truth,
 )
 from mfdsl.compiler.sema.values import (
-    OWN,
     POISON,
     Env,
     Items,
@@ -63,43 +63,6 @@ def lower_condition(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
 def guarded(env: Env, condition: Term, positive: bool) -> Env:
     """The environment of a branch that is taken only when `condition` is `positive`."""
     return replace(env, guards=(*env.guards, Guard(condition.node, positive)))
-
-
-def lower_let(ctx: Context, env: Env, symbol: LetSymbol, name: str, span: Span) -> Value:
-    """A `let` as seen from here: by oneself, by a bound member, or outside the population."""
-    ctx.used.add(name)
-    scope = ctx.scope(env)
-    member = scope is not None and scope.members.get(name) is symbol
-    view = env.view if member else None
-    home = Env(
-        file=symbol.file,
-        player=env.player if member else None,
-        reader=env.reader,
-        view=view,
-        depth=env.depth,
-        static=env.static,
-        at_end=env.at_end,
-        actions=env.actions or view != OWN,
-        noises=env.noises if view == OWN else frozenset(),
-        states=env.states if view == OWN else None,
-        mean_field=env.mean_field,
-        purpose=f"`{name}`",
-    )
-    if (name, home) not in ctx.lets:
-        if not ctx.may_nest(span):
-            return POISON
-        ctx.open_definitions += 1
-        ctx.lets[name, home] = _lower_let_body(ctx, home, symbol)
-        ctx.open_definitions -= 1
-    return ctx.lets[name, home]
-
-
-def _lower_let_body(ctx: Context, env: Env, symbol: LetSymbol) -> Value:
-    declaration = symbol.declaration
-    value = lower(ctx, env, declaration.value)
-    if declaration.type is None or not isinstance(value, Term):
-        return value
-    return declared(ctx, env, declaration.name, declaration.type, value, declaration.value.span)
 
 
 def declared(
@@ -150,7 +113,7 @@ def _text(ctx: Context, env: Env, expr: ast.Text) -> Value:
 
 
 def _name(ctx: Context, env: Env, expr: ast.Name) -> Value:
-    return names.lower_name(ctx, env, expr, lower_let)
+    return plain_names.lower_name(ctx, env, expr)
 
 
 def _vector(ctx: Context, env: Env, expr: ast.Vector) -> Value:

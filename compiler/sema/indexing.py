@@ -1,33 +1,28 @@
-"""Points and brackets: `Health.S`, `q.x`, `rooms.E`, `rooms[3, 4]`, `weights[i, j]`, `mu[x]`."""
+"""Brackets: `rooms[3, 4]`, `weights[i, j]`, `pts[k]`, `mu[x]`, `truck[0]`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mfdsl.compiler.ir.spaces import GridSpace
-from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema import expressions, graphs, names
-from mfdsl.compiler.sema.context import (
-    Context,
-    LetSymbol,
-    ParameterSymbol,
-    PlayerScope,
-    VariableSymbol,
-)
-from mfdsl.compiler.sema.operators import compare, describe, found, to_real
-from mfdsl.compiler.sema.suggestions import did_you_mean, insertion
+from mfdsl.compiler.ir.types import INT, REAL, Type
+from mfdsl.compiler.sema import expressions, graphs, masses, names, player_parts
+from mfdsl.compiler.sema.context import Context, ParameterSymbol, VariableSymbol
+from mfdsl.compiler.sema.operators import describe, found, to_real
+from mfdsl.compiler.sema.suggestions import insertion
 from mfdsl.compiler.sema.values import (
     POISON,
-    EnumName,
     Env,
+    FamilyName,
     GraphName,
     GridName,
     Handle,
     Items,
     Mapped,
+    MemberPick,
     Peer,
+    PlayerName,
     Poison,
     PopulationName,
-    SetValue,
     Term,
     Value,
 )
@@ -35,90 +30,11 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 
-def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
-    """`base.name`."""
-    base = expressions.lower(ctx, env, expr.base)
-    name, span = expr.name.name, expr.name.span
-    if isinstance(base, Poison):
-        return POISON
-    if isinstance(base, EnumName):
-        ctx.used.add(base.type.name or "")
-        if name in base.values:
-            return ctx.constant(base.values.index(name), base.type)
-        return _no_part(ctx, f"enum `{base.type.name}`", name, base.values, span)
-    if isinstance(base, GraphName):
-        node = graphs.graph_field(ctx, base.graph, name)
-        if node is None:
-            parts = graphs.graph_parts(base.graph)
-            return _no_part(ctx, f"graph `{base.graph.name}`", name, parts, span)
-        return node
-    if isinstance(base, Term) and base.type.kind in ("link", "node") and not base.type.dims:
-        number = graphs.attribute(ctx, base, name, expr.span)
-        if number is None:
-            owner = f"this {base.type.kind} of `{base.type.name}`"
-            return _no_part(ctx, owner, name, graphs.attributes_of(ctx, base), span)
-        return number
-    if isinstance(base, GridName):
-        return _grid_field(ctx, base.space, name, span)
-    if isinstance(base, Peer):
-        return _peer_field(ctx, env, base, name, span)
-    if isinstance(base, PopulationName):
-        return ctx.error(
-            "MFG401",
-            f"`{base.name}` is a population, `{name}` belongs to its members",
-            expr.span,
-            "whose?",
-            helps=[f"average over the members: `mean(q.{name} for q in {base.name})`"],
-        )
-    return ctx.error("MFG107", f"{found(base)} has no parts", expr.span, f"no `{name}` here")
-
-
-def _no_part(ctx: Context, owner: str, name: str, parts: Sequence[str], span: Span) -> Poison:
-    shown = ", ".join(f"`{part}`" for part in parts[:8]) + (", ..." if len(parts) > 8 else "")
-    return ctx.error(
-        "MFG107",
-        f"{owner} has no `{name}`",
-        span,
-        f"it has {shown}" if parts else "it has no named parts",
-        helps=did_you_mean(name, parts, [span]),
-    )
-
-
-def _grid_field(ctx: Context, space: GridSpace, name: str, span: Span) -> Value:
-    ctx.used.add(space.name)
-    if name in space.regions:
-        return SetValue(space.cell_type, region=(space, name))
-    if name in space.move_names:
-        return ctx.constant(space.move_names.index(name), space.move_type)
-    parts = ["cell", "move", *sorted(space.regions), *space.move_names]
-    return _no_part(ctx, f"grid `{space.name}`", name, parts, span)
-
-
-def _peer_field(ctx: Context, env: Env, peer: Peer, name: str, span: Span) -> Value:
-    scope = ctx.players[peer.player]
-    symbol = scope.members.get(name)
-    seen = replace(
-        env,
-        player=peer.player,
-        view=peer.depth,
-        noises=frozenset(),
-        purpose="a mean over the population",
-    )
-    if isinstance(symbol, VariableSymbol):
-        return names.variable(ctx, seen, symbol, span)
-    if isinstance(symbol, LetSymbol):
-        return expressions.lower_let(ctx, seen, symbol, name, span)
-    if isinstance(symbol, Poison):
-        return POISON
-    parts = [n for n, s in scope.members.items() if isinstance(s, VariableSymbol | LetSymbol)]
-    return _no_part(ctx, f"`{scope.declaration.name.name}`", name, parts, span)
-
-
 def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
     """`base[i, j]` and `mu[x]`, `mu[h = I]`."""
     base = _indexed_base(ctx, env, expr.base)
     if isinstance(base, Handle):
-        return _mass(ctx, env, base.player, expr)
+        return masses.mass(ctx, env, base.player, expr)
     named = next((a for a in expr.indices if a.name is not None), None)
     if named is not None and named.name is not None and not isinstance(base, Poison):
         return ctx.error(
@@ -134,11 +50,26 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
             "single agents cannot be addressed",
             helps=[f"use `mean(... for q in {base.name})`"],
         )
+    if isinstance(base, FamilyName):
+        return _family_member(ctx, env, base, expr)
     if isinstance(base, GraphName):
         return graphs.link_of(ctx, base.graph, expr)
     if isinstance(base, GridName):
         return _cell(ctx, env, base.space, expr)
     return _element(ctx, env, base, expr)
+
+
+def _family_member(ctx: Context, env: Env, family: FamilyName, expr: ast.Index) -> Value:
+    if len(expr.indices) != 1:
+        return ctx.error(
+            "MFG202",
+            f"`{family.name}` takes 1 index, got {len(expr.indices)}",
+            expr.span,
+            f"{len(expr.indices)} here",
+        )
+    hint = replace(env, target=family.axis)
+    index = expressions.lower(ctx, hint, expr.indices[0].value)
+    return player_parts.family_member(ctx, env, family, index, expr)
 
 
 def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
@@ -172,10 +103,20 @@ def _population_near(ctx: Context, env: Env) -> ast.Player | None:
 
 
 def _positions(
-    ctx: Context, env: Env, expr: ast.Index, axes: Sequence[Type | None], owner: str
+    ctx: Context,
+    env: Env,
+    expr: ast.Index,
+    axes: Sequence[Type | None],
+    owner: str,
+    *,
+    partly: bool = False,
 ) -> list[Term] | None:
-    """The indices as positions from 0, one for each axis, with their bounds obliged."""
-    if len(expr.indices) != len(axes):
+    """The indices as positions from 0, one for each axis, with their bounds obliged.
+
+    With `partly`, the last axes may be left out.
+    """
+    few = len(expr.indices) < len(axes)
+    if len(expr.indices) > len(axes) or (few and not partly):
         many = "index" if len(axes) == 1 else "indices"
         ctx.error(
             "MFG202",
@@ -185,7 +126,7 @@ def _positions(
         )
         return None
     terms = []
-    for argument, axis in zip(expr.indices, axes, strict=True):
+    for argument, axis in zip(expr.indices, axes, strict=not partly):
         hint = replace(env, target=axis) if axis is not None else env
         value = expressions.lower(ctx, hint, argument.value)
         if not isinstance(value, Term):
@@ -269,18 +210,44 @@ def _element(ctx: Context, env: Env, base: Value, expr: ast.Index) -> Value:
         )
     axes = _array_axes(ctx, env, expr.base, base.type.dims)
     name = expr.base.name if isinstance(expr.base, ast.Name) else "the array"
-    terms = _positions(ctx, env, expr, axes, f"`{name}`")
+    terms = _positions(ctx, env, expr, axes, f"`{name}`", partly=True)
     if terms is None:
         return POISON
-    kind = INT if base.type.kind == "int" else REAL
-    return ctx.node("element", (base.node, *(t.node for t in terms)), kind, expr.span)
+    kept = _element_type(ctx, base.type, terms)
+    return ctx.node("element", (base.node, *(t.node for t in terms)), kept, expr.span)
+
+
+def _element_type(ctx: Context, type: Type, terms: Sequence[Term]) -> Type:
+    """The type of an entry, or of the rest of an array when some axes are left."""
+    rest = type.dims[len(terms) :]
+    if rest:
+        return type.model_copy(update={"dims": rest})
+    if type.kind in ("real", "int") and not type.periodic:
+        return INT if type.kind == "int" else REAL
+    return type.scalar
 
 
 def _array_axes(ctx: Context, env: Env, base: ast.Expr, dims: tuple[int, ...]) -> tuple[Type, ...]:
-    symbol = names.find(ctx, env, base.name) if isinstance(base, ast.Name) else None
-    if isinstance(symbol, ParameterSymbol):
+    """The index types of an array: as declared, else positions from 0."""
+    symbol: object = names.find(ctx, env, base.name) if isinstance(base, ast.Name) else None
+    if isinstance(base, ast.Field):
+        symbol = _declared_part(ctx, env, base)
+    if isinstance(symbol, ParameterSymbol | VariableSymbol) and len(symbol.axes) == len(dims):
         return symbol.axes
     return tuple(Type(kind="int", lo=0, hi=n - 1) for n in dims)
+
+
+def _declared_part(ctx: Context, env: Env, field: ast.Field) -> object:
+    """The variable that `q.v` or `truck[0].v` names."""
+    owner = expressions.lower(ctx, env, field.base)
+    player: str | None = None
+    if isinstance(owner, Peer):
+        player = owner.player
+    elif isinstance(owner, PlayerName):
+        player = owner.name
+    elif isinstance(owner, MemberPick):
+        player = owner.family.members[0]
+    return None if player is None else ctx.players[player].members.get(field.name.name)
 
 
 def _item(ctx: Context, env: Env, base: Items, expr: ast.Index) -> Value:
@@ -312,99 +279,3 @@ def _item(ctx: Context, env: Env, base: Items, expr: ast.Index) -> Value:
     kind = REAL if real else INT
     array = ctx.node("vector", nodes, Type(kind=kind.kind, dims=(len(nodes),)), expr.span)
     return ctx.node("element", (array.node, terms[0].node), kind, expr.span)
-
-
-def _mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
-    """`mu[x]`: the mass of the members whose states (or named states and actions) are these."""
-    ctx.used.add(expr.base.name if isinstance(expr.base, ast.Name) else "")
-    pairs = _mass_pairs(ctx, ctx.players[player], expr)
-    if pairs is None:
-        return POISON
-    if not mean_field_allowed(ctx, env, expr.span):
-        return POISON
-    parts = []
-    for symbol, value_expr in pairs:
-        ctx.used.add(symbol.name)
-        value = expressions.lower(
-            ctx, replace(env, target=symbol.type, depth=env.depth), value_expr
-        )
-        if not isinstance(value, Term):
-            if not isinstance(value, Poison):
-                ctx.error("MFG201", f"expected a value, found {found(value)}", value_expr.span)
-            return POISON
-        peer = ctx.node(f"peer_{symbol.kind}", (), symbol.type, None, (env.depth, symbol.name))
-        part = compare(ctx, "==", peer, value, value_expr.span)
-        if isinstance(part, Poison):
-            return POISON
-        parts.append(part.node)
-    condition = ctx.node("and", parts, BOOL, expr.span) if len(parts) > 1 else Term(parts[0], BOOL)
-    return probability(ctx, env, player, condition, expr.span)
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _mass_pairs(
-    ctx: Context, scope: PlayerScope, expr: ast.Index
-) -> list[tuple[VariableSymbol, ast.Expr]] | None:
-    named = [a for a in expr.indices if a.name is not None]
-    declared = [m.name.name for m in scope.declaration.members if isinstance(m, ast.State)]
-    if any(isinstance(scope.members.get(name), Poison) for name in declared):
-        return None
-    if named and len(named) < len(expr.indices):
-        ctx.error("MFG202", "mixes named and unnamed indices", expr.span, "name all or none")
-        return None
-    if not scope.states:
-        return None
-    if not named:
-        if not scope.states:  # reported where the population is declared
-            return None
-        if len(expr.indices) != len(scope.states):
-            ctx.error(
-                "MFG202",
-                f"the law is over {_many(len(scope.states), 'state')},"
-                f" indexed with {len(expr.indices)}",
-                expr.span,
-                ", ".join(f"`{name}`" for name in scope.states),
-                helps=[f"write `mu[{next(iter(scope.states))} = ...]` for a marginal"]
-                if len(scope.states) > 1
-                else [],
-            )
-            return None
-        return list(zip(scope.states.values(), (a.value for a in expr.indices), strict=True))
-    pairs = []
-    for argument in named:
-        assert argument.name is not None
-        name = argument.name.name
-        symbol = scope.states.get(name) or scope.actions.get(name)
-        if symbol is None:
-            _no_part(ctx, "the law", name, [*scope.states, *scope.actions], argument.name.span)
-            return None
-        pairs.append((symbol, argument.value))
-    return pairs
-
-
-def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
-    """Whether the law may be read here; reports when not."""
-    if env.static:
-        ctx.error(
-            "MFG211", "the law is not known before the run", span, "depends on the population"
-        )
-        return False
-    if not env.mean_field:
-        starts = env.states is not None
-        ctx.error(
-            "MFG105",
-            f"the law cannot be read by {env.purpose}",
-            span,
-            "nobody has a state yet" if starts else "what is legal depends on oneself and `t` only",
-        )
-        return False
-    return True
-
-
-def probability(ctx: Context, env: Env, player: str, condition: Term, span: Span) -> Term:
-    """`prob(condition)`: the mean of the indicator over the law."""
-    hit = to_real(ctx, ctx.node("ind", (condition.node,), INT, span))
-    return ctx.node("mean", (hit.node,), REAL, span, (env.depth, player))

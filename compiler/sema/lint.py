@@ -1,77 +1,67 @@
 """Warnings: names that are never used, games without interaction, terms that cost too much."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, choose_axes, leaves_of
 from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.sema.context import Context, VariableSymbol
+from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
+LAW = frozenset(
+    "mean mean_if mean_others mean_others_if min_members max_members min_others max_others"
+    " w2".split()
+)
 
-def check_unused(ctx: Context, unit: ast.Unit, player: ast.Player) -> None:
-    """Parameters, lets, functions, enums, grids, imports and noises that nothing reads."""
-    for name, span, kind in _declared(unit, player):
-        if name in ctx.used:
-            continue
+
+def check_unused(ctx: Context, unit: ast.Unit) -> None:
+    """Parameters, lets, functions, grids, imports, noises, traits and actions that nobody reads."""
+    for name, span, kind in _unread(ctx, unit):
         ctx.sink.report(
             "MFG801",
             f"`{name}` is never used",
             span,
             f"this {kind} changes nothing",
             severity="warning",
-            helps=["remove it, or use it"],
+            helps=["remove it, or use it"] if kind != "action" else [],
         )
 
 
-def _declared(unit: ast.Unit, player: ast.Player) -> list[tuple[str, Span, str]]:
-    kinds = {
-        ast.Param: "parameter",
-        ast.Let: "let",
-        ast.Fn: "function",
-        ast.Grid: "grid",
-    }
-    found = [
-        (d.name.name, d.name.span, kinds[type(d)])
-        for d in unit.declarations
-        if isinstance(d, ast.Param | ast.Let | ast.Fn | ast.Grid)
-    ]
+def _unread(ctx: Context, unit: ast.Unit) -> Iterator[tuple[str, Span, str]]:
+    kinds = {ast.Param: "parameter", ast.Let: "let", ast.Fn: "function", ast.Grid: "grid"}
     for declaration in unit.declarations:
         if isinstance(declaration, ast.Import):
-            found += [(n.name, n.span, "import") for n in declaration.names]
-    found += [
-        (m.name.name, m.name.span, "let" if isinstance(m, ast.Let) else "noise")
-        for m in player.members
-        if isinstance(m, ast.Let | ast.Noise)
-    ]
-    return found
+            for name in declaration.names:
+                if name.name not in ctx.used:
+                    yield name.name, name.span, "import"
+        elif isinstance(declaration, ast.Param | ast.Let | ast.Fn | ast.Grid):
+            if declaration.name.name not in ctx.used:
+                yield declaration.name.name, declaration.name.span, kinds[type(declaration)]
+    for declaration in unit.declarations:
+        if not isinstance(declaration, ast.Player):
+            continue
+        for member in declaration.members:
+            if isinstance(member, ast.Let | ast.Noise | ast.Trait | ast.Action):
+                if (declaration.name.name, member.name.name) not in ctx.read:
+                    yield member.name.name, member.name.span, type(member).__name__.lower()
 
 
-def check_interaction(ctx: Context, player: ast.Player, model: Model) -> None:
-    """A game in which nothing reads the law is a single-agent problem."""
-    if any(model.nodes[i].op in ("mean", "mean_if") for i in _below(model, _roots(model))):
+def check_interaction(ctx: Context, model: Model) -> None:
+    """A game in which nothing reads the law of a population is a single-agent problem."""
+    if any(model.nodes[i].op in LAW for i in _below(model, _roots(model))):
         return
+    scope = next(s for s in ctx.players.values() if s.kind == "population")
+    alone = len(model.players) == 1
     ctx.sink.report(
         "MFG803",
-        "nothing depends on the population, this is a single-agent problem",
-        player.name.span,
+        "nothing depends on the population, "
+        + ("this is a single-agent problem" if alone else "no agent matters to another"),
+        scope.declaration.name.span,
         "no reward and no next value reads the law",
         severity="warning",
     )
-
-
-def check_actions_used(ctx: Context) -> None:
-    """Actions that nothing reads."""
-    actions = [item for scope in ctx.players.values() for item in scope.actions.items()]
-    for name, symbol in actions:
-        if name not in ctx.used and isinstance(symbol, VariableSymbol):
-            ctx.sink.report(
-                "MFG801",
-                f"`{name}` is never used",
-                symbol.span,
-                "this action changes nothing",
-                severity="warning",
-            )
 
 
 def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
@@ -84,7 +74,7 @@ def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
         if node.op not in ("lt", "le", "eq", "ne") or place is None:
             continue
         parts = {model.nodes[i].op for i in _below(model, [index])}
-        if parts & {"param", "mean", "mean_if"}:
+        if parts & {"param", *LAW}:
             continue
         value = Evaluator(facts, choose_axes(facts, leaves_of(facts.nodes, [index]))).value(index)
         always, never = bool(np.all(value.lo > 0)), bool(np.all(value.hi <= 0))
@@ -99,15 +89,13 @@ def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
 
 
 def _roots(model: Model) -> list[int]:
-    population = model.population
-    legal = [] if population.legal is None else [population.legal]
-    return [
-        *(t.node for t in population.rewards),
-        *(s.next for s in population.states),
-        *(s.initial for s in population.states),
-        *(n.density for n in population.noises),
-        *legal,
-    ]
+    roots: list[int | None] = []
+    for player in model.players:
+        roots += [player.legal, *(t.node for t in player.rewards)]
+        for state in (*player.states, *player.traits):
+            roots += [state.next, state.initial, state.start]
+        roots += [noise.density for noise in player.noises]
+    return [root for root in roots if root is not None]
 
 
 def _below(model: Model, roots: list[int]) -> set[int]:

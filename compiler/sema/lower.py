@@ -8,23 +8,20 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.build import Builder
-from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Player, Values
+from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.sema.claims import certify, check_requirements
-from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
+from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
+from mfdsl.compiler.sema.families import open_families
 from mfdsl.compiler.sema.graphs import declare_graphs
-from mfdsl.compiler.sema.lint import (
-    check_actions_used,
-    check_conditions,
-    check_interaction,
-    check_unused,
-)
-from mfdsl.compiler.sema.names import report_unknown_names
+from mfdsl.compiler.sema.lint import check_conditions, check_interaction, check_unused
+from mfdsl.compiler.sema.members import declare_members
 from mfdsl.compiler.sema.parameters import Override, bind_parameters
-from mfdsl.compiler.sema.population import declare_members, lower_population
+from mfdsl.compiler.sema.players import lower_players
+from mfdsl.compiler.sema.result import build_model
 from mfdsl.compiler.sema.scopes import declare_file, declare_grids, declare_imports
-from mfdsl.compiler.sema.settings import Settings, check_assumptions, lower_settings
-from mfdsl.compiler.sema.unsupported import report_unsupported
+from mfdsl.compiler.sema.settings import check_assumptions, lower_settings
+from mfdsl.compiler.sema.unknown_names import report_unknown_names
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -52,34 +49,34 @@ def lower_unit(
     if unit.header is not None and unit.header.kind == "library":
         _report_library(sink, unit.header)
         return None
-    if report_unsupported(sink, unit):
-        return None
-    player = _population(sink, unit)
     ctx = Context(Builder(), sink)
     _declare(ctx, unit, loaded, files, overrides)
     settings = lower_settings(ctx, unit)
     check_assumptions(ctx, unit)
-    if player is None:
+    if not _has_population(sink, unit):
         report_unknown_names(ctx)
         return None
-    declare_members(ctx, main, player)
-    population = lower_population(ctx, main, player)
+    for scope in ctx.players.values():
+        declare_members(ctx, scope)
+    players = lower_players(ctx)
     report_unknown_names(ctx)
-    if sink.failed or population is None or settings is None:
+    if sink.failed or players is None or settings is None:
         return None
     check_obligations(ctx, main)
-    check_legal(ctx, main, player, population.legal)
-    _check_size(ctx, player)
+    for scope in ctx.players.values():
+        check_legal(ctx, main, scope.declaration, scope.legal)
     if sink.failed:
         return None
     facts = facts_of(ctx, main)
-    certificates = certify(ctx, facts, population)
-    certificates += check_requirements(ctx, facts, unit, player, population)
+    certificates = certify(ctx, facts, players)
+    certificates += check_requirements(ctx, facts, unit, players)
     report_unknown_names(ctx)
-    model = _model(ctx, unit, settings, population)
-    check_unused(ctx, unit, player)
-    check_actions_used(ctx)
-    check_interaction(ctx, player, model)
+    model = build_model(ctx, unit, settings, players)
+    _check_size(ctx, model)
+    if sink.failed:
+        return None
+    check_unused(ctx, unit)
+    check_interaction(ctx, model)
     check_conditions(ctx, facts, model)
     return Lowered(model, tuple(certificates), settings.solver_places)
 
@@ -93,19 +90,18 @@ def _report_library(sink: Sink, header: ast.Header) -> None:
     )
 
 
-def _population(sink: Sink, unit: ast.Unit) -> ast.Player | None:
-    players = [d for d in unit.declarations if isinstance(d, ast.Player)]
-    if players:
-        return players[0]
-    where = unit.header.name.span if unit.header else Span(unit.file, 0, 0)
+def _has_population(sink: Sink, unit: ast.Unit) -> bool:
+    kinds = [d.kind for d in unit.declarations if isinstance(d, ast.Player)]
+    if "population" in kinds:
+        return True
     sink.report(
         "MFG111",
         "the model has no `population`",
-        where,
+        unit.header.name.span if unit.header else Span(unit.file, 0, 0),
         "nobody plays",
         helps=["add `population NAME { ... }`"],
     )
-    return None
+    return False
 
 
 def _declare(
@@ -134,6 +130,7 @@ def _declare(
     bind_parameters(ctx, unit.file, unit, overrides, paths)
     declare_grids(ctx, unit)
     declare_graphs(ctx, unit, loaded, files)
+    open_families(ctx, unit)
     _check_type_names(ctx, [*others, unit])
 
 
@@ -195,67 +192,20 @@ def _check_library(ctx: Context, unit: ast.Unit) -> None:
             )
 
 
-def _check_size(ctx: Context, player: ast.Player) -> None:
+def _check_size(ctx: Context, model: Model) -> None:
+    """Exact tables have one entry for each state; what has no tables has no limit."""
+    if not model.tabular:
+        return
+    scope = ctx.players[model.population.name]
     count = 1
-    states = ctx.players[player.name.name].states
-    for symbol in states.values():
+    for symbol in scope.states.values():
         count *= symbol.type.size
     if count > MAX_STATES:
-        sizes = " x ".join(f"{name} ({s.type.size:,})" for name, s in states.items())
+        sizes = " x ".join(f"{n} ({s.type.size:,})" for n, s in scope.states.items())
         ctx.error(
             "MFG701",
             f"{count:.2g} states: {sizes}",
-            player.name.span,
+            scope.declaration.name.span,
             f"the limit is {MAX_STATES:,}",
             helps=["coarsen one of the states"],
         )
-
-
-def _model(ctx: Context, unit: ast.Unit, settings: Settings, population: Player) -> Model:
-    assert unit.header is not None
-    arena = ctx.builder.freeze()
-    enums = [d for d in unit.declarations if isinstance(d, ast.Enum)]
-    parameters = tuple(
-        _parameter(ctx, name, symbol)
-        for name, symbol in ctx.scopes[unit.file].items()
-        if isinstance(symbol, ParameterSymbol)
-    )
-    arena_types = ctx.builder.freeze().types
-    return Model(
-        abi=ABI,
-        features=("finite", f"horizon_{settings.horizon.kind}"),
-        name=unit.header.name.name,
-        doc=unit.header.doc,
-        parameters=parameters,
-        enums=tuple(
-            Enum(name=d.name.name, values=tuple(v.name for v in d.values), doc=d.doc) for d in enums
-        ),
-        grids=tuple(space.grid for space in ctx.grids.values()),
-        types=arena_types,
-        nodes=arena.nodes,
-        places=arena.places,
-        arrays=arena.arrays,
-        graphs=tuple(ctx.graphs.values()),
-        players=(population,),
-        objective="nash",
-        horizon=settings.horizon,
-        discount=settings.discount,
-        solver=settings.solver,
-    )
-
-
-def _parameter(ctx: Context, name: str, symbol: ParameterSymbol) -> Parameter:
-    return Parameter(
-        name=name,
-        type=ctx.builder.type_index(symbol.type),
-        value=_plain(symbol, symbol.value),
-        default=None if symbol.default is None else _plain(symbol, symbol.default),
-        structural=symbol.structural,
-        doc=symbol.declaration.doc,
-    )
-
-
-def _plain(symbol: ParameterSymbol, value: ParameterValue) -> Values:
-    if isinstance(value, tuple):
-        return value
-    return float(value) if symbol.type.kind == "real" else int(value)

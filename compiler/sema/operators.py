@@ -102,6 +102,9 @@ def found(value: Value) -> str:
         "Handle": "the law of the population",
         "Peer": "a member of the population",
         "PopulationName": "a population",
+        "PlayerName": "a player",
+        "FamilyName": "a family of players",
+        "MemberPick": "a member of a family",
         "Function": "the name of a function",
         "Builtin": "the name of a function",
     }

@@ -8,8 +8,9 @@ from mfdsl.compiler.ir.model import Grid
 from mfdsl.compiler.ir.spaces import MOVES, grid_space
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import sets
-from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, PlayerScope, Symbol
+from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, Symbol
 from mfdsl.compiler.sema.dependencies import report_cycles
+from mfdsl.compiler.sema.families import open_player
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, RESERVED_NAMES
 from mfdsl.compiler.sema.suggestions import did_you_mean
 from mfdsl.compiler.sema.values import (
@@ -18,8 +19,6 @@ from mfdsl.compiler.sema.values import (
     Env,
     Function,
     GridName,
-    Handle,
-    PopulationName,
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -42,8 +41,6 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
     scope: dict[str, Symbol] = ctx.scopes.setdefault(unit.file, {})
     places: dict[str, tuple[str, Span]] = {}
     for declaration in unit.declarations:
-        if isinstance(declaration, ast.Player):
-            _open_player(ctx, declaration)
         if isinstance(declaration, Named) and _is_free(ctx, declaration, places):
             kind = declaration.kind if isinstance(declaration, ast.Player) else ""
             places[declaration.name.name] = (
@@ -53,14 +50,6 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
             _declare(ctx, unit.file, scope, declaration)
     _declare_enum_values(ctx, unit, scope, places)
     _cut_cycles(ctx, unit, scope)
-
-
-def _open_player(ctx: Context, player: ast.Player) -> None:
-    name = player.name.name
-    scope = PlayerScope(name, player.kind, player)
-    if player.handle is not None:
-        scope.members[player.handle.name] = Handle(name)
-    ctx.players[name] = scope
 
 
 def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span]]) -> bool:
@@ -109,8 +98,8 @@ def _declare(ctx: Context, file: str, scope: dict[str, Symbol], declaration: Nam
         values = tuple(v.name for v in declaration.values)
         type_ = Type(kind="enum", lo=0, hi=len(values) - 1, name=name)
         scope[name] = EnumName(type_, values)
-    elif isinstance(declaration, ast.Player) and declaration.kind == "population":
-        scope[name] = PopulationName(name)
+    elif isinstance(declaration, ast.Player) and declaration.family is None:
+        open_player(ctx, file, declaration)
 
 
 def _declare_enum_values(
@@ -155,19 +144,8 @@ def _cut_cycles(ctx: Context, unit: ast.Unit, scope: dict[str, Symbol]) -> None:
     for name in report_cycles(ctx.sink, functions, "MFG210", "call each other"):
         scope[name] = POISON
     lets = {d.name.name: (d.name, d.value) for d in unit.declarations if isinstance(d, ast.Let)}
-    for player in unit.declarations:
-        if isinstance(player, ast.Player):
-            lets |= {
-                m.name.name: (m.name, m.value) for m in player.members if isinstance(m, ast.Let)
-            }
     for name in report_cycles(ctx.sink, lets, "MFG601", "define each other within one step"):
-        if name in scope:
-            scope[name] = POISON
-        for opened in ctx.players.values():
-            if any(
-                isinstance(m, ast.Let) and m.name.name == name for m in opened.declaration.members
-            ):
-                opened.members[name] = POISON
+        scope[name] = POISON
 
 
 def declare_imports(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:

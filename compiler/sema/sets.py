@@ -389,3 +389,12 @@ def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, .
             return ctx.error("MFG213", f"an array of length {size}", dim.span, "must be at least 1")
         axes.append(Type(kind="int", lo=0, hi=size - 1))
     return tuple(axes)
+
+
+def variable_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
+    """The type of a variable, with the lengths of its axes."""
+    type_ = scalar_type(ctx, env, expr)
+    axes = dimension_types(ctx, env, expr)
+    if isinstance(type_, Poison) or isinstance(axes, Poison):
+        return POISON
+    return type_.model_copy(update={"dims": tuple(axis.size for axis in axes)})

@@ -67,13 +67,7 @@ def _objective(ctx: Context, unit: ast.Unit) -> None:
         return
     name = declaration.name.name
     if name == "team":
-        ctx.error(
-            "MFG706",
-            "`objective team` comes with a later release",
-            declaration.name.span,
-            "the social optimum",
-            helps=["`objective nash` is the equilibrium"],
-        )
+        ctx.objective = "team"
     elif name != "nash":
         ctx.error(
             "MFG112",

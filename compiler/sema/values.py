@@ -128,6 +128,14 @@ class FamilyName:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberPick:
+    """`truck[i]` of a family of majors or environments with an index that the run computes."""
+
+    family: FamilyName
+    index: Term
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function of the spec, expanded where it is called."""
 
@@ -156,6 +164,7 @@ Value = (
     | PopulationName
     | PlayerName
     | FamilyName
+    | MemberPick
     | Function
     | Builtin
 )
@@ -176,8 +185,8 @@ class Env:
     major or an environment), the depth of a peer, or None outside of players. `depth` counts the
     binders around it. `static` asks for a value known before the run: every parameter is its bound
     number. `reader` is the player whose expression it is, also inside functions and lets of others,
-    and `stage` says which part of it. Of the reader's own variables, those `noises` may be read, and
-    at the start those states and traits that are `drawn`.
+    and `stage` says which part of it. `noises` are those of `player` that may be read, `drawn` the
+    states and traits of the reader that are known at the start.
     """
 
     file: str

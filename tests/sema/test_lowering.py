@@ -74,7 +74,7 @@ def test_sound_specs_pass(parts: dict[str, str]) -> None:
         ({"where": "where a > x"}, "MFG306"),
         ({"cost": "crowd"}, "MFG105"),
         ({"cost": "1 / (x - 1)"}, "MFG304"),
-        ({"body": "state y : real in [0, 1] ~ uniform\n  y' = y", "cost": "mu[y = y]"}, "MFG706"),
+        ({"body": "state y : real in [0, 1] ~ uniform\n  y' = y", "cost": "mu[y = y]"}, "MFG403"),
         ({"body": "noise e : int in 0..1 ~ f\n  noise f : int in 0..1 ~ e", "step": "e"}, "MFG105"),
     ],
 )

@@ -1,0 +1,131 @@
+"""`mu[x]`: the mass of the law of a population at a point, or of a marginal of it."""
+
+from dataclasses import replace
+
+from mfdsl.compiler.ir.types import BOOL, INT, REAL
+from mfdsl.compiler.sema import expressions
+from mfdsl.compiler.sema.context import Context, PlayerScope, VariableSymbol
+from mfdsl.compiler.sema.operators import compare, found, to_real
+from mfdsl.compiler.sema.player_parts import no_part
+from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+
+def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
+    """`mu[x]`: the mass of the members whose states (or named states and actions) are these."""
+    pairs = _mass_pairs(ctx, ctx.players[player], expr)
+    if pairs is None:
+        return POISON
+    if not mean_field_allowed(ctx, env, expr.span):
+        return POISON
+    parts = []
+    for symbol, value_expr in pairs:
+        ctx.read.add((ctx.players[player].declaration.name.name, symbol.name))
+        if symbol.type.kind == "real" or symbol.type.dims:
+            return _no_mass(ctx, expr, symbol)
+        value = expressions.lower(
+            ctx, replace(env, target=symbol.type, depth=env.depth), value_expr
+        )
+        if not isinstance(value, Term):
+            if not isinstance(value, Poison):
+                ctx.error("MFG201", f"expected a value, found {found(value)}", value_expr.span)
+            return POISON
+        peer = ctx.node(f"peer_{symbol.kind}", (), symbol.type, None, (env.depth, symbol.name))
+        part = compare(ctx, "==", peer, value, value_expr.span)
+        if isinstance(part, Poison):
+            return POISON
+        parts.append(part.node)
+    condition = ctx.node("and", parts, BOOL, expr.span) if len(parts) > 1 else Term(parts[0], BOOL)
+    return probability(ctx, env, player, condition, expr.span)
+
+
+def _no_mass(ctx: Context, expr: ast.Index, symbol: VariableSymbol) -> Poison:
+    """Report the mass at a point of a space where points have none, or of whole arrays."""
+    name = symbol.name
+    if symbol.type.kind == "real":
+        return ctx.error(
+            "MFG403",
+            f"the mass at a single point is zero for continuous `{name}`",
+            expr.span,
+            f"`{name}` is real",
+            also=[(symbol.span, "declared here")],
+            helps=[f"use the mass nearby: `prob(dist(q.{name}, {name}) <= r for q in ...)`"],
+        )
+    return ctx.error(
+        "MFG202",
+        f"`{name}` is an array, the law is not indexed by it",
+        expr.span,
+        "an array",
+        helps=["write the condition on its entries with `prob(... for q in ...)`"],
+    )
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _mass_pairs(
+    ctx: Context, scope: PlayerScope, expr: ast.Index
+) -> list[tuple[VariableSymbol, ast.Expr]] | None:
+    named = [a for a in expr.indices if a.name is not None]
+    declared = [m.name.name for m in scope.declaration.members if isinstance(m, ast.State)]
+    if any(isinstance(scope.members.get(name), Poison) for name in declared):
+        return None
+    if named and len(named) < len(expr.indices):
+        ctx.error("MFG202", "mixes named and unnamed indices", expr.span, "name all or none")
+        return None
+    if not scope.states:
+        return None
+    if not named:
+        if not scope.states:  # reported where the population is declared
+            return None
+        if len(expr.indices) != len(scope.states):
+            ctx.error(
+                "MFG202",
+                f"the law is over {_many(len(scope.states), 'state')},"
+                f" indexed with {len(expr.indices)}",
+                expr.span,
+                ", ".join(f"`{name}`" for name in scope.states),
+                helps=[f"write `mu[{next(iter(scope.states))} = ...]` for a marginal"]
+                if len(scope.states) > 1
+                else [],
+            )
+            return None
+        return list(zip(scope.states.values(), (a.value for a in expr.indices), strict=True))
+    pairs = []
+    for argument in named:
+        assert argument.name is not None
+        name = argument.name.name
+        symbol = scope.states.get(name) or scope.actions.get(name)
+        if symbol is None:
+            no_part(ctx, "the law", name, [*scope.states, *scope.actions], argument.name.span)
+            return None
+        pairs.append((symbol, argument.value))
+    return pairs
+
+
+def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
+    """Whether the law may be read here; reports when not."""
+    if env.static:
+        ctx.error(
+            "MFG211", "the law is not known before the run", span, "depends on the population"
+        )
+        return False
+    if not env.mean_field:
+        ctx.error(
+            "MFG105",
+            f"the law cannot be read by {env.purpose}",
+            span,
+            "nobody has a state yet"
+            if env.stage == "start"
+            else "what is legal depends on oneself and `t` only",
+        )
+        return False
+    return True
+
+
+def probability(ctx: Context, env: Env, player: str, condition: Term, span: Span) -> Term:
+    """`prob(condition)`: the mean of the indicator over the law."""
+    hit = to_real(ctx, ctx.node("ind", (condition.node,), INT, span))
+    return ctx.node("mean", (hit.node,), REAL, span, (env.depth, player))

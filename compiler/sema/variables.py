@@ -1,0 +1,101 @@
+"""Reading a state, a trait, an action or a noise, by its plain name or through its player."""
+
+from mfdsl.compiler.sema import draws
+from mfdsl.compiler.sema.context import Context, VariableSymbol
+from mfdsl.compiler.sema.names import article, leaf
+from mfdsl.compiler.sema.values import POISON, Env, Poison, Term
+from mfdsl.compiler.sema.visibility import Relation, readable
+from mfdsl.compiler.source import Span
+
+
+def variable(
+    ctx: Context, env: Env, symbol: VariableSymbol, span: Span, relation: Relation = "own"
+) -> Term | Poison:
+    """The value of a variable of the player of `env`, if it may be read at this stage."""
+    assert env.player is not None
+    name, kind = symbol.name, symbol.kind
+    ctx.read.add((ctx.players[env.player].declaration.name.name, name))
+    if env.static:
+        return not_static(ctx, env.player, kind, name, span)
+    allowed = readable(relation, kind, env.stage)
+    if kind == "noise" and not (allowed and name in env.noises):
+        return _noise_not_readable(ctx, env, symbol, span)
+    if not allowed:
+        why = "at t = T nobody acts any more" if env.at_end else f"{env.purpose} comes before it"
+        return ctx.error("MFG105", f"the {kind} `{name}` cannot be read here", span, why)
+    if env.stage == "start" and not _is_drawn(ctx, env, name, span):
+        return _not_drawn_yet(ctx, env, symbol, span)
+    if symbol.law is not None:
+        return _derived(ctx, env, symbol)
+    return leaf(ctx, env, kind, name, symbol.type)
+
+
+def _derived(ctx: Context, env: Env, symbol: VariableSymbol) -> Term | Poison:
+    """A noise that is a function of standard draws, as it is seen from `env`."""
+    assert symbol.law is not None and env.player is not None
+    home = Env(
+        file=ctx.players[env.player].file,
+        player=env.player,
+        reader=env.reader,
+        view=env.view,
+        depth=env.depth,
+        stage="noise",
+        noises=symbol.before,
+        purpose=f"the law of `{symbol.name}`",
+    )
+    drawn = draws.draw(ctx, home, symbol.law, symbol.type, symbol.name, "noise")
+    return POISON if isinstance(drawn, Poison) else drawn[0]
+
+
+def not_static(ctx: Context, player: str, kind: str, name: str, span: Span) -> Poison:
+    """Report that a member of a player is not known before the run."""
+    block = ctx.players[player]
+    varies = "differs between agents" if block.kind == "population" else "changes in the game"
+    return ctx.error(
+        "MFG211",
+        f"`{name}` is not known before the run",
+        span,
+        f"{article(kind)} of `{block.declaration.name.name}`, it {varies}",
+        helps=["sizes, ranges and horizons use parameters and numbers"],
+    )
+
+
+def _is_drawn(ctx: Context, env: Env, name: str, span: Span) -> bool:
+    """Whether a state is drawn before it is read; what is needed of other players is noted."""
+    assert env.player is not None and env.reader is not None
+    if env.player == env.reader:
+        return name in env.drawn
+    ctx.start_reads.setdefault((env.reader, env.player), span)
+    return True
+
+
+def _not_drawn_yet(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:
+    traits = ctx.players[env.player or ""].traits
+    return ctx.error(
+        "MFG105",
+        f"the {symbol.kind} `{symbol.name}` is not drawn yet",
+        span,
+        "traits are drawn first, then states, in the order of declaration"
+        if traits
+        else "states are drawn in the order of declaration",
+        helps=[f"declare `{symbol.name}` before the {symbol.kind} that reads it"],
+    )
+
+
+def _noise_not_readable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:
+    if env.view is not None and env.view >= 0:
+        return ctx.error(
+            "MFG105",
+            f"the noise `{symbol.name}` of another member cannot be read",
+            span,
+            "noise is private to each agent",
+            also=[(symbol.span, "drawn here, once for each agent")],
+        )
+    return ctx.error(
+        "MFG105",
+        f"the noise `{symbol.name}` cannot be read here",
+        span,
+        f"not drawn yet when {env.purpose or 'this value'} is evaluated",
+        also=[(symbol.span, "drawn here")],
+        helps=["noise may be read by next values and by noises declared later"],
+    )
