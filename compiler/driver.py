@@ -130,7 +130,7 @@ def _lower(
     except RecursionError:
         _report_depth(loaded.units[source.name], sink)
         return None
-    if lowered is not None and not sink.failed:
+    if lowered is not None and not sink.failed and lowered.model.tabular:
         report_cost(lowered.model, sink)
     return lowered
 
