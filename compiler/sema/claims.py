@@ -278,7 +278,9 @@ def _subject(
     if isinstance(item, ast.Name) and player is not None:
         terms = [t for t in player.rewards if not t.final]
         if item.name == "reward":
-            return "reward", [t.node for t in terms]
+            alone = player.family is None
+            shown = "reward" if alone else f"reward of {player.name}"
+            return shown, [t.node for t in terms]
         named = [t for t in player.rewards if t.name == item.name]
         if named and _is_cost(ctx, player, item.name):  # claimed of the cost as it is written
             return item.name, [ctx.node("neg", (named[0].node,), REAL, None).node]

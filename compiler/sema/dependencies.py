@@ -138,7 +138,9 @@ def _report(
     report_cycle(sink, places, code, message)
 
 
-def report_cycle(sink: Sink, cycle: Sequence[tuple[str, Span]], code: str, message: str) -> None:
+def report_cycle(
+    sink: Sink, cycle: Sequence[tuple[str, Span]], code: str, message: str, help: str = ""
+) -> None:
     """Report definitions, each with its place, of which each needs the one after it."""
     names = [f"`{name}`" for name, _ in cycle]
     shown = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
@@ -152,4 +154,6 @@ def report_cycle(sink: Sink, cycle: Sequence[tuple[str, Span]], code: str, messa
     text = f"{shown} {message if len(cycle) > 1 else message.replace('each other', 'itself')}"
     if len(cycle) == 1:
         text = text.replace("define ", "defines ").replace("call ", "calls ")
-    sink.report(code, text, labels[0][0], labels[0][1], also=labels[1:], helps=[helps[code]])
+    sink.report(
+        code, text, labels[0][0], labels[0][1], also=labels[1:], helps=[help or helps[code]]
+    )

@@ -53,8 +53,7 @@ def lower_field(ctx: Context, env: Env, expr: ast.Field) -> Value:
     if isinstance(base, Peer):
         return player_parts.peer_part(ctx, env, base, name, span)
     if isinstance(base, PlayerName):
-        ctx.used.add(base.name)
-        return player_parts.common_part(ctx, env, base.name, name, span)
+        return player_parts.common_part(ctx, env, base.name, expr)
     if isinstance(base, MemberPick):
         return player_parts.picked_part(ctx, env, base, expr)
     if isinstance(base, FamilyName):

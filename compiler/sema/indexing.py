@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import INT, REAL, Type
 from mfdsl.compiler.sema import expressions, graphs, masses, names, player_parts
@@ -50,6 +51,16 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
             "single agents cannot be addressed",
             helps=[f"use `mean(... for q in {base.name})`"],
         )
+    if isinstance(base, PlayerName):
+        place = expr.base.span
+        rest = Edit(Span(place.file, place.end, expr.span.end), "")
+        return ctx.error(
+            "MFG202",
+            f"`{base.name}` is {player_parts.player_words(ctx, base)}, it has no index",
+            expr.span,
+            "not a family",
+            helps=[Help(f"write `{base.name}`", (rest,), applicable=True)],
+        )
     if isinstance(base, FamilyName):
         return _family_member(ctx, env, base, expr)
     if isinstance(base, GraphName):
@@ -73,24 +84,35 @@ def _family_member(ctx: Context, env: Env, family: FamilyName, expr: ast.Index) 
 
 
 def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
-    if isinstance(base, ast.Name) and base.name in ("mu", "μ"):
-        population = _population_near(ctx, env)
-        if names.find(ctx, env, base.name) is None and population is not None:
+    if isinstance(base, ast.Name) and names.find(ctx, env, base.name) is None:
+        owners = names.handle_owners(ctx, base.name)
+        if owners:
             return ctx.error(
-                "MFG106",
-                f"`{base.name}` is not declared; `population {population.name.name}` has no handle",
+                "MFG103",
+                f"`{base.name}` belongs to " + " and ".join(f"`{owner.name}`" for owner in owners),
                 base.span,
-                "which law?",
-                also=[(population.name.span, "declared here without a handle")],
-                helps=[
-                    insertion(
-                        population.name.span,
-                        f" as {base.name}",
-                        f"write `population {population.name.name} as {base.name}`",
-                    )
-                ],
+                "which law is meant?",
+                helps=[f"write `prob(... for q in {owner.name})`" for owner in owners[:2]],
             )
+        population = _population_near(ctx, env)
+        if base.name in ("mu", "μ") and population is not None:
+            return _no_handle(ctx, population, base)
     return expressions.lower(ctx, env, base)
+
+
+def _no_handle(ctx: Context, population: ast.Player, base: ast.Name) -> Poison:
+    name, head = population.name.name, population.name.span
+    end = population.family.span if population.family is not None else head
+    written = f"{name}[...]" if population.family is not None else name
+    words = f"write `population {written} as {base.name}`"
+    return ctx.error(
+        "MFG106",
+        f"`{base.name}` is not declared; `population {name}` has no handle",
+        base.span,
+        "which law?",
+        also=[(head, "declared here without a handle")],
+        helps=[insertion(end, f" as {base.name}", words)],
+    )
 
 
 def _population_near(ctx: Context, env: Env) -> ast.Player | None:

@@ -149,4 +149,10 @@ def _report_circle(ctx: Context, needs: Mapping[str, set[str]], edge: tuple[str,
         (name, ctx.start_reads[name, circle[(i + 1) % len(circle)]])
         for i, name in enumerate(circle)
     ]
-    report_cycle(ctx.sink, places, "MFG601", "need each other to be drawn at t = 0")
+    report_cycle(
+        ctx.sink,
+        places,
+        "MFG601",
+        "need each other to be drawn at t = 0",
+        "give one of them an initial value that does not read the others",
+    )

@@ -4,12 +4,14 @@ from mfdsl.compiler.ir.types import INT, Type
 from mfdsl.compiler.sema.context import (
     Context,
     ParameterSymbol,
+    PlayerScope,
     Symbol,
 )
 from mfdsl.compiler.sema.values import (
     COMMON,
     OWN,
     Env,
+    Handle,
     Poison,
     SetValue,
     Term,
@@ -32,7 +34,10 @@ MOVE_WORDS = frozenset("up left stay right down up_left up_right down_left down_
 
 
 def find(ctx: Context, env: Env, name: str) -> Symbol | Value | None:
-    """The symbol that `name` means: locals first, then members of the population, then the file."""
+    """The symbol that `name` means: locals, members of the player, names of the file, handles.
+
+    The handle of a population is known inside it, and elsewhere when no other has the same.
+    """
     if name in env.locals:
         return env.locals[name]
     scope = ctx.scope(env)
@@ -41,7 +46,16 @@ def find(ctx: Context, env: Env, name: str) -> Symbol | Value | None:
             return scope.members[name]
         if scope.index is not None and scope.index[0] == name:
             return scope.index[1]
-    return ctx.scopes[env.file].get(name)
+    known = ctx.scopes[env.file].get(name)
+    if known is None and len(owners := handle_owners(ctx, name)) == 1:
+        return Handle(owners[0].name)
+    return known
+
+
+def handle_owners(ctx: Context, name: str) -> list[PlayerScope]:
+    """The populations that call their law `name`."""
+    handles = ((s, s.declaration.handle) for s in ctx.players.values())
+    return [scope for scope, handle in handles if handle is not None and handle.name == name]
 
 
 def candidates(ctx: Context, env: Env) -> list[str]:

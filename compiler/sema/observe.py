@@ -4,8 +4,9 @@ from mfdsl.compiler.ir.model import Named
 from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context, PlayerScope
 from mfdsl.compiler.sema.operators import found
+from mfdsl.compiler.sema.player_parts import player_words
 from mfdsl.compiler.sema.suggestions import did_you_mean
-from mfdsl.compiler.sema.values import Env, FamilyName, Poison, PopulationName, Term
+from mfdsl.compiler.sema.values import Env, FamilyName, PlayerName, Poison, PopulationName, Term
 from mfdsl.compiler.syntax import ast
 
 
@@ -61,7 +62,9 @@ def _laws(ctx: Context, env: Env, item: ast.Call) -> tuple[str, ...]:
         "MFG404",
         "`law` takes a population",
         argument.span,
-        f"this is {found(value)}",
+        f"`{value.name}` is {player_words(ctx, value)}"
+        if isinstance(value, PlayerName | FamilyName)
+        else f"this is {found(value)}",
         helps=[f"write `law({name})`" for name in list(populations)[:1]],
     )
     return ()

@@ -10,6 +10,7 @@ from mfdsl.compiler.sema.context import (
     ParameterSymbol,
     VariableSymbol,
 )
+from mfdsl.compiler.sema.graphs import graph_field
 from mfdsl.compiler.sema.lets import lower_let
 from mfdsl.compiler.sema.names import (
     BUILTIN_NAMES,
@@ -64,6 +65,10 @@ def _builtin_name(ctx: Context, env: Env, name: str, span: Span) -> Value:
             "which one is meant?",
             helps=[f"write `{grid}.{name}`" for grid in ctx.grids],
         )
+    if env.target is not None and env.target.kind == "node":
+        node = graph_field(ctx, ctx.graphs[env.target.name or ""], name)
+        if node is not None:
+            return node
     if name in BUILTIN_NAMES or name in SOFT_NAMES:
         return Builtin(name)
     return unknown_name(ctx, env, name, span)

@@ -41,6 +41,14 @@ def no_part(ctx: Context, owner: str, name: str, parts: Sequence[str], span: Spa
     )
 
 
+def player_words(ctx: Context, value: PlayerName | PopulationName | FamilyName) -> str:
+    """`one major`, `a population`, `a family of 2 environments`."""
+    if isinstance(value, FamilyName):
+        return f"a family of {len(value.members)} {value.kind}s"
+    kind = ctx.players[value.name].kind
+    return "a population" if kind == "population" else f"one {kind}"
+
+
 def peer_part(ctx: Context, env: Env, peer: Peer, name: str, span: Span) -> Value:
     """`q.v` of the member bound by a mean."""
     scope = ctx.players[peer.player]
@@ -58,8 +66,9 @@ def peer_part(ctx: Context, env: Env, peer: Peer, name: str, span: Span) -> Valu
     return _part(ctx, seen, scope, name, span, "member")
 
 
-def common_part(ctx: Context, env: Env, player: str, name: str, span: Span) -> Value:
+def common_part(ctx: Context, env: Env, player: str, expr: ast.Field) -> Value:
     """`truck[0].v` of a major or an environment."""
+    name, span = expr.name.name, expr.name.span
     scope = ctx.players[player]
     symbol = scope.members.get(name)
     relation: Relation = "environment" if scope.kind == "environment" else "common"
@@ -67,7 +76,7 @@ def common_part(ctx: Context, env: Env, player: str, name: str, span: Span) -> V
         relation = "own"
         noises = env.noises if env.player == player else frozenset()
     else:
-        if not env.static and not _is_visible(ctx, env, scope, relation, symbol, span):
+        if not env.static and not _is_visible(ctx, env, scope, relation, symbol, expr.span):
             return POISON
         noises = frozenset(scope.noises) if env.stage in AFTER_NOISE else frozenset()
     seen = replace(
@@ -151,14 +160,12 @@ def population_part(
 
 def family_part(ctx: Context, family: FamilyName, name: str, span: Span) -> Poison:
     """Report `truck.y` of a family: which of them is not said."""
+    helps = [f"write `{family.members[0]}.{name}`"]
     if family.kind == "population":
         helps = [f"average over one of them: `mean(q.{name} for q in {family.members[0]})`"]
-    else:
-        helps = [f"write `{family.members[0]}.{name}`"]
-    what = {"environment": "environments", "major": "majors", "population": "populations"}
     return ctx.error(
         "MFG404",
-        f"`{family.name}` is a family of {len(family.members)} {what[family.kind]}",
+        f"`{family.name}` is {player_words(ctx, family)}",
         span,
         "which one?",
         helps=helps,
@@ -213,8 +220,8 @@ def _picked(ctx: Context, env: Env, family: FamilyName, index: Term, expr: ast.I
 
 def picked_part(ctx: Context, env: Env, pick: MemberPick, expr: ast.Field) -> Value:
     """`truck[i].y` with a computed index: chosen among all members with `if`."""
-    family, name, span = pick.family, expr.name.name, expr.name.span
-    parts = [common_part(ctx, env, member, name, span) for member in family.members]
+    family, name = pick.family, expr.name.name
+    parts = [common_part(ctx, env, member, expr) for member in family.members]
     if any(isinstance(part, Poison) for part in parts):
         return POISON
     terms = [part for part in parts if isinstance(part, Term)]

@@ -9,6 +9,7 @@ from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.masses import mean_field_allowed
 from mfdsl.compiler.sema.operators import found, number, plain, to_real, truth
+from mfdsl.compiler.sema.player_parts import player_words
 from mfdsl.compiler.sema.values import (
     OWN,
     POISON,
@@ -56,30 +57,23 @@ def _names_a_player(ctx: Context, env: Env, domain: ast.Expr) -> bool:
 
 
 def _not_a_population(ctx: Context, domain: ast.Expr, value: Value) -> Poison:
-    if isinstance(value, FamilyName):
-        kinds = {"environment": "environments", "major": "majors", "population": "populations"}
-        count = len(value.members)
-        over = "0..1" if value.axis.kind == "int" else value.axis.name
-        if value.axis.kind == "int":
-            over = f"{value.axis.lo}..{value.axis.hi}"
+    if not isinstance(value, FamilyName | PlayerName):
+        return ctx.error("MFG404", "expected a population", domain.span, f"this is {found(value)}")
+    if isinstance(value, PlayerName):
+        parts = [*ctx.players[value.name].states, *ctx.players[value.name].members]
+        helps = [f"read its values directly: `{value.name}.{part}`" for part in parts[:1]]
+    elif value.kind == "population":
+        helps = [f"go over one of them: `for q in {value.members[0]}`"]
+    else:
+        axis = value.axis
+        over = axis.name if axis.kind != "int" else f"{axis.lo}..{axis.hi}"
         helps = [f"use `sum(... {value.name}[m] ... for m in {over})`"]
-        if value.kind == "population":
-            helps = [f"go over one of them: `for q in {value.members[0]}`"]
-        return ctx.error(
-            "MFG404",
-            f"`{value.name}` is a family of {count} {kinds[value.kind]}, not a population",
-            domain.span,
-            "not a population",
-            helps=helps,
-        )
-    name = value.name if isinstance(value, PlayerName) else ""
-    kind = "player" if not isinstance(value, PlayerName) else ctx.players[name].kind
     return ctx.error(
         "MFG404",
-        f"`{name}` is one {kind}, not a population",
+        f"`{value.name}` is {player_words(ctx, value)}, not a population",
         domain.span,
-        f"this is {found(value)}",
-        helps=[f"read its values directly: `{name}.x`"],
+        "not a population",
+        helps=helps,
     )
 
 

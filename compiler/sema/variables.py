@@ -71,14 +71,17 @@ def _is_drawn(ctx: Context, env: Env, name: str, span: Span) -> bool:
 
 def _not_drawn_yet(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:
     traits = ctx.players[env.player or ""].traits
+    by_trait = symbol.kind == "state" and not traits.keys() <= env.drawn
     return ctx.error(
         "MFG105",
         f"the {symbol.kind} `{symbol.name}` is not drawn yet",
         span,
-        "traits are drawn first, then states, in the order of declaration"
-        if traits
-        else "states are drawn in the order of declaration",
-        helps=[f"declare `{symbol.name}` before the {symbol.kind} that reads it"],
+        "traits are drawn before states"
+        if by_trait
+        else f"{symbol.kind}s are drawn in the order of declaration",
+        helps=[]
+        if by_trait
+        else [f"declare `{symbol.name}` before the {symbol.kind} that reads it"],
     )
 
 
