@@ -67,9 +67,10 @@ def _members(ctx: Context, file: str, player: ast.Player, family: ast.Family) ->
     axis = domain.type
     if axis.kind == "int":
         axis = axis.model_copy(update={"lo": lo, "hi": hi})
-    names = []
+    names: list[str] = []
     for code in range(lo, hi + 1):
         name = f"{player.name.name}[{sets.value_name(ctx, domain.type, code)}]"
+        _check_spelling(ctx, file, player, name)
         index = (family.name.name, ctx.constant(code, domain.type))
         opened = PlayerScope(name, player.kind, file, player, index, player.name.name)
         _open(ctx, opened)
@@ -77,6 +78,19 @@ def _members(ctx: Context, file: str, player: ast.Player, family: ast.Family) ->
     found = FamilyName(player.name.name, player.kind, axis, tuple(names))
     ctx.families[found.name] = found
     return found
+
+
+def _check_spelling(ctx: Context, file: str, player: ast.Player, name: str) -> None:
+    """`truck[0]` is `truck_0` in generated code, so nobody else may be called so."""
+    spelled = name.replace("[", "_").replace("]", "")
+    if isinstance(ctx.scopes[file].get(spelled), PlayerName | PopulationName):
+        ctx.error(
+            "MFG102",
+            f"`{name}` and `{spelled}` are spelled alike in generated code",
+            player.name.span,
+            "a family",
+            helps=["give one of them another name"],
+        )
 
 
 def _open(ctx: Context, scope: PlayerScope) -> None:

@@ -69,6 +69,8 @@ def _closes_a_cycle(ctx: Context, player: str, symbol: LetSymbol) -> bool:
     for open_ in cycle:
         name = open_.declaration.name
         places.append((name.name if one_block else f"{open_.player}.{name.name}", name.span))
-        ctx.players[open_.player].members[name.name] = Poison()
+        for scope in ctx.players.values():
+            if scope.declaration is ctx.players[open_.player].declaration:
+                scope.members[name.name] = Poison()
     report_cycle(ctx.sink, places, "MFG601", "define each other within one step")
     return True

@@ -8,7 +8,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.build import Builder
-from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
@@ -20,7 +20,7 @@ from mfdsl.compiler.sema.parameters import Override, bind_parameters
 from mfdsl.compiler.sema.players import lower_players
 from mfdsl.compiler.sema.result import build_model
 from mfdsl.compiler.sema.scopes import declare_file, declare_grids, declare_imports
-from mfdsl.compiler.sema.settings import check_assumptions, lower_settings
+from mfdsl.compiler.sema.settings import Settings, check_assumptions, lower_settings
 from mfdsl.compiler.sema.unknown_names import report_unknown_names
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -46,22 +46,11 @@ def lower_unit(
     before claims: each pass may rely on what the ones before it checked.
     """
     unit = loaded.units[main]
-    if unit.header is not None and unit.header.kind == "library":
-        _report_library(sink, unit.header)
-        return None
     ctx = Context(Builder(), sink)
-    _declare(ctx, unit, loaded, files, overrides)
-    settings = lower_settings(ctx, unit)
-    check_assumptions(ctx, unit)
-    if not _has_population(sink, unit):
-        report_unknown_names(ctx)
+    resolved = resolve(ctx, unit, loaded, files, overrides)
+    if resolved is None:
         return None
-    for scope in ctx.players.values():
-        declare_members(ctx, scope)
-    players = lower_players(ctx)
-    report_unknown_names(ctx)
-    if sink.failed or players is None or settings is None:
-        return None
+    players, settings = resolved
     check_obligations(ctx, main)
     for scope in ctx.players.values():
         check_legal(ctx, main, scope.declaration, scope.legal)
@@ -79,6 +68,32 @@ def lower_unit(
     check_interaction(ctx, model)
     check_conditions(ctx, facts, model)
     return Lowered(model, tuple(certificates), settings.solver_places)
+
+
+def resolve(
+    ctx: Context,
+    unit: ast.Unit,
+    loaded: Loaded,
+    files: Files,
+    overrides: Mapping[str, Override],
+) -> tuple[tuple[Player, ...], Settings] | None:
+    """Names and types: all players and settings, before anything is known of ranges."""
+    if unit.header is not None and unit.header.kind == "library":
+        _report_library(ctx.sink, unit.header)
+        return None
+    _declare(ctx, unit, loaded, files, overrides)
+    settings = lower_settings(ctx, unit)
+    check_assumptions(ctx, unit)
+    if not _has_population(ctx.sink, unit):
+        report_unknown_names(ctx)
+        return None
+    for scope in ctx.players.values():
+        declare_members(ctx, scope)
+    players = lower_players(ctx)
+    report_unknown_names(ctx)
+    if ctx.sink.failed or players is None or settings is None:
+        return None
+    return players, settings
 
 
 def _report_library(sink: Sink, header: ast.Header) -> None:

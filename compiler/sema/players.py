@@ -1,9 +1,11 @@
 """A player of any kind, member by member, and all players of a model."""
 
-from mfdsl.compiler.ir.model import Named, Player, Variable
+from collections.abc import Sequence
+
+from mfdsl.compiler.ir.model import Named, NoiseVariable, Player, Variable
 from mfdsl.compiler.ir.types import BOOL
 from mfdsl.compiler.sema import expressions, sets
-from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope
+from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.initial import (
     drawing_order,
     lower_start,
@@ -44,6 +46,8 @@ def _lower_player(ctx: Context, scope: PlayerScope) -> Player | None:
     observed, laws = lower_observe(ctx, scope)
     agents = _agents(ctx, scope)
     _check_not_empty(ctx, scope)
+    _check_distinct(ctx, scope, [*noises, *drawn])
+    _check_distinct(ctx, scope, start.draws)
     if ctx.sink.failed:
         return None
     declaration = scope.declaration
@@ -98,6 +102,20 @@ def _check_not_empty(ctx: Context, scope: PlayerScope) -> None:
                 f"every {scope.kind} needs {article(kind)}",
                 helps=[f"add `{kind} {kind[0]} : int in 0..1{' ~ uniform' * (kind == 'state')}`"],
             )
+
+
+def _check_distinct(ctx: Context, scope: PlayerScope, draws: Sequence[NoiseVariable]) -> None:
+    """No declared name may be that of a further draw: `e_1` of the law of `e`, `x_next` of `x'`."""
+    names = [draw.name for draw in draws]
+    for name in dict.fromkeys(n for n in names if names.count(n) > 1):
+        symbol = scope.members.get(name)
+        ctx.error(
+            "MFG102",
+            f"`{name}` is also the name of a draw that the laws of `{scope.declaration.name.name}` need",
+            symbol.span if isinstance(symbol, VariableSymbol) else scope.declaration.name.span,
+            "declared here",
+            helps=["choose another name"],
+        )
 
 
 def _legal(ctx: Context, scope: PlayerScope) -> int | None:

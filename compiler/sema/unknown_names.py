@@ -116,7 +116,7 @@ def _share(ctx: Context, name: str) -> str:
 
 def private_noise(ctx: Context, env: Env, owner: str, name: str, span: Span) -> Poison:
     """Report `truck[0].z`: noise that only its player reads."""
-    reader = env.reader or "this"
+    reader = "this" if env.reader is None else ctx.players[env.reader].declaration.name.name
     return ctx.error(
         "MFG105",
         f"`{name}` is private noise of `{owner}`, so `{reader}` cannot read it",
