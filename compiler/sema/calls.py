@@ -28,6 +28,7 @@ from mfdsl.compiler.sema.operators import (
     wrap,
 )
 from mfdsl.compiler.sema.suggestions import between
+from mfdsl.compiler.sema.transport import lower_w2
 from mfdsl.compiler.sema.unknown_names import unknown_name
 from mfdsl.compiler.sema.values import (
     POISON,
@@ -367,5 +368,6 @@ _BUILTINS: dict[str, Rule] = {
     "dcol": Rule(1, 1, call_dcol, "dcol(move)"),
     "step": Rule(2, 2, call_step, "step(cell, move)"),
     "free": Rule(2, 2, call_free, "free(cell, move)"),
+    "w2": Rule(2, 2, lower_w2, "w2(population.variable, points)"),
     "path_dist": Rule(2, 2, call_path_dist, "path_dist(cell, region)"),
 }

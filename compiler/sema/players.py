@@ -111,7 +111,7 @@ def _check_distinct(ctx: Context, scope: PlayerScope, draws: Sequence[NoiseVaria
         symbol = scope.members.get(name)
         ctx.error(
             "MFG102",
-            f"`{name}` is also the name of a draw that the laws of `{scope.declaration.name.name}` need",
+            f"`{name}` is also the name of a draw of `{scope.declaration.name.name}`",
             symbol.span if isinstance(symbol, VariableSymbol) else scope.declaration.name.span,
             "declared here",
             helps=["choose another name"],

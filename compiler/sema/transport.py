@@ -12,14 +12,9 @@ from mfdsl.compiler.sema.population_means import lower_population
 from mfdsl.compiler.sema.values import POISON, Env, Peer, Poison, PopulationName, Term, Value
 from mfdsl.compiler.syntax import ast
 
-_USAGE = "write `w2(drone.pos, market.points)`"
-
 
 def lower_w2(ctx: Context, env: Env, expr: ast.Call) -> Value:
     """The squared 2-Wasserstein distance from the law of a vector to equal masses on rows."""
-    if len(expr.arguments) != 2:
-        count = len(expr.arguments)
-        return ctx.error("MFG206", f"`w2` takes 2 arguments, got {count}", expr.span, _USAGE)
     cloud, points = (argument.value for argument in expr.arguments)
     population = _population(ctx, env, cloud)
     if isinstance(population, Poison) or not isinstance(cloud, ast.Field):
@@ -63,5 +58,5 @@ def _population(ctx: Context, env: Env, cloud: ast.Expr) -> PopulationName | Poi
         "`w2` starts with a variable of a population",
         cloud.span,
         "whose?",
-        helps=[_USAGE],
+        helps=["write `w2(drone.pos, market.points)`"],
     )
