@@ -65,7 +65,7 @@ _ROWS = (
         {
             101: "unknown name",
             102: "the name is already taken",
-            103: "the name belongs to several enums",
+            103: "the name has several owners",
             104: "a name of the language cannot be redefined",
             105: "this value is private to another player",
             106: "the population has no handle",

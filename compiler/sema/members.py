@@ -7,7 +7,7 @@ from mfdsl.compiler.sema import sets
 from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
-from mfdsl.compiler.sema.values import Poison
+from mfdsl.compiler.sema.values import POISON, Poison
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -41,6 +41,8 @@ def declare_members(ctx: Context, scope: PlayerScope) -> None:
         kind = type(member).__name__.lower()
         name, span = member.name.name, member.name.span
         if not _is_free(ctx, scope, name, span, places):
+            if name not in places:
+                scope.members[name] = POISON
             continue
         places[name] = (kind, span)
         if isinstance(member, ast.Let):
@@ -68,7 +70,6 @@ def _belongs(ctx: Context, scope: PlayerScope, member: ast.PlayerMember) -> bool
 def _is_free(
     ctx: Context, scope: PlayerScope, name: str, span: Span, places: dict[str, tuple[str, Span]]
 ) -> bool:
-    family = scope.declaration.family
     if name in RESERVED_NAMES:
         what = "is the time index" if name == "t" else "is a name of the language"
         ctx.error(
@@ -79,13 +80,15 @@ def _is_free(
             helps=["choose another name"],
         )
         return False
-    if family is not None and name == family.name.name:
+    head = _names_of_head(scope.declaration)
+    if name in head:
+        first, what = head[name]
         ctx.error(
             "MFG102",
-            f"`{name}` is already the index of the family `{scope.family}`",
+            f"`{name}` is already {what} `{scope.declaration.name.name}`",
             span,
             "declared again",
-            also=[(family.name.span, "declared here first")],
+            also=[(first, "declared here first")],
         )
         return False
     if name in places:
@@ -99,6 +102,16 @@ def _is_free(
         )
         return False
     return True
+
+
+def _names_of_head(player: ast.Player) -> dict[str, tuple[Span, str]]:
+    """The names before the brace: where they stand, and what they are."""
+    found: dict[str, tuple[Span, str]] = {}
+    if player.family is not None:
+        found[player.family.name.name] = (player.family.name.span, "the index of the family")
+    if player.handle is not None:
+        found[player.handle.name] = (player.handle.span, "the law of")
+    return found
 
 
 def _variable(
