@@ -5,13 +5,15 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.sema.array_comprehensions import array_domain, over_array
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.sema.families import MAX_MEMBERS
-from mfdsl.compiler.sema.operators import add_terms, extremum, multiply, number, plain, truth
+from mfdsl.compiler.sema.operators import add_terms, extremum, multiply, plain, truth
 from mfdsl.compiler.sema.population_means import lower_population, over_population
 from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
 from mfdsl.compiler.sema.values import POISON, Env, FamilyName, Poison, SetValue, Term, Value
+from mfdsl.compiler.sema.vectors import numeric
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -34,6 +36,11 @@ def lower_call_for(ctx: Context, env: Env, expr: ast.CallFor) -> Value:
         return POISON
     if members is not None:
         return over_population(ctx, env, expr, *members)
+    array = array_domain(ctx, env, expr.domain)
+    if isinstance(array, Poison):
+        return POISON
+    if array is not None:
+        return over_array(ctx, env, expr, array)
     if name in ("mean", "prob"):
         return _mean_over_set(ctx, env, expr)
     if name not in OVER_SETS:
@@ -120,7 +127,7 @@ def _set_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
     value = expressions.lower(ctx, env, expr.body)
     if expr.function.name in ("any", "all"):
         return truth(ctx, value, expr.body.span)
-    term = number(ctx, value, expr.body.span)
+    term = numeric(ctx, env, value, expr.body.span)
     return term if isinstance(term, Poison) else Term(term.node, plain(term.type))
 
 
@@ -148,7 +155,7 @@ def _neutral(ctx: Context, expr: ast.CallFor, body: Term) -> Term | None:
         return None
     if name in ("any", "all"):
         return ctx.truth(name == "all")
-    return ctx.constant(NEUTRAL[name], body.type)
+    return ctx.constant(NEUTRAL[name], body.type.scalar)
 
 
 def _unrolled(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Value:

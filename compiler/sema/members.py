@@ -36,7 +36,11 @@ def declare_members(ctx: Context, scope: PlayerScope) -> None:
     """Make the names of the player's members known, with their types."""
     places: dict[str, tuple[str, Span]] = {}
     for member in scope.declaration.members:
-        if not _belongs(ctx, scope, member) or not isinstance(member, Declared):
+        if not _belongs(ctx, scope, member):
+            if isinstance(member, Declared):
+                scope.members[member.name.name] = POISON
+            continue
+        if not isinstance(member, Declared):
             continue
         kind = type(member).__name__.lower()
         name, span = member.name.name, member.name.span

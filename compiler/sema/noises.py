@@ -18,7 +18,9 @@ def lower_noises(ctx: Context, scope: PlayerScope) -> list[NoiseVariable]:
         env = scope.env("noise", f"the law of `{name}`", noises=symbol.before)
         if symbol.law is not None:
             drawn = draws.draw(ctx, env, symbol.law, symbol.type, name, "noise")
-            result += [] if isinstance(drawn, Poison) else drawn[1]
+            if not isinstance(drawn, Poison):
+                first, *further = drawn[1]
+                result += [first.model_copy(update={"doc": docs[name]}), *further]
             continue
         leaf = names.leaf(ctx, env, "noise", name, symbol.type)
         node = distributions.density(ctx, env, laws[name], leaf, symbol.type)

@@ -7,6 +7,7 @@ from mfdsl.compiler.sema.operators import found
 from mfdsl.compiler.sema.player_parts import player_words
 from mfdsl.compiler.sema.suggestions import did_you_mean
 from mfdsl.compiler.sema.values import Env, FamilyName, PlayerName, Poison, PopulationName, Term
+from mfdsl.compiler.sema.vectors import as_array
 from mfdsl.compiler.syntax import ast
 
 
@@ -25,7 +26,7 @@ def lower_observe(ctx: Context, scope: PlayerScope) -> tuple[list[Named], list[s
             if isinstance(item, ast.Call) and item.function.name == "law":
                 laws += [name for name in _laws(ctx, env, item) if name not in laws]
                 continue
-            value = expressions.lower(ctx, env, item)
+            value = as_array(ctx, env, expressions.lower(ctx, env, item), item.span)
             if isinstance(value, Term):
                 values.append(Named(name=_item_name(item, len(values)), node=value.node))
             elif not isinstance(value, Poison):

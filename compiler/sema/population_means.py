@@ -22,7 +22,7 @@ from mfdsl.compiler.sema.values import (
     Term,
     Value,
 )
-from mfdsl.compiler.source import Span
+from mfdsl.compiler.sema.vectors import numeric
 from mfdsl.compiler.syntax import ast
 
 EXTREMES = ("min", "max")
@@ -185,12 +185,5 @@ def _mean_body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
         if isinstance(condition, Poison):
             return POISON
         return to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.body.span))
-    return _averaged(ctx, value, expr.body.span)
-
-
-def _averaged(ctx: Context, value: Value, span: Span) -> Term | Poison:
-    """A number, or an array of numbers, as reals."""
-    if isinstance(value, Term) and value.type.dims and value.type.kind in ("real", "int"):
-        return to_real(ctx, value)
-    term = number(ctx, value, span)
+    term = numeric(ctx, env, value, expr.body.span)
     return term if isinstance(term, Poison) else to_real(ctx, term)

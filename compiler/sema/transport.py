@@ -10,6 +10,7 @@ from mfdsl.compiler.sema.operators import describe, found
 from mfdsl.compiler.sema.player_parts import peer_part
 from mfdsl.compiler.sema.population_means import lower_population
 from mfdsl.compiler.sema.values import POISON, Env, Peer, Poison, PopulationName, Term, Value
+from mfdsl.compiler.sema.vectors import as_array
 from mfdsl.compiler.syntax import ast
 
 
@@ -19,7 +20,7 @@ def lower_w2(ctx: Context, env: Env, expr: ast.Call) -> Value:
     population = _population(ctx, env, cloud)
     if isinstance(population, Poison) or not isinstance(cloud, ast.Field):
         return POISON
-    target = expressions.lower(ctx, env, points)
+    target = as_array(ctx, env, expressions.lower(ctx, env, points), points.span)
     if isinstance(target, Poison) or not mean_field_allowed(ctx, env, expr.span):
         return POISON
     inner = replace(env, depth=env.depth + 1, guards=())
