@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import INT, REAL, Type
-from mfdsl.compiler.sema import expressions, graphs, names, sets
+from mfdsl.compiler.sema import expressions, geometry, graphs, names, sets, vectors
 from mfdsl.compiler.sema.comprehensions import OVER_SETS
 from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import identifiers
+from mfdsl.compiler.sema.distributions import NAMED
 from mfdsl.compiler.sema.grids import (
     call_col,
     call_dcol,
@@ -21,9 +22,10 @@ from mfdsl.compiler.sema.grids import (
 )
 from mfdsl.compiler.sema.operators import (
     add_terms,
+    common_shape,
     extremum,
-    number,
     plain,
+    shaped,
     to_real,
     wrap,
 )
@@ -41,8 +43,7 @@ from mfdsl.compiler.sema.values import (
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
-DISTRIBUTIONS = frozenset({"uniform", "bernoulli", "dither"})
-REAL_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh")
+REAL_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tanh", "softplus")
 ROUNDING = ("floor", "ceil", "round")
 MAX_EXPANSIONS = 10_000
 
@@ -66,7 +67,7 @@ def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
             if isinstance(symbol, VariableSymbol) and place is not None
             else [],
         )
-    if name in DISTRIBUTIONS:
+    if name in NAMED:
         return ctx.error(
             "MFG207",
             f"`{name}(...)` is a distribution, not a value",
@@ -216,9 +217,13 @@ def _compared(expr: ast.Call) -> list[Help]:
 
 
 def _numbers(ctx: Context, env: Env, expr: ast.Call) -> list[Term] | None:
-    values = [expressions.lower_number(ctx, env, a.value) for a in expr.arguments]
+    """The arguments as numbers and arrays of one shape; None after an error."""
+    values = [expressions.lower_numeric(ctx, env, a.value) for a in expr.arguments]
     terms = [v for v in values if isinstance(v, Term)]
-    return terms if len(terms) == len(values) else None
+    if len(terms) < len(values):
+        return None
+    spans = [a.value.span for a in expr.arguments]
+    return None if common_shape(ctx, terms, spans, expr.span) is None else terms
 
 
 def _real_function(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -233,7 +238,7 @@ def _real_function(ctx: Context, env: Env, expr: ast.Call) -> Value:
         ctx.oblige("exponent", operand, expr.arguments[0].span, env)
     if name == "sqrt":
         ctx.oblige("nonnegative", operand, expr.arguments[0].span, env, text="sqrt")
-    return ctx.node(name, (operand.node,), REAL, expr.span)
+    return ctx.node(name, (operand.node,), plain(operand.type), expr.span)
 
 
 def _rounding(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -242,7 +247,8 @@ def _rounding(ctx: Context, env: Env, expr: ast.Call) -> Value:
         return POISON
     if terms[0].type.kind == "int":
         return terms[0]
-    rounded = ctx.node(expr.function.name, (terms[0].node,), INT, expr.span)
+    kept = shaped(INT, terms[0].type.dims)
+    rounded = ctx.node(expr.function.name, (terms[0].node,), kept, expr.span)
     if ctx.exact(rounded) is None:
         ctx.oblige("size", rounded, expr.span, env)
     return rounded
@@ -280,7 +286,8 @@ def _rem(ctx: Context, env: Env, expr: ast.Call) -> Value:
         # code computes both branches of an `if`, and whole numbers have no quotient by 0
         where = env if real else replace(env, guards=())
         ctx.oblige("nonzero", b, expr.arguments[1].span, where)
-    return ctx.node("rem", (a.node, b.node), REAL if real else INT, expr.span)
+    kept = shaped(REAL if real else INT, a.type.dims or b.type.dims)
+    return ctx.node("rem", (a.node, b.node), kept, expr.span)
 
 
 def _clip(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -295,27 +302,76 @@ def _clip(ctx: Context, env: Env, expr: ast.Call) -> Value:
             "the upper or the lower end is missing",
             notes=["written `clip(x, lo, hi)`"],
         )
-    if len(terms) == 1:
-        target = env.target
-        if target is None or not target.numeric or target.lo is None or target.periodic:
-            return ctx.error(
-                "MFG206",
-                "`clip` with one argument clips to the domain of the state that is set",
-                expr.span,
-                "no such domain here",
-                helps=["write `clip(x, lo, hi)`"],
-            )
-        assert target.hi is not None
-        terms = [terms[0], ctx.integer(int(target.lo)), ctx.integer(int(target.hi))]
-    upper = extremum(ctx, "min", [terms[0], terms[2]], expr.span)
-    return extremum(ctx, "max", [upper, terms[1]], expr.span)
+    if len(terms) == 3:
+        return geometry.clipped(ctx, terms[0], terms[1], terms[2], expr.span)
+    domain = _domain(ctx, env, expr)
+    return POISON if domain is None else geometry.into_domain(ctx, terms[0], domain, expr.span)
+
+
+def _domain(ctx: Context, env: Env, expr: ast.Call) -> Type | None:
+    """The domain of the state that is set; an error where there is none."""
+    domain = geometry.clip_target(env)
+    if domain is None:
+        name = expr.function.name
+        ctx.error(
+            "MFG206",
+            f"`{name}` with one argument {'clips' if name == 'clip' else 'folds'} to the domain of"
+            " the state that is set",
+            expr.span,
+            "no such domain here",
+            helps=["write `clip(x, lo, hi)`"] if name == "clip" else [],
+        )
+    return domain
+
+
+def _reflect(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    domain = None if terms is None else _domain(ctx, env, expr)
+    if terms is None or domain is None:
+        return POISON
+    if domain.ball is not None or domain.kind != "real":
+        return ctx.error(
+            "MFG206", "`reflect` folds back into an interval or a box", expr.span, "not a box"
+        )
+    return geometry.reflected(ctx, terms[0], domain, expr.span)
+
+
+def _project(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    vector = expressions.lower_numeric(ctx, env, expr.arguments[0].value)
+    radius = expressions.lower_real(ctx, env, expr.arguments[1].value)
+    if isinstance(vector, Poison) or isinstance(radius, Poison):
+        return POISON
+    ctx.oblige("positive", radius, expr.arguments[1].value.span, env, text="radius")
+    exact = ctx.exact(radius)
+    ball = None if exact is None else float(exact)
+    return geometry.project(ctx, vector, radius, expr.span, ball)
+
+
+def _norm(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    return POISON if terms is None else vectors.norm(ctx, terms[0], expr.span)
+
+
+def _dot(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    return POISON if terms is None else vectors.dot(ctx, terms[0], terms[1], expr.span)
+
+
+def _atan2(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    y, x = (to_real(ctx, term) for term in terms)
+    kept = shaped(REAL, y.type.dims or x.type.dims)
+    return ctx.node("atan2", (y.node, x.node), kept, expr.span)
 
 
 def _ind(ctx: Context, env: Env, expr: ast.Call) -> Value:
-    condition = expressions.lower_condition(ctx, env, expr.arguments[0].value)
+    condition = expressions.lower_conditions(ctx, env, expr.arguments[0].value)
     if isinstance(condition, Poison):
         return POISON
-    return ctx.node("ind", (condition.node,), INT, expr.span)
+    kept = shaped(INT, condition.type.dims)
+    return ctx.node("ind", (condition.node,), kept, expr.span)
 
 
 def _dist(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -325,24 +381,39 @@ def _dist(ctx: Context, env: Env, expr: ast.Call) -> Value:
         return POISON
     if isinstance(left, Term) and left.type.kind == "cell":
         return cell_distance(ctx, left, right, expr)
-    a = number(ctx, left, expr.arguments[0].span)
-    b = number(ctx, right, expr.arguments[1].span)
+    a = vectors.numeric(ctx, env, left, expr.arguments[0].span)
+    b = vectors.numeric(ctx, env, right, expr.arguments[1].span)
     if isinstance(a, Poison) or isinstance(b, Poison):
         return POISON
-    rings = [t.type for t in (a, b) if t.type.periodic]
-    if not rings or REAL.kind in (a.type.kind, b.type.kind):
-        numbers = [Term(t.node, plain(t.type)) for t in (a, b)]
-        gap = add_terms(ctx, numbers, ("+", "-"), expr.span)
-        if isinstance(gap, Poison):
-            return POISON
-        return ctx.node("abs", (gap.node,), plain(gap.type), expr.span)
-    forth = add_terms(ctx, [Term(a.node, INT), Term(b.node, INT)], ("+", "-"), expr.span)
-    back = add_terms(ctx, [Term(b.node, INT), Term(a.node, INT)], ("+", "-"), expr.span)
+    if a.type.kind == b.type.kind == "int" and (a.type.periodic or b.type.periodic):
+        return _ring_distance(ctx, a, b, expr.span)
+    if not a.type.periodic or not b.type.periodic or "int" in (a.type.kind, b.type.kind):
+        a, b = _as_plain(a, b)
+    return geometry.distance(ctx, a, b, expr.span)
+
+
+def _as_plain(a: Term, b: Term) -> tuple[Term, Term]:
+    """Positions on an integer ring count as numbers beside real ones."""
+    if "int" not in (a.type.kind, b.type.kind) and (a.type.periodic or b.type.periodic):
+        return a, b
+    return Term(a.node, plain(a.type)), Term(b.node, plain(b.type))
+
+
+def _ring_distance(ctx: Context, a: Term, b: Term, span: Span) -> Value:
+    """The smaller of the two ways round."""
+    ring = a.type if a.type.periodic else b.type
+    forth = add_terms(ctx, [Term(a.node, INT), Term(b.node, INT)], ("+", "-"), span)
+    back = add_terms(ctx, [Term(b.node, INT), Term(a.node, INT)], ("+", "-"), span)
     if isinstance(forth, Poison) or isinstance(back, Poison):
         return POISON
-    ring = Type(kind="int", lo=0, hi=rings[0].size - 1, periodic=True)
-    ways = [wrap(ctx, gap, ring, expr.span) for gap in (forth, back)]
-    return extremum(ctx, "min", [Term(w.node, INT) for w in ways], expr.span)
+    circle = Type(kind="int", lo=0, hi=ring.size - 1, periodic=True)
+    ways = [wrap(ctx, gap, circle, span) for gap in (forth, back)]
+    return extremum(ctx, "min", [Term(w.node, INT) for w in ways], span)
+
+
+def _displacement(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    terms = _numbers(ctx, env, expr)
+    return POISON if terms is None else geometry.displacement(ctx, *terms, expr.span)
 
 
 def _link_end(ctx: Context, env: Env, expr: ast.Call) -> Value:
@@ -360,6 +431,12 @@ _BUILTINS: dict[str, Rule] = {
     "clip": Rule(1, 3, _clip, "clip(x, lo, hi)"),
     "ind": Rule(1, 1, _ind, "ind(condition)"),
     "dist": Rule(2, 2, _dist, "dist(a, b)"),
+    "displacement": Rule(2, 2, _displacement, "displacement(from, to)"),
+    "norm": Rule(1, 1, _norm, "norm(v)"),
+    "dot": Rule(2, 2, _dot, "dot(u, v)"),
+    "project": Rule(2, 2, _project, "project(v, radius)"),
+    "reflect": Rule(1, 1, _reflect, "reflect(x)"),
+    "atan2": Rule(2, 2, _atan2, "atan2(y, x)"),
     "tail": Rule(1, 1, _link_end, "tail(link)"),
     "head": Rule(1, 1, _link_end, "head(link)"),
     "row": Rule(1, 1, call_row, "row(cell)"),

@@ -26,8 +26,8 @@ from mfdsl.compiler.sema.values import POISON, Env, Poison, SetValue, Term, Valu
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
-NAMED = frozenset({"uniform", "bernoulli", "dither"})
-FUTURE = frozenset({"normal", "exponential", "beta", "poisson"})
+CONTINUOUS = frozenset({"normal", "exponential", "beta", "gamma", "disc"})
+NAMED = frozenset({"uniform", "bernoulli", "dither", "poisson"}) | CONTINUOUS
 
 
 def fitted(ctx: Context, env: Env, value: Value, target: Type, span: Span) -> Term | Poison:
@@ -104,18 +104,16 @@ def density(ctx: Context, env: Env, expr: ast.Expr, leaf: Term, target: Type) ->
     if isinstance(expr, ast.Name) and expr.name == "uniform":
         return ctx.constant(Fraction(1, target.size))
     if isinstance(expr, ast.Call) and names.find(ctx, env, expr.function.name) is None:
-        rule = {"uniform": _uniform, "bernoulli": _bernoulli, "dither": _dither}.get(
-            expr.function.name
-        )
+        rule = _FINITE.get(expr.function.name)
         if rule is not None:
             return rule(ctx, env, expr, leaf, target)
-        if expr.function.name in FUTURE:
+        if expr.function.name in CONTINUOUS:
             return ctx.error(
-                "MFG706",
-                f"`{expr.function.name}` comes with a later release",
+                "MFG201",
+                f"`{expr.function.name}` draws real numbers, not {describe(target)}",
                 expr.span,
-                f"the value is {describe(target)}",
-                helps=["finite laws are `uniform`, `bernoulli`, `mix`, `choose` and `dither`"],
+                "continuous",
+                helps=["finite laws are `uniform`, `bernoulli`, `mix`, `choose`, `poisson`"],
             )
     return _density_value(ctx, env, expr, leaf, target)
 
@@ -346,6 +344,44 @@ def _dither(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) ->
     high = ctx.node("if", (at_high.node, part.node, ctx.constant(0).node), REAL, expr.span)
     return ctx.node("if", (at_low.node, rest.node, high.node), REAL, expr.span)
 
+
+def _poisson(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
+    """exp(-r) r^k / k! for k below the last value, which holds what is left."""
+    if target.kind != "int" or target.periodic or target.lo != 0 or len(expr.arguments) != 1:
+        return ctx.error(
+            "MFG201",
+            "`poisson(rate)` draws into `int in 0..K`",
+            expr.span,
+            f"the value is {describe(target)}",
+            notes=["what lies above K counts as K"],
+        )
+    rate = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
+    if isinstance(rate, Poison):
+        return POISON
+    ctx.oblige("nonnegative", rate, expr.arguments[0].span, env, text="rate")
+    minus = ctx.node("neg", (rate.node,), REAL, None)
+    chance = ctx.node("exp", (minus.node,), REAL, expr.span)
+    masses = [chance]
+    for k in range(1, target.size - 1):
+        share = ctx.node("mul", (masses[-1].node, rate.node), REAL, expr.span)
+        masses.append(ctx.node("div", (share.node, ctx.constant(k).node), REAL, expr.span))
+    masses = masses[: target.size - 1]
+    rest = add_terms(ctx, [ctx.constant(1), *masses], ["+", *["-"] * len(masses)], expr.span)
+    assert isinstance(rest, Term)
+    left = extremum(ctx, "max", [rest, ctx.constant(0)], expr.span)
+    result = left
+    for k in reversed(range(len(masses))):
+        here = ctx.node("eq", (leaf.node, ctx.integer(k).node), BOOL, None)
+        result = ctx.node("if", (here.node, masses[k].node, result.node), REAL, expr.span)
+    return result
+
+
+_FINITE = {
+    "uniform": _uniform,
+    "bernoulli": _bernoulli,
+    "dither": _dither,
+    "poisson": _poisson,
+}
 
 _OVER = {"choose": "weight", "normalize": "weight", "softmax": "score"}
 

@@ -16,10 +16,13 @@ from mfdsl.compiler.sema.indexing import lower_index
 from mfdsl.compiler.sema.operators import (
     add_terms,
     choose,
+    common_shape,
     compare,
     describe,
     multiply,
     number,
+    plain,
+    shaped,
     to_real,
     truth,
 )
@@ -32,6 +35,7 @@ from mfdsl.compiler.sema.values import (
     Term,
     Value,
 )
+from mfdsl.compiler.sema.vectors import as_array, numeric
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -55,9 +59,20 @@ def lower_real(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
     return term if isinstance(term, Poison) else to_real(ctx, term)
 
 
+def lower_numeric(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
+    """The value of `expr` as a number or an array of numbers."""
+    return numeric(ctx, env, lower(ctx, env, expr), expr.span)
+
+
 def lower_condition(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
     """The value of `expr` as a truth value."""
     return truth(ctx, lower(ctx, env, expr), expr.span)
+
+
+def lower_conditions(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
+    """The value of `expr` as a truth value or an array of them."""
+    value = as_array(ctx, env, lower(ctx, env, expr), expr.span)
+    return truth(ctx, value, expr.span, arrays=True)
 
 
 def guarded(env: Env, condition: Term, positive: bool) -> Env:
@@ -69,11 +84,19 @@ def declared(
     ctx: Context, env: Env, name: ast.Ident, type: ast.TypeExpr, value: Term, span: Span
 ) -> Term | Poison:
     """`value` of a `let` or an argument as the type that is written for `name`."""
-    wanted = sets.scalar_type(ctx, env, type)
+    wanted = sets.variable_type(ctx, env, type)
     if isinstance(wanted, Poison):
         return POISON
-    if wanted.kind == "real" and value.type.numeric and not value.type.dims:
+    if wanted.kind == "real" and value.type.numeric and wanted.dims == value.type.dims:
         return to_real(ctx, value)
+    if wanted.dims != value.type.dims:
+        return ctx.error(
+            "MFG202",
+            f"`{name.name}` is declared as {describe(wanted)}, its value is {describe(value.type)}",
+            span,
+            describe(value.type),
+            also=[(name.span, "declared here")],
+        )
     if (wanted.kind, wanted.name) != (value.type.kind, value.type.name):
         return ctx.error(
             "MFG201",
@@ -141,37 +164,37 @@ def _vector_for(ctx: Context, env: Env, expr: ast.VectorFor) -> Value:
         inner = replace(env, depth=depth, locals={**env.locals, expr.name.name: item})
         return lower(ctx, inner, expr.body)
 
-    return Mapped(domain.size, at)
+    return Mapped(domain.size, at, comprehensions.picks_members(ctx, env, expr.body, None))
 
 
 def _negate(ctx: Context, env: Env, expr: ast.Negate) -> Value:
-    term = lower_number(ctx, env, expr.operand)
+    term = lower_numeric(ctx, env, expr.operand)
     if isinstance(term, Poison):
         return POISON
-    kind = REAL if term.type.kind == "real" else INT
-    return ctx.node("neg", (term.node,), kind, expr.span)
+    return ctx.node("neg", (term.node,), plain(term.type), expr.span)
 
 
 def _not(ctx: Context, env: Env, expr: ast.Not) -> Value:
-    term = lower_condition(ctx, env, expr.operand)
-    return term if isinstance(term, Poison) else ctx.node("not", (term.node,), BOOL, expr.span)
+    term = lower_conditions(ctx, env, expr.operand)
+    return term if isinstance(term, Poison) else ctx.node("not", (term.node,), term.type, expr.span)
 
 
 def _sum(ctx: Context, env: Env, expr: ast.Sum) -> Value:
     values = [lower(ctx, env, term) for term in expr.terms]
-    if any(isinstance(v, Items) for v in values) and len(values) == 2:
+    cells = any(isinstance(v, Term) and v.type.kind == "cell" for v in values)
+    if cells and any(isinstance(v, Items) for v in values) and len(values) == 2:
         return shift_cell(ctx, env, values, expr)
     if (moved := report_moved(ctx, values, expr)) is not None:
         return moved
-    terms = [number(ctx, v, e.span) for v, e in zip(values, expr.terms, strict=True)]
+    terms = [numeric(ctx, env, v, e.span) for v, e in zip(values, expr.terms, strict=True)]
     good = [t for t in terms if isinstance(t, Term)]
     if len(good) < len(terms):
         return POISON
-    return add_terms(ctx, good, expr.signs, expr.span)
+    return add_terms(ctx, good, expr.signs, expr.span, [e.span for e in expr.terms])
 
 
 def _product(ctx: Context, env: Env, expr: ast.Product) -> Value:
-    terms = [lower_number(ctx, env, factor) for factor in expr.factors]
+    terms = [lower_numeric(ctx, env, factor) for factor in expr.factors]
     good = [t for t in terms if isinstance(t, Term)]
     if len(good) < len(terms):
         return POISON
@@ -180,7 +203,7 @@ def _product(ctx: Context, env: Env, expr: ast.Product) -> Value:
 
 
 def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
-    base, exponent = lower_number(ctx, env, expr.base), lower_number(ctx, env, expr.exponent)
+    base, exponent = lower_numeric(ctx, env, expr.base), lower_number(ctx, env, expr.exponent)
     if isinstance(base, Poison) or isinstance(exponent, Poison):
         return POISON
     exact = ctx.exact(exponent)
@@ -193,7 +216,7 @@ def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
         )
     whole = exact is not None and exact.denominator == 1 and exact >= 0
     if whole and base.type.kind == "int" and exponent.type.kind == "int":
-        power = ctx.node("pow", (base.node, exponent.node), INT, expr.span)
+        power = ctx.node("pow", (base.node, exponent.node), plain(base.type), expr.span)
         ctx.oblige("size", power, expr.span, env)
         return power
     exponent_as_written = exponent
@@ -204,7 +227,7 @@ def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
             "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
         )
         ctx.oblige(kind, base, expr.base.span, env, text="power")
-    return ctx.node("pow", (base.node, exponent.node), REAL, expr.span)
+    return ctx.node("pow", (base.node, exponent.node), base.type, expr.span)
 
 
 def _is_count(ctx: Context, exponent: Term) -> bool:
@@ -218,34 +241,44 @@ def _is_count(ctx: Context, exponent: Term) -> bool:
 
 
 def _logic(ctx: Context, env: Env, expr: ast.Logic) -> Value:
-    terms: list[int] = []
+    terms: list[Term] = []
     inner = env
     for item in expr.terms:
-        term = lower_condition(ctx, inner, item)
+        term = lower_conditions(ctx, inner, item)
         if isinstance(term, Poison):
             return POISON
-        terms.append(term.node)
-        inner = guarded(inner, term, expr.operator == "and")
-    return ctx.node(expr.operator, terms, BOOL, expr.span)
+        terms.append(term)
+        if not term.type.dims:
+            inner = guarded(inner, term, expr.operator == "and")
+    dims = common_shape(ctx, terms, [item.span for item in expr.terms], expr.span)
+    if dims is None:
+        return POISON
+    return ctx.node(expr.operator, [t.node for t in terms], shaped(BOOL, dims), expr.span)
 
 
 def _compare(ctx: Context, env: Env, expr: ast.Compare) -> Value:
-    values = _comparison_operands(ctx, env, expr)
+    values = [
+        as_array(ctx, env, value, operand.span)
+        for value, operand in zip(_comparison_operands(ctx, env, expr), expr.operands, strict=True)
+    ]
     terms = [v for v in values if isinstance(v, Term)]
     if len(terms) < len(values):
         for value, operand in zip(values, expr.operands, strict=True):
             if not isinstance(value, Term | Poison):
                 number(ctx, value, operand.span)
         return POISON
-    parts = []
+    parts: list[Term] = []
     for i, operator in enumerate(expr.operators):
         sides = (expr.operands[i].span, expr.operands[i + 1].span)
         where = expr.span if len(expr.operators) == 1 else sides[0].to(sides[1])
         part = compare(ctx, operator, terms[i], terms[i + 1], where, sides)
         if isinstance(part, Poison):
             return POISON
-        parts.append(part.node)
-    return Term(parts[0], BOOL) if len(parts) == 1 else ctx.node("and", parts, BOOL, expr.span)
+        parts.append(part)
+    dims = common_shape(ctx, parts, [expr.span] * len(parts), expr.span)
+    if len(parts) == 1 or dims is None:
+        return parts[0] if dims is not None else POISON
+    return ctx.node("and", [part.node for part in parts], shaped(BOOL, dims), expr.span)
 
 
 def _comparison_operands(ctx: Context, env: Env, expr: ast.Compare) -> list[Value]:
@@ -277,11 +310,14 @@ def _misplaced_set(ctx: Context, env: Env, expr: ast.Range | ast.FiniteSet) -> V
 
 
 def _if(ctx: Context, env: Env, expr: ast.If) -> Value:
-    condition = lower_condition(ctx, env, expr.condition)
+    condition = lower_conditions(ctx, env, expr.condition)
     if isinstance(condition, Poison):
         return POISON
-    then = lower(ctx, guarded(env, condition, True), expr.then)
-    otherwise = lower(ctx, guarded(env, condition, False), expr.otherwise)
+    yes, no = env, env
+    if not condition.type.dims:
+        yes, no = guarded(env, condition, True), guarded(env, condition, False)
+    then = as_array(ctx, yes, lower(ctx, yes, expr.then), expr.then.span)
+    otherwise = as_array(ctx, no, lower(ctx, no, expr.otherwise), expr.otherwise.span)
     return branch(ctx, condition, then, otherwise, expr.then, expr.otherwise)
 
 
@@ -313,7 +349,7 @@ def _match(ctx: Context, env: Env, expr: ast.Match) -> Value:
     inner = env
     for condition, arm in arms:
         branch_env = inner if condition is None else guarded(inner, condition, True)
-        values.append(lower(ctx, branch_env, arm))
+        values.append(as_array(ctx, branch_env, lower(ctx, branch_env, arm), arm.span))
         if condition is not None:
             inner = guarded(inner, condition, False)
     for (condition, arm), value in reversed(list(zip(arms, values, strict=True))):

@@ -26,12 +26,39 @@ def to_real(ctx: Context, term: Term) -> Term:
     """The same number as a real."""
     if term.type.kind == "real":
         return term
-    return ctx.node("real", (term.node,), REAL, None)
+    return ctx.node("real", (term.node,), shaped(REAL, term.type.dims), None)
+
+
+def shaped(type: Type, dims: tuple[int, ...]) -> Type:
+    """Arrays of `type`, or the type itself without dimensions."""
+    return type.model_copy(update={"dims": dims}) if dims else type
+
+
+def common_shape(
+    ctx: Context, terms: Sequence[Term], spans: Sequence[Span], span: Span
+) -> tuple[int, ...] | None:
+    """The shape that arrays share; scalars meet every entry. None after an error."""
+    arrays = [(t, s) for t, s in zip(terms, spans, strict=True) if t.type.dims]
+    if not arrays:
+        return ()
+    first, place = arrays[0]
+    for term, where in arrays[1:]:
+        if term.type.dims != first.type.dims:
+            ctx.error(
+                "MFG202",
+                f"the shapes {list(first.type.dims)} and {list(term.type.dims)} do not fit",
+                where,
+                f"shape {list(term.type.dims)}",
+                also=[(place, f"shape {list(first.type.dims)}")],
+                helps=["operators work entry by entry; take a row or an entry with `[...]`"],
+            )
+            return None
+    return first.type.dims
 
 
 def plain(type: Type) -> Type:
     """The numeric type without its range: an arithmetic result is a plain number."""
-    return REAL if type.kind == "real" else INT
+    return shaped(REAL if type.kind == "real" else INT, type.dims)
 
 
 def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
@@ -71,11 +98,11 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
     )
 
 
-def truth(ctx: Context, value: Value, span: Span) -> Term | Poison:
-    """`value` as a truth value, or an error."""
+def truth(ctx: Context, value: Value, span: Span, *, arrays: bool = False) -> Term | Poison:
+    """`value` as a truth value (or an array of them), or an error."""
     if isinstance(value, Poison):
         return POISON
-    if isinstance(value, Term) and value.type.kind == "bool" and not value.type.dims:
+    if isinstance(value, Term) and value.type.kind == "bool" and (arrays or not value.type.dims):
         return value
     numeric = isinstance(value, Term) and value.type.numeric and not value.type.dims
     words = "numbers are not true or false, compare them: `... != 0`"
@@ -112,11 +139,18 @@ def found(value: Value) -> str:
 
 
 def add_terms(
-    ctx: Context, terms: Sequence[Term], signs: Sequence[str], span: Span
+    ctx: Context,
+    terms: Sequence[Term],
+    signs: Sequence[str],
+    span: Span,
+    spans: Sequence[Span] = (),
 ) -> Term | Poison:
     """`a + b - c`. Integers stay integers, and stay on the ring when one of them lives on one."""
+    dims = common_shape(ctx, terms, spans or [span] * len(terms), span)
+    if dims is None:
+        return POISON
     real = any(term.type.kind == "real" for term in terms)
-    rings = {(t.type.lo, t.type.hi) for t in terms if t.type.periodic}
+    rings = {(t.type.lo, t.type.hi) for t in terms if t.type.periodic and not dims}
     if not real and len(rings) > 1:
         return ctx.error(
             "MFG201", "adds positions on rings of different length", span, "two different rings"
@@ -124,11 +158,11 @@ def add_terms(
     nodes = []
     for term, sign in zip(terms, signs, strict=True):
         operand = to_real(ctx, term) if real else term
-        kind = REAL if real else INT
+        kind = shaped(REAL if real else INT, operand.type.dims)
         nodes.append(
             operand.node if sign == "+" else ctx.node("neg", (operand.node,), kind, span).node
         )
-    total = ctx.node("add", nodes, REAL if real else INT, span)
+    total = ctx.node("add", nodes, shaped(REAL if real else INT, dims), span)
     if real or not rings:
         return total
     ring = next(t.type for t in terms if t.type.periodic)
@@ -150,7 +184,7 @@ def wrap(ctx: Context, term: Term, ring: Type, span: Span) -> Term:
 
 def same_kind(ctx: Context, left: Term, right: Term) -> tuple[Term, Term] | None:
     """Both terms in one kind, ints made real where needed; None when they cannot be compared."""
-    if left.type.dims or right.type.dims:
+    if left.type.dims and right.type.dims and left.type.dims != right.type.dims:
         return None
     if left.type.numeric and right.type.numeric:
         if left.type.kind == right.type.kind:
@@ -185,15 +219,31 @@ def compare(
             helps=[] if grid is None else [f"cells are written `{grid}[row, column]`"],
         )
     a, b = pair
+    kept = shaped(BOOL, a.type.dims or b.type.dims)
     if operator in ("==", "!="):
-        return ctx.node("eq" if operator == "==" else "ne", (a.node, b.node), BOOL, span)
+        if continuous(ctx, a) or continuous(ctx, b):
+            return ctx.error(
+                "MFG208",
+                "compares continuous values, which are almost never equal",
+                span,
+                "true with probability 0",
+                helps=["test a distance: `dist(a, b) <= r`, or use a ramp"],
+            )
+        return ctx.node("eq" if operator == "==" else "ne", (a.node, b.node), kept, span)
     if not a.type.numeric:
         return ctx.error(
             "MFG201", f"{describe(a.type)} has no order", span, "only `==` and `!=` apply"
         )
     if operator in (">", ">="):
         a, b = b, a
-    return ctx.node("lt" if operator in ("<", ">") else "le", (a.node, b.node), BOOL, span)
+    return ctx.node("lt" if operator in ("<", ">") else "le", (a.node, b.node), kept, span)
+
+
+def continuous(ctx: Context, term: Term) -> bool:
+    """Whether a term is a plain read of a continuous variable."""
+    op = ctx.builder.nodes[term.node].op
+    reads = op.endswith(("state", "trait", "action", "noise", "draw"))
+    return term.type.kind == "real" and reads
 
 
 def choose(
@@ -211,7 +261,13 @@ def choose(
             also=[(then_span, describe(then.type))],
         )
     a, b = pair
-    return ctx.node("if", (condition.node, a.node, b.node), _joined(ctx, a, b), span)
+    dims = common_shape(ctx, (condition, a, b), (span, then_span, span), span)
+    if dims is None:
+        return POISON
+    joined = _joined(ctx, a, b)
+    kept = shaped(joined.scalar, dims) if dims else joined
+    node = ctx.node("if", (condition.node, a.node, b.node), kept, span)
+    return Term(node.node, joined) if joined.dims == dims else node
 
 
 def _joined(ctx: Context, a: Term, b: Term) -> Type:
@@ -221,8 +277,9 @@ def _joined(ctx: Context, a: Term, b: Term) -> Type:
     """
     if a.type == b.type or a.type.kind not in ("real", "int"):
         return a.type
-    if a.type.kind == "real":
-        return REAL
+    dims = a.type.dims or b.type.dims
+    if a.type.kind == "real" or dims:
+        return plain(shaped(a.type, dims))
     for ring, other in ((a.type, b), (b.type, a)):
         exact = ctx.exact(other)
         if ring.periodic and exact is not None and ring.first <= exact < ring.first + ring.size:
@@ -233,8 +290,9 @@ def _joined(ctx: Context, a: Term, b: Term) -> Type:
 def extremum(ctx: Context, op: str, terms: Sequence[Term], span: Span) -> Term:
     """`min` or `max` of numbers."""
     real = any(term.type.kind == "real" for term in terms)
+    dims = next((term.type.dims for term in terms if term.type.dims), ())
     nodes = [(to_real(ctx, term) if real else term).node for term in terms]
-    return ctx.node(op, nodes, REAL if real else INT, span)
+    return ctx.node(op, nodes, shaped(REAL if real else INT, dims), span)
 
 
 def multiply(
@@ -246,6 +304,8 @@ def multiply(
     env: Env,
 ) -> Term | Poison:
     """`a * b / c`, from left to right; a division makes everything real."""
+    if common_shape(ctx, terms, spans, span) is None:
+        return POISON
     real = "/" in operators or any(term.type.kind == "real" for term in terms)
     kind = REAL if real else INT
     group: list[int] = []
@@ -254,13 +314,15 @@ def multiply(
         operand = to_real(ctx, term) if real else term
         if operator == "*":
             group.append(operand.node)
+            kind = shaped(kind, kind.dims or operand.type.dims)
             continue
         if ctx.exact(operand) == 0:
             return ctx.error("MFG304", "divides by 0", where, "this is 0")
         if ctx.exact(operand) is None:
             ctx.oblige("nonzero", operand, where, env)
         numerator = ctx.node("mul", group, kind, span) if len(group) > 1 else Term(group[0], kind)
-        group = [ctx.node("div", (numerator.node, operand.node), REAL, span).node]
+        kind = shaped(kind, kind.dims or operand.type.dims)
+        group = [ctx.node("div", (numerator.node, operand.node), kind, span).node]
     if len(group) > 1:
         result = ctx.node("mul", group, kind, span)
         if not real:

@@ -6,7 +6,7 @@ from mfdsl.compiler.ir.types import BOOL, REAL, Type
 from mfdsl.compiler.sema import expressions
 from mfdsl.compiler.sema.arms import match_arms
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.distributions import FUTURE, NAMED, fitted, mix_weights
+from mfdsl.compiler.sema.distributions import NAMED, fitted, mix_weights
 from mfdsl.compiler.sema.values import Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -29,7 +29,7 @@ def outcome_count(expr: ast.Expr) -> int | None:
         return None
     if isinstance(expr, ast.Name | ast.Call):
         name = expr.name if isinstance(expr, ast.Name) else expr.function.name
-        return None if name in (*NAMED, *FUTURE) else 1
+        return None if name in NAMED else 1
     return 1
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.spaces import link_name, link_type, node_type
@@ -30,6 +31,7 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 MAX_UNROLLED = 4
+MAX_ENTRIES = 1_000_000
 
 
 def value_name(ctx: Context, type: Type, value: int) -> str:
@@ -314,21 +316,17 @@ def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
     if expr.domain is None:
         return REAL
     inner = expr.domain
-    if isinstance(inner, ast.Vector) and len(inner.items) == 2 and expr.domain_kind == "in":
-        lo = static_real(ctx, env, inner.items[0], "the end of an interval")
-        hi = static_real(ctx, env, inner.items[1], "the end of an interval")
-        if lo is None or hi is None:
+    if isinstance(inner, ast.Call) and inner.function.name == "ball":
+        return _ball(ctx, env, expr, inner)
+    if expr.domain_kind == "mod" and not isinstance(inner, ast.Vector | ast.Range):
+        return _circle(ctx, env, inner)
+    if isinstance(inner, ast.Vector) and inner.items and _is_box(inner):
+        return _box(ctx, env, expr, inner)
+    if isinstance(inner, ast.Vector) and len(inner.items) == 2:
+        ends = _interval(ctx, env, inner)
+        if ends is None:
             return POISON
-        if lo > hi:
-            return ctx.error(
-                "MFG213",
-                f"the interval [{lo:g}, {hi:g}] is empty",
-                inner.span,
-                "the first end is larger",
-            )
-        return Type(kind="real", lo=lo, hi=hi)
-    if expr.domain_kind == "mod" or isinstance(inner, ast.Call):
-        return REAL
+        return Type(kind="real", lo=ends[0], hi=ends[1], periodic=expr.domain_kind == "mod")
     return ctx.error(
         "MFG201",
         "a real lives in an interval",
@@ -336,6 +334,86 @@ def _real_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
         "not an interval",
         helps=[as_interval(inner) if isinstance(inner, ast.Range) else "write `real in [0, 1]`"],
     )
+
+
+def _interval(ctx: Context, env: Env, inner: ast.Vector) -> tuple[float, float] | None:
+    """The ends of `[lo, hi]`."""
+    lo = static_real(ctx, env, inner.items[0], "the end of an interval")
+    hi = static_real(ctx, env, inner.items[1], "the end of an interval")
+    if lo is None or hi is None:
+        return None
+    if lo > hi:
+        ctx.error(
+            "MFG213",
+            f"the interval [{lo:g}, {hi:g}] is empty",
+            inner.span,
+            "the first end is larger",
+        )
+        return None
+    return lo, hi
+
+
+def _is_box(inner: ast.Vector) -> bool:
+    return all(isinstance(item, ast.Vector) for item in inner.items)
+
+
+def _box(ctx: Context, env: Env, expr: ast.TypeExpr, inner: ast.Vector) -> Type | Poison:
+    """`real[2] in [[-2, 2], [-2, -1]]`: one interval for each entry."""
+    count = static_integer(ctx, env, expr.dims[-1], "the length of an array") if expr.dims else 0
+    if count is None:
+        return POISON
+    if len(expr.dims) != 1 or count != len(inner.items) or expr.domain_kind == "mod":
+        return ctx.error(
+            "MFG213",
+            f"{len(inner.items)} intervals are one for each entry of a vector of that length",
+            inner.span,
+            "does not fit the type",
+            helps=["write one interval for all entries: `in [lo, hi]`"],
+        )
+    box: list[tuple[float, float]] = []
+    for item in inner.items:
+        assert isinstance(item, ast.Vector)
+        ends = _interval(ctx, env, item) if len(item.items) == 2 else None
+        if ends is None:
+            if len(item.items) != 2:
+                ctx.error("MFG201", "an interval has two ends", item.span, "write `[lo, hi]`")
+            return POISON
+        box.append(ends)
+    if len(set(box)) == 1:
+        return Type(kind="real", lo=box[0][0], hi=box[0][1])
+    low, high = min(b[0] for b in box), max(b[1] for b in box)
+    return Type(kind="real", lo=low, hi=high, box=tuple(box))
+
+
+def _ball(ctx: Context, env: Env, expr: ast.TypeExpr, inner: ast.Call) -> Type | Poison:
+    """`real[2] in ball(1)`: the Euclidean ball around 0."""
+    if len(inner.arguments) != 1 or len(expr.dims) != 1 or expr.domain_kind == "mod":
+        return ctx.error(
+            "MFG213",
+            "a ball is the domain of a vector",
+            inner.span,
+            "written `real[2] in ball(1)`",
+        )
+    radius = static_real(ctx, env, inner.arguments[0].value, "the radius of a ball")
+    if radius is None:
+        return POISON
+    if radius <= 0:
+        return ctx.error(
+            "MFG213", f"a ball of radius {radius:g}", inner.span, "must be larger than 0"
+        )
+    return Type(kind="real", lo=-radius, hi=radius, ball=radius)
+
+
+def _circle(ctx: Context, env: Env, inner: ast.Expr) -> Type | Poison:
+    """`real mod n`: a circle of length n."""
+    length = static_real(ctx, env, inner, "the length of a circle")
+    if length is None:
+        return POISON
+    if length <= 0:
+        return ctx.error(
+            "MFG213", f"a circle of length {length:g}", inner.span, "must be larger than 0"
+        )
+    return Type(kind="real", lo=0, hi=length, periodic=True)
 
 
 def _int_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
@@ -382,6 +460,9 @@ def dimension_types(ctx: Context, env: Env, expr: ast.TypeExpr) -> tuple[Type, .
             ctx.used.add(symbol.type.name or "")
             axes.append(symbol.type)
             continue
+        if (cells := _type_of_grid(ctx, env, dim)) is not None:
+            axes.append(cells)
+            continue
         size = static_integer(ctx, env, dim, "the length of an array")
         if size is None:
             return POISON
@@ -397,4 +478,12 @@ def variable_type(ctx: Context, env: Env, expr: ast.TypeExpr) -> Type | Poison:
     axes = dimension_types(ctx, env, expr)
     if isinstance(type_, Poison) or isinstance(axes, Poison):
         return POISON
+    entries = prod(axis.size for axis in axes)
+    if entries > MAX_ENTRIES:
+        return ctx.error(
+            "MFG701",
+            f"an array of {entries:,} entries",
+            expr.span,
+            f"the limit is {MAX_ENTRIES:,}",
+        )
     return type_.model_copy(update={"dims": tuple(axis.size for axis in axes)})

@@ -36,11 +36,13 @@ class Items:
 class Mapped:
     """`[body for i in lo..hi]`: indexing substitutes, so the array itself is never made.
 
-    `at(position, depth)` is the element at the node `position`, used inside `depth` binders.
+    `at(position, depth)` is the element at the node `position`, used inside `depth` binders. With
+    `unrolls` positions must be constants, since the body picks members of a family.
     """
 
     size: int
     at: Callable[[int, int], "Value"]
+    unrolls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
