@@ -1,5 +1,7 @@
 """Lowers a spec without the checks of ranges, and writes nodes as formulas."""
 
+from collections.abc import Mapping
+
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, load_imports
 from mfdsl.compiler.ir.build import Builder
@@ -12,16 +14,17 @@ from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax.parse import parse
 
 
-def resolved(text: str) -> Model:
+def resolved(text: str, imports: Mapping[str, str] | None = None) -> Model:
     """The model of `text`; fails with its diagnostics when it has errors."""
+    files = Files(None, dict(imports or {}))
     sink, loaded = Sink(), Loaded()
     source = SourceFile("spec.mfg", text)
     loaded.sources[source.name] = source
     loaded.units[source.name] = parse(source, sink)
-    load_imports(loaded, source.name, Files(None, {}), sink)
+    load_imports(loaded, source.name, files, sink)
     ctx = Context(Builder(), sink)
     unit = loaded.units[source.name]
-    found = None if sink.failed else resolve(ctx, unit, loaded, Files(None, {}), {})
+    found = None if sink.failed else resolve(ctx, unit, loaded, files, {})
     assert found is not None, render_text(sink.sorted(), loaded.sources)
     return build_model(ctx, unit, found[1], found[0])
 
