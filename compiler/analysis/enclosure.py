@@ -1,7 +1,9 @@
 """Enclosures of expressions over all values of the finite variables at once.
 
-Every finite variable is an axis, so a state, an action or an index is exact at each of its values;
-only the law of the population, and variables that would make the table too large, are intervals.
+Every finite scalar is an axis, so a state, an action or an index is exact at each of its values;
+the laws of populations, continuous variables, and variables that would make the table too large
+are intervals. An array is one interval around all its entries, except where a table of constants
+or a written list is read at known positions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,20 +17,31 @@ from mfdsl.compiler.analysis.intervals import (
     RULES,
     Array,
     Interval,
+    dot,
     element,
+    joined,
     multiply,
+    norm,
     point,
     remainder,
+    squared,
     vector,
 )
 from mfdsl.compiler.analysis.linear import linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import depth_of
+from mfdsl.compiler.ir.walk import MEMBERS, depth_of
 
 MAX_POINTS = 200_000
-LEAVES = ("state", "action", "noise", "peer_state", "peer_action", "index", "time")
+OWN = ("state", "trait", "action", "noise", "draw")
+LEAVES = (
+    *OWN,
+    *(f"peer_{kind}" for kind in OWN),
+    *(f"common_{kind}" for kind in OWN),
+    "index",
+    "time",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +127,7 @@ class Evaluator:
 
     def _known_around(self, node: Node) -> Mapping[int, Narrowing]:
         """What is known of nodes that do not read the variable that this node binds."""
-        binds = node.op in ("mean", "mean_if") or node.op.endswith("_over")
+        binds = node.op in MEMBERS or node.op.endswith("_over")
         if not binds or not self.known:
             return self.known
         return {
@@ -133,18 +146,21 @@ class Evaluator:
         if node.op == "const":
             assert isinstance(node.attr, int | float)
             return point(np.float64(node.attr))
-        if node.op == "param":
-            return point(self.facts.parameters[str(node.attr)])
-        if node.op == "array":
-            assert isinstance(node.attr, int)
-            return point(self.facts.arrays[node.attr])
+        if node.op in ("param", "array"):
+            return _hull(self._table(node))
         arguments = [self.memo[a] for a in node.args]
+        if node.op == "array_over":
+            return self._mean(node, arguments)
         if node.op.endswith("_over"):
             return self._over(node, arguments[0])
-        if node.op in ("mean", "mean_if"):
-            return self._mean(node, arguments)
+        if node.op in MEMBERS:
+            return self._members(node, arguments)
         if node.op in ("element", "vector"):
-            return element(arguments) if node.op == "element" else vector(arguments)
+            return self._element(node) if node.op == "element" else _around(arguments)
+        if node.op in ("dot", "norm"):
+            return self._length(node, arguments)
+        if node.op == "mul" and len(set(node.args)) < len(node.args):
+            return self._powers(node)
         if node.op == "rem":
             integers = self.facts.types[node.type].kind == "int"
             return remainder(*arguments, integers=integers)
@@ -187,6 +203,10 @@ class Evaluator:
         type_ = self.facts.types[node.type]
         if node.op == "time":
             lo, hi = 0, self.facts.last_time
+        elif not listed(type_):
+            low = -np.inf if type_.lo is None else type_.lo
+            high = np.inf if type_.hi is None else type_.hi
+            return Interval(np.asarray(np.float64(low)), np.asarray(np.float64(high)))
         else:
             assert type_.lo is not None and type_.hi is not None
             lo, hi = int(type_.lo), int(type_.hi)
@@ -215,11 +235,73 @@ class Evaluator:
             return Interval(np.where(body.lo >= 0, 0.0, -reach), reach)
         return body
 
+    def _table(self, node: Node) -> Array:
+        """The values of a parameter or a constant array."""
+        if node.op == "param":
+            return np.asarray(self.facts.parameters[str(node.attr)])
+        assert isinstance(node.attr, int)
+        return self.facts.arrays[node.attr]
+
+    def _element(self, node: Node) -> Interval:
+        """An entry: exact in tables and written lists, else anything that the array can hold."""
+        source, positions = self.facts.nodes[node.args[0]], [self.memo[a] for a in node.args[1:]]
+        if source.op in ("param", "array"):
+            table = self._table(source)
+            rest = tuple(range(len(positions), table.ndim))
+            low, high = table.min(rest), table.max(rest)
+            return element([Interval(np.asarray(low), np.asarray(high)), *positions])
+        if source.op == "vector":
+            return element([vector([self.memo[a] for a in source.args]), positions[0]])
+        box = self.facts.types[source.type].box
+        exact = [p for p in positions[-1:] if p.lo.size == 1 and p.lo == p.hi]
+        rank = len(self.facts.types[source.type].dims)
+        if box is not None and exact and len(positions) == rank:
+            ends = box[int(exact[0].lo.item())]
+            return Interval(np.asarray(np.float64(ends[0])), np.asarray(np.float64(ends[1])))
+        return self.memo[node.args[0]]
+
+    def _length(self, node: Node, arguments: list[Interval]) -> Interval:
+        source = self.facts.nodes[node.args[0]]
+        type_ = self.facts.types[source.type]
+        if node.op == "dot":
+            return dot(*arguments, type_.dims[0], same=node.args[0] == node.args[1])
+        found = norm(arguments[0], type_.dims[0])
+        if type_.ball is None:
+            return found
+        return Interval(found.lo, np.minimum(found.hi, type_.ball))
+
+    def _powers(self, node: Node) -> Interval:
+        """A product in which factors occur twice: their squares are not negative."""
+        left = list(node.args)
+        parts: list[Interval] = []
+        while left:
+            factor = left.pop(0)
+            if factor in left:
+                left.remove(factor)
+                parts.append(squared(self.memo[factor]))
+            else:
+                parts.append(self.memo[factor])
+        return multiply(*parts)
+
+    def _members(self, node: Node, arguments: list[Interval]) -> Interval:
+        """A reduction over members: between its smallest and its largest value over them."""
+        if node.op == "w2":
+            reach = [np.abs(arguments[0].hi - arguments[1].lo)]
+            reach.append(np.abs(arguments[1].hi - arguments[0].lo))
+            count = self.facts.types[self.facts.nodes[node.args[0]].type].dims[0]
+            side = np.nextafter(np.maximum(*reach), np.inf)
+            far = np.nextafter(np.asarray(count * side**2).max(keepdims=True), np.inf)
+            return Interval(np.zeros_like(far), far)
+        hull = self._mean(node, arguments)
+        if "others" in node.op:  # nobody else may be there, which counts as 0
+            return joined(hull, point(np.float64(0.0)))
+        return hull
+
     def _mean(self, node: Node, arguments: list[Interval]) -> Interval:
         """Between the smallest and the largest value over the members."""
         body = arguments[0]
         lo, hi = body.lo, body.hi
-        if node.op == "mean_if":
+        if node.op in ("mean_if", "mean_others_if"):
             possible = arguments[1].hi > 0
             lo, hi = np.where(possible, lo, np.inf), np.where(possible, hi, -np.inf)
         for leaf, axis in self.axes.items():
@@ -229,9 +311,27 @@ class Evaluator:
         return Interval(np.asarray(lo), np.asarray(hi))
 
 
+def _hull(table: Array) -> Interval:
+    """All entries of a table as one interval."""
+    return Interval(np.asarray(table.min()), np.asarray(table.max()))
+
+
+def _around(parts: list[Interval]) -> Interval:
+    """One interval around several."""
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = joined(whole, part)
+    return whole
+
+
+def listed(type: Type) -> bool:
+    """Whether the values of a variable can be listed along an axis."""
+    return type.finite and not type.dims
+
+
 def _is_bound(nodes: Sequence[Node], leaf: int, binder: Node) -> bool:
     """Whether `binder` binds the variable `leaf`."""
-    if binder.op in ("mean", "mean_if"):
+    if binder.op in MEMBERS:
         return nodes[leaf].op.startswith("peer_") and depth_of(nodes[leaf]) == depth_of(binder)
     return leaf == binder.args[1]
 
@@ -263,7 +363,9 @@ def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) 
 
     chosen: list[int] = []
     points = 1
-    for leaf in sorted(leaves, key=lambda i: (i not in first, size(i), i)):
+    nodes, types = facts.nodes, facts.types
+    axes = [i for i in leaves if nodes[i].op == "time" or listed(types[nodes[i].type])]
+    for leaf in sorted(axes, key=lambda i: (i not in first, size(i), i)):
         if points * size(leaf) <= MAX_POINTS:
             chosen.append(leaf)
             points *= size(leaf)

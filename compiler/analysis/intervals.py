@@ -262,6 +262,47 @@ def _not(a: Interval) -> Interval:
     return Interval(1.0 - a.hi, 1.0 - a.lo)
 
 
+def _softplus(value: Array) -> Array:
+    """log(1 + exp(x)) without overflow."""
+    return np.logaddexp(0.0, value)
+
+
+def _quarters(y: Interval, x: Interval) -> Interval:
+    """The angle of (x, y): between -pi and pi, and in the right half plane or above it less."""
+    shape = np.broadcast_shapes(y.lo.shape, x.lo.shape)
+    lo, hi = np.full(shape, -np.pi), np.full(shape, np.pi)
+    lo = np.where(y.lo >= 0, 0.0, np.where(x.lo > 0, -np.pi / 2, lo))
+    hi = np.where(y.hi < 0, 0.0, np.where(x.lo > 0, np.pi / 2, hi))
+    for _ in range(LIBRARY_ERROR):
+        lo, hi = _nudged(lo, True), _nudged(hi, False)
+    return Interval(lo, hi)
+
+
+def dot(a: Interval, b: Interval, count: int, *, same: bool) -> Interval:
+    """The sum of `count` products of entries in `a` and `b`; of squares when both are the same."""
+    each = multiply(a, b)
+    if same:
+        each = Interval(np.maximum(each.lo, 0.0), each.hi)
+    return multiply(each, point(np.float64(count)))
+
+
+def norm(a: Interval, count: int) -> Interval:
+    """The Euclidean norm of `count` entries in `a`."""
+    size = _abs(a)
+    return multiply(size, _sqrt(point(np.float64(count))))
+
+
+def joined(a: Interval, b: Interval) -> Interval:
+    """The smallest interval around both."""
+    return Interval(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi))
+
+
+def squared(a: Interval) -> Interval:
+    """The square, which is never negative."""
+    each = multiply(a, a)
+    return Interval(np.maximum(each.lo, 0.0), each.hi)
+
+
 def _fold(function: Callable[[Array, Array], Array]) -> Callable[..., Interval]:
     def rule(*arguments: Interval) -> Interval:
         lo, hi = arguments[0].lo, arguments[0].hi
@@ -349,6 +390,8 @@ RULES: dict[str, Callable[..., Interval]] = {
     "exp": _monotone(np.exp, 0.0, pivot=(0.0, 1.0)),
     "log": _monotone(np.log, pivot=(1.0, 0.0)),
     "sqrt": _sqrt,
+    "softplus": _monotone(_softplus, 0.0),
+    "atan2": lambda a, b: _quarters(a, b),
     "tanh": _monotone(np.tanh, -1.0, 1.0),
     "sin": _wave(np.sin, np.pi / 2),
     "cos": _wave(np.cos, 0.0),

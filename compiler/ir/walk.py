@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.ir.model import Model, Node
 
-MEANS = ("mean", "mean_if")
+MEANS = ("mean", "mean_if", "mean_others", "mean_others_if")
+MEMBERS = (*MEANS, "min_members", "max_members", "min_others", "max_others", "w2")
 REDUCTIONS = ("sum_over", "prod_over", "min_over", "max_over", "any_over", "all_over")
-LAW = (*MEANS, "table")
+LAW = (*MEMBERS, "table")
 OWN = ("state", "action", "noise")
 
 
@@ -98,7 +99,7 @@ def _joined(node: Node, parts: Sequence[Leaves]) -> Leaves:
     empty: frozenset[int] = frozenset()
     peers = frozenset[tuple[int, str, str]]().union(*(p.peers for p in parts))
     indices = empty.union(*(p.indices for p in parts))
-    if node.op in MEANS:
+    if node.op in MEMBERS:
         peers = frozenset(p for p in peers if p[0] != depth_of(node))
     if node.op in REDUCTIONS:
         indices = frozenset(d for d in indices if d != node.attr)

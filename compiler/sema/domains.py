@@ -22,6 +22,7 @@ from mfdsl.compiler.analysis.grid_intervals import cell_codes
 from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.model import Node
+from mfdsl.compiler.ir.walk import MEMBERS
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.sets import value_name
 from mfdsl.compiler.sema.suggestions import around
@@ -116,7 +117,7 @@ def _bound_leaves(nodes: Sequence[Node], root: int) -> set[int]:
         node = nodes[index]
         if node.op.startswith("peer_") or node.op == "index":
             open_.add(index)
-        elif node.op not in ("mean", "mean_if") and not node.op.endswith("_over"):
+        elif node.op not in MEMBERS and not node.op.endswith("_over"):
             stack.extend(node.args)
     inside = {
         leaf
@@ -134,6 +135,9 @@ def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[
     if node.op.startswith("peer_"):
         assert isinstance(node.attr, tuple)
         return f"q.{node.attr[1]}", value
+    if node.op.startswith("common_"):
+        assert isinstance(node.attr, tuple)
+        return f"{node.attr[0]}.{node.attr[1]}", value
     if node.op == "index":
         return "index", value
     declared = any(node.attr in scope.members for scope in ctx.players.values())
@@ -182,9 +186,10 @@ def _excess(
     if kind == "size":
         reach_ = np.maximum(-lo, hi)
         return np.where(reach_ > MAX_WHOLE, reach_, 0.0), (lo > MAX_WHOLE) | (hi < -MAX_WHOLE)
-    if kind in ("index", "range"):
-        over = np.maximum(obligation.lo - lo, hi - obligation.hi)
-        sure = (hi < obligation.lo) | (lo > obligation.hi)
+    if kind in ("index", "range", "ball"):
+        least = -np.inf if kind == "ball" else obligation.lo
+        over = np.maximum(least - lo, hi - obligation.hi)
+        sure = (hi < least) | (lo > obligation.hi)
         return np.where(over > 0, over, 0.0), sure
     assert kind == "cell" and obligation.other is not None
     return _outside_cells(facts, obligation, value, evaluator.value(obligation.other))
@@ -246,14 +251,31 @@ def _range_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
     return (
         "MFG303",
         f"{o.text} {'leaves' if sure else 'may leave'} its domain",
-        f"{'is' if sure else 'can be'} {shown}, the domain is {o.lo:g}..{o.hi:g}",
+        f"{'is' if sure else 'can be'} {shown}, the domain is {_interval(ctx, o)}",
         helps,
+    )
+
+
+def _interval(ctx: Context, o: Obligation) -> str:
+    """The domain as the language writes it: a range of integers or an interval of reals."""
+    if ctx.builder.type_of(o.node).kind == "real":
+        return f"[{o.lo:g}, {o.hi:g}]"
+    return f"{o.lo:g}..{o.hi:g}"
+
+
+def _ball_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
+    return (
+        "MFG303",
+        f"{o.text} may leave its domain",
+        f"can be {reach(f.hi)} long, the ball has radius {o.hi:g}",
+        [around(o.span, "clip(", ")", "scale it back into the ball", applicable=False)],
     )
 
 
 _Report = Callable[[Context, Obligation, Failure], Wording]
 
 _REPORTS: dict[str, _Report] = {
+    "ball": _ball_failure,
     "probability": lambda ctx, o, f: (
         "MFG302",
         f"this weight {'is' if f.certain else 'can be'} negative: {reach(f.lo)}{_at(f.witness)}",
