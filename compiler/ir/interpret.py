@@ -1,38 +1,51 @@
-"""The meaning of an expression on plain Python numbers: slow, and obvious enough to judge by.
+"""The meaning of an expression on plain numbers and numpy arrays: slow, and obvious enough to
+judge by.
 
-`if`, `and` and `or` look only at what they need. A conditional mean over a condition without mass
-is nan.
+`if`, `and` and `or` of scalars look only at what they need. A conditional mean over a condition
+without mass is nan.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any
+
+import numpy as np
 
 from mfdsl.compiler.ir import geometry
 from mfdsl.compiler.ir.model import Grid, Model, Node
+from mfdsl.compiler.ir.transport import squared_distance
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import REDUCTIONS, depth_of
+from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of
 
 Number = int | float
 Values = tuple[int, ...]
 Law = Mapping[tuple[Values, Values], float]
+Value = Any  # a number, or a numpy array of numbers
+Member = Mapping[tuple[str, str], Value]
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What leaves stand for. `law` is the joint law of states and actions by value.
+    """What leaves stand for.
 
-    `parameters` replaces bound values by name (arrays flat, row-major); `peers` and `indices` map
-    the depth of a binder to its member (states, actions) or its value.
+    `own` maps (kind, name) to a value, `common` (player, kind, name). A population is either a law
+    over (states, actions) of the one population (`law`), or a list of members (`members`, by the
+    name of the population); `me` is then the place of oneself in the own population. `parameters`
+    replaces bound values by name (arrays flat, row-major); `peers` and `indices` map the depth of a
+    binder to its member or its value.
     """
 
-    own: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    own: Member = field(default_factory=dict)
     time: int = 0
     parameters: Mapping[str, Number | Sequence[float]] = field(default_factory=dict)
     law: Law = field(default_factory=dict)
-    peers: Mapping[int, tuple[Values, Values]] = field(default_factory=dict)
+    peers: Mapping[int, tuple[Values, Values] | Member] = field(default_factory=dict)
     indices: Mapping[int, int] = field(default_factory=dict)
+    common: Mapping[tuple[str, str, str], Value] = field(default_factory=dict)
+    members: Mapping[str, Sequence[Member]] = field(default_factory=dict)
+    me: int | None = None
 
 
 ELEMENTARY: dict[str, Callable[..., Number]] = {
@@ -48,6 +61,8 @@ ELEMENTARY: dict[str, Callable[..., Number]] = {
     "sin": math.sin,
     "cos": math.cos,
     "tanh": math.tanh,
+    "softplus": lambda a: max(a, 0.0) + math.log1p(math.exp(-abs(a))),
+    "atan2": math.atan2,
     "floor": math.floor,
     "ceil": math.ceil,
     "round": round,
@@ -63,6 +78,8 @@ ELEMENTARY: dict[str, Callable[..., Number]] = {
     "ind": int,
 }
 
+OWN = ("state", "trait", "action", "noise", "draw")
+
 _REDUCE: dict[str, Callable[[list[Number]], Number]] = {
     "sum_over": sum,
     "prod_over": math.prod,
@@ -73,9 +90,9 @@ _REDUCE: dict[str, Callable[[list[Number]], Number]] = {
 }
 
 
-def evaluate(model: Model, root: int, environment: Environment) -> Number:
+def evaluate(model: Model, root: int, environment: Environment) -> Value:
     """The value of node `root`."""
-    known: dict[int, Number] = {}
+    known: dict[int, Value] = {}
     stack = [root]
     while stack:
         index = stack[-1]
@@ -88,15 +105,19 @@ def evaluate(model: Model, root: int, environment: Environment) -> Number:
     return known[root]
 
 
-def _needed(model: Model, index: int, known: Mapping[int, Number]) -> Sequence[int]:
+def _needed(model: Model, index: int, known: Mapping[int, Value]) -> Sequence[int]:
     """Arguments that have to be valued next; bodies of binders have environments of their own."""
     node = model.nodes[index]
     if node.op == "if":
         condition, then, otherwise = node.args
         if condition not in known:
             return (condition,)
+        if np.ndim(known[condition]):
+            return node.args
         return (then,) if known[condition] else (otherwise,)
     if node.op in ("and", "or"):
+        if model.node_type(index).dims:
+            return node.args
         decided = node.op == "or"
         for argument in node.args:
             if argument not in known or bool(known[argument]) == decided:
@@ -104,26 +125,38 @@ def _needed(model: Model, index: int, known: Mapping[int, Number]) -> Sequence[i
         return ()
     if node.op == "element":
         return node.args[1:]
-    if node.op in ("mean", "mean_if", "vector", *REDUCTIONS):
+    if node.op in (*MEMBERS, "array_over", *REDUCTIONS):
         return ()
     return node.args
 
 
-def _value(
-    model: Model, index: int, known: Mapping[int, Number], environment: Environment
-) -> Number:
+def _value(model: Model, index: int, known: Mapping[int, Value], environment: Environment) -> Value:
     node = model.nodes[index]
     args = [known[i] for i in node.args if i in known]
     if node.op in ELEMENTARY:
-        return ELEMENTARY[node.op](*args)
+        return _entrywise(ELEMENTARY[node.op], args)
     if node.op == "if":
+        if np.ndim(args[0]):
+            return _entrywise(lambda c, a, b: a if c else b, args)
         return known[node.args[1] if known[node.args[0]] else node.args[2]]
+    if node.op in ("and", "or") and model.node_type(index).dims:
+        rule = all if node.op == "and" else any
+        return _entrywise(lambda *v: int(rule(v)), args)
     if node.op in ("and", "or"):
         return int((any if node.op == "or" else all)(known[i] for i in node.args if i in known))
     if node.op == "element":
         return _element(model, node, [int(known[i]) for i in node.args[1:]], environment)
-    if node.op in ("mean", "mean_if"):
-        return _mean(model, node, environment)
+    if node.op in ("dot", "norm"):
+        product_ = float(np.dot(args[0], args[-1]))
+        return product_ if node.op == "dot" else math.sqrt(product_)
+    if node.op == "vector":
+        return np.stack([np.asarray(a) for a in args])
+    if node.op == "w2":
+        return _transport(model, node, environment)
+    if node.op in MEMBERS:
+        return _over_members(model, node, environment)
+    if node.op == "array_over":
+        return np.stack([np.asarray(v) for v in _bodies(model, node, environment)])
     if node.op in REDUCTIONS:
         return _reduction(model, node, environment)
     if args:
@@ -131,7 +164,18 @@ def _value(
     return _leaf(model, node, environment)
 
 
-def _leaf(model: Model, node: Node, environment: Environment) -> Number:
+def _entrywise(rule: Callable[..., Value], args: Sequence[Value]) -> Value:
+    """The rule on every entry of arrays of one shape; scalars meet every entry."""
+    if not any(np.ndim(a) for a in args):
+        return rule(*args)
+    spread = np.broadcast_arrays(*args)
+    flat = [
+        rule(*(a.item() for a in entry)) for entry in zip(*(s.flat for s in spread), strict=True)
+    ]
+    return np.array(flat).reshape(spread[0].shape)
+
+
+def _leaf(model: Model, node: Node, environment: Environment) -> Value:
     attr = node.attr
     if node.op == "const":
         assert isinstance(attr, (int, float))
@@ -140,17 +184,26 @@ def _leaf(model: Model, node: Node, environment: Environment) -> Number:
         return environment.time
     if node.op == "param":
         value = _parameter(model, str(attr), environment)
-        assert isinstance(value, (int, float))
-        return value
+        dims = model.types[node.type].dims
+        return np.array(value).reshape(dims) if dims else value
+    if node.op == "array":
+        assert isinstance(attr, int)
+        array = model.arrays[attr]
+        kind = float if model.types[node.type].kind == "real" else int
+        return np.array(array.values, dtype=kind).reshape(array.dims)
     if node.op == "index":
         assert isinstance(attr, int)
         return environment.indices[attr]
-    if node.op in ("state", "action", "noise"):
+    if node.op in OWN:
         return environment.own[node.op, str(attr)]
-    if node.op not in ("peer_state", "peer_action"):
-        raise ValueError(f"unknown operator `{node.op}`")
     assert isinstance(attr, tuple)
+    if node.op.startswith("common_"):
+        return environment.common[str(attr[0]), node.op.removeprefix("common_"), str(attr[1])]
+    if not node.op.startswith("peer_"):
+        raise ValueError(f"unknown operator `{node.op}`")
     member = environment.peers[int(attr[0])]
+    if not isinstance(member, tuple):
+        return member[node.op.removeprefix("peer_"), str(attr[1])]
     population = model.population
     if node.op == "peer_state":
         return member[0][[s.name for s in population.states].index(str(attr[1]))]
@@ -163,12 +216,13 @@ def _parameter(model: Model, name: str, environment: Environment) -> Number | Se
     return next(p.value for p in model.parameters if p.name == name)
 
 
-def _element(
-    model: Model, node: Node, positions: Sequence[int], environment: Environment
-) -> Number:
+def _element(model: Model, node: Node, positions: Sequence[int], environment: Environment) -> Value:
     array = model.nodes[node.args[0]]
-    if array.op == "vector":
-        return evaluate(model, array.args[_offset((len(array.args),), positions)], environment)
+    if array.op == "vector":  # only the entry that is wanted: others may be undefined here
+        entry = evaluate(model, array.args[_offset((len(array.args),), positions[:1])], environment)
+        return _entry(entry, positions[1:]) if positions[1:] else entry
+    if array.op not in ("array", "param") or len(positions) < len(model.types[array.type].dims):
+        return _entry(evaluate(model, node.args[0], environment), positions)
     dims = model.types[array.type].dims
     if array.op == "array":
         assert isinstance(array.attr, int)
@@ -188,6 +242,46 @@ def _offset(dims: Sequence[int], positions: Sequence[int]) -> int:
     return offset
 
 
+def _entry(array: Value, positions: Sequence[int]) -> Value:
+    """An entry or a part of an array; raises IndexError outside it."""
+    for size, position in zip(array.shape, positions, strict=False):
+        if not 0 <= position < size:
+            raise IndexError(f"position {position} of an axis of {size}")
+    found = array[tuple(positions)]
+    return found if np.ndim(found) else found.item()
+
+
+def _over_members(model: Model, node: Node, environment: Environment) -> Value:
+    """A mean or an extreme over a list of members, or a mean over a law."""
+    if not environment.members:
+        return _mean(model, node, environment)
+    assert isinstance(node.attr, tuple)
+    members = environment.members[str(node.attr[1])]
+    values = []
+    for place, member in enumerate(members):
+        if "others" in node.op and place == environment.me:
+            continue
+        inside = replace(environment, peers={**environment.peers, depth_of(node): member})
+        if node.op.endswith("_if") and not evaluate(model, node.args[1], inside):
+            continue
+        values.append(evaluate(model, node.args[0], inside))
+    if not values:
+        return 0.0 if "others" in node.op and not node.op.endswith("_if") else math.nan
+    if node.op in MEANS:
+        return sum(values[1:], start=values[0]) / len(values)
+    return min(values) if node.op.startswith("min") else max(values)
+
+
+def _transport(model: Model, node: Node, environment: Environment) -> float:
+    assert isinstance(node.attr, tuple)
+    depth = depth_of(node)
+    cloud = [
+        evaluate(model, node.args[0], replace(environment, peers={**environment.peers, depth: m}))
+        for m in environment.members[str(node.attr[1])]
+    ]
+    return squared_distance(np.array(cloud), evaluate(model, node.args[1], environment))
+
+
 def _mean(model: Model, node: Node, environment: Environment) -> float:
     depth = depth_of(node)
     total = mass = 0.0
@@ -195,25 +289,32 @@ def _mean(model: Model, node: Node, environment: Environment) -> float:
         if weight == 0:
             continue
         inside = replace(environment, peers={**environment.peers, depth: member})
-        if node.op == "mean_if" and not evaluate(model, node.args[1], inside):
+        if node.op.endswith("_if") and not evaluate(model, node.args[1], inside):
             continue
         mass += weight
         total += weight * evaluate(model, node.args[0], inside)
-    if node.op == "mean":
+    if not node.op.endswith("_if"):
         return total
     return total / mass if mass else math.nan
 
 
-def _reduction(model: Model, node: Node, environment: Environment) -> Number:
+def _reduction(model: Model, node: Node, environment: Environment) -> Value:
+    values = _bodies(model, node, environment)
+    if any(np.ndim(v) for v in values):
+        return _entrywise(lambda *v: _REDUCE[node.op](list(v)), values)
+    return _REDUCE[node.op](values)
+
+
+def _bodies(model: Model, node: Node, environment: Environment) -> list[Value]:
+    """The body for each value of the index."""
     assert isinstance(node.attr, int)
     body, leaf = node.args
-    values = [
+    return [
         evaluate(
             model, body, replace(environment, indices={**environment.indices, node.attr: value})
         )
         for value in values_of(model.node_type(leaf))
     ]
-    return _REDUCE[node.op](values)
 
 
 def _on_grid(model: Model, node: Node, args: Sequence[int]) -> Number:
