@@ -35,6 +35,7 @@ SUM_TOLERANCE = 1e-9
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 MAX_EXPONENT = 709.0  # exp of more is no float
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
+ACTIONS = ("action", "common_action")
 
 Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
 
@@ -376,7 +377,7 @@ def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) 
     value = Evaluator(facts, axes).value(legal)
     shape = _shape(facts, axes)
     possible = np.broadcast_to(value.lo > 0, shape)
-    action_axes = tuple(a for leaf, a in axes.items() if facts.nodes[leaf].op == "action")
+    action_axes = tuple(a for leaf, a in axes.items() if facts.nodes[leaf].op in ACTIONS)
     some = possible.any(action_axes, keepdims=True) if action_axes else possible
     if some.all():
         return
@@ -384,7 +385,7 @@ def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) 
     names = dict(
         _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
         for leaf, axis in axes.items()
-        if facts.nodes[leaf].op != "action"
+        if facts.nodes[leaf].op not in ACTIONS
     )
     where = next(m for m in player.members if isinstance(m, ast.Action) and m.where is not None)
     assert where.where is not None
