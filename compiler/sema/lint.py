@@ -56,8 +56,9 @@ def check_interaction(ctx: Context, model: Model) -> None:
     alone = len(model.players) == 1
     ctx.sink.report(
         "MFG803",
-        "nothing depends on the population, "
-        + ("this is a single-agent problem" if alone else "no agent matters to another"),
+        "nothing depends on the population, this is a single-agent problem"
+        if alone
+        else "nothing depends on a population, no agent matters to another",
         scope.declaration.name.span,
         "no reward and no next value reads the law",
         severity="warning",

@@ -19,8 +19,10 @@ def lower_noises(ctx: Context, scope: PlayerScope) -> list[NoiseVariable]:
         if symbol.law is not None:
             drawn = draws.draw(ctx, env, symbol.law, symbol.type, name, "noise")
             if not isinstance(drawn, Poison):
-                first, *further = drawn[1]
-                result += [first.model_copy(update={"doc": docs[name]}), *further]
+                result += [
+                    noise.model_copy(update={"doc": docs[name] if place == 0 else ""})
+                    for place, noise in enumerate(drawn[1])
+                ]
             continue
         leaf = names.leaf(ctx, env, "noise", name, symbol.type)
         node = distributions.density(ctx, env, laws[name], leaf, symbol.type)

@@ -112,3 +112,10 @@ def test_arrays_can_be_observed() -> None:
     observed = model.player("drone").observe
     assert [o.name for o in observed] == ["pos", "market.user", "market.demand[cars]"]
     assert [model.node_type(o.node).dims for o in observed] == [(2,), (4, 2), ()]
+
+
+def test_a_noise_without_randomness_is_its_value() -> None:
+    text = cover("still - skill", body="noise still : real ~ 0.5")
+    model = resolved(text)
+    assert reward(model, "drone", "r") == "add(0.5, neg(skill))"
+    assert [n.name for n in model.player("drone").noises] == ["gust"]
