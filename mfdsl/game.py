@@ -17,13 +17,16 @@ from mfdsl.compiler.driver import (
 )
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.syntax.format import format_source
+from mfdsl.errors import UsageError
 from mfdsl.report import Report
 from mfdsl.settings import with_settings_checked
 from mfdsl.shipped import find_spec
-from mfdsl.summary import model_card
+from mfdsl.summary import model_card, tables_need
 
 if TYPE_CHECKING:
+    from mfdsl.runtime.agents import AgentProgram
     from mfdsl.runtime.program import Program
+    from mfdsl.runtime.simulator import Simulator
 
 Parameters = Mapping[str, ParameterValue]
 Device = Literal["cpu", "cuda", "auto"]
@@ -54,31 +57,79 @@ class Game:
         """Diagnostics and certificates."""
         return Report(self.compilation)
 
-    def emit(self, target: Literal["torch", "json", "mfg"] = "torch") -> str:
+    def emit(self, target: Literal["torch", "agents", "json", "mfg"] = "torch") -> str:
         """The game as a standalone torch module, as JSON, or as a formatted spec.
+
+        `torch` has the tables of a tabular game and the agents of any other; `agents` always has
+        the agents.
 
         Raises:
             ValueError: `target` is something else.
         """
         match target:
-            case "torch":
+            case "torch" | "agents":
+                from mfdsl.compiler.backend.particles.emit import emit_particles
+
+                emit = emit_torch if target == "torch" and self.model.tabular else emit_particles
                 name = Path(self.compilation.name).name
                 key = artifact_key(self.compilation)
                 line_of = self.compilation.line_of
-                return emit_torch(self.model, source_name=name, digest=key[:8], line_of=line_of)
+                return emit(self.model, source_name=name, digest=key[:8], line_of=line_of)
             case "json":
                 return self.model.model_dump_json(indent=1) + "\n"
             case "mfg":
                 source = self.compilation.sources[self.compilation.name]
                 return format_source(source.text, source.name)
-        raise ValueError(f"a game is emitted as torch, json or mfg, not as {target!r}")
+        raise ValueError(f"a game is emitted as torch, agents, json or mfg, not as {target!r}")
 
     @cached_property
     def program(self) -> "Program":
-        """The module loaded as pure tensor functions; imports torch."""
+        """The module of a tabular game loaded as pure tensor functions; imports torch.
+
+        Raises:
+            UsageError: the game has no tables.
+        """
         from mfdsl.runtime.program import load_program
 
+        if not self.model.tabular:
+            raise UsageError(
+                f"`{self.name}` has no tables: {tables_need(self.model)}",
+                "simulate it, or use a solver that learns from its agents",
+            )
         return load_program(self.emit("torch"), self.model, self.name)
+
+    @cached_property
+    def agents(self) -> "AgentProgram":
+        """The module of agents loaded as pure tensor functions; imports torch."""
+        from mfdsl.runtime.agents import load_agents
+
+        return load_agents(self.emit("agents"), self.model, self.name)
+
+    def simulator(
+        self,
+        *,
+        agents: int | Mapping[str, int] | None = None,
+        batch: int = 1,
+        seed: int = 0,
+        device: Device = "cpu",
+        dtype: Dtype = "float64",
+        compile: bool = False,
+    ) -> "Simulator":
+        """B games of N agents to step through; imports torch.
+
+        Raises:
+            SimulationError: a size is out of range, or the machine has too little memory.
+        """
+        import torch
+
+        from mfdsl.runtime.simulator import Simulator
+
+        place = "cpu" if device == "auto" and not torch.cuda.is_available() else device
+        place = "cuda" if place == "auto" else place
+        params = self.agents.params(dtype=getattr(torch, dtype), device=place)
+        return Simulator(
+            self.agents, params, agents=agents, batch=batch, seed=seed, compile=compile
+        )
 
     def _repr_markdown_(self) -> str:
         return model_card(self.model, self.compilation.certificates)

@@ -5,20 +5,43 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.ir.model import Model, Variable
+from mfdsl.compiler.ir.model import Model, Player, Variable
 from mfdsl.compiler.ir.text import type_text
 
 NOTHING = 1e-12
 
 
-def state_count(model: Model) -> int:
-    """Number of states of one agent."""
-    return _product(model, model.population.states)
+def state_count(model: Model, player: Player) -> int | None:
+    """Number of states of one agent of a player, None when they are not finite."""
+    return _product(model, player.states)
 
 
-def action_count(model: Model) -> int:
-    """Number of actions of one agent, legal or not."""
-    return _product(model, model.population.actions)
+def action_count(model: Model, player: Player) -> int | None:
+    """Number of actions of one agent of a player, legal or not, None when they are not finite."""
+    return _product(model, player.actions)
+
+
+def tables_need(model: Model) -> str:
+    """Why a model has no tables, in words."""
+    if len(model.populations) != 1:
+        return f"it has {len(model.populations)} populations"
+    if model.objective == "team":
+        return "its players are a team"
+    other = next((p for p in model.players if p.kind != "population"), None)
+    if other is not None:
+        return f"`{other.name}` is {_article(other.kind)}"
+    only = model.population
+    if only.traits:
+        return f"its agents differ by `{only.traits[0].name}`"
+    for variable in (*only.states, *only.actions, *only.noises):
+        kind = model.types[variable.type]
+        if kind.dims or not kind.finite:
+            return f"`{variable.name}` is {'an array' if kind.dims else 'continuous'}"
+    return "it is tabular"
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def horizon_text(model: Model) -> str:
@@ -29,27 +52,70 @@ def horizon_text(model: Model) -> str:
     return f"{horizon.kind} (discount {model.discount:g})"
 
 
-def size_text(model: Model) -> str:
-    """`100 states x 3 actions`."""
-    states, actions = state_count(model), action_count(model)
-    return f"{states:,} state{_s(states)} x {actions:,} action{_s(actions)}"
+def size_text(model: Model, player: Player) -> str:
+    """`100 states x 3 actions`; continuous variables by their names."""
+    parts = [_sized(model, player.states, "state")]
+    if player.actions:
+        parts.append(_sized(model, player.actions, "action"))
+    if player.traits:
+        parts.append(f"{len(player.traits)} trait{_s(len(player.traits))}")
+    return " x ".join(part for part in parts if part) or "no states"
+
+
+def _sized(model: Model, variables: Sequence[Variable], word: str) -> str:
+    count = _product(model, variables)
+    if not variables:
+        return ""
+    if count is not None:
+        return f"{count:,} {word}{_s(count)}"
+    return f"{word}{_s(len(variables))} {', '.join(v.name for v in variables)}"
+
+
+def sizes_text(model: Model) -> str:
+    """The sizes of all players in short: `100 states x 3 actions`, or one by one with names."""
+    heads = _heads(model)
+    if len(heads) == 1 and heads[0].family is None:
+        return size_text(model, heads[0])
+    return ", ".join(f"{_family(model, p)} {size_text(model, p)}" for p in heads)
 
 
 def headline(model: Model) -> str:
-    """The model in one line: its name, population, sizes, objective and horizon."""
-    return (
-        f"{model.name}: population {model.population.name} ({size_text(model)}), "
-        f"{model.objective}, horizon {horizon_text(model)}"
-    )
+    """The model in one line: its name, players, sizes, objective and horizon."""
+    shown = [f"{p.kind} {_family(model, p)} ({size_text(model, p)})" for p in _heads(model)]
+    return f"{model.name}: {', '.join(shown)}, {model.objective}, horizon {horizon_text(model)}"
+
+
+def _heads(model: Model) -> list[Player]:
+    """The players, of each family the first."""
+    seen: set[str] = set()
+    heads = []
+    for player in model.players:
+        key = player.family or player.name
+        if key not in seen:
+            seen.add(key)
+            heads.append(player)
+    return heads
+
+
+def _family(model: Model, player: Player) -> str:
+    """`drone`, or `truck[2]` for a family of two."""
+    if player.family is None:
+        return player.name
+    return f"{player.family}[{sum(p.family == player.family for p in model.players)}]"
 
 
 def model_json(model: Model) -> dict[str, Any]:
-    """The `model` entry of `mfdsl check --json`."""
+    """The `model` entry of `mfdsl check --json`: sizes are None where they are not finite."""
+    sizes = [(state_count(model, p), action_count(model, p)) for p in model.players]
+    alone = len(model.players) == 1
     return {
         "name": model.name,
-        "players": [{"kind": "population", "name": model.population.name}],
-        "states": state_count(model),
-        "actions": action_count(model),
+        "players": [
+            {"kind": p.kind, "name": p.name, "states": s, "actions": a}
+            for p, (s, a) in zip(model.players, sizes, strict=True)
+        ],
+        "states": sizes[0][0] if alone else None,
+        "actions": sizes[0][1] if alone else None,
         "horizon": model.horizon.steps if model.horizon.steps is not None else model.horizon.kind,
         "discount": model.discount,
         "objective": model.objective,
@@ -95,17 +161,11 @@ def certificates_line(certificates: Iterable[Certificate]) -> str:
 
 def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
     """The model as Markdown: what it is, its variables, rewards, parameters and certificates."""
-    population = model.population
     blocks = [f"# {model.name}"]
     blocks += [model.doc] if model.doc else []
     blocks.append(headline(model) + ".")
-    blocks.append(_table("state", population.states, model))
-    blocks.append(_table("action", population.actions, model))
-    terms = [
-        (f"`{term.name}`", "at the end" if term.final else "each step", term.doc)
-        for term in population.rewards
-    ]
-    blocks.append(_rows(("reward", "paid", ""), terms))
+    for player in _heads(model):
+        blocks += _player_blocks(model, player)
     if model.parameters:
         parameters = [
             (f"`{p.name}`", type_text(model.types[p.type]), _value_text(p.value), p.doc)
@@ -116,6 +176,23 @@ def model_card(model: Model, certificates: Sequence[Certificate] = ()) -> str:
         claims = dict.fromkeys((c.claim, certificate_text(c), c.verdict) for c in certificates)
         blocks.append(_rows(("claim", "", "verdict"), claims))
     return "\n\n".join(blocks) + "\n"
+
+
+def _player_blocks(model: Model, player: Player) -> list[str]:
+    """The variables and rewards of one player."""
+    blocks = [] if len(model.players) == 1 else [f"## {player.kind} {_family(model, player)}"]
+    for kind, group in (
+        ("state", player.states),
+        ("trait", player.traits),
+        ("action", player.actions),
+    ):
+        if group:
+            blocks.append(_table(kind, group, model))
+    terms = [
+        (f"`{term.name}`", "at the end" if term.final else "each step", term.doc)
+        for term in player.rewards
+    ]
+    return [*blocks, _rows(("reward", "paid", ""), terms)] if terms else blocks
 
 
 def _table(kind: str, variables: Iterable[Variable], model: Model) -> str:
@@ -139,8 +216,11 @@ def _value_text(value: float | tuple[float, ...]) -> str:
     return f"{shown}, ... ({len(value)} values)" if len(value) > 6 else shown
 
 
-def _product(model: Model, variables: Iterable[Variable]) -> int:
-    return math.prod(model.types[variable.type].size for variable in variables)
+def _product(model: Model, variables: Iterable[Variable]) -> int | None:
+    kinds = [model.types[variable.type] for variable in variables]
+    if any(kind.dims or not kind.finite for kind in kinds):
+        return None
+    return math.prod(kind.size for kind in kinds)
 
 
 def _s(count: int) -> str:

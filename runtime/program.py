@@ -22,6 +22,7 @@ HorizonKind = Literal["finite", "infinite", "stationary"]
 Number = float | Sequence["Number"]
 
 ALLOWED_IMPORTS = frozenset({"torch", "typing"})
+ALLOWED_OPERATORS = frozenset({"torch.ops.mfdsl.w2"})
 FORBIDDEN_NAMES = frozenset(
     "exec eval compile open input getattr setattr delattr globals locals vars breakpoint".split()
 )
@@ -117,26 +118,13 @@ class Program:
                 in length.
         """
         defaults = cast(Params, self.module.default_params(dtype=dtype, device=device))
-        known = [name for name in defaults._fields if name != "unit"]
-        changes = {}
-        for name, value in (overrides or {}).items():
-            if name not in known:
-                raise ProgramError(_unknown_parameter(self, name, known))
-            changes[name] = _parameter(name, value, getattr(defaults, name))
-        params = defaults._replace(**changes)
+        params = overridden(defaults, overrides or {}, self.name, self.model)
         self.batch_of(params)
         return params
 
     def batched(self, params: Params) -> dict[str, int]:
         """The parameters with a batch axis, and its length."""
-        dimensions = {
-            name: value.ndim for name, value in self.module.default_params()._asdict().items()
-        }
-        return {
-            name: value.shape[0]
-            for name, value in params._asdict().items()
-            if value.ndim == dimensions[name] + 1
-        }
+        return _batched(self.module, params)
 
     def batch_of(self, params: Params) -> int:
         """Length B of the batch axis of the parameters, 1 without one.
@@ -144,11 +132,46 @@ class Program:
         Raises:
             ProgramError: two parameters have batches of different lengths.
         """
-        lengths = self.batched(params)
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-            raise ProgramError(f"lists of parameter values must have one length, here {listed}")
-        return next(iter(lengths.values()), 1)
+        return batch_of(self.module, params)
+
+
+def batch_of(module: types.ModuleType, params: Params) -> int:
+    """Length B of the batch axis of the parameters of a module, 1 without one.
+
+    Raises:
+        ProgramError: two parameters have batches of different lengths.
+    """
+    lengths = _batched(module, params)
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ProgramError(f"lists of parameter values must have one length, here {listed}")
+    return next(iter(lengths.values()), 1)
+
+
+def _batched(module: types.ModuleType, params: Params) -> dict[str, int]:
+    dimensions = {name: value.ndim for name, value in module.default_params()._asdict().items()}
+    return {
+        name: value.shape[0]
+        for name, value in params._asdict().items()
+        if value.ndim == dimensions[name] + 1
+    }
+
+
+def overridden(
+    defaults: Params, overrides: Mapping[str, Number], game: str, model: Model | None
+) -> Params:
+    """Parameters with some values replaced.
+
+    Raises:
+        ProgramError: a name is unknown, or a value has the wrong shape.
+    """
+    known = [name for name in defaults._fields if name != "unit"]
+    changes = {}
+    for name, value in overrides.items():
+        if name not in known:
+            raise ProgramError(_unknown_parameter(game, model, name, known))
+        changes[name] = _parameter(name, value, getattr(defaults, name))
+    return defaults._replace(**changes)
 
 
 def load_program(text: str, model: Model | None = None, name: str = "game") -> Program:
@@ -158,16 +181,7 @@ def load_program(text: str, model: Model | None = None, name: str = "game") -> P
         ProgramError: the text does not parse, does something a compiled game never does,
             lacks part of the contract, or was compiled for another version of it.
     """
-    path = f"<mfdsl {name} {hashlib.sha256(text.encode()).hexdigest()[:8]}>"
-    tree = _parse(text, path)
-    _check_allowed(tree)
-    module = types.ModuleType(f"mfdsl_program_{name}")
-    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
-    try:
-        exec(compile(tree, path, "exec"), module.__dict__)
-    except Exception as error:
-        raise ProgramError(f"the module {name} does not run: {error}") from error
-    _check_contract(module, name)
+    module = checked_module(text, name, REQUIRED)
     return Program(
         module=module,
         text=text,
@@ -183,6 +197,25 @@ def load_program(text: str, model: Model | None = None, name: str = "game") -> P
     )
 
 
+def checked_module(text: str, name: str, required: Sequence[str]) -> types.ModuleType:
+    """Run emitted text after a check against the allow-list; its lines show up in tracebacks.
+
+    Raises:
+        ProgramError: the text is not a compiled game that has all of `required`.
+    """
+    path = f"<mfdsl {name} {hashlib.sha256(text.encode()).hexdigest()[:8]}>"
+    tree = _parse(text, path)
+    _check_allowed(tree)
+    module = types.ModuleType(f"mfdsl_program_{name}")
+    linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+    try:
+        exec(compile(tree, path, "exec"), module.__dict__)
+    except Exception as error:
+        raise ProgramError(f"the module {name} does not run: {error}") from error
+    _check_contract(module, name, required)
+    return module
+
+
 def _parse(text: str, path: str) -> ast.Module:
     try:
         return ast.parse(text, path)
@@ -190,9 +223,23 @@ def _parse(text: str, path: str) -> ast.Module:
         raise ProgramError(f"the module text is not Python: {error}") from error
 
 
+def _operators(tree: ast.Module) -> set[ast.AST]:
+    """The nodes `torch.ops` of the operators that a compiled game may use."""
+    return {
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and ast.unparse(node) in ALLOWED_OPERATORS
+    }
+
+
 def _check_allowed(tree: ast.Module) -> None:
+    operators = _operators(tree)
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
+        if node in operators:
+            continue
         match node:
             case ast.Import(names=names):
                 imported = [alias.name for alias in names]
@@ -213,14 +260,14 @@ def _check_allowed(tree: ast.Module) -> None:
                 raise ProgramError(f"line {line}: a compiled game imports only torch, not `{word}`")
 
 
-def _check_contract(module: types.ModuleType, name: str) -> None:
+def _check_contract(module: types.ModuleType, name: str, required: Sequence[str]) -> None:
     abi = getattr(module, "ABI", None)
     if abi != ABI:
         raise ProgramError(
             f"the module {name} was compiled for ABI {abi}, this runtime reads ABI {ABI}; "
             "compile the spec again"
         )
-    missing = [word for word in REQUIRED if not hasattr(module, word)]
+    missing = [word for word in required if not hasattr(module, word)]
     if missing:
         raise ProgramError(f"the module {name} lacks {', '.join(missing)}")
     if module.HORIZON_KIND == "finite" and not module.HORIZON:
@@ -245,11 +292,11 @@ def _parameter(name: str, value: Number, default: Tensor) -> Tensor:
     return tensor
 
 
-def _unknown_parameter(program: Program, name: str, known: Sequence[str]) -> str:
-    structural = [p.name for p in program.model.parameters if p.structural] if program.model else []
+def _unknown_parameter(game: str, model: Model | None, name: str, known: Sequence[str]) -> str:
+    structural = [p.name for p in model.parameters if p.structural] if model else []
     if name in structural:
-        return f"parameter {name} fixes the sizes of {program.name}: set it when compiling"
-    return f"{program.name} has no parameter {name}; it has {', '.join(known) or 'none'}"
+        return f"parameter {name} fixes the sizes of {game}: set it when compiling"
+    return f"{game} has no parameter {name}; it has {', '.join(known) or 'none'}"
 
 
 def _axes(

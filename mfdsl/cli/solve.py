@@ -16,7 +16,7 @@ from mfdsl.cli.progress import course
 from mfdsl.errors import UsageError
 from mfdsl.parameters import gather, read_settings, read_sweeps
 from mfdsl.settings import resolve
-from mfdsl.summary import certificates_line, horizon_text, size_text
+from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
 if TYPE_CHECKING:
     from mfdsl.runtime.runs import RunFolder
@@ -116,7 +116,7 @@ def _resumed(
 def _introduce(console: Console, game: api.Game) -> None:
     """What was understood, and what was established."""
     model = game.model
-    parts = (model.name, size_text(model), f"horizon {horizon_text(model)}", model.objective)
+    parts = (model.name, sizes_text(model), f"horizon {horizon_text(model)}", model.objective)
     console.line(f"{game.compilation.name}   {' · '.join(parts)}")
     seconds = f"{game.compilation.seconds:.1f} s"
     console.fields([("checked", _right(certificates_line(game.compilation.certificates), seconds))])

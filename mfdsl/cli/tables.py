@@ -8,7 +8,7 @@ from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.shipped import shipped_specs
-from mfdsl.summary import horizon_text, model_json, size_text
+from mfdsl.summary import horizon_text, model_json, sizes_text
 
 
 def specs(json: options.Json = False) -> int:
@@ -18,7 +18,7 @@ def specs(json: options.Json = False) -> int:
     for name, path in shipped_specs().items():
         model = api.load(path).model
         doc = _sentence(model.doc)
-        rows.append((name, size_text(model), horizon_text(model), doc))
+        rows.append((name, sizes_text(model), horizon_text(model), doc))
         entries.append(model_json(model) | {"name": name, "doc": doc})
     console.table(("name", "size", "horizon", "what it is"), rows)
     console.json_object({"specs": entries})

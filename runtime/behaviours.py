@@ -1,0 +1,265 @@
+"""What players do in a simulation: nothing, anything at random, or what a function says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.streams import draw
+
+REST = ("stay", "still", "stay_here", "wait", "idle", "none", "nothing")
+
+Observation = Mapping[str, Mapping[str, Tensor]]
+Choice = Mapping[str, Mapping[str, Tensor]] | Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a behaviour may look at: the game at step t, with B games and `agents` by population."""
+
+    program: AgentProgram
+    params: Any
+    t: int
+    time: Tensor
+    state: Any
+    batch: int
+    agents: Mapping[str, int]
+    seed: int
+
+    def shape(self, player: Player) -> tuple[int, ...]:
+        """Leading axes of the actions of a player: [B, N], or [B] for a major."""
+        if player.kind == "population":
+            return (self.batch, self.agents[player.name])
+        return (self.batch,)
+
+
+class Behaviour(Protocol):
+    """Gives the actions of all players that act, as the module's `Action`."""
+
+    def __call__(self, scene: Scene) -> Any:
+        """The actions in a scene."""
+        ...
+
+
+def still(scene: Scene) -> Any:
+    """Nobody does anything: 0, or the action called `stay` and the like, or the first legal one."""
+    masks = _masks(scene)
+
+    def rest(player: Player, name: str, kind: Type) -> Tensor:
+        shape = (*scene.shape(player), *kind.dims)
+        place = scene.params.unit
+        if kind.kind == "real":
+            low = -torch.inf if kind.lo is None else float(kind.lo)
+            high = torch.inf if kind.hi is None else float(kind.hi)
+            return place.new_full(shape, min(max(0.0, low), high))
+        value = _resting(scene.program.model, kind)
+        dtype = torch.bool if kind.kind == "bool" else torch.int64
+        return torch.full(shape, value, dtype=dtype, device=place.device)
+
+    return _actions(scene, rest, lambda mask, wanted: _first_legal(mask, wanted), masks)
+
+
+def uniform(scene: Scene) -> Any:
+    """All legal actions equally often, and every point of a box or ball.
+
+    Raises:
+        ValueError: an action is unbounded, so that there is no uniform law on it.
+    """
+    masks = _masks(scene)
+
+    def anything(player: Player, name: str, kind: Type) -> Tensor:
+        shape = (*scene.shape(player), *kind.dims)
+        key = (scene.seed, scene.t, f"policy.{player.name}.{name}")
+        if kind.kind != "real":
+            u = _standard(scene, ("uniform",), shape, key)
+            value = (u * kind.size).long().clamp(max=kind.size - 1) + kind.first
+            return value.bool() if kind.kind == "bool" else value
+        if kind.ball is not None:
+            return _in_ball(scene, shape, key, kind.ball)
+        if kind.lo is None or kind.hi is None:
+            raise ValueError(
+                f"the action {name} of {player.name} is unbounded, so no law on it is uniform:"
+                " play `still`, or a function of your own"
+            )
+        low, width = _ends(kind, scene.params.unit)
+        return low + width * _standard(scene, ("uniform",), shape, key)
+
+    def legal(mask: Tensor, wanted: Tensor) -> Tensor:
+        key = (scene.seed, scene.t, "policy.legal")
+        u = _standard(scene, ("uniform",), tuple(mask.shape[:-1]), key)
+        counts = mask.cumsum(-1)
+        goal = (u * counts[..., -1]).floor() + 1
+        return (counts >= goal[..., None]).int().argmax(-1)
+
+    return _actions(scene, anything, legal, masks)
+
+
+def calling(function: Callable[[int, Observation], Choice]) -> Behaviour:
+    """A behaviour from a function `f(t, observation) -> actions`, by the names of the spec.
+
+    The observation is {player: {name: tensor}}: what `observe` lists, or everything that is not
+    private to others. Actions are {player: {name: tensor}}, or {name: tensor} when only one player
+    acts; tensors are [B, N, ...] for populations and [B, ...] for majors.
+    """
+
+    def behave(scene: Scene) -> Any:
+        return _named(scene, function(scene.t, observation(scene)))
+
+    return behave
+
+
+def observation(scene: Scene) -> dict[str, dict[str, Tensor]]:
+    """What each acting player may see, by the names of the spec."""
+    program, module = scene.program, scene.program.module
+    model = _model(program)
+    seen: dict[str, dict[str, Tensor]] = module.observe(scene.params, scene.time, scene.state)
+    common: dict[str, Tensor] = {}
+    for field, name in program.names.items():
+        if program.players[field] != "population":
+            values = getattr(scene.state, field, None)
+            common |= {f"{name}.{k}": v for k, v in (values._asdict() if values else {}).items()}
+    found: dict[str, dict[str, Tensor]] = {}
+    for player in model.players:
+        if not player.actions:
+            continue
+        shown = seen.get(player.name) or seen.get(_field(program, player.name))
+        if shown is None:
+            own = getattr(scene.state, _field(program, player.name), None)
+            shown = {**common, "t": scene.time}
+            if player.kind == "population" and own is not None:
+                shown |= own._asdict()
+        found[player.name] = dict(shown)
+    return found
+
+
+def _named(scene: Scene, chosen: Choice) -> Any:
+    """Actions by name as the module's tuples, checked for names and shapes."""
+    model = _model(scene.program)
+    acting = [p for p in model.players if p.actions]
+    if len(acting) == 1 and acting[0].name not in chosen:
+        chosen = {acting[0].name: chosen}  # type: ignore[dict-item]
+    module, groups = scene.program.module, []
+    for player in acting:
+        given = chosen.get(player.name)
+        if not isinstance(given, Mapping):
+            known = ", ".join(p.name for p in acting)
+            raise ValueError(f"the policy gives no actions of {player.name}; who acts: {known}")
+        values = []
+        for action in player.actions:
+            if action.name not in given:
+                raise ValueError(f"the policy gives no `{action.name}` of {player.name}")
+            kind = model.types[action.type]
+            shape = (*scene.shape(player), *kind.dims)
+            value = torch.as_tensor(given[action.name], device=scene.params.unit.device)
+            if kind.kind == "real":
+                value = value.to(scene.params.unit.dtype)
+            try:
+                values.append(value.expand(shape))
+            except RuntimeError:
+                raise ValueError(
+                    f"`{action.name}` of {player.name} has shape {list(value.shape)},"
+                    f" expected {list(shape)}"
+                ) from None
+        groups.append((_field(scene.program, player.name), values))
+    return _tupled(module, groups)
+
+
+def _tupled(module: Any, groups: list[tuple[str, list[Tensor]]]) -> Any:
+    """The nested `Action` of a module."""
+    kinds = module.Action.__annotations__
+    return module.Action(**{field: kinds[field](*values) for field, values in groups})
+
+
+def _actions(
+    scene: Scene,
+    choose: Callable[[Player, str, Type], Tensor],
+    legal: Callable[[Tensor, Tensor], Tensor],
+    masks: Mapping[str, Tensor],
+) -> Any:
+    """Actions of all players by a rule for each variable; masked ones by a rule for all at once."""
+    model = _model(scene.program)
+    groups = []
+    for player in model.players:
+        if not player.actions:
+            continue
+        kinds = [model.types[a.type] for a in player.actions]
+        field = _field(scene.program, player.name)
+        values = [choose(player, a.name, k) for a, k in zip(player.actions, kinds, strict=True)]
+        mask = masks.get(field, masks.get(player.name))
+        if mask is not None:
+            finite = [i for i, kind in enumerate(kinds) if kind.finite and not kind.dims]
+            flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=mask.device)
+            for i in finite:
+                flat = flat * kinds[i].size + values[i].long() - kinds[i].first
+            flat = legal(mask.expand(*scene.shape(player), mask.shape[-1]), flat)
+            for i in reversed(finite):
+                value = flat % kinds[i].size + kinds[i].first
+                values[i] = value.bool() if kinds[i].kind == "bool" else value
+                flat = flat // kinds[i].size
+        groups.append((field, values))
+    return _tupled(scene.program.module, groups)
+
+
+def _first_legal(mask: Tensor, wanted: Tensor) -> Tensor:
+    """The wanted action where it is legal, else the first legal one."""
+    allowed = mask.gather(-1, wanted[..., None])[..., 0]
+    return torch.where(allowed, wanted, mask.int().argmax(-1))
+
+
+def _masks(scene: Scene) -> Mapping[str, Tensor]:
+    found: Mapping[str, Tensor] = scene.program.module.legal(scene.params, scene.time, scene.state)
+    return found
+
+
+def _standard(
+    scene: Scene, law: tuple[str, ...], shape: tuple[int, ...], key: tuple[int, int, str]
+) -> Tensor:
+    unit = scene.params.unit
+    return draw(law, shape, key, dtype=unit.dtype, device=unit.device)
+
+
+def _in_ball(
+    scene: Scene, shape: tuple[int, ...], key: tuple[int, int, str], radius: float
+) -> Tensor:
+    """Uniform points of a ball: normal directions, radii with density r^(d - 1)."""
+    z = _standard(scene, ("normal",), shape, key)
+    u = _standard(scene, ("uniform",), shape[:-1], (key[0], key[1], f"{key[2]}.radius"))
+    length = z.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return radius * u[..., None] ** (1 / shape[-1]) * z / length
+
+
+def _ends(kind: Type, unit: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    """The lower ends and the widths of a box."""
+    if kind.box is not None:
+        low, high = (unit.new_tensor([ends[k] for ends in kind.box]) for k in (0, 1))
+        return low, high - low
+    assert kind.lo is not None and kind.hi is not None
+    return float(kind.lo), float(kind.hi) - float(kind.lo)
+
+
+def _resting(model: Model | None, kind: Type) -> int:
+    """The value of a finite action that changes least: a rest by name, else 0, else the lowest."""
+    names: tuple[str, ...] = ()
+    if model is not None and kind.kind == "enum":
+        names = next(e.values for e in model.enums if e.name == kind.name)
+    if model is not None and kind.kind == "move":
+        names = tuple(m[0] for g in model.grids if g.name == kind.name for m in g.moves)
+    resting = next((k for k, name in enumerate(names) if name in REST), None)
+    if resting is not None:
+        return resting
+    return 0 if kind.first <= 0 < kind.first + kind.size else kind.first
+
+
+def _field(program: AgentProgram, name: str) -> str:
+    return next(field for field, shown in program.names.items() if shown == name)
+
+
+def _model(program: AgentProgram) -> Model:
+    if program.model is None:
+        raise ValueError("a behaviour needs the model of the game beside its module")
+    return program.model

@@ -1,0 +1,332 @@
+"""Simulates B games of N agents side by side, with all randomness from named streams."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.behaviours import Behaviour, Scene
+from mfdsl.runtime.program import Params
+from mfdsl.runtime.streams import draw
+
+NEGLIGIBLE = 1e-4
+WORKING_COPIES = 12  # tensors of the size of all draws and states that a step holds at once
+
+
+class SimulationError(ValueError):
+    """A simulation that cannot be run as it is asked for; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Return:
+    """Returns [B] of one player: of a population the mean over its agents.
+
+    `std_error` is over games when there are several, else over the agents, whose returns are
+    nearly independent for many agents; nan where there is one return only.
+    """
+
+    values: Tensor
+    mean: float
+    std_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """A simulated stretch: returns by player and by term, and what was recorded.
+
+    `record` has arrays by name, `drone.pos` [T + 1, B, N, 2], `drone.reward` [T, B, N], ...
+    """
+
+    agents: Mapping[str, int]
+    batch: int
+    steps: int
+    returns: Mapping[str, Return]
+    terms: Mapping[str, Mapping[str, float]]
+    team: Return | None
+    state: Any = field(repr=False)
+    seconds: float = 0.0
+    record: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def agent_steps_per_second(self) -> float:
+        """Moves of single agents in a second of wall time."""
+        return sum(self.agents.values()) * self.batch * self.steps / self.seconds
+
+
+class Simulator:
+    """B games of a program; `agents` is a number for all populations or one for each by name.
+
+    Raises:
+        SimulationError: a number of agents is missing or below 1, the batch does not fit the
+            parameters, or the machine has too little memory.
+    """
+
+    def __init__(
+        self,
+        program: AgentProgram,
+        params: Params | None = None,
+        *,
+        agents: int | Mapping[str, int] | None = None,
+        batch: int = 1,
+        seed: int = 0,
+        compile: bool = False,
+    ) -> None:
+        self.program = program
+        self.params: Any = program.params() if params is None else params
+        self.seed = seed
+        self.agents = _agents(program, agents)
+        self.batch = _batch(program.batch_of(self.params), batch)
+        _check_memory(self)
+        self._step: Callable[..., Any] = program.module.step
+        self._terms: Callable[..., Any] = program.module.reward_terms
+        if compile:
+            self._step = torch.compile(program.module.step, fullgraph=True)
+
+    def reset(self, epoch: int = 0) -> Any:
+        """States at t = 0; every epoch has draws of its own."""
+        module = self.program.module
+        draws = self._draws(module.Initial, module.INITIALS, epoch, "initial")
+        return self._whole(module.init(self.params, draws))
+
+    def reset_where(self, state: Any, done: Tensor, epoch: int) -> Any:
+        """The state with fresh games of an epoch where the bools `done` [B] hold."""
+        return _chosen(done, self.reset(epoch), state)
+
+    def noise(self, t: int) -> Any:
+        """The standard draws of step t."""
+        module = self.program.module
+        return self._draws(module.Noise, module.NOISES, t, "noise")
+
+    def step(self, t: int, state: Any, action: Any) -> tuple[Any, Any]:
+        """Next state and rewards, from the streams of step t."""
+        return self._step(self.params, self.time(t), state, action, self.noise(t))  # type: ignore[no-any-return]
+
+    def scene(self, t: int, state: Any) -> Scene:
+        """What a behaviour may look at."""
+        return Scene(
+            self.program, self.params, t, self.time(t), state, self.batch, self.agents, self.seed
+        )
+
+    def time(self, t: int) -> Tensor:
+        """The time index as a tensor."""
+        return torch.tensor(t, dtype=torch.int64, device=self.params.unit.device)
+
+    def rollout(
+        self,
+        behaviour: Behaviour,
+        *,
+        steps: int | None = None,
+        discount: float | None = None,
+        terms: bool = False,
+        record: bool = False,
+        watch: Callable[[int, Any, Any], None] | None = None,
+    ) -> Rollout:
+        """Let everybody follow a behaviour from t = 0 and add up the rewards.
+
+        `steps` defaults to the horizon; without end, to where discounting leaves 0.01 %. Rewards
+        are discounted by `discount`, that of the game when it is None. `watch(t, state, action)`
+        is called before each step.
+        """
+        count = _steps(self.program, steps)
+        rate = self.program.discount if discount is None else discount
+        state, total, named, kept = self.reset(), None, {}, _Record(record)
+        began, weight = time.perf_counter(), 1.0
+        for t in range(count):
+            action = behaviour(self.scene(t, state))
+            if watch is not None:
+                watch(t, state, action)
+            kept.states(self.program, state)
+            noise, now = self.noise(t), self.time(t)
+            if terms:
+                named = _added_terms(
+                    named, self._terms(self.params, now, state, action, noise), weight
+                )
+            state, rewards = self._step(self.params, now, state, action, noise)
+            kept.moves(self.program, action, rewards)
+            total = _added(total, rewards, weight)
+            weight *= rate
+        if self.program.module.HAS_FINAL and count == self.program.horizon:
+            total = _added(
+                total,
+                self.program.module.final_rewards(self.params, self.time(count), state),
+                weight,
+            )
+        kept.states(self.program, state)
+        seconds = time.perf_counter() - began
+        return self._summed(total, named, count, seconds, state, kept.stacked())
+
+    def _summed(
+        self,
+        total: Any,
+        named: Mapping[str, Mapping[str, float]],
+        steps: int,
+        seconds: float,
+        state: Any,
+        record: Mapping[str, Tensor],
+    ) -> Rollout:
+        returns = {}
+        for name, value in total._asdict().items():
+            shape = (self.batch, *value.shape[1:])
+            returns[self.program.names[name]] = _return(value.expand(shape))
+        team = None
+        if self.program.objective == "team":
+            team = _return(torch.stack([r.values for r in returns.values()]).sum(0))
+        return Rollout(self.agents, self.batch, steps, returns, named, team, state, seconds, record)
+
+    def _draws(self, kind: Any, laws: Mapping[str, Any], step: int, what: str) -> Any:
+        """The nested tuple of draws, each from its own stream."""
+        unit, program = self.params.unit, self.program
+        groups = {}
+        for player, variables in laws.items():
+            lead: tuple[int, ...] = (self.batch,)
+            if program.players[player] == "population":
+                lead = (self.batch, self.agents[program.names[player]])
+            made = {
+                name: draw(
+                    law,
+                    (*lead, *shape),
+                    (self.seed, step, f"{what}.{program.names[player]}.{name}"),
+                    dtype=unit.dtype,
+                    device=unit.device,
+                )
+                for name, (law, shape) in variables.items()
+            }
+            groups[player] = kind.__annotations__[player](**made)
+        return kind(**groups)
+
+    def _whole(self, state: Any) -> Any:
+        """The state with a full batch axis."""
+        return _mapped(lambda v: v.expand(self.batch, *v.shape[1:]), state)
+
+
+class _Record:
+    """Arrays by name, one entry for each step."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self.kept: dict[str, list[Tensor]] = {}
+
+    def states(self, program: AgentProgram, state: Any) -> None:
+        self._add(program, state, "")
+
+    def moves(self, program: AgentProgram, action: Any, rewards: Any) -> None:
+        self._add(program, action, "")
+        if self.wanted:
+            for player, value in rewards._asdict().items():
+                self.kept.setdefault(f"{program.names[player]}.reward", []).append(value)
+
+    def _add(self, program: AgentProgram, group: Any, suffix: str) -> None:
+        if not self.wanted:
+            return
+        for player, values in group._asdict().items():
+            for name, value in values._asdict().items():
+                key = f"{program.names[player]}.{name}{suffix}"
+                self.kept.setdefault(key, []).append(value)
+
+    def stacked(self) -> dict[str, Tensor]:
+        return {name: torch.stack(list(values)) for name, values in self.kept.items()}
+
+
+def _agents(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> dict[str, int]:
+    names = [program.names[field] for field in program.populations]
+    asked = {program.names[k]: v for k, v in program.module.AGENTS.items()}
+    given = dict(wanted) if isinstance(wanted, Mapping) else {}
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise SimulationError(
+            f"{program.name} has no population {unknown[0]}; it has {', '.join(names) or 'none'}"
+        )
+    found = {}
+    for name in names:
+        number = given.get(name, wanted if isinstance(wanted, int) else asked.get(name))
+        number = 1000 if number is None else number
+        if number < 1:
+            raise SimulationError(f"a simulation needs at least one agent, not {number} of {name}")
+        found[name] = int(number)
+    return found
+
+
+def _batch(settings: int, batch: int) -> int:
+    if batch < 1:
+        raise SimulationError(f"a simulation needs at least one game, not {batch}")
+    if settings not in (1, batch) and batch != 1:
+        raise SimulationError(f"{settings} parameter settings and batch {batch} do not fit")
+    return max(settings, batch)
+
+
+def _check_memory(simulator: Simulator) -> None:
+    """Refuse what the machine cannot hold, before anything is allocated."""
+    program = simulator.program
+    entries = 0
+    for laws in (program.module.NOISES, program.module.INITIALS):
+        for player, variables in laws.items():
+            lead = simulator.batch * simulator.agents.get(program.names[player], 1)
+            entries += sum(lead * math.prod(shape) for _, shape in variables.values())
+    needed = WORKING_COPIES * entries * simulator.params.unit.element_size()
+    if simulator.params.unit.device.type != "cpu":
+        return
+    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > held:
+        raise SimulationError(
+            f"this needs about {needed / 2**30:.1f} GiB, the machine has {held / 2**30:.1f}: "
+            "simulate fewer agents or games at once, or use float32"
+        )
+
+
+def _steps(program: AgentProgram, steps: int | None) -> int:
+    if steps is not None and steps < 1:
+        raise SimulationError(f"a simulation needs at least one step, not {steps}")
+    if program.kind == "finite":
+        limit = program.horizon or 1
+        if steps is not None and steps > limit:
+            raise SimulationError(f"{program.name} has {limit} stages, {steps} were asked for")
+        return steps or limit
+    if steps is not None:
+        return steps
+    if program.discount == 0:
+        return 1
+    return math.ceil(math.log(NEGLIGIBLE) / math.log(program.discount))
+
+
+def _mapped(rule: Callable[[Tensor], Tensor], group: Any) -> Any:
+    """A rule on every tensor of nested tuples."""
+    if isinstance(group, Tensor):
+        return rule(group)
+    return type(group)(*(_mapped(rule, part) for part in group))
+
+
+def _chosen(done: Tensor, fresh: Any, old: Any) -> Any:
+    if isinstance(old, Tensor):
+        return torch.where(done.reshape(-1, *[1] * (old.ndim - 1)), fresh, old)
+    return type(old)(*(_chosen(done, a, b) for a, b in zip(fresh, old, strict=True)))
+
+
+def _added(total: Any, rewards: Any, weight: float) -> Any:
+    if total is None:
+        return _mapped(lambda v: v * weight, rewards)
+    parts = zip(total, rewards, strict=True)
+    return type(rewards)(*(a.add(b, alpha=weight) for a, b in parts))
+
+
+def _added_terms(
+    total: dict[str, dict[str, float]], terms: Mapping[str, Mapping[str, Tensor]], weight: float
+) -> dict[str, dict[str, float]]:
+    for player, named in terms.items():
+        group = total.setdefault(player, {})
+        for name, value in named.items():
+            group[name] = group.get(name, 0.0) + weight * value.mean().item()
+    return total
+
+
+def _return(total: Tensor) -> Return:
+    values = total.mean(tuple(range(1, total.ndim))) if total.ndim > 1 else total
+    samples = values if len(values) > 1 else total.flatten()
+    count = len(samples)
+    spread = samples.std().item() if count > 1 else math.nan
+    return Return(values, values.mean().item(), spread / math.sqrt(count))
