@@ -1,0 +1,97 @@
+"""Exact transport against independent solvers, its slopes, its place in compiled graphs."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+
+from mfdsl.compiler.ir.transport import squared_distance
+from mfdsl.runtime.transport import sinkhorn_surrogate, w2
+
+
+def clouds(
+    n: int, m: int, dim: int, seed: int = 0, batch: int = 2
+) -> tuple[torch.Tensor, torch.Tensor]:
+    stream = torch.Generator().manual_seed(seed)
+    made = (torch.randn(batch, k, dim, generator=stream, dtype=torch.float64) for k in (n, m))
+    x, y = made
+    return x, y + 0.5
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_all_orders_of_few_points(dim: int) -> None:
+    x, y = clouds(5, 5, dim)
+    for b in range(2):
+        cost = ((x[b, :, None] - y[b]) ** 2).sum(-1)
+        best = min(sum(cost[i, j] for i, j in enumerate(p)) for p in permutations(range(5)))
+        assert w2(x, y)[b].item() == pytest.approx(best.item() / 5, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m"), [(6, 4), (1, 7), (30, 20), (9, 9), (12, 1), (7, 5)])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_clouds_of_different_sizes(n: int, m: int, dim: int) -> None:
+    x, y = clouds(n, m, dim, seed=n + m)
+    for b in range(2):
+        exact = squared_distance(x[b].numpy(), y[b].numpy())
+        assert w2(x, y)[b].item() == pytest.approx(exact, rel=1e-9)
+
+
+def test_equal_clouds_and_repeated_points() -> None:
+    x, _ = clouds(8, 8, 2)
+    assert w2(x, x[:, torch.randperm(8)]).abs().max() < 1e-12
+    same = torch.zeros(1, 4, 2, dtype=torch.float64)
+    assert w2(same, same + torch.tensor([3.0, 4.0])).item() == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize(("n", "m", "dim"), [(5, 5, 2), (6, 4, 2), (5, 3, 1)])
+def test_slopes_against_central_differences(n: int, m: int, dim: int) -> None:
+    x, y = clouds(n, m, dim)
+    x.requires_grad_(), y.requires_grad_()
+    assert torch.autograd.gradcheck(w2, (x, y), eps=1e-6, atol=1e-7, rtol=1e-6)
+
+
+def test_one_graph_when_compiled_with_slopes() -> None:
+    x, y = clouds(6, 4, 2)
+    x.requires_grad_()
+
+    def twice(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return 2 * torch.ops.mfdsl.w2(a, b)
+
+    compiled = torch.compile(twice, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(x, y), twice(x, y))
+    (slope,) = torch.autograd.grad(compiled(x, y).sum(), x)
+    (plain,) = torch.autograd.grad(twice(x, y).sum(), x)
+    assert torch.equal(slope, plain)
+
+
+def test_single_precision_and_shared_batch() -> None:
+    x, y = clouds(20, 10, 2)
+    exact = w2(x, y[:1])
+    found = w2(x.float(), y[:1].float())
+    assert found.dtype == torch.float32
+    assert torch.allclose(found.double(), exact, rtol=1e-5)
+    assert exact[1].item() == pytest.approx(squared_distance(x[1].numpy(), y[0].numpy()))
+
+
+def test_nothing_to_move_is_refused() -> None:
+    with pytest.raises(ValueError, match="no transport"):
+        w2(torch.zeros(1, 0, 2), torch.zeros(1, 3, 2))
+    with pytest.raises(ValueError, match="no transport"):
+        w2(torch.zeros(1, 2, 2), torch.zeros(1, 3, 1))
+
+
+def test_the_surrogate_is_near_smooth_and_0_for_equal_clouds() -> None:
+    x, y = clouds(40, 40, 2)
+    assert sinkhorn_surrogate(x, x).abs().max() < 1e-9
+    exact = w2(x, y)
+    found = sinkhorn_surrogate(x, y, epsilon=0.02, iterations=400)
+    assert np.allclose(found, exact, rtol=0.05)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(sinkhorn_surrogate(x, y, epsilon=0.2, iterations=2000).sum(), x)
+    step = torch.zeros_like(x)
+    step[0, 0, 0] = 1e-5
+    up, down = (
+        sinkhorn_surrogate(x + s * step, y, epsilon=0.2, iterations=2000).sum() for s in (1, -1)
+    )
+    assert slope[0, 0, 0].item() == pytest.approx(((up - down) / 2e-5).item(), rel=1e-3)
