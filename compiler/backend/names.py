@@ -31,8 +31,13 @@ def identifier(name: str) -> str:
 
 def field_names(names: Iterable[str]) -> dict[str, str]:
     """Names of fields of one named tuple."""
-    taken = set(_FIELD_TAKEN)
+    taken = reserved_fields()
     return {name: unique(name, taken) for name in names}
+
+
+def reserved_fields() -> set[str]:
+    """Names that no field of a named tuple may have."""
+    return set(_FIELD_TAKEN)
 
 
 def unique(name: str, taken: set[str]) -> str:

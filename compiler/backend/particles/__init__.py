@@ -1,0 +1,1 @@
+"""Modules of agents: the simulator of any game as one readable torch module."""

@@ -1,0 +1,149 @@
+"""The arena of a module of agents: nodes over inputs, and what each of them depends on.
+
+Leaves are `input` (letter, player, name, whether it belongs to agents), `peer` (a value of each
+member as that of the member bound at a depth), parameters, `t`, indices and arrays. Statistics of
+a population are `mean_of`, `sum_of`, `min_of`, `max_of`, `tally` and `w2`; `pairs` goes over all
+pairs of agents.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mfdsl.compiler.backend.bounds import Range, bounds_of
+from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.model import Attribute, Node, Place
+from mfdsl.compiler.ir.types import REAL, Type
+from mfdsl.compiler.ir.walk import reachable
+
+OVER_MEMBERS = ("mean_of", "sum_of", "min_of", "max_of")
+FIRST_FRESH = 1000
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a node depends on: the population whose agents it differs between (`owner`), members
+    bound further out by depth (`peers`), and indices by depth.
+    """
+
+    owner: str | None = None
+    peers: frozenset[int] = frozenset()
+    indices: frozenset[int] = frozenset()
+
+    @property
+    def common(self) -> bool:
+        """Whether it is the same for all agents."""
+        return self.owner is None and not self.peers
+
+
+@dataclass
+class Arena:
+    """A growing arena; `names` and `places` of nodes are for readable output, `uniforms` are the
+    inputs that finite draws compare with.
+    """
+
+    builder: Builder = field(default_factory=Builder)
+    names: dict[int, str] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
+    uniforms: set[int] = field(default_factory=set)
+    _facts: list[Facts] = field(default_factory=list)
+    _bounds: list[Range] = field(default_factory=list)
+    _fresh: int = FIRST_FRESH
+
+    def add(
+        self, op: str, args: Sequence[int] = (), attr: Attribute = None, type: Type = REAL
+    ) -> int:
+        """The node of `op` applied to `args`. A product with 0 is 0: weights are finite."""
+        if op == "mul" and not type.dims and any(self.builder.exact(i) == 0 for i in args):
+            return self.const(0, type)
+        return self.builder.add(op, args, attr, type)
+
+    def const(self, value: int | float, type: Type = REAL) -> int:
+        """A constant."""
+        return self.builder.const(value, type)
+
+    def index(self, type: Type) -> int:
+        """A fresh index over the values of a finite type."""
+        self._fresh += 1
+        return self.add("index", (), self._fresh, type)
+
+    def node(self, index: int) -> Node:
+        """A node."""
+        return self.builder.nodes[index]
+
+    def type_of(self, index: int) -> Type:
+        """The type of a node."""
+        return self.builder.type_of(index)
+
+    def facts(self, index: int) -> Facts:
+        """What a node depends on."""
+        for node in self.builder.nodes[len(self._facts) :]:
+            self._facts.append(_facts(node, [self._facts[i] for i in node.args]))
+        return self._facts[index]
+
+    def bounds(self, index: int) -> Range:
+        """Bounds of a node; only those of integers are of use."""
+        for k in range(len(self._bounds), len(self.builder.nodes)):
+            here = self.builder.nodes[k]
+            parts = [self._bounds[i] for i in here.args]
+            self._bounds.append(bounds_of(here, self.type_of(k), parts))
+        return self._bounds[index]
+
+    def varies(self, index: int, depth: int) -> bool:
+        """Whether a node depends on the member bound at a depth."""
+        return depth in self.facts(index).peers
+
+    def closed(self, index: int, depth: int) -> bool:
+        """Whether a node depends on that member and on no other agent."""
+        facts = self.facts(index)
+        return facts.owner is None and facts.peers == {depth}
+
+    def member(self, index: int, depth: int) -> int:
+        """The value that a node has for a member as such, in the place of the one bound."""
+        nodes = self.builder.nodes
+        own = {
+            i: nodes[i].args[0]
+            for i in reachable(nodes, [index])
+            if nodes[i].op == "peer" and nodes[i].attr == depth
+        }
+        return self.replace(index, own)
+
+    def replace(self, root: int, values: Mapping[int, int]) -> int:
+        """The node with others in the place of some below it."""
+        known = dict(values)
+        for i in reachable(self.builder.nodes, [root]):
+            if i in known:
+                continue
+            node = self.builder.nodes[i]
+            args = [known[a] for a in node.args]
+            same = tuple(args) == node.args
+            known[i] = i if same else self.add(node.op, args, node.attr, self.type_of(i))
+            if not same and i in self.names:
+                self.names.setdefault(known[i], self.names[i])
+        return known[root]
+
+
+def _facts(node: Node, parts: Sequence[Facts]) -> Facts:
+    attr = node.attr
+    if node.op == "input":
+        assert isinstance(attr, tuple)
+        return Facts(str(attr[1]) if attr[3] else None)
+    if node.op == "index":
+        assert isinstance(attr, int)
+        return Facts(indices=frozenset({attr}))
+    owner = next((p.owner for p in parts if p.owner is not None), None)
+    peers = frozenset[int]().union(*(p.peers for p in parts))
+    indices = frozenset[int]().union(*(p.indices for p in parts))
+    if node.op == "peer":
+        assert isinstance(attr, int)
+        return Facts(None, peers | {attr}, indices)
+    if node.op in (*OVER_MEMBERS, "tally", "w2"):
+        return Facts(None, peers, indices)
+    if node.op == "pairs":
+        assert isinstance(attr, tuple)
+        return Facts(str(attr[1]) if attr[3] else owner, peers - {int(attr[0])}, indices)
+    if node.op in ("min_others_of", "max_others_of"):
+        return Facts(str(attr), peers, indices)
+    if node.op.endswith("_over") or node.op == "search":
+        assert isinstance(attr, int)
+        return Facts(owner, peers, indices - {attr})
+    return Facts(owner, peers, indices)

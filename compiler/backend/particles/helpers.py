@@ -1,0 +1,125 @@
+"""Small functions of emitted modules of agents that do not depend on the game, by name."""
+
+from mfdsl.compiler.backend.torch_helpers import HELPERS
+
+_KEPT = ("_array", "_at", "_draw", "_search")
+PAIRS_AT_ONCE = 1 << 23
+
+PARTICLE_HELPERS = {
+    **{name: HELPERS[name] for name in _KEPT},
+    "_softplus": '''\
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x))."""
+    return torch.logaddexp(x, torch.zeros_like(x))
+''',
+    "_sqrt": '''\
+def _sqrt(x: Tensor) -> Tensor:
+    """The square root, with slope 0 at 0."""
+    return torch.where(x == 0, 0, torch.where(x == 0, 1, x).sqrt())
+''',
+    "_sqrt_or_0": '''\
+def _sqrt_or_0(x: Tensor) -> Tensor:
+    """The square root where there is one, in a branch that is taken only there."""
+    return torch.where(x > 0, torch.where(x > 0, x, 1).sqrt(), 0)
+''',
+    "_log_or_0": '''\
+def _log_or_0(x: Tensor) -> Tensor:
+    """The logarithm where there is one, in a branch that is taken only there."""
+    return torch.where(x > 0, x, 1).log()
+''',
+    "_quotient": '''\
+def _quotient(a: Tensor, b: Tensor) -> Tensor:
+    """a / b in a branch that is taken only where b is not 0."""
+    return a / torch.where(b == 0, 1, b)
+''',
+    "_power": '''\
+def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
+    """A power in a branch that is taken only where it has a slope, or at 0."""
+    other = torch.where(base == 0, 1, base)
+    return torch.where(base == 0, torch.zeros_like(base) ** exponent, other**exponent)
+''',
+    "_length": '''\
+def _length(*components: Tensor) -> Tensor:
+    """The Euclidean norm of a vector given by components, with slope 0 at 0."""
+    square = sum(x * x for x in components)
+    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+''',
+    "_norm": '''\
+def _norm(vector: Tensor) -> Tensor:
+    """The Euclidean norm along the last axis, with slope 0 at 0."""
+    square = (vector * vector).sum(-1)
+    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+''',
+    "_wrap": '''\
+def _wrap(value: Tensor, size: int) -> Tensor:
+    """value modulo size, for -size <= value < 2 size."""
+    value = torch.where(value < 0, value + size, value)
+    return torch.where(value >= size, value - size, value)
+''',
+    "_stack": '''\
+def _stack(*items: Tensor, axis: int) -> Tensor:
+    """Items side by side along a new axis."""
+    return torch.stack(torch.broadcast_tensors(*items), axis)
+''',
+    "_take": '''\
+def _take(array: Tensor, position: Tensor, axis: int) -> Tensor:
+    """The entries of an array at positions along an axis that is counted from the end."""
+    position = position.reshape(*[1] * (array.dim() + axis + 1 - position.dim()), *position.shape)
+    position = position.reshape(*position.shape, *[1] * -axis)
+    return torch.take_along_dim(array, position, axis).squeeze(axis)
+''',
+    "_look_up": '''\
+def _look_up(table: Tensor, *positions: Tensor) -> Tensor:
+    """Entries of a table [B, ...] at positions [B, N]."""
+    flat = positions[0]
+    for size, position in zip(table.shape[2:], positions[1:], strict=True):
+        flat = flat * size + position
+    entries = torch.take_along_dim(table.flatten(1), flat.flatten(1), 1)
+    return entries.reshape(-1, *flat.shape[1:])
+''',
+    "_tally": '''\
+def _tally(weight: Tensor, sizes: tuple[int, ...], *positions: Tensor) -> Tensor:
+    """Total weight of the agents at each joint position, [B, *sizes]; positions [B, N]."""
+    flat, total = positions[0], sizes[0]
+    for size, position in zip(sizes[1:], positions[1:], strict=True):
+        flat, total = flat * size + position, total * size
+    flat, weight = torch.broadcast_tensors(flat, weight)
+    return weight.new_zeros(len(flat), total).scatter_add(1, flat, weight).reshape(-1, *sizes)
+''',
+    "_min_of_others": '''\
+def _min_of_others(value: Tensor) -> Tensor:
+    """For each agent the smallest value of another one, [B, N, ...]; 0 when there is none."""
+    if value.shape[1] == 1:
+        return torch.zeros_like(value)
+    least, place = value.topk(2, dim=1, largest=False)
+    agents = torch.arange(value.shape[1], device=value.device)
+    agents = agents.reshape(-1, *[1] * (value.dim() - 2))
+    return torch.where(place[:, :1] == agents, least[:, 1:], least[:, :1])
+''',
+    "_max_of_others": '''\
+def _max_of_others(value: Tensor) -> Tensor:
+    """For each agent the largest value of another one, [B, N, ...]."""
+    return -_min_of_others(-value)
+''',
+    "_unless_alone": '''\
+def _unless_alone(value: Tensor, agents: Tensor) -> Tensor:
+    """A value of others, 0 when there are none."""
+    return value if agents.shape[1] > 1 else torch.zeros_like(value)
+''',
+    "_agents": '''\
+def _agents(like: Tensor) -> Tensor:
+    """The number of each agent, [1, N]."""
+    return torch.arange(like.shape[1], device=like.device)[None]
+''',
+    "_blocks": f'''\
+def _blocks(
+    width: int, outer: tuple[Tensor, ...], members: tuple[Tensor, ...]
+) -> list[tuple[Tensor, ...]]:
+    """Values of members in blocks of at most {PAIRS_AT_ONCE:,} pairs, `width` numbers for each."""
+    batch = max(len(v) for v in (*outer, *members))
+    rows = max(v[0].numel() for v in outer) * batch * width
+    size = max(1, {PAIRS_AT_ONCE} // max(1, rows))
+    return list(zip(*(v.split(size, 1) for v in members), strict=True))
+''',
+}
+NEEDS = {"_max_of_others": ("_min_of_others",)}

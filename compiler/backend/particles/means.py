@@ -1,0 +1,390 @@
+"""How means are computed with N agents: sums over members, tallies, moments, values or pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from mfdsl.compiler.backend.particles.arena import Arena
+from mfdsl.compiler.backend.particles.separable import expanded
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.ir.walk import reachable
+
+Strategy = Literal["members", "tally", "moments", "values", "pairs"]
+
+DEEPEST = 50
+MOST_CELLS = 1 << 22
+MOST_VALUES = 256
+LARGEST_TABLE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one part of the mean at node `node` of the model is computed.
+
+    `members`: an average over the agents, O(N). `tally`: counts at the values that members are
+    pinned to, O(N + S). `moments`: a sum of products, O(N) for each of `terms`. `values`: a sum
+    over the values that members can have. `pairs`: every agent with every agent, in blocks.
+    """
+
+    node: int
+    population: str
+    reader: str
+    strategy: Strategy
+    terms: int = 1
+
+
+class Expectation:
+    """One mean of the model: `mean` and `extreme` give the node of its value.
+
+    Sums are split, and what does not vary with the member comes out, before a strategy is chosen.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        old: int,
+        depth: int,
+        population: str,
+        reader: str,
+        others: bool,
+        choices: list[Choice],
+    ) -> None:
+        self.arena = arena
+        self.old = old
+        self.depth = depth
+        self.population = population
+        self.reader = reader
+        self.others = others
+        self.choices = choices
+
+    def mean(self, value: int, condition: int | None) -> int:
+        """The mean of `value` over the members, over those that fulfil `condition`."""
+        if condition is None:
+            return self._linear(value, ())
+        above = self._linear(value, (condition,))
+        below = self._product([], (condition,))
+        if self.others:
+            none = self.arena.add("eq", (below, self.arena.const(0)), None, BOOL)
+            above = self.arena.add("if", (none, self.arena.const(0), above))
+        return self._op("div", above, below)
+
+    def extreme(self, how: str, value: int) -> int:
+        """The smallest (`min`) or largest (`max`) value of a member."""
+        arena, type = self.arena, self.arena.type_of(value)
+        if not arena.varies(value, self.depth) and not self.others:
+            return value
+        if arena.closed(value, self.depth):
+            self._chosen("members")
+            op = f"{how}_others_of" if self.others else f"{how}_of"
+            return arena.add(op, (arena.member(value, self.depth),), self.population, type)
+        self._chosen("pairs")
+        attr = (self.depth, self.population, how, int(self.others))
+        return arena.add("pairs", (value,), attr, type)
+
+    def _chosen(self, strategy: Strategy, terms: int = 1) -> None:
+        choice = Choice(self.old, self.population, self.reader, strategy, terms)
+        if choice not in self.choices:
+            self.choices.append(choice)
+
+    def _linear(self, value: int, conditions: Sequence[int], level: int = 0) -> int:
+        """Linearity: constants of the members come out, sums split into their parts."""
+        node = self.arena.node(value)
+        if self.arena.varies(value, self.depth) and level < DEEPEST:
+            if node.op == "neg":
+                return self._op("neg", self._linear(node.args[0], conditions, level + 1))
+            if node.op == "add":
+                parts = self._groups(node.args)
+                if len(parts) > 1:
+                    made = [self._linear(part, conditions, level + 1) for part in parts]
+                    return self._op("add", *made)
+            if node.op == "if" and not self.arena.varies(node.args[0], self.depth):
+                made = [self._linear(i, conditions, level + 1) for i in node.args[1:]]
+                return self._op("if", node.args[0], *made)
+        return self._product([value], conditions)
+
+    def _groups(self, terms: Sequence[int]) -> list[int]:
+        """The terms of a sum, those that do not vary together and those of members together."""
+        groups: dict[object, list[int]] = {}
+        for term in terms:
+            fixed = not self.arena.varies(term, self.depth)
+            alone = self.arena.closed(term, self.depth)
+            groups.setdefault("fixed" if fixed else "alone" if alone else term, []).append(term)
+        return [self._op("add", *group) for group in groups.values()]
+
+    def _product(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
+        """The mean of a product where all conditions hold, of 0 elsewhere."""
+        varying, required, outside, divisors = self._factors(factors, conditions)
+        free = [c for c in required if not self.arena.varies(c, self.depth)]
+        required = [c for c in required if c not in free]
+        value = self._core(varying, required)
+        if outside:
+            value = self._op("mul", *outside, value)
+        for divisor in divisors:
+            value = self._op("div", value, divisor)
+        if free:
+            value = self._op("if", self._all(free), value, self.arena.const(0))
+        return value
+
+    def _factors(
+        self, factors: Sequence[int], conditions: Sequence[int]
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Varying factors, conditions, factors and divisors that do not vary with the member."""
+        arena, depth = self.arena, self.depth
+        varying: list[int] = []
+        required: list[int] = []
+        outside: list[int] = []
+        divisors: list[int] = []
+        queue = list(reversed(factors))
+        wanted = list(reversed(conditions))
+        while queue:
+            factor = queue.pop()
+            node = arena.node(factor)
+            inner = arena.node(node.args[0]) if node.op == "real" else node
+            if not arena.varies(factor, depth):
+                outside.append(factor)
+            elif node.op == "mul":
+                queue += reversed(node.args)
+            elif node.op == "real" and inner.op == "mul":
+                queue += [self._op("real", i) for i in reversed(inner.args)]
+            elif node.op == "div" and not arena.varies(node.args[1], depth):
+                queue.append(node.args[0])
+                divisors.append(node.args[1])
+            elif node.op == "real" and inner.op == "ind":
+                wanted.append(inner.args[0])
+            elif node.op == "if" and arena.builder.exact(node.args[2]) == 0:
+                wanted.append(node.args[0])
+                queue.append(node.args[1])
+            else:
+                varying.append(factor)
+        while wanted:
+            condition = wanted.pop()
+            node = arena.node(condition)
+            if node.op == "and":
+                wanted += reversed(node.args)
+            else:
+                required.append(condition)
+        return varying, required, outside, divisors
+
+    def _core(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
+        """The mean of varying factors under varying conditions, by the cheapest strategy."""
+        arena = self.arena
+        if not factors and not conditions:
+            return arena.add("company", (), self.population) if self.others else arena.const(1)
+        whole = self._weighted(factors, conditions)
+        if arena.closed(whole, self.depth):
+            self._chosen("members")
+            return self._average(arena.member(whole, self.depth), {})
+        pins, rest = self._pins(conditions)
+        if arena.type_of(whole).dims:
+            pins, rest = {}, list(conditions)
+        terms = expanded(arena, factors, rest, self.depth, self.population)
+        if terms is not None:
+            self._chosen("tally" if pins else "moments", len(terms))
+            parts = [self._op("mul", own, self._average(part, pins)) for own, part in terms]
+            return self._op("add", *parts) if parts else arena.const(0)
+        by_value = self._by_value(whole, self._weighted(factors, rest), pins)
+        if by_value is not None:
+            self._chosen("values")
+            return by_value
+        self._chosen("pairs")
+        attr = (self.depth, self.population, "sum", int(self.others))
+        total = arena.add("pairs", (whole,), attr, arena.type_of(whole))
+        return self._op("div", total, self._count())
+
+    def _weighted(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
+        """The product of factors where all conditions hold, 0 elsewhere."""
+        value = self._op("mul", *factors) if factors else self.arena.const(1)
+        if not conditions:
+            return value
+        return self._op("if", self._all(conditions), value, self.arena.const(0))
+
+    def _pins(self, conditions: Sequence[int]) -> tuple[dict[int, int], list[int]]:
+        """Values that finite variables of a member must have, and the other conditions.
+
+        A pin at a value that is common is a condition on the member like any other.
+        """
+        pins: dict[int, int] = {}
+        rest: list[int] = []
+        for condition in conditions:
+            pin = self._pin(condition)
+            cells = prod(self.arena.type_of(i).size for i in (*pins, *(pin or ())[:1]))
+            if pin and pin[0] not in pins and cells <= MOST_CELLS:
+                pins[pin[0]] = pin[1]
+            else:
+                rest.append(condition)
+        return pins, rest
+
+    def _pin(self, condition: int) -> tuple[int, int] | None:
+        arena = self.arena
+        node = arena.node(condition)
+        if node.op != "eq":
+            return None
+        for leaf, value in (node.args, node.args[::-1]):
+            here = arena.node(leaf)
+            if here.op != "peer" or here.attr != self.depth or arena.varies(value, self.depth):
+                continue
+            type = arena.type_of(leaf)
+            if type.finite and not type.dims and not arena.type_of(value).dims:
+                return here.args[0], value
+        return None
+
+    def _average(self, value: int, pins: dict[int, int]) -> int:
+        """The mean of a member's value over the members with the pinned values."""
+        arena = self.arena
+        if not pins:
+            if arena.facts(value).common:
+                return self._op("mul", value, self._core((), ()))
+            type = arena.type_of(value)
+            if not self.others:
+                return arena.add("mean_of", (value,), self.population, type)
+            total = arena.add("sum_of", (value,), self.population, type)
+            return self._op("div", self._less(total, value), self._count())
+        keys = sorted(pins)
+        exact = arena.builder.exact(value)
+        scale = value if arena.facts(value).common and exact != 1 else None
+        weight = () if arena.facts(value).common else (value,)
+        entry, guards = self._looked_up(keys, weight, pins)
+        if scale is not None:
+            entry = self._op("mul", scale, entry)
+        if self.others:
+            match = [arena.add("eq", (key, pins[key]), None, BOOL) for key in keys]
+            own = self._op("if", self._all(match), value, arena.const(0))
+            entry = self._less(entry, own)
+        if guards:
+            entry = self._op("if", self._all(guards), entry, arena.const(0))
+        return self._op("div", entry, self._count()) if self.others else entry
+
+    def _less(self, total: int, own: int) -> int:
+        return self._op("add", total, self._op("neg", own))
+
+    def _looked_up(
+        self, keys: Sequence[int], weight: tuple[int, ...], values: dict[int, int]
+    ) -> tuple[int, list[int]]:
+        """The entry of a tally at the values of its keys, and where it exists."""
+        arena = self.arena
+        dims = tuple(arena.type_of(key).size for key in keys)
+        tally = arena.add(
+            "tally", (*keys, *weight), (self.population, len(weight)), Type(kind="real", dims=dims)
+        )
+        if not self.others:
+            tally = arena.add("div", (tally, self._count()), None, Type(kind="real", dims=dims))
+        places, guards = [], []
+        for key in keys:
+            place, guard = self._position(values[key], arena.type_of(key))
+            places.append(place)
+            guards += guard
+        return arena.add("element", (tally, *places)), guards
+
+    def _position(self, value: int, type: Type) -> tuple[int, list[int]]:
+        """The place of a value on the axis of its type, and the conditions for it to be there."""
+        arena = self.arena
+        first, last = type.first, type.first + type.size - 1
+        low, high = arena.bounds(value)
+        if arena.type_of(value).kind == "bool":
+            value = arena.add("ind", (value,), None, INT)
+        guards = []
+        for outside, op, end in ((low < first, "max", first), (high > last, "min", last)):
+            if outside:
+                bound = arena.const(end, INT)
+                ordered = (bound, value) if op == "max" else (value, bound)
+                guards.append(arena.add("le", ordered, None, BOOL))
+                value = arena.add(op, (value, bound), None, INT)
+        if first:
+            kept = Type(kind="int", lo=0, hi=type.size - 1)
+            value = arena.add("add", (value, arena.const(-first, INT)), None, kept)
+        return value, guards
+
+    def _by_value(self, whole: int, body: int, pins: dict[int, int]) -> int | None:
+        """The sum over all values of the finite variables of a member, by their shares."""
+        arena = self.arena
+        peers = self._peers(body)
+        atoms = _atoms(arena, [arena.node(i).args[0] for i in peers])
+        if atoms is None or arena.type_of(whole).dims:
+            return None
+        count = prod(arena.type_of(a).size for a in atoms)
+        keys = sorted({*pins, *atoms})
+        if count > MOST_VALUES or prod(arena.type_of(k).size for k in keys) > MOST_CELLS:
+            return None
+        if set(atoms) & set(pins):
+            return None
+        indices = {atom: arena.index(arena.type_of(atom)) for atom in atoms}
+        seen = {i: arena.replace(arena.node(i).args[0], indices) for i in peers}
+        value = arena.replace(body, seen)
+        share, guards = self._looked_up(keys, (), {**pins, **indices})
+        total = self._op("mul", value, share)
+        for index in indices.values():
+            total = arena.add("sum_over", (total, index), arena.node(index).attr)
+        if not pins:
+            total = self._tabulated(total, count)
+        if guards:
+            total = self._op("if", self._all(guards), total, arena.const(0))
+        if not self.others:
+            return total
+        own = arena.member(whole, self.depth)
+        return self._op("div", self._less(total, own), self._count())
+
+    def _tabulated(self, total: int, count: int) -> int:
+        """A table over the reader's values where these are finite too, then one look-up."""
+        arena = self.arena
+        facts = arena.facts(total)
+        atoms = None if facts.peers or facts.indices else _atoms(arena, [total])
+        if atoms is None or prod(arena.type_of(a).size for a in atoms) * count > LARGEST_TABLE:
+            return total
+        indices = {atom: arena.index(arena.type_of(atom)) for atom in atoms}
+        table = arena.replace(total, indices)
+        dims: tuple[int, ...] = ()
+        for atom in reversed(atoms):
+            dims = (arena.type_of(atom).size, *dims)
+            attr = arena.node(indices[atom]).attr
+            type = Type(kind="real", dims=dims)
+            table = arena.add("array_over", (table, indices[atom]), attr, type)
+        places = [self._position(atom, arena.type_of(atom))[0] for atom in atoms]
+        return arena.add("element", (table, *places))
+
+    def _peers(self, value: int) -> list[int]:
+        """The values of the bound member below a node."""
+        nodes = self.arena.builder.nodes
+        return [
+            i
+            for i in reachable(nodes, [value])
+            if nodes[i].op == "peer" and nodes[i].attr == self.depth
+        ]
+
+    def _count(self) -> int:
+        """The number of members, without oneself."""
+        return self.arena.add("others_count" if self.others else "count", (), self.population)
+
+    def _all(self, conditions: Sequence[int]) -> int:
+        return self.arena.add("and", list(conditions), None, BOOL)
+
+    def _op(self, op: str, *args: int) -> int:
+        dims = next((d for d in (self.arena.type_of(i).dims for i in args) if d), ())
+        return self.arena.add(op, args, None, Type(kind="real", dims=dims) if dims else REAL)
+
+
+def _atoms(arena: Arena, values: Sequence[int]) -> list[int] | None:
+    """The finite scalars of a member that its values depend on; None when there are others."""
+    found: set[int] = set()
+    for value in values:
+        atoms = _atoms_of(arena, value, {})
+        if atoms is None:
+            return None
+        found |= atoms
+    return sorted(found)
+
+
+def _atoms_of(
+    arena: Arena, index: int, known: dict[int, frozenset[int] | None]
+) -> frozenset[int] | None:
+    """Finite inputs, and finite values of what is not finite; None when neither will do."""
+    for i in reachable(arena.builder.nodes, [index]):
+        node, type = arena.node(i), arena.type_of(i)
+        parts = [known[a] for a in node.args]
+        if arena.facts(i).owner is None:
+            known[i] = frozenset()
+        elif node.op == "input" or any(part is None for part in parts):
+            known[i] = frozenset({i}) if type.finite and not type.dims else None
+        else:
+            known[i] = frozenset[int]().union(*(part for part in parts if part is not None))
+    return known[index]

@@ -1,0 +1,53 @@
+"""Texts of elementwise operators of agents, with slopes that stay finite.
+
+A slope is 0 where the root or the length of 0 has none. In a branch that may not be taken, what
+would divide by 0 there gets another operand, so that no nan comes back through `torch.where`.
+"""
+
+from collections.abc import Sequence
+
+from mfdsl.compiler.backend.torch_ops import ROWS, Row
+from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, call
+
+
+def _helper(name: str) -> Row:
+    return lambda args, unit: (call(name, *(a.code for a in args)), ATOM)
+
+
+PARTICLE_ROWS: dict[str, Row] = {
+    **ROWS,
+    "atan2": _helper("torch.atan2"),
+    "softplus": _helper("_softplus"),
+    "sqrt": _helper("_sqrt"),
+    "length": _helper("_length"),
+}
+UNTAKEN_ROWS: dict[str, Row] = {
+    "sqrt": _helper("_sqrt_or_0"),
+    "log": _helper("_log_or_0"),
+    "div": _helper("_quotient"),
+    "pow": _helper("_power"),
+}
+
+
+def guarded(op: str, args: Sequence[Text]) -> bool:
+    """Whether an operator needs its guarded form in a branch that may not be taken."""
+    if op not in UNTAKEN_ROWS:
+        return False
+    if op == "div":
+        return args[1].literal is None and ".shape[" not in args[1].code
+    if op == "pow":
+        exponent = args[1].literal
+        return exponent is None or exponent < 1 or exponent != int(exponent)
+    return True
+
+
+def row_of(op: str, args: Sequence[Text], unit: Text, untaken: bool) -> tuple[str, int, str]:
+    """The code of an operator, its precedence, and the helper that it calls, if any."""
+    if untaken and guarded(op, args):
+        if args[0].literal is not None:
+            args = [Text(f"{args[0].code} * {unit.code}", MUL), *args[1:]]
+        code, level = UNTAKEN_ROWS[op](args, unit)
+    else:
+        code, level = PARTICLE_ROWS[op](args, unit)
+    helper = code.split("(")[0] if code.startswith("_") else ""
+    return code, level, helper
