@@ -4,7 +4,7 @@ import hashlib
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -52,6 +52,15 @@ class AgentProgram:
     def key(self) -> str:
         """Hash of the text, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def variables(self, field: str, kind: Literal["state", "action"]) -> tuple[str, ...]:
+        """Names in the spec of the entries of a player's tuple: states, then traits; or actions."""
+        if self.model is None:
+            group = getattr(self.module, kind.capitalize()).__annotations__[field]
+            return tuple(group._fields)
+        player = self.model.player(self.names[field])
+        group = player.actions if kind == "action" else (*player.states, *player.traits)
+        return tuple(variable.name for variable in group)
 
     def params(
         self,

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -213,21 +213,22 @@ class _Record:
         self.kept: dict[str, list[Tensor]] = {}
 
     def states(self, program: AgentProgram, state: Any) -> None:
-        self._add(program, state, "")
+        self._add(program, state, "state")
 
     def moves(self, program: AgentProgram, action: Any, rewards: Any) -> None:
-        self._add(program, action, "")
+        self._add(program, action, "action")
         if self.wanted:
             for player, value in rewards._asdict().items():
                 self.kept.setdefault(f"{program.names[player]}.reward", []).append(value)
 
-    def _add(self, program: AgentProgram, group: Any, suffix: str) -> None:
+    def _add(
+        self, program: AgentProgram, group: Any, kind: Literal["state", "action"]
+    ) -> None:
         if not self.wanted:
             return
         for player, values in group._asdict().items():
-            for name, value in values._asdict().items():
-                key = f"{program.names[player]}.{name}{suffix}"
-                self.kept.setdefault(key, []).append(value)
+            for name, value in zip(program.variables(player, kind), values, strict=True):
+                self.kept.setdefault(f"{program.names[player]}.{name}", []).append(value)
 
     def stacked(self) -> dict[str, Tensor]:
         return {name: torch.stack(list(values)) for name, values in self.kept.items()}

@@ -22,11 +22,25 @@ def plain(program: AgentProgram, group: Any, game: int) -> Nested:
         name = program.names[field]
         agents = program.players[field] == "population"
         found[name] = {}
-        for key, value in values._asdict().items():
+        for key, value in zip(_names(program, group, field), values, strict=True):
             row = value[min(game, len(value) - 1)].detach().numpy()
             entries = list(row) if agents else row
             found[name][key] = [_number(e) for e in entries] if agents else _number(entries)
     return found
+
+
+def _names(program: AgentProgram, group: Any, field: str) -> tuple[str, ...]:
+    """Names in the spec of the entries of a player's tuple, in their order."""
+    assert program.model is not None
+    player = program.model.player(program.names[field])
+    kind = type(group).__name__
+    if kind in ("State", "Action"):
+        return program.variables(field, "state" if kind == "State" else "action")
+    if kind == "Noise":
+        return tuple(noise.name for noise in player.noises)
+    tabled = [v.name for v in (*player.traits, *player.states) if v.initial is not None]
+    drawn = [*tabled, *(draw.name for draw in player.draws)]
+    return tuple(drawn) or ("agents",)
 
 
 def _number(value: Any) -> Any:
@@ -40,9 +54,7 @@ def compared(
     compared. Raises AssertionError on differing finite values.
     """
     program = simulator.program
-    bounded = all(
-        model.types[a.type].lo is not None for p in model.players for a in p.actions
-    )
+    bounded = all(model.types[a.type].lo is not None for p in model.players for a in p.actions)
     behaviour = uniform if bounded else still
     initial = simulator._draws(program.module.Initial, program.module.INITIALS, 0, "initial")
     state = simulator.reset()

@@ -13,7 +13,9 @@ _CONTRACT = """
     reward_terms kernel push step observe unit p t f s a e z
 """.split()
 _TAKEN = frozenset([*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_CONTRACT])
-_FIELD_TAKEN = frozenset([*keyword.kwlist, "count", "index", "unit"])
+_FIELD_TAKEN = frozenset(
+    [*keyword.kwlist, "count", "index", "unit", "open", "eval", "exec", "compile", "input", "vars"]
+)
 
 
 def identifier(name: str) -> str:

@@ -59,7 +59,10 @@ def _members(w: Writer) -> list[str]:
     functions += [w.final] if w.has_final() else []
     functions += [w.legal] if w.legal else []
     functions += [w.observed] if w.population.observe else []
-    texts = [default_params(w.plan.model, w.shared.parameters), *(function.text for function in functions)]
+    texts = [
+        default_params(w.plan.model, w.shared.parameters),
+        *(function.text for function in functions),
+    ]
     return texts + (w.running_field if w.plan.running.marginals else []) + w.final_field
 
 

@@ -16,6 +16,7 @@ from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.ir.walk import reachable
 
 OVER_MEMBERS = ("mean_of", "sum_of", "min_of", "max_of")
+STATISTICS = (*OVER_MEMBERS, "tally", "w2")
 FIRST_FRESH = 1000
 
 
@@ -108,12 +109,21 @@ class Arena:
         return self.replace(index, own)
 
     def replace(self, root: int, values: Mapping[int, int]) -> int:
-        """The node with others in the place of some below it."""
+        """The node with others in the place of some below it.
+
+        What a statistic reads of its own members is bound by it, so that only values of members
+        bound further out are replaced there.
+        """
+        nodes = self.builder.nodes
+        peers = {old: new for old, new in values.items() if nodes[old].op == "peer"}
         known = dict(values)
-        for i in reachable(self.builder.nodes, [root]):
-            if i in known:
+        for i in reachable(nodes, [root]):
+            if i in values:
                 continue
-            node = self.builder.nodes[i]
+            node = nodes[i]
+            if node.op in STATISTICS and len(peers) < len(values):
+                known[i] = self.replace(i, peers) if peers else i
+                continue
             args = [known[a] for a in node.args]
             same = tuple(args) == node.args
             known[i] = i if same else self.add(node.op, args, node.attr, self.type_of(i))
@@ -136,7 +146,7 @@ def _facts(node: Node, parts: Sequence[Facts]) -> Facts:
     if node.op == "peer":
         assert isinstance(attr, int)
         return Facts(None, peers | {attr}, indices)
-    if node.op in (*OVER_MEMBERS, "tally", "w2"):
+    if node.op in STATISTICS:
         return Facts(None, peers, indices)
     if node.op == "pairs":
         assert isinstance(attr, tuple)

@@ -74,7 +74,7 @@ def _look_up(table: Tensor, *positions: Tensor) -> Tensor:
     flat = positions[0]
     for size, position in zip(table.shape[2:], positions[1:], strict=True):
         flat = flat * size + position
-    entries = torch.take_along_dim(table.flatten(1), flat.flatten(1), 1)
+    entries = torch.take_along_dim(table.flatten(1), flat.reshape(len(flat), -1), 1)
     return entries.reshape(-1, *flat.shape[1:])
 ''',
     "_tally": '''\

@@ -101,7 +101,8 @@ def sampler(module: Module, name: str, kind: str, letter: str) -> str:
         for variable, law, shape in standard_draws(module, player, letter):
             word = str(law[0])
             module.helpers |= {"_gamma", "_beta"} if word == "beta" else {f"_{word}"} & {*SAMPLERS}
-            size = f"({', '.join([*outer, *map(str, shape)])}{',' if len(outer) + len(shape) == 1 else ''})"
+            sizes = [*outer, *map(str, shape)]
+            size = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
             drawn = LAWS[word](law).format(shape=size, made=MADE)
             fields.append(f"            {module.variables[letter, player.name, variable]}={drawn},")
         if fields:
