@@ -105,7 +105,8 @@ class Simulator:
 
     def step(self, t: int, state: Any, action: Any) -> tuple[Any, Any]:
         """Next state and rewards, from the streams of step t."""
-        return self._step(self.params, self.time(t), state, action, self.noise(t))  # type: ignore[no-any-return]
+        after, rewards = self._step(self.params, self.time(t), state, action, self.noise(t))
+        return self._whole(after), self._whole(rewards)
 
     def scene(self, t: int, state: Any) -> Scene:
         """What a behaviour may look at."""
@@ -147,7 +148,8 @@ class Simulator:
                 named = _added_terms(
                     named, self._terms(self.params, now, state, action, noise), weight
                 )
-            state, rewards = self._step(self.params, now, state, action, noise)
+            after, rewards = self._step(self.params, now, state, action, noise)
+            state, rewards = self._whole(after), self._whole(rewards)
             kept.moves(self.program, action, rewards)
             total = _added(total, rewards, weight)
             weight *= rate
@@ -200,9 +202,9 @@ class Simulator:
             groups[player] = kind.__annotations__[player](**made)
         return kind(**groups)
 
-    def _whole(self, state: Any) -> Any:
-        """The state with a full batch axis."""
-        return _mapped(lambda v: v.expand(self.batch, *v.shape[1:]), state)
+    def _whole(self, group: Any) -> Any:
+        """Nested tensors with a full batch axis."""
+        return _mapped(lambda v: v.expand(self.batch, *v.shape[1:]), group)
 
 
 class _Record:

@@ -16,7 +16,7 @@ from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.program import Params, Program, load_program
 
 SPECS = Path(__file__).parents[1] / "specs"
-NAMES = sorted(path.stem for path in SPECS.glob("*.mfg"))
+NAMES = sorted(p.stem for p in SPECS.glob("*.mfg") if compile_file(p).require_model().tabular)
 ATOMS = 12
 DRAWS = 1_000_000
 STAGES = 8
