@@ -6,6 +6,7 @@ from Python's own generator with seed 0, so `python bench/garnet_tables.py` alwa
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 
 DATA = Path(__file__).parent.parent / "specs" / "data"
@@ -14,7 +15,7 @@ DATA = Path(__file__).parent.parent / "specs" / "data"
 def sticks(draw: random.Random, count: int) -> list[float]:
     """A random law on `count` points: lengths between sorted uniform cuts of a stick."""
     cuts = [0.0, *sorted(draw.random() for _ in range(count - 1)), 1.0]
-    return [b - a for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [b - a for a, b in pairwise(cuts)]
 
 
 def garnet(states: int = 10, actions: int = 3, branches: int = 3) -> dict[str, object]:

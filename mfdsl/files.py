@@ -23,7 +23,12 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step: written beside, then renamed.
+    """Replace `path` by `text` in one step, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step: written beside, then renamed.
 
     Raises:
         UsageError: the folder cannot be written to, or the disk is full; `path` is unchanged.
@@ -32,8 +37,8 @@ def write_text(path: Path, text: str) -> None:
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         if target.exists():
             os.chmod(temporary, target.stat().st_mode)
         else:

@@ -37,7 +37,7 @@ def tables_need(model: Model) -> str:
         kind = model.types[variable.type]
         if kind.dims or not kind.finite:
             return f"`{variable.name}` is {'an array' if kind.dims else 'continuous'}"
-    return "it is tabular"
+    return "it reads extremes over its agents or their noises"
 
 
 def _article(word: str) -> str:

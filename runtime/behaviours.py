@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -56,7 +56,9 @@ def still(scene: Scene) -> Any:
         if kind.kind == "real":
             low = -torch.inf if kind.lo is None else float(kind.lo)
             high = torch.inf if kind.hi is None else float(kind.hi)
-            return place.new_full(shape, min(max(0.0, low), high))
+            return torch.full(
+                shape, min(max(0.0, low), high), dtype=place.dtype, device=place.device
+            )
         value = _resting(scene.program.model, kind)
         dtype = torch.bool if kind.kind == "bool" else torch.int64
         return torch.full(shape, value, dtype=dtype, device=place.device)
@@ -142,7 +144,7 @@ def _named(scene: Scene, chosen: Choice) -> Any:
     model = _model(scene.program)
     acting = [p for p in model.players if p.actions]
     if len(acting) == 1 and acting[0].name not in chosen:
-        chosen = {acting[0].name: chosen}  # type: ignore[dict-item]
+        chosen = cast(Choice, {acting[0].name: chosen})
     module, groups = scene.program.module, []
     for player in acting:
         given = chosen.get(player.name)
@@ -230,7 +232,8 @@ def _in_ball(
     z = _standard(scene, ("normal",), shape, key)
     u = _standard(scene, ("uniform",), shape[:-1], (key[0], key[1], f"{key[2]}.radius"))
     length = z.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    return radius * u[..., None] ** (1 / shape[-1]) * z / length
+    point: Tensor = radius * u[..., None] ** (1 / shape[-1]) * z / length
+    return point
 
 
 def _ends(kind: Type, unit: Tensor) -> tuple[Tensor | float, Tensor | float]:

@@ -136,7 +136,8 @@ class Simulator:
         """
         count = _steps(self.program, steps)
         rate = self.program.discount if discount is None else discount
-        state, total, named, kept = self.reset(), None, {}, _Record(record)
+        named: dict[str, dict[str, float]] = {}
+        state, total, kept = self.reset(), None, _Record(record)
         began, weight = time.perf_counter(), 1.0
         for t in range(count):
             action = behaviour(self.scene(t, state))
@@ -146,7 +147,10 @@ class Simulator:
             noise, now = self.noise(t), self.time(t)
             if terms:
                 named = _added_terms(
-                    named, self._terms(self.params, now, state, action, noise), weight
+                    named,
+                    self._terms(self.params, now, state, action, noise),
+                    weight,
+                    self.program.names,
                 )
             after, rewards = self._step(self.params, now, state, action, noise)
             state, rewards = self._whole(after), self._whole(rewards)
@@ -223,9 +227,7 @@ class _Record:
             for player, value in rewards._asdict().items():
                 self.kept.setdefault(f"{program.names[player]}.reward", []).append(value)
 
-    def _add(
-        self, program: AgentProgram, group: Any, kind: Literal["state", "action"]
-    ) -> None:
+    def _add(self, program: AgentProgram, group: Any, kind: Literal["state", "action"]) -> None:
         if not self.wanted:
             return
         for player, values in group._asdict().items():
@@ -318,10 +320,13 @@ def _added(total: Any, rewards: Any, weight: float) -> Any:
 
 
 def _added_terms(
-    total: dict[str, dict[str, float]], terms: Mapping[str, Mapping[str, Tensor]], weight: float
+    total: dict[str, dict[str, float]],
+    terms: Mapping[str, Mapping[str, Tensor]],
+    weight: float,
+    names: Mapping[str, str],
 ) -> dict[str, dict[str, float]]:
     for player, named in terms.items():
-        group = total.setdefault(player, {})
+        group = total.setdefault(names[player], {})
         for name, value in named.items():
             group[name] = group.get(name, 0.0) + weight * value.mean().item()
     return total

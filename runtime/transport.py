@@ -38,10 +38,9 @@ def w2_plan(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values [B], and their slopes in x [B, N, d] and in y [B, M, d]."""
     pairs = zip(x.detach().cpu().double().numpy(), y.detach().cpu().double().numpy(), strict=True)
     found = [_transported(a, b) for a, b in pairs]
-    like = {"dtype": x.dtype, "device": x.device}
-    value = torch.tensor([value for value, _, _ in found], **like)
-    slopes = (torch.from_numpy(np.stack([f[k] for f in found])).to(**like) for k in (1, 2))
-    return (value, *slopes)  # type: ignore[return-value]
+    value = torch.tensor([f[0] for f in found], dtype=x.dtype, device=x.device)
+    in_x, in_y = (torch.from_numpy(np.stack([f[k] for f in found])).to(x) for k in (1, 2))
+    return value, in_x, in_y
 
 
 @w2_plan.register_fake
@@ -62,9 +61,9 @@ def _slope(ctx: torch.autograd.function.FunctionCtx, *above: Tensor) -> tuple[Te
 
 w2_plan.register_autograd(_slope, setup_context=_keep)
 
-_LIBRARY = torch.library.Library("mfdsl", "FRAGMENT")
-_LIBRARY.define("w2(Tensor x, Tensor y) -> Tensor")
-_LIBRARY.impl("w2", w2, "CompositeImplicitAutograd")
+_LIBRARY = torch.library.Library("mfdsl", "FRAGMENT")  # type: ignore[no-untyped-call]
+_LIBRARY.define("w2(Tensor x, Tensor y) -> Tensor")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("w2", w2, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
 
 
 def _transported(x: Array, y: Array) -> tuple[float, Array, Array]:

@@ -20,8 +20,10 @@ NAMES = sorted(p.stem for p in SPECS.glob("*.mfg") if compile_file(p).require_mo
 ATOMS = 12
 DRAWS = 1_000_000
 STAGES = 8
-# At its defaults the exact law of the rounding game lies on a jump, which no sample can follow.
-OFF_THE_JUMPS = {"linear_quadratic": {"delta": 0.11}}
+# At their defaults the exact laws of games that round lie on jumps, which no sample can follow.
+OFF_THE_JUMPS = {"linear_quadratic": {"delta": 0.11}, "dynamic_routing": {"vehicles": 0.3}}
+# A single-agent problem in the clothes of a game: the warning is right.
+ALONE = {"no_interaction"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def flat_states(game: Subject, state: tuple) -> Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_checks_without_a_complaint(name: str) -> None:
     result = compile_file(SPECS / f"{name}.mfg")
-    assert [f"{d.code} {d.message}" for d in result.diagnostics if d.severity != "note"] == []
+    found = [d.code for d in result.diagnostics if d.severity != "note"]
+    assert found == (["MFG803"] if name in ALONE else [])
     assert result.require_model().name == name
     assert all(certificate.verdict != "refuted" for certificate in result.certificates)
 
@@ -204,7 +207,8 @@ def test_many_agents_follow_the_exact_flow_at_the_expected_rate(name: str) -> No
     noise = float((exact * (1 - exact)).clamp(min=0).sum(-1).mean().sqrt())
     assert distance(many, exact) <= 6 * noise / 100_000**0.5
     assert distance(few, exact) <= 6 * noise / 1_000**0.5
-    assert 4 <= distance(few, exact) / distance(many, exact) <= 25
+    if noise > 0:  # a game of one state has nothing to spread
+        assert 4 <= distance(few, exact) / distance(many, exact) <= 25
 
 
 @pytest.mark.parametrize("name", NAMES)

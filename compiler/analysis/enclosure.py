@@ -264,7 +264,8 @@ class Evaluator:
         source = self.facts.nodes[node.args[0]]
         type_ = self.facts.types[source.type]
         if node.op == "dot":
-            return dot(*arguments, type_.dims[0], same=node.args[0] == node.args[1])
+            same = node.args[0] == node.args[1]
+            return dot(arguments[0], arguments[1], type_.dims[0], same=same)
         found = norm(arguments[0], type_.dims[0])
         if type_.ball is None:
             return found

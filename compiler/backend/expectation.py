@@ -7,7 +7,7 @@ from mfdsl.compiler.backend.bounds import Range, bounds_of
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Attribute, Model
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.ir.walk import Leaves, depth_of, free_leaves, reachable
+from mfdsl.compiler.ir.walk import MEANS, Leaves, depth_of, free_leaves, reachable
 
 DEEPEST = 50
 
@@ -54,8 +54,8 @@ class Rewriter:
         for old in reachable(self.model.nodes, roots):
             node = self.model.nodes[old]
             args = [at[i] for i in node.args]
-            if node.op in ("mean", "mean_if"):
-                condition = args[1] if node.op == "mean_if" else None
+            if node.op in MEANS:  # without oneself the mean is the same in the limit
+                condition = args[1] if node.op.endswith("_if") else None
                 at[old] = self._mean(args[0], depth_of(node), condition)
             elif node.op == "const":
                 assert isinstance(node.attr, (int, float))

@@ -11,7 +11,7 @@ from mfdsl.compiler.backend.bounds import Range
 from mfdsl.compiler.backend.expectation import Rewriter, Statistic
 from mfdsl.compiler.ir.model import Array, Model, Named, Node, Place
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import REDUCTIONS, Leaves, free_leaves, model_roots, reachable
+from mfdsl.compiler.ir.walk import REDUCTIONS, Leaves, free_leaves, given, model_roots, reachable
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def make_plan(model: Model) -> Plan:
 def running_roots(model: Model) -> list[int]:
     """Nodes that a decision stage evaluates."""
     population = model.population
-    roots = [s.next for s in population.states] + [n.density for n in population.noises]
+    roots = [given(s.next) for s in population.states]
+    roots += [given(n.density) for n in population.noises]
     roots += [term.node for term in population.rewards if not term.final]
     return roots + [named.node for named in population.observe]
 
@@ -220,11 +221,11 @@ def _reads(model: Model) -> Reads:
 
     population = model.population
     return Reads(
-        successors=reads(s.next for s in population.states),
-        weights=reads(n.density for n in population.noises),
+        successors=reads(given(s.next) for s in population.states),
+        weights=reads(given(n.density) for n in population.noises),
         rewards=reads(
             [t.node for t in population.rewards if not t.final]
-            + ([n.density for n in population.noises] if rewards_read_noise(model) else [])
+            + ([given(n.density) for n in population.noises] if rewards_read_noise(model) else [])
         ),
         legal=reads([] if population.legal is None else [population.legal]),
     )

@@ -6,6 +6,7 @@ from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.torch_field import marginal_of_agents, marginal_of_law, offset
 from mfdsl.compiler.backend.torch_writer import Writer
 from mfdsl.compiler.ir.model import Variable
+from mfdsl.compiler.ir.walk import given
 
 
 def uniforms(w: Writer, name: str, kind: str, group: Sequence[Variable]) -> str:
@@ -38,7 +39,7 @@ def init(w: Writer) -> str:
         deep = {v: f"{local}[..., None]" for v, local in values.items()}
         deep[state.name] = f"_axis({w.first(state)}, {size}, {rank - 1}, {rank}, p.unit.device)"
         weights = made.call(deep, p=f"_wide_params(p, {rank})")
-        if not w.reads_itself(state.name, state.initial, "state"):
+        if not w.reads_itself(state.name, given(state.initial), "state"):
             weights += f".expand({'-1, ' * (rank - 1)}{size})"
         helper = "_search" if rank == 2 else "_draw"
         w.shared.helpers |= {helper, "_axis"}
@@ -93,7 +94,7 @@ def sample(w: Writer) -> str:
         here = dict(values)
         here[noise.name] = f"_axis({w.first(noise)}, {size}, 2, 3, p.unit.device)"
         chance = made.call(here)
-        if not w.reads_itself(noise.name, noise.density, "noise"):
+        if not w.reads_itself(noise.name, given(noise.density), "noise"):
             chance += f".expand(-1, -1, {size})"
         w.shared.helpers |= {"_draw", "_axis"}
         drawn = offset(f"_draw({chance}, z.{name})", -w.first(noise))

@@ -126,6 +126,7 @@ def _params(plan: Plan, shared: Shared) -> str:
 
 
 def tuple_class(name: str, doc: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A named tuple of tensors; rows are fields and what they mean."""
     lines = [f"class {name}(NamedTuple):", f'    """{doc}"""']
     lines += [""] if rows else []
     for field, comment in rows:

@@ -11,6 +11,7 @@ from mfdsl.compiler.backend.plan import Stage
 from mfdsl.compiler.backend.torch_axes import axis_order
 from mfdsl.compiler.backend.torch_scope import Scope, Shared
 from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, quoted, signature, words
+from mfdsl.compiler.ir.walk import given
 
 TYPES = {
     "p": "Params",
@@ -123,7 +124,7 @@ def next_function(shared: Shared, fields: Mapping[int | str, str]) -> Function:
     """`_next`: the values of all states after one step."""
     plan = shared.plan
     states = plan.model.population.states
-    roots = [plan.at[s.next] for s in states]
+    roots = [plan.at[given(s.next)] for s in states]
     scope = member_scope(shared, plan.running, fields, roots)
     texts = scope.emit(roots)
     like = f"s.{shared.variables[states[0].name]}"
@@ -164,7 +165,7 @@ def chance_function(shared: Shared, fields: Mapping[int | str, str], number: int
     noises = plan.model.population.noises[: number + 1]
     taken = local_names()
     locals_ = {n.name: unique(n.name, taken) for n in noises}
-    root = plan.at[noises[-1].density]
+    root = plan.at[given(noises[-1].density)]
     read = plan.leaves[root].names("noise") | {noises[-1].name}
     scope = member_scope(shared, plan.running, fields, [root], locals_)
     (text,) = scope.emit([root])
@@ -181,7 +182,7 @@ def initial_function(shared: Shared, number: int) -> Function:
     states = plan.model.population.states[: number + 1]
     taken = local_names()
     locals_ = {s.name: unique(s.name, taken) for s in states}
-    root = plan.at[states[-1].initial]
+    root = plan.at[given(states[-1].initial)]
     read = plan.leaves[root].names("state") | {states[-1].name}
     scope = member_scope(shared, plan.running, {}, [root], locals_)
     (text,) = scope.emit([root])

@@ -16,6 +16,7 @@ from mfdsl.compiler.backend.torch_members import (
 from mfdsl.compiler.backend.torch_scope import Shared
 from mfdsl.compiler.backend.torch_text import signature
 from mfdsl.compiler.ir.model import Variable
+from mfdsl.compiler.ir.walk import given
 
 ARGUMENTS = {
     "p": "p: Params",
@@ -121,7 +122,7 @@ class Writer:
 
     def weight_sizes(self) -> tuple[list[int], list[int]]:
         """Sizes of the state and action axes of `weights`: 1 where no chance depends on them."""
-        read = [self.plan.leaves[self.plan.at[n.density]] for n in self.population.noises]
+        read = [self.plan.leaves[self.plan.at[given(n.density)]] for n in self.population.noises]
         by_state = any(leaves.names("state") for leaves in read)
         by_action = any(leaves.names("action") for leaves in read)
         states = self.sizes if by_state else [1] * len(self.sizes)

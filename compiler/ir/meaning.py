@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.interpret import Environment, Law, Number, Values, combinations, evaluate
 from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.walk import given
 
 Parameters = Mapping[str, Number | Sequence[float]]
 
@@ -26,7 +27,7 @@ def initial_law(model: Model, parameters: Parameters | None = None) -> dict[Valu
         environment = Environment(_states(model, state), parameters=parameters or {})
         mass = 1.0
         for variable in model.population.states:
-            mass *= evaluate(model, variable.initial, environment) if mass else 1.0
+            mass *= evaluate(model, given(variable.initial), environment) if mass else 1.0
         law[state] = mass
     return law
 
@@ -44,7 +45,7 @@ def outcomes(
         for environment, mass in found:
             for (value,) in combinations(model, [noise.type]):
                 drawn = replace(environment, own={**environment.own, ("noise", noise.name): value})
-                weight = evaluate(model, noise.density, drawn)
+                weight = evaluate(model, given(noise.density), drawn)
                 if weight:
                     longer.append((drawn, mass * weight))
         found = longer
@@ -63,7 +64,8 @@ def kernel_row(
     row: dict[Values, float] = {}
     for environment, mass in outcomes(model, t, law, state, action, parameters or {}):
         after = tuple(
-            int(evaluate(model, variable.next, environment)) for variable in model.population.states
+            int(evaluate(model, given(variable.next), environment))
+            for variable in model.population.states
         )
         row[after] = row.get(after, 0.0) + mass
     return row

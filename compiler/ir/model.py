@@ -12,6 +12,11 @@ from mfdsl.compiler.ir.types import Type
 
 ABI = 1
 
+# Operators that have a value with N agents only, or none over a law by states and actions.
+ONLY_AGENTS = frozenset(
+    {"min_members", "max_members", "min_others", "max_others", "w2", "peer_noise"}
+)
+
 Scalar = int | float | str | bool
 Attribute = int | float | str | tuple[int | str, ...] | None
 Values = int | float | tuple[float, ...]
@@ -237,6 +242,8 @@ class Model(Data):
         Such a model has exact tables; other finite models are reduced to one first.
         """
         if len(self.players) != 1 or self.objective != "nash" or self.players[0].traits:
+            return False
+        if any(node.op in ONLY_AGENTS for node in self.nodes):
             return False
         only = self.players[0]
         variables = (*only.states, *only.actions, *only.noises)

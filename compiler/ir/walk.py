@@ -47,6 +47,12 @@ def depth_of(node: Node) -> int:
     return int(node.attr[0])
 
 
+def given(node: int | None) -> int:
+    """A node that every tabular model has: a law at t = 0, a next value, a density."""
+    assert node is not None
+    return node
+
+
 def reachable(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
     """All nodes under `roots`, arguments first."""
     seen = set(roots)

@@ -49,7 +49,7 @@ def over_array(ctx: Context, env: Env, expr: ast.CallFor, array: Term) -> Value:
     if name not in OVER or (expr.condition is not None and name in ("mean", "prob", "min", "max")):
         return ctx.error(
             "MFG206",
-            f"`{name}` over the rows of an array{' has no `if`' if name in OVER else ' is unknown'}",
+            f"`{name}` over the rows of an array {'has no `if`' if name in OVER else 'is unknown'}",
             expr.span,
             "`sum`, `prod`, `any` and `all` may have a condition",
         )
@@ -89,7 +89,7 @@ def _body(ctx: Context, env: Env, expr: ast.CallFor) -> Term | Poison:
         term = vectors.numeric(ctx, env, value, expr.body.span)
         if isinstance(term, Term):
             term = to_real(ctx, term) if name == "mean" else Term(term.node, plain(term.type))
-    if isinstance(term, Poison) or condition is None:
+    if isinstance(term, Poison) or not isinstance(condition, Term):
         return term
     neutral = ctx.truth(name == "all") if name in ("any", "all") else None
     if neutral is None:

@@ -413,7 +413,7 @@ def _ring_distance(ctx: Context, a: Term, b: Term, span: Span) -> Value:
 
 def _displacement(ctx: Context, env: Env, expr: ast.Call) -> Value:
     terms = _numbers(ctx, env, expr)
-    return POISON if terms is None else geometry.displacement(ctx, *terms, expr.span)
+    return POISON if terms is None else geometry.displacement(ctx, terms[0], terms[1], expr.span)
 
 
 def _link_end(ctx: Context, env: Env, expr: ast.Call) -> Value:

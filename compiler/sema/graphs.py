@@ -316,6 +316,5 @@ def _entry(ctx: Context, values: Sequence[float], term: Term, type: Type, span: 
     exact = ctx.exact(term)
     if exact is not None:
         return ctx.constant(values[int(exact)], type)
-    kind = "real" if type == REAL else "int"
-    array = ctx.builder.array((len(values),), values, kind=kind)
+    array = ctx.builder.array((len(values),), values, kind="real" if type == REAL else "int")
     return ctx.node("element", (array, term.node), type, span)

@@ -74,6 +74,9 @@ def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
         node, place = model.nodes[index], model.places[index]
         if node.op not in ("lt", "le", "eq", "ne") or place is None:
             continue
+        kinds = [model.node_type(i) for i in node.args]
+        if any(kind.finite and kind.size == 1 for kind in kinds):  # as the law of `x = here` is
+            continue
         parts = {model.nodes[i].op for i in _below(model, [index])}
         if parts & {"param", *LAW}:
             continue

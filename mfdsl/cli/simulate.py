@@ -1,6 +1,8 @@
 """The verb that lets agents play: simulate."""
 
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,21 +11,39 @@ import typer
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.compiler.driver import ParameterValue
+from mfdsl.errors import UsageError, unknown
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
+    from mfdsl.runtime.simulator import Return, Rollout
     from mfdsl.runtime.views.particles import Simulation
+
+
+Policy = Annotated[
+    str,
+    typer.Option(metavar="NAME|RUN", help="uniform, still, or the folder of a run."),
+]
+Agents = Annotated[
+    list[str],
+    typer.Option(metavar="N|NAME=N", help="Agents in each game; by name for several populations."),
+]
 
 
 def simulate(
     spec: options.OptionalSpec = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Play the policy of this run; uniform without."),
-    ] = None,
-    agents: Annotated[int | None, typer.Option(min=1, help="Agents in each game.")] = None,
+    policy: Policy = "uniform",
+    agents: Agents = [],  # noqa: B006  the command line reads it, nothing changes it
     batch: Annotated[int, typer.Option(min=1, help="Games played side by side.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the horizon by default.")] = None,
+    trace: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Show the first steps of `person[0]` or `market`."),
+    ] = [],  # noqa: B006  the command line reads it, nothing changes it
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all values to this npz file.")
+    ] = None,
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the step first.")] = False,
     set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
     params: options.Params = None,
     seed: options.Seed = 0,
@@ -34,22 +54,137 @@ def simulate(
     quiet: options.Quiet = False,
 ) -> int:
     """Let N agents play and measure their returns."""
+    console = Console(json, quiet)
+    wanted = numbers(agents)
+    values = gather(set_, params)
+    run = _run(policy)
+    if run is not None or out is not None:
+        number = _one(wanted)
+        _refuse(trace, "--trace", record, "--record")
+        return _from_tables(
+            console, spec, run, values, number, batch, steps, seed, device, dtype, out
+        )
+    from mfdsl.game import load
+    from mfdsl.playing import Wanted, play, play_json, trace_rows, write_record
+
+    if spec is None:
+        raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
+    game = load(spec, params=values)
+    asked = Wanted(
+        agents=wanted,
+        batch=batch,
+        steps=steps,
+        seed=seed,
+        device=device.value,
+        dtype=dtype.value,
+        compile=compile,
+        record=record is not None,
+        trace=tuple(trace),
+    )
+    rollout = play(game, policy, asked)
+    if record is not None:
+        write_record(rollout, record)
+    for label, text in _played(rollout, policy, record):
+        console.fields([(label, text)])
+    if trace:
+        console.line()
+        console.table(*trace_rows(game, rollout, trace))
+    console.json_object(play_json(game, rollout))
+    return FINE
+
+
+def numbers(agents: list[str]) -> int | dict[str, int] | None:
+    """Numbers of agents from `300` or `drone=300`.
+
+    Raises:
+        UsageError: a number is not a whole number from 1 on.
+    """
+    found: dict[str, int] = {}
+    for text in agents:
+        name, _, number = text.rpartition("=")
+        if not number.isdigit() or int(number) < 1:
+            raise UsageError(f"`--agents {text}` is no number of agents", "write `--agents 1000`")
+        found[name] = int(number)
+    if "" in found:
+        return found[""] if len(found) == 1 else _mixed()
+    return found or None
+
+
+def _mixed() -> int:
+    raise UsageError("one number of agents, or one for each population", "`--agents drone=300`")
+
+
+def _one(wanted: int | dict[str, int] | None) -> int | None:
+    if isinstance(wanted, dict):
+        return next(iter(wanted.values()))
+    return wanted
+
+
+def _run(policy: str) -> Path | None:
+    """The folder of a run, None for the name of a behaviour."""
+    if policy in ("uniform", "still"):
+        return None
+    path = Path(policy)
+    if not path.exists() and os.sep not in policy:
+        raise unknown("policy", policy, ("uniform", "still"))
+    return path
+
+
+def _refuse(trace: list[str], flag: str, record: Path | None, other: str) -> None:
+    given = flag if trace else other if record is not None else None
+    if given is not None:
+        raise UsageError(f"`{given}` does not go with a run or `-o`", "leave one of them out")
+
+
+def _from_tables(
+    console: Console,
+    spec: str | None,
+    run: Path | None,
+    values: Mapping[str, ParameterValue],
+    agents: int | None,
+    batch: int,
+    steps: int | None,
+    seed: int,
+    device: options.DeviceChoice,
+    dtype: options.DtypeChoice,
+    out: Path | None,
+) -> int:
+    """The policy of a run of a tabular game, or its laws under the uniform policy."""
     from mfdsl import simulating
 
-    console = Console(json, quiet)
-    setting = simulating.setting(
-        spec, policy, gather(set_, params), device=device.value, dtype=dtype.value
-    )
+    setting = simulating.setting(spec, run, values, device=device.value, dtype=dtype.value)
     simulation = simulating.run_agents(
         setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=out is not None
     )
     if out is not None:
         simulating.write_simulation(setting, simulation, out)
-    player = "the uniform policy" if policy is None else f"the policy of {policy}"
+    player = "the uniform policy" if run is None else f"the policy of {run}"
     for label, text in _rows(simulation, player, out):
         console.fields([(label, text)])
     console.json_object(simulating.simulation_json(setting, simulation))
     return FINE
+
+
+def _played(rollout: "Rollout", policy: str, record: Path | None) -> Iterator[tuple[str, str]]:
+    games = f" in each of {rollout.batch:,} games" if rollout.batch > 1 else ""
+    many = " and ".join(f"{n:,} {name}" for name, n in rollout.agents.items()) or "nobody"
+    yield "simulated", f"{many}{games} for {rollout.steps:,} steps under the {policy} policy"
+    for name, found in rollout.returns.items():
+        yield "return", f"{name}: {_measured(found)}"
+        terms = next((v for k, v in rollout.terms.items() if k == name), {})
+        for term, value in terms.items() if len(terms) > 1 else ():
+            yield "", f"  {term}: {value:.6g}"
+    if rollout.team is not None and len(rollout.returns) > 1:
+        yield "return", f"team: {_measured(rollout.team)}"
+    yield "speed", f"{rollout.agent_steps_per_second:,.0f} agent steps a second"
+    if record is not None:
+        yield "written", str(record)
+
+
+def _measured(found: "Return") -> str:
+    if math.isnan(found.std_error):
+        return f"{found.mean:.6g} (one game: no standard error)"
+    return f"{found.mean:.6g} ± {found.std_error:.2g} (standard error)"
 
 
 def _rows(simulation: "Simulation", player: str, out: Path | None) -> Iterator[tuple[str, str]]:

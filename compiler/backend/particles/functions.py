@@ -255,7 +255,7 @@ def legal(module: Module) -> str:
             index = module.rewriter.arena.index(module.model.types[action.type])
             own = player.kind == "population"
             leaf = ("action", action.name) if own else ("common_action", (player.name, action.name))
-            context = context.with_leaf(*leaf, index)
+            context = context.with_leaf(leaf[0], leaf[1], index)
             indices.append(index)
         masks.append((player, indices, module.rewriter.whole(player.legal, context)))
     writer.scope.emit([root for _, _, root in masks])
