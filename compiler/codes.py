@@ -88,6 +88,7 @@ _ROWS = (
             205: "the branches have different types",
             206: "wrong arguments for the function",
             207: "a distribution stands where a value is needed",
+            208: "continuous values are compared for equality",
             209: "a size depends on something that is not an integer parameter",
             210: "a function calls itself",
             211: "this value is not known before the run",
@@ -103,8 +104,10 @@ _ROWS = (
             302: "a weight can be negative",
             303: "a value may leave its domain",
             304: "an operation is undefined for some values",
+            305: "a law without bounds fills a bounded domain",
             306: "no action is legal in some state",
             307: "a parameter is outside its range, or an assumption fails",
+            308: "a standard deviation can be negative",
         },
     ),
     *_rows(

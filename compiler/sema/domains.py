@@ -273,6 +273,19 @@ def _ball_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
     )
 
 
+def _negative(ctx: Context, o: Obligation, f: Failure) -> Wording:
+    help_ = around(o.span, "max(0, ", ")", "keep it from going below 0", applicable=False)
+    if o.text == "standard deviation":
+        shown = f"{'is' if f.certain else 'can be'} {reach(f.lo)}"
+        return "MFG308", "a standard deviation can be negative", shown, [help_]
+    return (
+        "MFG304",
+        f"`{o.text}` of a value that can be {reach(f.lo)}",
+        "must not be negative",
+        [help_],
+    )
+
+
 _Report = Callable[[Context, Obligation, Failure], Wording]
 
 _REPORTS: dict[str, _Report] = {
@@ -298,12 +311,7 @@ _REPORTS: dict[str, _Report] = {
         "must be positive",
         ["add a floor: `log(mu[x] + eps)`" if o.text == "log" else "keep it above 0"],
     ),
-    "nonnegative": lambda ctx, o, f: (
-        "MFG304",
-        f"`{o.text}` of a value that can be {reach(f.lo)}",
-        "must not be negative",
-        [around(o.span, "max(0, ", ")", "keep it from going below 0", applicable=False)],
-    ),
+    "nonnegative": _negative,
     "mass": lambda ctx, o, f: (
         "MFG405",
         "the condition can have probability 0, then this mean is undefined",

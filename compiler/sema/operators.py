@@ -241,7 +241,8 @@ def compare(
 
 def continuous(ctx: Context, term: Term) -> bool:
     """Whether a term is a plain read of a continuous variable."""
-    op = ctx.builder.nodes[term.node].op
+    node = ctx.builder.nodes[term.node]
+    op = ctx.builder.nodes[node.args[0]].op if node.op == "element" else node.op
     reads = op.endswith(("state", "trait", "action", "noise", "draw"))
     return term.type.kind == "real" and reads
 

@@ -1,7 +1,6 @@
 """The verb that lets agents play: simulate."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.compiler.driver import ParameterValue
-from mfdsl.errors import UsageError, unknown
+from mfdsl.errors import UsageError, did_you_mean
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
@@ -103,7 +102,9 @@ def numbers(agents: list[str]) -> int | dict[str, int] | None:
     for text in agents:
         name, _, number = text.rpartition("=")
         if not number.isdigit() or int(number) < 1:
-            raise UsageError(f"`--agents {text}` is no number of agents", "write `--agents 1000`")
+            raise UsageError(
+                f"'--agents': `{text}` is no number of agents", "write `--agents 1000`"
+            )
         found[name] = int(number)
     if "" in found:
         return found[""] if len(found) == 1 else _mixed()
@@ -125,8 +126,11 @@ def _run(policy: str) -> Path | None:
     if policy in ("uniform", "still"):
         return None
     path = Path(policy)
-    if not path.exists() and os.sep not in policy:
-        raise unknown("policy", policy, ("uniform", "still"))
+    if not path.exists():
+        raise UsageError(
+            f"`{policy}` is not a run folder",
+            did_you_mean(policy, ("uniform", "still")) or "policies by name: uniform, still",
+        )
     return path
 
 

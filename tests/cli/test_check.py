@@ -49,7 +49,7 @@ def test_json_of_a_good_spec_names_the_model_and_certificates(mfdsl: Any, spec: 
     assert found["ok"]
     assert found["model"] == {
         "name": "rooms",
-        "players": [{"kind": "population", "name": "walker"}],
+        "players": [{"kind": "population", "name": "walker", "states": 3, "actions": 3}],
         "states": 3,
         "actions": 3,
         "horizon": 4,
