@@ -1,0 +1,1 @@
+"""Independent statements of shipped games, by plain loops."""
