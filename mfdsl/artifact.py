@@ -14,6 +14,7 @@ from typing import Any
 
 import mfdsl
 from mfdsl.bundle import MAIN, bundle_of
+from mfdsl.compiler.backend.particles.emit import emit_particles
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.diagnostics import Diagnostic
 from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_file
@@ -94,20 +95,18 @@ def _contents(
     bundle = bundle_of(compilation)
     kept = _compiled_inside(bundle, parameters)
     model = kept.require_model()
-    module = emit_torch(
-        model,
-        source_name=Path(compilation.name).name,
-        digest=key[:SHOWN_KEY],
-        line_of=kept.line_of,
-    )
+    named = {"source_name": Path(compilation.name).name, "digest": key[:SHOWN_KEY]}
+    agents = emit_particles(model, **named, line_of=kept.line_of)
     head = {"schema": 1, "key": key, "code_key": code_key(model)}
     report = json.dumps(head | Report(kept).to_json(timed=False), indent=1)
     texts = {
         "model.json": model.model_dump_json(indent=1) + "\n",
-        "simulator.py": module,
+        "agents.py": agents,
         "report.json": report + "\n",
         "report.md": model_card(model, kept.certificates),
     }
+    if model.tabular:
+        texts["simulator.py"] = emit_torch(model, **named, line_of=kept.line_of)
     return {name: text.encode() for name, text in texts.items()} | bundle
 
 

@@ -57,6 +57,7 @@ def test_the_folder_holds_model_module_reports_and_spec(mfdsl: Any, spec: Path) 
     assert folder.parent == Path("build")
     assert set(found["files"]) == {
         "model.json",
+        "agents.py",
         "report.json",
         "report.md",
         "simulator.py",
