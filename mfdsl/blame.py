@@ -40,7 +40,12 @@ def _diagnostic(job: "Job", name: str, t: int, values: Tensor, bad: Tensor) -> D
     program, model = job.game.program, job.game.model
     _, state, action = (int(i) for i in bad.nonzero()[0])
     shown = f"{float(values[bad][0]):g}"
-    term = next(term for term in model.population.rewards if term.name == name)
+    term = next(
+        term
+        for player in model.players
+        for term in player.rewards
+        if name in (term.name, f"{player.name}.{term.name}")
+    )
     place = model.places[term.node]
     labels: tuple[Label, ...] = ()
     if place is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from mfdsl.artifact import artifact_key
 from mfdsl.compiler.backend.torch_emit import emit_torch
@@ -16,12 +16,16 @@ from mfdsl.compiler.driver import (
     compile_text,
 )
 from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.reduced import Reduced
 from mfdsl.compiler.syntax.format import format_source
+from mfdsl.compiler.tabular.frames import NoTables
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.report import Report
 from mfdsl.settings import with_settings_checked
 from mfdsl.shipped import find_spec
-from mfdsl.summary import model_card, tables_need
+from mfdsl.summary import model_card
 
 if TYPE_CHECKING:
     from mfdsl.runtime.agents import AgentProgram
@@ -31,17 +35,20 @@ if TYPE_CHECKING:
 Parameters = Mapping[str, ParameterValue]
 Device = Literal["cpu", "cuda", "auto"]
 Dtype = Literal["float32", "float64"]
+Target = Literal["torch", "agents", "tables", "json", "mfg"]
 
 
 @dataclass(frozen=True, eq=False)
 class Game:
     """A spec that compiled: its model, its module text and, once asked for, its program.
 
-    `parameters` are the values it was compiled with in place of defaults.
+    `parameters` are the values it was compiled with in place of defaults, `bins` the points of the
+    grids on which its tables put continuous variables.
     """
 
     compilation: Compilation
     parameters: Parameters = field(default_factory=dict)
+    bins: Bins = field(default_factory=Bins)
 
     @property
     def model(self) -> Model:
@@ -57,46 +64,70 @@ class Game:
         """Diagnostics and certificates."""
         return Report(self.compilation)
 
-    def emit(self, target: Literal["torch", "agents", "json", "mfg"] = "torch") -> str:
+    def emit(self, target: Target = "torch") -> str:
         """The game as a standalone torch module, as JSON, or as a formatted spec.
 
         `torch` has the tables of a tabular game and the agents of any other; `agents` always has
-        the agents.
+        the agents, `tables` always the tables.
 
         Raises:
             ValueError: `target` is something else.
+            UsageError: the game has no tables.
         """
         match target:
-            case "torch" | "agents":
+            case "torch" | "agents" | "tables":
                 from mfdsl.compiler.backend.particles.emit import emit_particles
 
-                emit = emit_torch if target == "torch" and self.model.tabular else emit_particles
+                tables = target == "tables" or (target == "torch" and self.model.tabular)
+                emit = emit_torch if tables else emit_particles
+                model = self.reduced.model if tables and self.reduced else self.model
                 name = Path(self.compilation.name).name
                 key = artifact_key(self.compilation)
                 line_of = self.compilation.line_of
-                return emit(self.model, source_name=name, digest=key[:8], line_of=line_of)
+                return emit(model, source_name=name, digest=key[:8], line_of=line_of)
             case "json":
                 return self.model.model_dump_json(indent=1) + "\n"
             case "mfg":
                 source = self.compilation.sources[self.compilation.name]
                 return format_source(source.text, source.name)
-        raise ValueError(f"a game is emitted as torch, agents, json or mfg, not as {target!r}")
+        raise ValueError(f"a game is emitted as {', '.join(get_args(Target))}, not as {target!r}")
+
+    @cached_property
+    def reduced(self) -> Reduced | None:
+        """The game as one population with finite scalars, None when it is that already.
+
+        Raises:
+            UsageError: the game has no tables.
+        """
+        if self.model.tabular:
+            return None
+        try:
+            return reduced(self.model, self.bins)
+        except NoTables as error:
+            raise UsageError(
+                f"`{self.name}` has no tables: {error}",
+                error.advice or "simulate it, or use a solver that learns from its agents",
+            ) from None
 
     @cached_property
     def program(self) -> "Program":
-        """The module of a tabular game loaded as pure tensor functions; imports torch.
+        """The module with the tables of the game as pure tensor functions; imports torch.
 
         Raises:
             UsageError: the game has no tables.
         """
         from mfdsl.runtime.program import load_program
 
-        if not self.model.tabular:
-            raise UsageError(
-                f"`{self.name}` has no tables: {tables_need(self.model)}",
-                "simulate it, or use a solver that learns from its agents",
-            )
-        return load_program(self.emit("torch"), self.model, self.name)
+        small = self.reduced
+        if small is None:
+            return load_program(self.emit("torch"), self.model, self.name)
+        return load_program(
+            self.emit("tables"),
+            small.model,
+            self.name,
+            populations=small.populations,
+            exact=small.exact,
+        )
 
     @cached_property
     def agents(self) -> "AgentProgram":

@@ -37,6 +37,7 @@ class RunOptions(BaseModel):
     tolerance: float
     seed: int
     dtype: Literal["float32", "float64"]
+    bins: dict[str, int] = {}
 
 
 def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFolder:
@@ -57,6 +58,7 @@ def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFo
         tolerance=settings.tolerance,
         seed=job.seed,
         dtype=job.dtype,
+        bins=settings.bins.to_options(),
     )
     with explained():
         bundle = bundle_of(job.game.compilation)
@@ -121,7 +123,7 @@ def job_of_run(
         options.solver,
         iterations=options.iterations,
         tolerance=options.tolerance,
-        options=options.options,
+        options=options.options | options.bins,
     )
     return prepare(
         game,

@@ -5,7 +5,7 @@ out. Nothing here imports torch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,21 +13,24 @@ from pydantic import ValidationError
 from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
 from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.ir.model import Model, Scalar
+from mfdsl.compiler.ir.walk import MEANS
 from mfdsl.compiler.source import Span
+from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
 
 ITERATIONS = 1000
 TOLERANCE = 1e-6
 
-LOOP_KEYS = ("method", "iterations", "tolerance")
+LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
+FEWEST_BINS = 2
 
 
 @dataclass(frozen=True)
 class Settings:
     """A resolved request: the solver, its validated options and when to stop.
 
-    `reason` says why this solver was taken.
+    `reason` says why this solver was taken. `bins` puts continuous variables on grids.
     """
 
     solver: str
@@ -35,6 +38,7 @@ class Settings:
     iterations: int
     tolerance: float
     reason: str
+    bins: Bins = field(default_factory=Bins)
 
 
 def resolve(
@@ -51,6 +55,9 @@ def resolve(
         UsageError: an unknown solver or option, or a value out of range.
     """
     block = dict(model.solver)
+    wanted = dict(options or {})
+    bins = _bins(model, block | wanted)
+    wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] != "bins"}
     name, reason = _choose(model, solver, block)
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if block.get("method", name) == name else {}
@@ -60,8 +67,35 @@ def resolve(
         raise UsageError(f"`iterations` is a whole number from 0, not {limit}")
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
-    config = _validated(name, own | dict(options or {}))
-    return Settings(name, config, limit, float(goal), reason)
+    config = _validated(name, own | wanted)
+    return Settings(name, config, limit, float(goal), reason, bins)
+
+
+def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
+    """Points of the grids: `bins` for all continuous variables, `bins.x` for one."""
+    continuous = {
+        v.name
+        for p in model.players
+        for v in (*p.states, *p.traits, *p.actions)
+        if not model.types[v.type].finite
+    }
+    named = {}
+    for key, value in options.items():
+        first, _, name = key.partition(".")
+        if first != "bins":
+            continue
+        if name and name not in continuous:
+            raise unknown("continuous variable", name, sorted(continuous))
+        if not isinstance(value, int) or isinstance(value, bool) or value < FEWEST_BINS:
+            raise UsageError(
+                f"`{key} = {value}`: a grid has a whole number of points, {FEWEST_BINS} or more",
+                f"`--opt {key}=21`",
+            )
+        named[name] = value
+    if named and not continuous:
+        raise UsageError(f"`{model.name}` has no continuous variable to put on a grid")
+    every = named.pop("", None)
+    return Bins(every, named)
 
 
 def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str, str]:
@@ -76,7 +110,7 @@ def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str
 
 def reads_law(model: Model) -> bool:
     """Whether anything depends on the population: otherwise this is a single-agent problem."""
-    return any(node.op in ("mean", "mean_if") for node in model.nodes)
+    return any(node.op in MEANS for node in model.nodes)
 
 
 def _validated(solver: str, options: Mapping[str, Any]) -> Config:
@@ -128,7 +162,9 @@ def _faults(block: Mapping[str, Scalar], places: Mapping[str, Span]) -> Iterator
 def _loop_fault(name: str, value: Scalar) -> str | None:
     if name == "method":
         return None
-    whole = name == "iterations"
+    whole = name != "tolerance"
+    if name == "bins" and not isinstance(value, str) and value < FEWEST_BINS:
+        return f"`bins` is a whole number from {FEWEST_BINS}, not {value}"
     if isinstance(value, str) or value < 0 or (whole and value != int(value)):
         return f"`{name}` is a {'whole ' if whole else ''}number from 0, not {value}"
     return None

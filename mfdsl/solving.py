@@ -1,7 +1,7 @@
 """A solve in three steps: prepare a job, run it, and turn its solution into JSON."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -48,13 +48,25 @@ def prepare(
     Raises:
         UsageError: the sweep does not fit the model, or the device is not there.
     """
+    game = replace(game, bins=settings.bins)
     check_sweep(game.model, sweep)
+    _check_fixed(game, sweep)
     points = combinations(sweep)
     place = find_device(device)
     columns = {name: [point[name] for point in points] for name in sweep}
     params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
     license = license_of(game, settings)
     return Job(game, settings, license, params, tuple(points), seed, place, dtype)
+
+
+def _check_fixed(game: Game, sweep: Sweep) -> None:
+    fixed = game.reduced.fixed if game.reduced else frozenset()
+    for name in sweep:
+        if name in fixed:
+            raise UsageError(
+                f"`{name}` moves the common state, whose pasts are worked out beforehand",
+                f"solve one value at a time: `--set {name}={sweep[name][0]:g}`",
+            )
 
 
 def run(
@@ -116,7 +128,20 @@ def license_of(game: Game, settings: Settings) -> License:
 def solution_json(job: Job, solution: Solution, run: str | None) -> dict[str, Any]:
     """The JSON contract of `mfdsl solve`; a sweep adds `games`, one entry for each point."""
     entries = {"spec": job.game.compilation.name, **solution.to_json(), "run": run}
+    if job.game.reduced is not None:
+        entries["tables"] = tables_json(job)
     return entries | ({"games": games_json(job, solution)} if job.points[0] else {})
+
+
+def tables_json(job: Job) -> dict[str, Any]:
+    """The axes of the tables that stand for a game, and what was done to get there."""
+    program, small = job.game.program, job.game.reduced
+    assert small is not None
+    return {
+        "states": dict(program.states),
+        "actions": dict(program.actions),
+        "notes": list(small.notes),
+    }
 
 
 def games_json(job: Job, solution: Solution) -> list[dict[str, Any]]:

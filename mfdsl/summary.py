@@ -21,29 +21,6 @@ def action_count(model: Model, player: Player) -> int | None:
     return _product(model, player.actions)
 
 
-def tables_need(model: Model) -> str:
-    """Why a model has no tables, in words."""
-    if len(model.populations) != 1:
-        return f"it has {len(model.populations)} populations"
-    if model.objective == "team":
-        return "its players are a team"
-    other = next((p for p in model.players if p.kind != "population"), None)
-    if other is not None:
-        return f"`{other.name}` is {_article(other.kind)}"
-    only = model.population
-    if only.traits:
-        return f"its agents differ by `{only.traits[0].name}`"
-    for variable in (*only.states, *only.actions, *only.noises):
-        kind = model.types[variable.type]
-        if kind.dims or not kind.finite:
-            return f"`{variable.name}` is {'an array' if kind.dims else 'continuous'}"
-    return "it reads extremes over its agents or their noises"
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-
 def horizon_text(model: Model) -> str:
     """`50`, `infinite (discount 0.99)` or `stationary (discount 0.9)`."""
     horizon = model.horizon

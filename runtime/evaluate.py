@@ -7,7 +7,7 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from mfdsl.runtime.exploitability import Exploitability, exploitability
+from mfdsl.runtime.exploitability import SETTLED, Exploitability, exploitability
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
@@ -45,7 +45,18 @@ class View(Protocol):
         q: Float[Tensor, "batch stages states actions"],
         policy: TabularPolicy | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Expected return, given the Q values of the policy, or of the best response."""
+        """Expected return, given the Q values of the policy, or of the best response.
+
+        Several populations are summed.
+        """
+
+    def values(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch stages states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, "batch populations"]:
+        """The same for one agent of each population."""
 
 
 def build_view(program: Program, params: Params | None = None) -> View:
@@ -80,7 +91,12 @@ class Evaluation:
     @cached_property
     def value(self) -> Float[Tensor, " batch"]:
         """Expected return of the policy."""
-        return self.view.value(self.flow, self.q, self.policy)
+        return self.values.sum(-1)
+
+    @cached_property
+    def values(self) -> Float[Tensor, "batch populations"]:
+        """Expected return of the policy in each population."""
+        return self.view.values(self.flow, self.q, self.policy)
 
     @cached_property
     def best_value(self) -> Float[Tensor, " batch"]:
@@ -90,6 +106,7 @@ class Evaluation:
     @cached_property
     def exploitability(self) -> Exploitability:
         """Gain of the best response over the policy."""
-        gaps = self.best_value - self.value
-        population = self.view.program.population
-        return exploitability(population, gaps, residual=self.flow.residual)
+        program = self.view.program
+        gaps = self.view.values(self.flow, self.best_q) - self.values
+        exact = program.exact and self.flow.residual <= SETTLED
+        return exploitability(program.populations, gaps, exact=exact)

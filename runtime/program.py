@@ -60,6 +60,8 @@ class Program:
     """A loaded module with its sizes; `module` holds the emitted functions.
 
     `states`, `actions` and `noises` give the number of values of each variable, in axis order.
+    More than one of `populations` lie along the first axis of states, each with the same mass.
+    `exact` is false when the tables only stand for a game with continuous variables.
     """
 
     module: types.ModuleType
@@ -73,6 +75,8 @@ class Program:
     horizon: int | None
     kind: HorizonKind
     discount: float
+    populations: tuple[str, ...]
+    exact: bool = True
 
     @property
     def state_count(self) -> int:
@@ -174,8 +178,17 @@ def overridden(
     return defaults._replace(**changes)
 
 
-def load_program(text: str, model: Model | None = None, name: str = "game") -> Program:
+def load_program(
+    text: str,
+    model: Model | None = None,
+    name: str = "game",
+    *,
+    populations: Sequence[str] = (),
+    exact: bool = True,
+) -> Program:
     """Run emitted module text and return it as a Program.
+
+    `populations` are those along the first axis of states, by default the one of the module.
 
     Raises:
         ProgramError: the text does not parse, does something a compiled game never does,
@@ -194,6 +207,8 @@ def load_program(text: str, model: Model | None = None, name: str = "game") -> P
         horizon=module.HORIZON,
         kind=module.HORIZON_KIND,
         discount=float(module.DISCOUNT),
+        populations=tuple(populations) or (module.POPULATION,),
+        exact=exact,
     )
 
 

@@ -19,7 +19,12 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 # What a folder may import of the project, and which packages it must not import at all.
 MAY_IMPORT = {
     "compiler": ("mfdsl.compiler",),
-    "runtime": ("mfdsl.runtime", "mfdsl.compiler.ir.model", "mfdsl.compiler.ir.types"),
+    "runtime": (
+        "mfdsl.runtime",
+        "mfdsl.compiler.ir.model",
+        "mfdsl.compiler.ir.reduced",
+        "mfdsl.compiler.ir.types",
+    ),
 }
 MUST_NOT_IMPORT = {
     "compiler": {"torch", "typer", "rich", "safetensors"},

@@ -63,7 +63,8 @@ class Rewriter:
             elif node.op == "array":
                 assert isinstance(node.attr, int)
                 array = self.model.arrays[node.attr]
-                at[old] = self.builder.array(array.dims, array.values)
+                kind = self.model.node_type(old).kind
+                at[old] = self.builder.array(array.dims, array.values, None, kind)
             else:
                 at[old] = self.builder.add(node.op, args, node.attr, self.model.node_type(old))
         return at
@@ -72,19 +73,27 @@ class Rewriter:
         """The expectation of `value` over members bound at `depth`, given `condition`."""
         if condition is None:
             return self._expectation(value, depth)
-        above = self._product([value], [condition], depth)
+        above = self._expectation(value, depth, [condition])
         below = self._product([], [condition], depth)
         return self._op("div", above, below)
 
-    def _expectation(self, value: int, depth: int, level: int = 0) -> int:
-        """Linearity: constants of the members come out, sums split into their parts."""
+    def _expectation(
+        self, value: int, depth: int, conditions: Sequence[int] = (), level: int = 0
+    ) -> int:
+        """The expectation of `value` where all conditions hold, 0 elsewhere.
+
+        Linearity: constants of the members come out, sums split into their parts.
+        """
         if not self._varies(value, depth):
-            return value
+            if not conditions:
+                return value
+            return self._op("mul", value, self._product([], conditions, depth))
         if level == DEEPEST:
-            return self._product([value], [], depth)
+            return self._product([value], conditions, depth)
         node = self.builder.nodes[value]
         if node.op == "neg":
-            return self._op("neg", self._expectation(node.args[0], depth, level + 1))
+            inner = self._expectation(node.args[0], depth, conditions, level + 1)
+            return self._op("neg", inner)
         if node.op == "add":
             groups: dict[object, list[int]] = {}
             for term in node.args:
@@ -93,13 +102,14 @@ class Rewriter:
                 groups.setdefault("fixed" if fixed else "alone" if alone else term, []).append(term)
             parts = [self._op("add", *terms) for terms in groups.values()]
             if len(parts) > 1:
-                return self._op(
-                    "add", *(self._expectation(part, depth, level + 1) for part in parts)
-                )
+                terms = [self._expectation(p, depth, conditions, level + 1) for p in parts]
+                return self._op("add", *terms)
         if node.op == "if" and not self._varies(node.args[0], depth):
-            branches = (self._expectation(i, depth, level + 1) for i in node.args[1:])
+            branches = (self._expectation(i, depth, conditions, level + 1) for i in node.args[1:])
             return self._op("if", node.args[0], *branches)
-        return self._product([value], [], depth)
+        if node.op == "if" and self.builder.exact(node.args[2]) == 0:
+            return self._expectation(node.args[1], depth, [*conditions, node.args[0]], level + 1)
+        return self._product([value], conditions, depth)
 
     def _product(self, factors: Sequence[int], conditions: Sequence[int], depth: int) -> int:
         """The expectation of a product of factors where all conditions hold, 0 elsewhere."""

@@ -19,6 +19,7 @@ from mfdsl.settings import resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
 if TYPE_CHECKING:
+    from mfdsl.refining import Refined
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.solution import Solution
     from mfdsl.solving import Job
@@ -127,6 +128,7 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     """Run the job, save it, and say how it went, what it means and where it is."""
     from mfdsl.blame import blame
     from mfdsl.records import explained
+    from mfdsl.refining import refine
     from mfdsl.runtime.status import Status
     from mfdsl.solving import run, solution_json
 
@@ -135,14 +137,20 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     trust = "converges for certain" if job.license.verdict == "proved" else "a heuristic here"
     text = f"{settings.solver}, {settings.reason}; {trust}"
     console.fields([("solver", _right(text, where))])
+    if job.game.reduced is not None:
+        console.fields(_tables(job))
     with course(console, settings.iterations) as shown:
         solution = run(job, on_progress=shown.report)
     with explained():
         folder.save(solution)
-    _conclude(console, job, solution, folder)
+    refined = refine(job, solution)
+    _conclude(console, job, solution, folder, refined)
     if solution.status is Status.not_finite and (fault := blame(job, solution)) is not None:
         console.diagnostics((fault,), job.game.compilation.sources)
-    console.json_object(solution_json(job, solution, str(folder.path)))
+    found = solution_json(job, solution, str(folder.path))
+    if refined is not None:
+        found["refined"] = refined.to_json()
+    console.json_object(found)
     match solution.status:
         case Status.interrupted:
             return INTERRUPTED
@@ -151,7 +159,22 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     return FINE
 
 
-def _conclude(console: Console, job: "Job", solution: "Solution", folder: "RunFolder") -> None:
+def _tables(job: "Job") -> list[tuple[str, str]]:
+    """The tables that stand for a game, and what was done to get there."""
+    program, small = job.game.program, job.game.reduced
+    assert small is not None
+    axes = " x ".join(f"{name} {size}" for name, size in program.states.items())
+    text = f"states {axes}, {program.action_count:,} actions"
+    return [("tables", text), *(("", note) for note in small.notes)]
+
+
+def _conclude(
+    console: Console,
+    job: "Job",
+    solution: "Solution",
+    folder: "RunFolder",
+    refined: "Refined | None",
+) -> None:
     gap = solution.exploitability
     worst = "worst " if job.points[0] else ""
     text = f"{worst}exploitability {gap.value:.3g} ({gap.kind}) after {solution.iterations:,}"
@@ -160,12 +183,24 @@ def _conclude(console: Console, job: "Job", solution: "Solution", folder: "RunFo
     console.result(f"{verdict:<9} {ending}")
     if solution.message:
         console.fields([("", solution.message)])
+    if len(gap.per_population) > 1:
+        each = "  ".join(f"{name} {value:.3g}" for name, value in gap.per_population.items())
+        console.fields([("", each)])
+    if refined is not None:
+        console.fields([("refined", _compared(solution, refined))])
     if job.points[0]:
         _games(console, job, solution)
     files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
     console.fields([("written", f"{folder.path}/")])
     console.fields([("", line) for line in wrap(files, WIDTH)])
     console.fields([("next", _next_command(job, solution, folder))])
+
+
+def _compared(solution: "Solution", refined: "Refined") -> str:
+    """What becomes of the policy on grids twice as fine."""
+    points = ", ".join(f"{name} {count}" for name, count in refined.points.items())
+    value = f"value {refined.value:.6g} against {min(solution.value):.6g}"
+    return f"on {points} points: exploitability {refined.exploitability:.3g}, {value}"
 
 
 def _next_command(job: "Job", solution: "Solution", folder: "RunFolder") -> str:

@@ -5,7 +5,7 @@ cut after H stages, where all that follows is worth at most `Truncation.bound`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
 import torch
@@ -34,12 +34,16 @@ FOLDED_ENTRIES = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class FiniteView:
-    """A game with `stages` decision stages; batch B over parameters, policies or both."""
+    """A game with `stages` decision stages; batch B over parameters, policies or both.
+
+    `kept` has the transitions by stage of a game where they read time but not the law.
+    """
 
     tables: Tables
     stages: int
     discount: float
     truncation: Truncation | None = None
+    kept: dict[int, Kernel] = field(default_factory=dict, repr=False)
 
     @classmethod
     def build(cls, program: Program, params: Params | None = None) -> "FiniteView":
@@ -103,9 +107,21 @@ class FiniteView:
         q: Float[Tensor, "batch stages states actions"],
         policy: TabularPolicy | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Expected return from the initial law, given the Q values of the policy (or the best)."""
+        """Expected return from the initial law, given the Q values of the policy (or the best).
+
+        Several populations are summed.
+        """
+        return self.values(flow, q, policy).sum(-1)
+
+    def values(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch stages states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, "batch populations"]:
+        """The same for one agent of each population, which lie along the first axis of states."""
         first = state_values(q[:, :1], None if policy is None else policy.probs[:, :1])
-        return (flow.laws[:, 0] * first[:, 0]).sum(-1)
+        return by_population(flow.laws[:, 0] * first[:, 0], self.program)
 
     def exploitability(self, policy: TabularPolicy) -> Float[Tensor, " batch"]:
         """Gain of a best response over the policy against the policy's own flow."""
@@ -122,7 +138,7 @@ class FiniteView:
         laws = probs.new_empty(stages + 1, states, games)
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
-        kernels = _StageKernels(tables, joint)
+        kernels = _StageKernels(tables, joint, {} if reads_law(tables) else self.kept)
         if games == 1 and (entries := compiled_entries(tables.kernel)) is not None:
             native.push_forward(entries, probs, laws, joint)
             return laws, joint, kernels
@@ -145,13 +161,18 @@ class FiniteView:
 
 
 class _StageKernels(Sequence[Kernel]):
-    """The transitions along a flow; those that read the law are kept while memory allows."""
+    """The transitions along a flow; they are kept while memory allows."""
 
-    def __init__(self, tables: Tables, joint: Float[Tensor, "stages actions states batch"]) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        joint: Float[Tensor, "stages actions states batch"],
+        kept: dict[int, Kernel],
+    ) -> None:
         self._tables = tables
         self._joint = tables.public_joint(joint)
         self._times = tables.times(len(joint))
-        self._kept: dict[int, Kernel] = {}
+        self._kept = kept
         self._room = KEPT_WEIGHTS // max(1, tables.program.noise_count * joint[0].numel())
 
     def __len__(self) -> int:
@@ -182,6 +203,20 @@ class _StageKernels(Sequence[Kernel]):
         if self._tables.kernel is None and entries <= FOLDED_ENTRIES:
             return fold([self[t] for t in range(len(self))]) or self
         return self
+
+
+def by_population(
+    parts: Float[Tensor, "batch states"], program: Program
+) -> Float[Tensor, "batch populations"]:
+    """Sums over the states of each population, as means of one of its agents."""
+    count = len(program.populations)
+    return parts.reshape(len(parts), count, -1).sum(-1) * count
+
+
+def reads_law(tables: Tables) -> bool:
+    """Whether transitions depend on the law."""
+    module = tables.program.module
+    return "law" in module.SUCCESSORS_READ | module.WEIGHTS_READ
 
 
 def uniform_policy(tables: Tables, stages: int) -> TabularPolicy:

@@ -12,7 +12,7 @@ from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.discounted import best_values, dense_table, policy_values
-from mfdsl.runtime.views.finite import expanded, state_values, uniform_policy
+from mfdsl.runtime.views.finite import by_population, expanded, state_values, uniform_policy
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewards, stage_kernel
 
@@ -91,9 +91,18 @@ class StationaryView:
         q: Float[Tensor, "batch 1 states actions"],
         policy: TabularPolicy | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Discounted return from the law of the flow."""
+        """Discounted return from the law of the flow; several populations are summed."""
+        return self.values(flow, q, policy).sum(-1)
+
+    def values(
+        self,
+        flow: Flow,
+        q: Float[Tensor, "batch 1 states actions"],
+        policy: TabularPolicy | None = None,
+    ) -> Float[Tensor, "batch populations"]:
+        """The same for one agent of each population, which lie along the first axis of states."""
         values = state_values(q, None if policy is None else policy.probs)
-        return (flow.laws[:, 0] * values[:, 0]).sum(-1)
+        return by_population(flow.laws[:, 0] * values[:, 0], self.program)
 
     def exploitability(self, policy: TabularPolicy) -> Float[Tensor, " batch"]:
         """Gain of a best response over the policy at the law that the policy keeps."""

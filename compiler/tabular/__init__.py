@@ -1,0 +1,1 @@
+"""Reductions: any game with finite tables becomes a model of one population with finite scalars."""

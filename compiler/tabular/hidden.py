@@ -1,0 +1,155 @@
+"""Traits that policies do not see, drawn anew at every step.
+
+This is the averaged game that an approximately symmetric game induces (Yardim and He 2025,
+arXiv:2408.15173): whoever acts has a fresh trait, and so has every member of a mean.
+"""
+
+from collections.abc import Sequence
+
+from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable
+from mfdsl.compiler.ir.types import INT, Type
+from mfdsl.compiler.ir.walk import given, reachable
+from mfdsl.compiler.tabular.copying import Copier
+from mfdsl.compiler.tabular.frames import Frame, NoTables, Piece, shaped
+from mfdsl.compiler.tabular.points import Points, drawn, names_of, positions
+from mfdsl.compiler.tabular.quadrature import gauss
+
+GAUSS_POINTS = 8
+
+
+class Hidden:
+    """What stands for hidden traits in one copy of a model; `names` by player."""
+
+    def __init__(self, model: Model, points: Points) -> None:
+        self.model, self.points = model, points
+        self.builder: Builder = points.builder
+        self.names = {p.name: hidden_traits(model, p) for p in model.players}
+
+    def __contains__(self, variable: tuple[str, str]) -> bool:
+        player, name = variable
+        return name in self.names[player]
+
+    def leaf(self, node: Node, player: Player, name: str) -> Piece:
+        """A noise of whoever acts, or a point of the member of a mean."""
+        trait = next(t for t in player.traits if t.name == name)
+        place = int(node.attr[0]) if isinstance(node.attr, tuple) else None
+        return self.at(trait, player, place)
+
+    def at(self, trait: StateVariable, player: Player, place: object | None) -> Piece:
+        """The trait from the points of a place, or from noises where there is none."""
+        if trait.initial is None:
+            return self._from_draws(trait, player, place)
+        kind = self.model.types[trait.type]
+        if place is None:
+            return self.builder.add("noise", (), trait.name, kind)
+        leaf = self.points.index(place, (player.name, trait.name), kind)
+        self.points.weigh(leaf, place, self._density(trait, player, leaf))
+        return leaf
+
+    def noises(self, player: Player) -> list[NoiseVariable]:
+        """The fresh draws of one member."""
+        found = []
+        for trait in player.traits:
+            if (player.name, trait.name) not in self:
+                continue
+            if trait.initial is not None:
+                leaf = self.builder.add("noise", (), trait.name, self.model.types[trait.type])
+                density = self._density(trait, player, leaf)
+                found.append(drawn(self.builder, trait.name, leaf, density, trait.doc))
+                continue
+            for index in reachable(self.model.nodes, [given(trait.start)]):
+                if self.model.nodes[index].op == "draw":
+                    found += self._draws(player, str(self.model.nodes[index].attr))
+        return list({noise.name: noise for noise in found}.values())
+
+    def mean(self, node: Node, args: Sequence[int]) -> int | None:
+        """A mean over members with hidden traits, None for any other."""
+        assert isinstance(node.attr, tuple)
+        found = self.points.under(args, int(node.attr[0]))
+        if not found:
+            return None
+        plain = node.op.removesuffix("_if")
+        add, zero = self.builder.add, self.builder.const(0)
+        value = add("if", [args[1], args[0], zero]) if len(args) > 1 else args[0]
+        total = self.points.summed(add(plain, [value], node.attr), found)
+        if len(args) == 1:
+            return total
+        mass = add("real", [add("ind", [args[1]], None, INT)])
+        return add("div", [total, self.points.summed(add(plain, [mass], node.attr), found)])
+
+    def _density(self, trait: StateVariable, player: Player, leaf: int) -> int:
+        def at(node: Node, kind: Type, frame: Frame) -> Piece | None:
+            if node.op != "trait" or node.attr != trait.name:
+                raise NoTables(f"the law of the trait `{trait.name}` reads `{node.attr}`")
+            return leaf
+
+        copier = Copier(self.model, self.builder, at)
+        return copier.scalar(given(trait.initial), Frame(player.name))
+
+    def _from_draws(self, trait: StateVariable, player: Player, place: object | None) -> Piece:
+        """A continuous trait as a function of the points of its draws."""
+
+        def at(node: Node, kind: Type, frame: Frame) -> Piece | None:
+            if node.op != "draw":
+                raise NoTables(f"the law of the trait `{trait.name}` reads `{node.attr}`")
+            name = str(node.attr)
+            points, weights = self._rule(player, name)
+            flat = []
+            for entry in names_of(name, kind.dims):
+                if place is None:
+                    leaf = self.builder.add("noise", (), _noise_name(entry), positions(len(points)))
+                else:
+                    key = (player.name, entry)
+                    leaf = self.points.index(place, key, positions(len(points)))
+                    self.points.weigh(leaf, place, self.points.entry(weights, leaf))
+                flat.append(self.points.entry(points, leaf))
+            return shaped(flat, kind.dims)
+
+        return Copier(self.model, self.builder, at).copy(given(trait.start), Frame(player.name))
+
+    def _rule(self, player: Player, name: str) -> tuple[list[float], list[float]]:
+        draw = next(d for d in player.draws if d.name == name)
+        assert draw.law is not None
+        points, weights = gauss(draw.law, GAUSS_POINTS)
+        return points.tolist(), weights.tolist()
+
+    def _draws(self, player: Player, name: str) -> list[NoiseVariable]:
+        points, weights = self._rule(player, name)
+        draw = next(d for d in player.draws if d.name == name)
+        found = []
+        for entry in names_of(name, self.model.types[draw.type].dims):
+            noise = _noise_name(entry)
+            leaf = self.builder.add("noise", (), noise, positions(len(points)))
+            found.append(drawn(self.builder, noise, leaf, self.points.entry(weights, leaf)))
+        return found
+
+
+def _noise_name(entry: str) -> str:
+    return f"{entry}_fresh"
+
+
+def hidden_traits(model: Model, player: Player) -> frozenset[str]:
+    """Traits that policies do not see.
+
+    Raises:
+        NoTables: policies see less than the states, or a function of a trait.
+    """
+    if not player.observe or player.kind != "population":
+        return frozenset()
+    shown = {(model.nodes[n.node].op, model.nodes[n.node].attr) for n in player.observe}
+    for state in player.states:
+        if ("state", state.name) not in shown:
+            raise NoTables(
+                f"policies of `{player.name}` do not see `{state.name}`",
+                f"add `{state.name}` to `observe`",
+            )
+    hidden = {t.name for t in player.traits if ("trait", t.name) not in shown}
+    inside = reachable(model.nodes, [named.node for named in player.observe])
+    for node in (model.nodes[i] for i in inside):
+        if node.op == "trait" and node.attr in hidden:
+            raise NoTables(
+                f"policies of `{player.name}` see only a part of `{node.attr}`",
+                f"add `{node.attr}` to `observe`, or leave it out altogether",
+            )
+    return frozenset(hidden)

@@ -1,0 +1,101 @@
+"""Any game with finite tables as a game of one population with finite scalars."""
+
+from dataclasses import replace
+from math import prod
+
+from mfdsl.compiler.ir.model import ONLY_AGENTS, Model
+from mfdsl.compiler.ir.reduced import Coordinate, Reduced
+from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.tabular.environments import common_name, with_environments
+from mfdsl.compiler.tabular.finite import Finite
+from mfdsl.compiler.tabular.frames import NoTables
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.rebuild import player_roots
+from mfdsl.compiler.tabular.union import Axes, united
+
+MOST_ENTRIES = 1 << 28
+WORDS = {
+    "w2": "optimal transport",
+    "min_members": "an extreme over agents",
+    "max_members": "an extreme over agents",
+    "min_others": "an extreme over agents",
+    "max_others": "an extreme over agents",
+    "peer_noise": "the noise of other agents",
+}
+
+
+def reduced(model: Model, bins: Bins) -> Reduced:
+    """The game with tables.
+
+    Raises:
+        NoTables: it has none, and why.
+    """
+    _check(model)
+    finite = Finite(model, bins)
+    small = finite.copied()
+    alone, past, fixed, notes = with_environments(small)
+    whole, who, states, actions = united(alone)
+    acting = {p.name for p in model.populations}
+    _check_size(whole)
+    coordinates = [c for axes in finite.coordinates.values() for c in axes]
+    kinds = {
+        (p.name, v.name): k
+        for p in small.players
+        for k, group in (("state", p.states), ("action", p.actions))
+        for v in group
+    }
+    placed = {"state": states, "action": actions}
+    found: dict[str, list[Coordinate]] = {"state": [], "action": []}
+    for c in coordinates:
+        kind = kinds[c.player, c.axis]
+        if c.player in acting:
+            found[kind].append(_placed(c, placed[kind]))
+        elif past is None:
+            found["state"].append(replace(c, axis=common_name(c.player, c.axis)))
+    return Reduced(
+        model=whole,
+        populations=tuple(p.name for p in alone.populations),
+        who=who,
+        states=tuple(found["state"]),
+        actions=tuple(found["action"]),
+        past=past,
+        fixed=fixed,
+        notes=(*finite.notes, *notes),
+        exact=finite.exact,
+    )
+
+
+def _check_size(model: Model) -> None:
+    """Refuse tables beyond the limit before anybody makes them."""
+    only = model.population
+    states, actions, outcomes = (
+        prod(model.types[v.type].size for v in group)
+        for group in (only.states, only.actions, only.noises)
+    )
+    if states * actions * outcomes > MOST_ENTRIES:
+        raise NoTables(
+            f"its tables would have {states:,} states, {actions:,} actions, {outcomes:,} outcomes",
+            "put continuous variables on fewer points: `--opt bins=11`",
+        )
+
+
+def _placed(coordinate: Coordinate, axes: Axes) -> Coordinate:
+    axis = axes.get((coordinate.player, coordinate.axis))
+    return coordinate if axis is None else replace(coordinate, axis=axis.name)
+
+
+def _check(model: Model) -> None:
+    if model.objective == "team":
+        raise NoTables("its players are a team", "a solver for teams finds what serves all")
+    if not model.populations:
+        raise NoTables("it has no population")
+    major = next((p for p in model.players if p.kind == "major"), None)
+    if major is not None:
+        raise NoTables(f"`{major.name}` is a major player")
+    for player in model.players:
+        for index in reachable(model.nodes, player_roots(player)):
+            op = model.nodes[index].op
+            if op in ONLY_AGENTS:
+                raise NoTables(f"it reads {WORDS[op]}")
+    if any(not p.actions for p in model.populations):
+        raise NoTables("a population without actions has nothing to choose")

@@ -1,0 +1,147 @@
+"""The policy of a table played by agents of the game that the table stands for.
+
+A continuous state falls on one of its two neighbours on the grid by chance, in proportion to how
+near they are, as in the tables themselves.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.reduced import Coordinate, Past, Reduced
+from mfdsl.runtime.behaviours import Scene, calling
+from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.streams import draw
+
+
+class Tabled:
+    """A behaviour; it follows the past of the common state, so steps are played in order.
+
+    Raises:
+        ValueError: the past of a game cannot be told from what happens in it.
+    """
+
+    def __init__(self, policy: TabularPolicy, reduced: Reduced, model: Model) -> None:
+        if reduced.past is not None and not reduced.past.told:
+            raise ValueError(
+                "members read the common noise itself, so the past cannot be told from the common "
+                "states: make what they read a state of the environment"
+            )
+        self.policy, self.reduced, self.model = policy, reduced, model
+        self._past: list[int] = []
+
+    def __call__(self, scene: Scene) -> Any:
+        """The actions of all agents."""
+        if self.reduced.past is not None:
+            self._past = _followed(self.reduced.past, self._past, scene)
+        chosen = {p.name: self._actions(p, scene) for p in self.model.populations}
+        return calling(lambda t, seen: chosen)(scene)
+
+    def _actions(self, player: Player, scene: Scene) -> dict[str, Tensor]:
+        flat = self._states(player, scene)
+        probs = self.policy.probs.to(scene.params.unit)
+        table = probs[:, min(scene.t, probs.shape[1] - 1)]
+        games = torch.arange(len(flat), device=flat.device) if len(table) > 1 else 0
+        index = games[:, None] if isinstance(games, Tensor) else games
+        chances = table[index, flat].cumsum(-1)
+        u = _uniform(scene, f"policy.{player.name}", tuple(flat.shape))
+        taken = (chances <= (u * chances[..., -1])[..., None]).sum(-1)
+        taken = taken.clamp(max=chances.shape[-1] - 1)
+        return self._values(player, taken)
+
+    def _states(self, player: Player, scene: Scene) -> Tensor:
+        """The place of every agent among the states of the table, [B, N]."""
+        shape = (scene.batch, scene.agents[player.name])
+        flat = torch.zeros(shape, dtype=torch.int64, device=scene.params.unit.device)
+        axes = zip(self.reduced.model.population.states, self.policy.states, strict=True)
+        for variable, axis in axes:
+            flat = flat * axis.size + self._place(player, variable.name, scene)
+        return flat
+
+    def _place(self, player: Player, name: str, scene: Scene) -> Tensor:
+        device = scene.params.unit.device
+        if name == self.reduced.who:
+            return torch.tensor(self.reduced.populations.index(player.name), device=device)
+        if self.reduced.past is not None and name == self.reduced.past.axis:
+            return torch.tensor(self._past, device=device)[:, None]
+        for axis in self.reduced.states:
+            if axis.axis == name and self.model.player(axis.player).kind != "population":
+                return _position(axis, scene, _value(axis, self.model, scene))[:, None]
+            if axis.axis == name and axis.player == player.name:
+                return _position(axis, scene, _value(axis, self.model, scene))
+        return torch.tensor(0, device=device)  # a variable of other populations
+
+    def _values(self, player: Player, flat: Tensor) -> dict[str, Tensor]:
+        """Action variables from the places of actions in the table."""
+        places: dict[str, Tensor] = {}
+        axes = zip(self.reduced.model.population.actions, self.policy.actions, strict=True)
+        for variable, axis in reversed(list(axes)):
+            places[variable.name] = flat % axis.size
+            flat = flat // axis.size
+        found = {}
+        for action in player.actions:
+            kind = self.model.types[action.type]
+            own = [
+                c
+                for c in self.reduced.actions
+                if c.player == player.name and c.variable == action.name
+            ]
+            entries = [_of_place(c, places[c.axis]) for c in own]
+            value = torch.stack(entries, -1).reshape(*flat.shape, *kind.dims)
+            found[action.name] = value.bool() if kind.kind == "bool" else value
+        return found
+
+
+def _of_place(axis: Coordinate, place: Tensor) -> Tensor:
+    return place + axis.first if axis.step is None else axis.low + axis.step * place
+
+
+def _value(axis: Coordinate, model: Model, scene: Scene) -> Tensor:
+    """One entry of a state or trait of all agents (or of the environment)."""
+    program, player = scene.program, model.player(axis.player)
+    field = next(f for f, name in program.names.items() if name == axis.player)
+    place = program.variables(field, "state").index(axis.variable)
+    value: Tensor = getattr(scene.state, field)[place]
+    kept = next(v for v in (*player.states, *player.traits) if v.name == axis.variable)
+    dims = model.types[kept.type].dims
+    lead = value.shape[: value.ndim - len(dims)] if dims else value.shape
+    whole = value.reshape(*lead, -1) if dims else value[..., None]
+    shape = (scene.batch, *lead[1:])
+    return whole[..., axis.entry].expand(shape)
+
+
+def _position(axis: Coordinate, scene: Scene, value: Tensor) -> Tensor:
+    """Places on an axis."""
+    if axis.step is None:
+        return value.long() - axis.first
+    scaled = (value - axis.low) / axis.step
+    below = scaled.floor()
+    if not axis.periodic:
+        below = below.clamp(0, axis.size - 2)
+    u = _uniform(scene, f"policy.{axis.player}.{axis.axis}", tuple(value.shape))
+    place = below.long() + (u < scaled - below).long()
+    return place % axis.size if axis.periodic else place
+
+
+def _uniform(scene: Scene, name: str, shape: tuple[int, ...]) -> Tensor:
+    unit = scene.params.unit
+    key = (scene.seed, scene.t, name)
+    return draw(("uniform",), shape, key, dtype=unit.dtype, device=unit.device)
+
+
+def _followed(past: Past, before: Sequence[int], scene: Scene) -> list[int]:
+    """The past of every game at this step, from the one before and the common state now."""
+    model = scene.program.model
+    assert model is not None
+    columns = []
+    for player, name in past.variables:
+        axis = Coordinate(player, name, 0, name, 0)
+        columns.append(_value(axis, model, scene).tolist())
+    states = [tuple(int(v) for v in row) for row in zip(*columns, strict=True)]
+    if scene.t == 0:
+        return [past.starts[state] for state in states]
+    children = past.children[scene.t - 1]
+    return [children[h, state] for h, state in zip(before, states, strict=True)]
