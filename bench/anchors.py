@@ -3,17 +3,20 @@
 `python bench/anchors.py [m3fc] [navigation] [push] [lq]` prints one row for each figure: ours, the
 other, and how far apart they are in standard errors (or in per cent). Sources: the five
 major-minor games under the still policy, from the code released with arXiv:2303.10665; navigation
-and push under untrained policies, from a vectorised copy of the particle physics of
-arXiv:1911.00025; the LQ games from their Riccati equations.
+under an untrained policy, from a vectorised copy of the particle physics of arXiv:1911.00025; push
+under an untrained policy, from the code released with that paper itself; the linear-quadratic games
+from their Riccati equations (`lq_gains.py`).
 """
 
+import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from lq_cases import COSTS, LIMIT, SETTINGS, played
+from lq_gains import Game, Policy, chase, costs, crowd, flock, nash, team, unseen, with_major
 
 from mfdsl.game import load
 from mfdsl.runtime.behaviours import Scene, calling, still
@@ -34,11 +37,24 @@ NAVIGATION = {
     100: (5.0, -1429),
     200: (7.0, -2776),
 }
-PUSH = {  # agents: half-width, radius of an agent, of the ball, its mass, return after 25 steps
-    3: (1.0, 0.06, 0.1, 2.0, -57.0),
-    6: (1.0, 0.04, 0.1, 4.0, -57.0),
-    15: (2.0, 0.02, 0.2, 8.0, -107.0),
-    30: (2.0, 0.06, 0.7, 4.0, -97.0),
+PUSH: dict[int, tuple[dict[str, float], float, float]] = {
+    # agents: parameters; return of 20,000 games of 25 steps and its standard error
+    3: (
+        {"half": 1.0, "r_agent": 0.06, "r_ball": 0.1, "m_ball": 2.0, "gap": 0.8, "tries": 64},
+        -57.693,
+        0.084,
+    ),
+    6: (
+        {"half": 1.0, "r_agent": 0.04, "r_ball": 0.1, "m_ball": 4.0, "gap": 0.8, "tries": 64},
+        -57.251,
+        0.084,
+    ),
+    15: ({}, -105.810, 0.273),
+    30: (
+        {"r_agent": 0.06, "r_ball": 0.7, "m_ball": 4.0, "gap": 1.2, "ghosts": 1 / 3},
+        -99.949,
+        0.273,
+    ),
 }
 
 
@@ -88,117 +104,68 @@ def navigation() -> Iterator[Row]:
 
 def push() -> Iterator[Row]:
     """Cooperative push, 25 steps, untrained policy."""
-    for agents, (half, r_agent, r_ball, m_ball, mean) in PUSH.items():
-        sizes = {"half": half, "r_agent": r_agent, "r_ball": r_ball, "m_ball": m_ball}
+    for agents, (sizes, mean, error) in PUSH.items():
         game = load("push", params={"n": agents, **sizes})
-        found = total(game.simulator(batch=1000, seed=1).rollout(untrained))
-        off = 100 * (found.mean / mean - 1)
-        yield Row(f"push, {agents} agents", found.mean, found.std_error, mean, off, "%")
-
-
-def scalar_gains(case: Mapping[str, float], team: bool) -> list[tuple[float, float]]:
-    """(K_t, k_t) of a = -K x - k m, of the game or of the planner (backward Riccati equations)."""
-    a, b, ab = case["A"], case["B"], case["Ab"]
-    p, pi = case["QT"] + case["QTb"], -case["QTb"] * case["ST"]
-    whole = case["QT"] + case["QTb"] * (1 - case["ST"]) ** 2
-    gains: list[tuple[float, float]] = []
-    for _ in range(int(case["T"])):
-        d = case["R"] + b * b * p
-        gain = a * b * p / d
-        if team:
-            drift = a + ab
-            mean_gain = drift * b * whole / (case["R"] + b * b * whole)
-            gains.append((gain, mean_gain - gain))
-            weight = case["Q"] + case["Qb"] * (1 - case["S"]) ** 2
-            down = case["R"] + b * b * whole
-            whole = weight + drift**2 * whole - (drift * b * whole) ** 2 / down
-        else:
-            phi = (a + ab - b * gain - b * b * p * ab / d) / (1 + b * b * pi / d)
-            gains.append((gain, b * (p * ab + pi * phi) / d))
-            pi = -case["Qb"] * case["S"] + (a - b * gain) * (p * ab + pi * phi)
-        p = case["Q"] + case["Qb"] + a * a * p - (a * b * p) ** 2 / d
-    return gains[::-1]
-
-
-def tracking(gains: list[tuple[float, float]]) -> Callable[[int, Any], dict[str, Tensor]]:
-    """The closed-form policy a = -K x - k m."""
-
-    def act(t: int, seen: Any) -> dict[str, Tensor]:
-        own = seen["agent"]
-        return {"a": -gains[t][0] * own["x"] - gains[t][1] * own["m"]}
-
-    return act
-
-
-LQ1 = {
-    "A": 1,
-    "B": 0.5,
-    "Ab": 0.1,
-    "Q": 0.2,
-    "Qb": 1,
-    "S": 0.8,
-    "R": 1,
-    "QT": 0.5,
-    "QTb": 1,
-    "ST": 0.8,
-}
-LQ1B = {"A": 1, "B": 1, "Ab": 0, "Q": 0.3, "Qb": 1, "S": 1.2, "R": 1, "QT": 0, "QTb": 1, "ST": 1.2}
-SETTINGS = {
-    "lq1": {**LQ1, "sigma": 0.3, "T": 20, "m0": 2, "v0": 1},
-    "lq1b": {**LQ1B, "sigma": 0.2, "T": 10, "m0": 1, "v0": 0.2},
-}
-PLANNED = {  # cost of the planner with N agents, and in the limit
-    "lq1": {
-        1: 5.47459491943,
-        2: 6.35471610034,
-        10: 7.05881304506,
-        50: 7.199632434,
-        1000: 7.23307703888,
-    },
-    "lq1b": {
-        1: 0.594224627429,
-        2: 0.774346495562,
-        10: 0.91844399007,
-        50: 0.947263488971,
-        1000: 0.95410811996,
-    },
-}
-LIMITS = {
-    ("lq1", False): 7.23724785513,
-    ("lq1b", False): 1.06373580072,
-    ("lq1", True): 7.23483728124,
-    ("lq1b", True): 0.954468363696,
-}
+        found = total(game.simulator(batch=4000, seed=1).rollout(untrained))
+        off = (found.mean - mean) / math.hypot(found.std_error, error)
+        name = f"push, {agents} agents"
+        yield Row(name, found.mean, found.std_error, mean, off, "standard errors")
 
 
 def lq() -> Iterator[Row]:
-    """LQ game and control under their closed-form policies."""
-    for case, values in SETTINGS.items():
-        for agents, mean in PLANNED[case].items():
-            yield lq_row("lq_control", case, values, agents, mean, {})
-        for team in (False, True):
-            spec = "lq_control" if team else "lq_game"
-            yield lq_row(spec, case, values, 20_000, LIMITS[case, team], {})
-    yield lq_row("lq_control", "lq1", SETTINGS["lq1"], 20_000, 7.82504167346, {"common": 0.2})
+    """Costs of the linear-quadratic games under their closed-form policies, each with a seed.
+
+    They are compared with the figures of `lq_cases.py`, else with `lq_gains.costs`, which agrees
+    with all of those figures.
+    """
+    runs = itertools.product(solved(), (1, 2, 10, 50, 1000, LIMIT))
+    for seed, ((spec, case, policies, axes), agents) in enumerate(runs):
+        yield from lq_rows(spec, case, agents, policies, axes, seed)
 
 
-def lq_row(
-    spec: str,
-    case: str,
-    values: Mapping[str, float],
-    agents: int,
-    mean: float,
-    more: Mapping[str, float],
-) -> Row:
-    """Costs of one setting in standard errors."""
-    game = load(spec, params={**values, **more})
-    games = max(64, min(200_000, 4_000_000 // agents))
-    gains = scalar_gains(values, spec == "lq_control")
-    simulator = game.simulator(agents=agents, batch=games, seed=1)
-    found = simulator.rollout(calling(tracking(gains))).returns["agent"]
-    off = (-found.mean - mean) / found.std_error
-    name = f"{spec} {case}, {agents} agents{', common noise' if more else ''}"
-    return Row(name, -found.mean, found.std_error, mean, off, "standard errors")
+def solved() -> Iterator[tuple[str, str, list[Policy], list[Game]]]:
+    """Specs, settings, policies and games, one for each axis."""
+    for case in ("lq1", "lq1b", "lq1, common noise"):
+        game = crowd(SETTINGS[case])
+        yield "lq_game", case, [nash(game)], [game]
+        yield "lq_control", case, [team(game)], [game]
+    game = with_major(SETTINGS["lq5"])
+    yield "lq_major", "lq5", [nash(game)], [game]
+    yield "lq_major_control", "lq5", [team(game)], [game]
+    game = flock(SETTINGS["lq3"])
+    yield "flocking", "lq3", 3 * [unseen(game, nash(game))], 3 * [game]
+    games = [chase(SETTINGS["lq4"], axis) for axis in (0, 1)]
+    yield "rotating_target", "lq4", [unseen(g, nash(g)) for g in games], games
+
+
+def played_size(spec: str, game: Game, agents: float) -> tuple[int, int]:
+    """Agents and games: few birds, which look at each other in pairs, many games of a shared noise.
+
+    What stands for the limit is so large that its distance to the limit is below the error.
+    """
+    if spec == "flocking":
+        if agents == LIMIT:
+            return 2000, 1
+        return int(agents), max(8, min(20_000, int(4_000_000 / agents**2)))
+    if agents == LIMIT:
+        return (2000, 2000) if game.common or game.s0 else (20_000, 200)
+    return int(agents), min(200_000, 4_000_000 // int(agents))
+
+
+def lq_rows(
+    spec: str, case: str, agents: float, policies: list[Policy], axes: list[Game], seed: int
+) -> Iterator[Row]:
+    """Costs of all players of one setting."""
+    many, games = played_size(spec, axes[0], agents)
+    simulator = load(spec, params=SETTINGS[case]).simulator(agents=many, batch=games, seed=seed)
+    found = simulator.rollout(calling(played(spec, policies))).returns
+    both = [costs(game, policy, agents) for game, policy in zip(axes, policies, strict=True)]
+    for player, value in found.items():
+        exact = sum(pair[0 if player == "leader" else 1] for pair in both)
+        other = COSTS.get((spec, case, player), {}).get(agents, exact)
+        off = (-value.mean - other) / value.std_error
+        name = f"{spec} {case}, {player}, {'limit' if agents == LIMIT else f'{agents} agents'}"
+        yield Row(name, -value.mean, value.std_error, other, off, "standard errors")
 
 
 def main(wanted: list[str]) -> None:
@@ -208,7 +175,7 @@ def main(wanted: list[str]) -> None:
         if not wanted or name in wanted:
             for row in part():
                 print(
-                    f"{row.name:38s} {row.ours:12.5g} ± {row.error:<9.2g} other {row.other:12.6g}"
+                    f"{row.name:48s} {row.ours:13.7g} ± {row.error:<9.2g} other {row.other:13.7g}"
                     f"  off {row.off:6.2f} {row.unit}",
                     flush=True,
                 )
