@@ -460,3 +460,38 @@ def test_a_swept_parameter_may_not_move_the_pasts() -> None:
     )
     with pytest.raises(UsageError, match="`p` moves the common state"):
         mfdsl.solve(game(text), sweep={"p": (0.1, 0.2)}, iterations=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "solver", "figures"),
+    [
+        (
+            "openspiel_predator_prey",
+            {},
+            "fictitious_play",
+            {0: 36.9684, 1: 40.0062, 3: 14.199, 10: 3.09383, 30: 0.886212, 50: 0.469144},
+        ),
+        (
+            "openspiel_predator_prey",
+            {},
+            "fixed_point",
+            {0: 36.9684, 1: 1391.91, 3: 1402.19, 10: 1405.05, 30: 1405.49},
+        ),
+        ("crowd_avoidance", {"c_meet": 0}, "fictitious_play", {0: 6.27654, 10: 0.571}),
+        ("crowd_avoidance", {"c_meet": 0}, "fixed_point", {0: 6.27654, 1: 0.0}),
+    ],
+)
+def test_several_populations_agree_with_openspiel(
+    name: str, params: dict[str, float], solver: str, figures: dict[int, float]
+) -> None:
+    """Exploitability summed over populations, measured with OpenSpiel 2.0.2."""
+    played = mfdsl.load(name, params=params)
+    solution = mfdsl.solve(
+        played, solver, iterations=max(figures), tolerance=0, options={"ties": "first"}
+    )
+    found = {record.iteration: record.exploitability for record in solution.history}
+    for iteration, figure in figures.items():
+        assert found[iteration] == pytest.approx(figure, rel=1e-3 if figure == 0.571 else 1e-5)
+    assert sum(solution.exploitability.per_population.values()) == pytest.approx(
+        solution.exploitability.value
+    )
