@@ -1,10 +1,13 @@
 """Exact optimal transport between two clouds of points with equal masses, as the operator
 `torch.ops.mfdsl.w2` of emitted modules; and a smooth surrogate for training.
 
-Exact values come from the network simplex of POT (Flamary and others, JMLR 2021; Bonneel and
-others, 2011), on a line from sorting. Gradients go through the optimal plan (Danskin 1967): the
-value is a minimum over plans, so its slope is that of the cost at the best one.
+Exact values come from the compiled loops of `transport_native.py` (extra `native`), without them
+from the network simplex of POT (Flamary and others, JMLR 2021; Bonneel and others, 2011), on a
+line from sorting. Gradients go through the optimal plan (Danskin 1967): the value is a minimum over
+plans, so its slope is that of the cost at the best one.
 """
+
+from math import gcd
 
 import numpy as np
 import torch
@@ -12,15 +15,20 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mfdsl.runtime.views.native import available
+
 Array = NDArray[np.float64]
 MOST_PIVOTS = 10_000_000
+# Masses cut into more parts than this take the compiled loops longer than the network simplex.
+MOST_PARTS = 8
+LARGEST = 1e150  # the squares of larger coordinates overflow
 
 
 def w2(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch m dim"]) -> Float[Tensor, " batch"]:
     """Squared 2-Wasserstein distance between equal masses on the rows of x and of y.
 
     The batch axes are equal or 1. Differentiable once, in both arguments, where the optimal plan
-    is unique.
+    is unique. The value is nan where a coordinate is not finite, or beyond 1e150.
 
     Raises:
         ValueError: a cloud is empty, or the points have different numbers of coordinates.
@@ -36,10 +44,14 @@ def w2(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch m dim"]) -> Floa
 @torch.library.custom_op("mfdsl::w2_plan", mutates_args=())
 def w2_plan(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values [B], and their slopes in x [B, N, d] and in y [B, M, d]."""
-    pairs = zip(x.detach().cpu().double().numpy(), y.detach().cpu().double().numpy(), strict=True)
-    found = [_transported(a, b) for a, b in pairs]
-    value = torch.tensor([f[0] for f in found], dtype=x.dtype, device=x.device)
-    in_x, in_y = (torch.from_numpy(np.stack([f[k] for f in found])).to(x) for k in (1, 2))
+    clouds = [np.ascontiguousarray(v.detach().cpu().double().numpy()) for v in (x, y)]
+    sound = np.all([np.abs(v).max((1, 2)) < LARGEST for v in clouds], axis=0)  # nan is not
+    found = _transported(*(v[sound] for v in clouds))
+    value = x.new_full((len(x),), torch.nan)
+    in_x, in_y = torch.full_like(x, torch.nan), torch.full_like(y, torch.nan)
+    places = torch.from_numpy(sound).to(x.device)
+    for whole, part in zip((value, in_x, in_y), found, strict=True):
+        whole[places] = torch.from_numpy(part).to(whole)
     return value, in_x, in_y
 
 
@@ -66,10 +78,25 @@ _LIBRARY.define("w2(Tensor x, Tensor y) -> Tensor")  # type: ignore[no-untyped-c
 _LIBRARY.impl("w2", w2, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
 
 
-def _transported(x: Array, y: Array) -> tuple[float, Array, Array]:
-    """The value, and its slopes: twice what each mass moves, from its partners' mean."""
-    if x.shape[1] == 1:
-        return _on_a_line(x, y)
+def _transported(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Values, and slopes: twice what each mass moves, from its partners' mean."""
+    n, m = x.shape[1], y.shape[1]
+    found = np.empty(len(x)), np.empty_like(x), np.empty_like(y)
+    if x.shape[2] > 1 and min(n, m) // gcd(n, m) <= MOST_PARTS and available():
+        from mfdsl.runtime.transport_native import transport  # needs numba
+
+        if n < m:
+            transport(y, x, found[0], found[2], found[1])
+        else:
+            transport(x, y, *found)
+        return found
+    solve = _on_a_line if x.shape[2] == 1 else _by_simplex
+    for b in range(len(x)):
+        found[0][b], found[1][b], found[2][b] = solve(x[b], y[b])
+    return found
+
+
+def _by_simplex(x: Array, y: Array) -> tuple[float, Array, Array]:
     from ot import emd  # only here, since it takes a quarter of a second to load
 
     cost = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mfdsl.compiler.ir.transport import squared_distance
+from mfdsl.runtime import transport
 from mfdsl.runtime.transport import sinkhorn_surrogate, w2
 
 
@@ -72,6 +73,78 @@ def test_single_precision_and_shared_batch() -> None:
     assert found.dtype == torch.float32
     assert torch.allclose(found.double(), exact, rtol=1e-5)
     assert exact[1].item() == pytest.approx(squared_distance(x[1].numpy(), y[0].numpy()))
+
+
+def drawn(kind: str, n: int, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs of clouds in the plane, or in space, that put different starts to the test."""
+    x, y = clouds(n, m, 3 if kind == "space" else 2, seed=n * m, batch=3)
+    turned = torch.tensor([[1.0, 0.8], [0.0, 0.3]], dtype=torch.float64)
+    made = {
+        "normal": (x, y),
+        "space": (x, y),
+        "skewed": (x, y @ turned if kind == "skewed" else y),
+        "close": (x, x[:, torch.arange(m) % n] + 0.01 * y[..., : x.shape[2]]),
+        "lattice": (x.round(), y.round()),  # repeated points, and many best plans
+        "far": (1e6 * x, y),
+        "clusters": (x + 8 * x[:, :1].round().sign(), y - 8 * (y > 0.5)),
+    }
+    return made[kind]
+
+
+@pytest.mark.parametrize("kind", "normal space skewed close lattice far clusters".split())
+@pytest.mark.parametrize(("n", "m"), [(60, 20), (20, 60), (40, 40), (100, 30), (17, 1), (45, 40)])
+def test_compiled_loops_and_the_network_simplex_agree(kind: str, n: int, m: int) -> None:
+    native = pytest.importorskip("mfdsl.runtime.transport_native", exc_type=ImportError)
+    x, y = (v.numpy() for v in drawn(kind, n, m))
+    large, small = (x, y) if n >= m else (y, x)
+    value, in_large, in_small = np.empty(3), np.empty_like(large), np.empty_like(small)
+    native.transport(large, small, value, in_large, in_small)
+    for b in range(3):
+        exact, slope_large, slope_small = transport._by_simplex(large[b], small[b])
+        assert value[b] == pytest.approx(exact, rel=1e-9)
+        # A function of degree 2: whatever the plan is, its slopes give back its value (Euler).
+        back = (in_large[b] * large[b]).sum() + (in_small[b] * small[b]).sum()
+        assert back / 2 == pytest.approx(exact, rel=1e-9)
+        if kind not in ("lattice", "clusters"):  # where the best plan is unique
+            size = np.abs(slope_large).max()
+            assert np.allclose(in_large[b], slope_large, rtol=0, atol=1e-9 * size)
+            assert np.allclose(in_small[b], slope_small, rtol=0, atol=1e-9 * size * n * m)
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 10), (10, 30), (12, 12), (30, 29)])
+def test_with_and_without_the_compiled_loops(
+    n: int, m: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = clouds(n, m, 2)
+    found = transport.w2_plan(x, y)
+    monkeypatch.setattr(transport, "available", lambda: False)
+    for a, b in zip(found, transport.w2_plan(x, y), strict=True):
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 10), (7, 5), (30, 29)])
+def test_games_of_a_batch_do_not_touch_each_other(n: int, m: int) -> None:
+    x, y = clouds(n, m, 2, batch=5)
+    whole = transport.w2_plan(x, y)
+    for b in (4, 0, 2):
+        alone = transport.w2_plan(x[b : b + 1], y[b : b + 1])
+        assert all(torch.equal(a[b], c[0]) for a, c in zip(whole, alone, strict=True))
+
+
+def test_the_clouds_may_change_sides() -> None:
+    x, y = clouds(30, 20, 2)
+    assert torch.allclose(w2(x, y), w2(y, x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, 1e200])
+def test_a_point_that_is_nowhere_spoils_its_own_game_only(dim: int, bad: float) -> None:
+    x, y = clouds(6, 3, dim, batch=3)
+    exact = w2(x, y)
+    x[1, 2, 0] = bad
+    found = w2(x, y)
+    assert found[1].isnan()
+    assert torch.equal(found[[0, 2]], exact[[0, 2]])
 
 
 def test_nothing_to_move_is_refused() -> None:

@@ -1,0 +1,429 @@
+"""Exact optimal transport between clouds of equal masses, as compiled loops (needs numba).
+
+Masses are whole units: of n points each holds m / gcd(n, m), of m sites each takes n / gcd(n, m).
+The dual puts a price on each site; a point wants the site where cost less price is least. Prices
+start from transport along each axis alone, or from that of fewer points; every point takes the site
+it wants while there is room, and what is left over is placed along shortest augmenting paths
+between sites, which keep prices and plan complementary (Jonker and Volgenant 1987, with
+capacities). So the end is a plan of least cost up to the rounding of sums, whatever the start: a
+start only saves paths.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+LANES = 16  # rows are padded to whole vector registers, with a cost of infinity
+SKEWED = 0.05  # worth a look at other axes: off-diagonal share of the covariances
+MOST_WAITING = 0.5  # more means that the start is poor
+FEWER = 4
+# Sums may be reordered, which lets minima fill vector registers; there are no nans here.
+VECTORS = {"nnan", "nsz", "reassoc"}
+
+
+class Plan(NamedTuple):
+    """Who is where: entries [site, 0..held[site] - 1] name points and their units there."""
+
+    point: NDArray[np.int32]
+    units: NDArray[np.int32]
+    held: NDArray[np.int64]
+    room: NDArray[np.int64]
+    waiting: NDArray[np.int64]
+
+
+class Links(NamedTuple):
+    """What one unit of a site costs more at another: `extra[k, j]`, least over the points in k.
+
+    Rows with `stale` are of an older plan.
+    """
+
+    extra: NDArray[np.float64]
+    stale: NDArray[np.bool_]
+
+
+class Search(NamedTuple):
+    """The labels of one search for room, by site; sites `closed` in this order at `distance`."""
+
+    label: NDArray[np.float64]
+    before: NDArray[np.int32]
+    open_price: NDArray[np.float64]
+    closed: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    lanes: NDArray[np.float64]
+
+
+@njit(cache=True)
+def transport(x, y, value, in_x, in_y):  # type: ignore[no-untyped-def]
+    """Write values [B] and slopes [B, n, d], [B, m, d] of x [B, n, d] and y [B, m, d], n >= m.
+
+    Coordinates are finite. Each game is solved by itself: nothing is carried to the next.
+    """
+    for b in range(len(x)):
+        cost = _costs(x[b], y[b])
+        price, wanted = _start(x[b], y[b], cost)
+        plan = _settled(cost, wanted, len(y[b]))
+        if _poor(plan):
+            price = _prices_of_fewer(x[b], y[b], len(price))
+            plan = _settled(cost, _wanted(cost, price, len(y[b]))[0], len(y[b]))
+        _place_the_rest(cost, price, plan)
+        _measure(x[b], y[b], cost, plan, value[b : b + 1], in_x[b], in_y[b])
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _costs(x, y):  # type: ignore[no-untyped-def]
+    n, m = len(x), len(y)
+    across = y.T.copy()
+    cost = np.empty((n, (m + LANES - 1) // LANES * LANES))
+    for i in range(n):
+        cost[i, :m] = 0.0
+        cost[i, m:] = np.inf
+        for d in range(x.shape[1]):
+            at = x[i, d]
+            for j in range(m):
+                gap = at - across[d, j]
+                cost[i, j] += gap * gap
+    return cost
+
+
+@njit(cache=True)
+def _start(x, y, cost):  # type: ignore[no-untyped-def]
+    """Prices, and the site each point wants at them: along the given or along better axes."""
+    axes = np.eye(x.shape[1])
+    price = _prices_along(axes, x, y, cost.shape[1])
+    wanted, bound = _wanted(cost, price, len(y))
+    if x.shape[1] == 2:
+        share, cosine, sine = _skew(x, y)
+        if share > SKEWED:
+            axes = np.array([[cosine, sine], [-sine, cosine]])
+            others = _prices_along(axes, x, y, cost.shape[1])
+            theirs, higher = _wanted(cost, others, len(y))
+            if higher > bound:
+                return others, theirs
+    return price, wanted
+
+
+@njit(cache=True)
+def _poor(plan):  # type: ignore[no-untyped-def]
+    """Whether many points have no room where they want to be, and a smaller problem can help.
+
+    At the best prices chance alone leaves out a share 1 / e of points that take a site each.
+    """
+    n, m = len(plan.waiting), len(plan.room)
+    unit = np.gcd(n, m)
+    return unit >= FEWER and m >= LANES and plan.waiting.sum() > MOST_WAITING * n * (m // unit)
+
+
+@njit(cache=True)
+def _prices_of_fewer(x, y, width):  # type: ignore[no-untyped-def]
+    """Prices from the exact plan of every fourth point and site: the highest at which none of
+    these points would leave its site.
+    """
+    points, sites = _some(x, np.gcd(len(x), len(y))), _some(y, np.gcd(len(x), len(y)))
+    cost = _costs(points, sites)
+    few, wanted = _start(points, sites, cost)
+    plan = _settled(cost, wanted, len(sites))
+    _place_the_rest(cost, few, plan)
+    net = np.empty(len(points))
+    for k in range(len(sites)):
+        for e in range(plan.held[k]):
+            net[plan.point[k, e]] = cost[plan.point[k, e], k] - few[k]
+    across = _costs(points, y)
+    price = np.full(width, np.inf)
+    for i in range(len(points)):
+        _lower(price, across[i], net[i])
+    price[len(y) :] = 0.0
+    return price
+
+
+@njit(cache=True)
+def _some(x, unit):  # type: ignore[no-untyped-def]
+    count = unit // FEWER * (len(x) // unit)
+    some = np.empty((count, x.shape[1]))
+    for i in range(count):
+        for d in range(x.shape[1]):
+            some[i, d] = x[i * len(x) // count, d]
+    return some
+
+
+@njit(cache=True)
+def _skew(x, y):  # type: ignore[no-untyped-def]
+    """Eigenvectors of the map between Gaussians of these covariances P (of x) and Q (of y).
+
+    In the plane the geometric mean of P and Q^-1 is a multiple of P / sqrt|P| + Q^-1 sqrt|Q|.
+    """
+    p, q = _spread(x), _spread(y)
+    of_p = np.sqrt(max(p[0] * p[2] - p[1] ** 2, 0.0))
+    of_q = np.sqrt(max(q[0] * q[2] - q[1] ** 2, 0.0))
+    first = p[0] * of_q + q[2] * of_p
+    cross = p[1] * of_q - q[1] * of_p
+    last = p[2] * of_q + q[0] * of_p
+    if first + last <= 0.0:
+        return 0.0, 1.0, 0.0
+    angle = 0.5 * np.arctan2(2 * cross, first - last)
+    return abs(cross) / (first + last), np.cos(angle), np.sin(angle)
+
+
+@njit(cache=True)
+def _spread(x):  # type: ignore[no-untyped-def]
+    """The covariance times the number of points: its first, cross and last entry."""
+    first, cross, last = 0.0, 0.0, 0.0
+    a, b = 0.0, 0.0
+    for i in range(len(x)):
+        a += x[i, 0] / len(x)
+        b += x[i, 1] / len(x)
+    for i in range(len(x)):
+        first += (x[i, 0] - a) ** 2
+        cross += (x[i, 0] - a) * (x[i, 1] - b)
+        last += (x[i, 1] - b) ** 2
+    return first, cross, last
+
+
+@njit(cache=True)
+def _prices_along(axes, x, y, width):  # type: ignore[no-untyped-def]
+    """Prices that are optimal when coordinates along the axes are independent in both clouds.
+
+    Along an axis the k-th site gets the k-th slice of the points; their mean is the slope of a
+    convex potential, and the price is the square less twice the potential.
+    """
+    n, m = len(x), len(y)
+    price = np.zeros(width)
+    total = np.zeros(n + 1)
+    for axis in axes:
+        points, sites = _coordinates(x, axis), _coordinates(y, axis)
+        points = points[np.argsort(points)]
+        for i in range(n):
+            total[i + 1] = total[i] + points[i]
+        potential, reached, last, slope = 0.0, 0.0, 0.0, 0.0
+        for k, j in enumerate(np.argsort(sites)):
+            whole, part = divmod((k + 1) * n, m)
+            here = total[whole] + (points[whole] * part / m if part else 0.0)
+            mean = (here - reached) * m / n
+            if k:
+                potential += 0.5 * (slope + mean) * (sites[j] - last)
+            price[j] += sites[j] ** 2 - 2 * potential
+            reached, last, slope = here, sites[j], mean
+    return price
+
+
+@njit(cache=True)
+def _coordinates(x, axis):  # type: ignore[no-untyped-def]
+    along = np.zeros(len(x))
+    for i in range(len(x)):
+        for d in range(len(axis)):
+            along[i] += axis[d] * x[i, d]
+    return along
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _wanted(cost, price, m):  # type: ignore[no-untyped-def]
+    """The site each point wants, and the value of the dual at the prices."""
+    wanted = np.empty(len(cost), np.int64)
+    net, lanes = np.empty(cost.shape[1]), np.empty(LANES)
+    bound = 0.0
+    for i in range(len(cost)):
+        row = cost[i]
+        for j in range(len(net)):
+            net[j] = row[j] - price[j]
+        wanted[i] = _least(net, lanes)
+        bound += net[wanted[i]]
+    return wanted, bound / len(cost) + price[:m].sum() / m
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _least(label, lanes):  # type: ignore[no-untyped-def]
+    """The first place of the smallest label: the minimum lane by lane, then who has it."""
+    for k in range(LANES):
+        lanes[k] = label[k]
+    for start in range(LANES, len(label), LANES):
+        for k in range(LANES):
+            lanes[k] = min(lanes[k], label[start + k])
+    low = np.inf
+    for k in range(LANES):
+        low = min(low, lanes[k])
+    start = 0
+    while True:
+        hits = 0
+        for k in range(LANES):
+            hits += 1 if label[start + k] == low else 0
+        if hits > 0:
+            break
+        start += LANES
+    while label[start] != low:
+        start += 1
+    return start
+
+
+@njit(cache=True)
+def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
+    """Everybody where they want to be, in the order of the points and while there is room."""
+    n = len(cost)
+    unit = np.gcd(n, m)
+    holds, takes = m // unit, n // unit
+    shape = (m, min(takes, n))
+    plan = Plan(
+        np.empty(shape, np.int32),
+        np.empty(shape, np.int32),
+        np.zeros(m, np.int64),
+        np.full(m, takes),
+        np.full(n, holds),
+    )
+    for i in range(n):
+        j = wanted[i]
+        moved = min(plan.waiting[i], plan.room[j])
+        if moved > 0:
+            _add(plan.point[j], plan.units[j], plan.held[j], i, moved)
+            plan.held[j] += 1
+            plan.room[j] -= moved
+            plan.waiting[i] -= moved
+    return plan
+
+
+@njit(cache=True)
+def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
+    m, width = len(plan.room), len(price)
+    links = Links(np.empty((m, width)), np.ones(m, np.bool_))
+    search = Search(
+        np.empty(width),
+        np.empty(width, np.int32),
+        np.empty(width),
+        np.empty(m, np.int64),
+        np.empty(m),
+        np.empty(LANES),
+    )
+    for i in range(len(cost)):
+        while plan.waiting[i] > 0:
+            site = _search(i, cost, price, plan, links, search)
+            _augment(i, site, cost, plan, links, search)
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _search(source, cost, price, plan, links, search):  # type: ignore[no-untyped-def]
+    """The nearest site with room (Dijkstra on costs less prices); prices follow."""
+    # Out of their tuples once: each reading of an array from a tuple counts a reference.
+    label, before, open_price, order, distance, lanes = search
+    room, extra, stale = plan.room, links.extra, links.stale
+    row = cost[source]
+    for j in range(len(price)):
+        open_price[j] = price[j]
+        label[j] = row[j] - price[j]
+        before[j] = -1
+    closed = 0
+    while True:
+        k = _least(label, lanes)
+        reach = label[k]
+        if room[k] > 0:
+            break
+        order[closed], distance[closed] = k, reach
+        closed += 1
+        if stale[k]:
+            _renew(k, cost, plan, links)
+        open_price[k], label[k] = -np.inf, np.inf  # never opened again
+        _relax(k, extra[k], reach + price[k], label, before, open_price)
+    for c in range(closed):
+        price[order[c]] -= reach - distance[c]
+    return k
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _relax(k, extra, base, label, before, open_price):  # type: ignore[no-untyped-def]
+    for j in range(len(label)):
+        through = base + extra[j] - open_price[j]
+        if through < label[j]:
+            label[j] = through
+            before[j] = k
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _lower(extra, row, here):  # type: ignore[no-untyped-def]
+    for j in range(len(extra)):
+        extra[j] = min(extra[j], row[j] - here)
+
+
+@njit(cache=True)
+def _renew(k, cost, plan, links):  # type: ignore[no-untyped-def]
+    links.stale[k] = False
+    extra, point = links.extra[k], plan.point[k]
+    extra[:] = np.inf
+    for e in range(plan.held[k]):
+        i = point[e]
+        _lower(extra, cost[i], cost[i, k])
+
+
+@njit(cache=True)
+def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untyped-def]
+    """Move as many units as the path to the site allows, from its end to the source."""
+    point, units, held, room, waiting = plan
+    extra, stale = links
+    before, leaves = search.before, search.closed  # the searched order is not read again
+    moved = min(waiting[source], room[site])
+    steps, k = 0, site
+    while before[k] >= 0:
+        previous = before[k]
+        leaves[steps] = _cheapest_to_move(previous, k, cost, point[previous], held[previous])
+        moved = min(moved, units[previous, leaves[steps]])
+        steps, k = steps + 1, previous
+    waiting[source] -= moved
+    room[site] -= moved
+    k = site
+    for step in range(steps + 1):
+        previous, i = before[k], source
+        if step < steps:
+            entry = leaves[step]
+            i = point[previous, entry]
+            if _remove(point[previous], units[previous], held[previous] - 1, entry, moved):
+                stale[previous] = True
+                held[previous] -= 1
+        if _add(point[k], units[k], held[k], i, moved):
+            held[k] += 1
+            if not stale[k]:
+                _lower(extra[k], cost[i], cost[i, k])
+        k = previous
+
+
+@njit(cache=True)
+def _cheapest_to_move(k, j, cost, point, held):  # type: ignore[no-untyped-def]
+    found, least = 0, np.inf
+    for e in range(held):
+        more = cost[point[e], j] - cost[point[e], k]
+        if more < least:
+            found, least = e, more
+    return found
+
+
+@njit(cache=True)
+def _add(point, units, held, i, moved):  # type: ignore[no-untyped-def]
+    """Whether the point is new among those held."""
+    for e in range(held):
+        if point[e] == i:
+            units[e] += moved
+            return False
+    point[held], units[held] = i, moved
+    return True
+
+
+@njit(cache=True)
+def _remove(point, units, last, entry, moved):  # type: ignore[no-untyped-def]
+    """Whether nothing is left of the entry; then the last one takes its place."""
+    units[entry] -= moved
+    if units[entry] > 0:
+        return False
+    point[entry], units[entry] = point[last], units[last]
+    return True
+
+
+@njit(cache=True)
+def _measure(x, y, cost, plan, value, in_x, in_y):  # type: ignore[no-untyped-def]
+    total = len(x) * (len(y) // np.gcd(len(x), len(y)))
+    value[0] = 0.0
+    in_x[:] = 0.0
+    in_y[:] = 0.0
+    for k in range(len(y)):
+        for e in range(plan.held[k]):
+            i, mass = plan.point[k, e], plan.units[k, e] / total
+            value[0] += mass * cost[i, k]
+            for d in range(x.shape[1]):
+                slope = 2 * mass * (x[i, d] - y[k, d])
+                in_x[i, d] += slope
+                in_y[k, d] -= slope
