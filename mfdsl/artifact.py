@@ -20,6 +20,9 @@ from mfdsl.compiler.diagnostics import Diagnostic
 from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import ABI, Model
 from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.tabular.frames import NoTables
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.files import write_folder
 from mfdsl.report import Report
 from mfdsl.summary import model_card
@@ -105,9 +108,20 @@ def _contents(
         "report.json": report + "\n",
         "report.md": model_card(model, kept.certificates),
     }
-    if model.tabular:
-        texts["simulator.py"] = emit_torch(model, **named, line_of=kept.line_of)
+    tables = _with_tables(model)
+    if tables is not None:
+        texts["simulator.py"] = emit_torch(tables, **named, line_of=kept.line_of)
     return {name: text.encode() for name, text in texts.items()} | bundle
+
+
+def _with_tables(model: Model) -> Model | None:
+    """The model that has tables, None when there is none without grids."""
+    if model.tabular:
+        return model
+    try:
+        return reduced(model, Bins()).model
+    except NoTables:
+        return None
 
 
 def _compiled_inside(

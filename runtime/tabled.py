@@ -27,8 +27,8 @@ class Tabled:
     def __init__(self, policy: TabularPolicy, reduced: Reduced, model: Model) -> None:
         if reduced.past is not None and not reduced.past.told:
             raise ValueError(
-                "members read the common noise itself, so the past cannot be told from the common "
-                "states: make what they read a state of the environment"
+                "members read common noise or a major's action itself, so the past cannot be told "
+                "from the common states: make what they read a state"
             )
         self.policy, self.reduced, self.model = policy, reduced, model
         self._past: list[int] = []
@@ -37,28 +37,29 @@ class Tabled:
         """The actions of all agents."""
         if self.reduced.past is not None:
             self._past = _followed(self.reduced.past, self._past, scene)
-        chosen = {p.name: self._actions(p, scene) for p in self.model.populations}
+        acting = [p for p in self.model.players if p.actions]
+        chosen = {p.name: self._actions(p, scene) for p in acting}
         return calling(lambda t, seen: chosen)(scene)
 
     def _actions(self, player: Player, scene: Scene) -> dict[str, Tensor]:
         flat = self._states(player, scene)
         probs = self.policy.probs.to(scene.params.unit)
         table = probs[:, min(scene.t, probs.shape[1] - 1)]
-        games = torch.arange(len(flat), device=flat.device) if len(table) > 1 else 0
-        index = games[:, None] if isinstance(games, Tensor) else games
-        chances = table[index, flat].cumsum(-1)
+        games = torch.arange(len(flat) if len(table) > 1 else 1, device=flat.device)
+        chances = table[games.reshape(-1, *[1] * (flat.ndim - 1)), flat].cumsum(-1)
         u = _uniform(scene, f"policy.{player.name}", tuple(flat.shape))
         taken = (chances <= (u * chances[..., -1])[..., None]).sum(-1)
         taken = taken.clamp(max=chances.shape[-1] - 1)
         return self._values(player, taken)
 
     def _states(self, player: Player, scene: Scene) -> Tensor:
-        """The place of every agent among the states of the table, [B, N]."""
-        shape = (scene.batch, scene.agents[player.name])
-        flat = torch.zeros(shape, dtype=torch.int64, device=scene.params.unit.device)
+        """The place of every agent among the states of the table, [B, N], or [B] for a major."""
+        flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=scene.params.unit.device)
         axes = zip(self.reduced.model.population.states, self.policy.states, strict=True)
         for variable, axis in axes:
-            flat = flat * axis.size + self._place(player, variable.name, scene)
+            place = self._place(player, variable.name, scene)
+            lead = place.reshape(-1, *[1] * (flat.ndim - 1)) if place.ndim == 1 else place
+            flat = flat * axis.size + lead
         return flat
 
     def _place(self, player: Player, name: str, scene: Scene) -> Tensor:
@@ -66,11 +67,10 @@ class Tabled:
         if name == self.reduced.who:
             return torch.tensor(self.reduced.populations.index(player.name), device=device)
         if self.reduced.past is not None and name == self.reduced.past.axis:
-            return torch.tensor(self._past, device=device)[:, None]
+            return torch.tensor(self._past, device=device)
         for axis in self.reduced.states:
-            if axis.axis == name and self.model.player(axis.player).kind != "population":
-                return _position(axis, scene, _value(axis, self.model, scene))[:, None]
-            if axis.axis == name and axis.player == player.name:
+            common = self.model.player(axis.player).kind != "population"
+            if axis.axis == name and (common or axis.player == player.name):
                 return _position(axis, scene, _value(axis, self.model, scene))
         return torch.tensor(0, device=device)  # a variable of other populations
 

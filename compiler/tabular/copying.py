@@ -4,7 +4,7 @@ Arrays become object arrays of scalar nodes, so that only constant arrays and ar
 are left, and only inside `element`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,20 @@ class Copier:
     """Copies nodes of `model` into `builder`.
 
     `leaf` gives what stands for a variable, None for itself; `mean` what stands for a mean, given
-    its copied value (and condition).
+    its copied value (and condition); `instead` has what stands for some nodes as they are.
     """
 
-    def __init__(self, model: Model, builder: Builder, leaf: Leaf, mean: Mean | None = None):
+    def __init__(
+        self,
+        model: Model,
+        builder: Builder,
+        leaf: Leaf,
+        mean: Mean | None = None,
+        instead: Mapping[int, Piece] | None = None,
+    ) -> None:
         self.model, self.builder = model, builder
         self._leaf, self._mean = leaf, mean or self._same_mean
+        self._instead = instead or {}
         self._known: dict[Frame, dict[int, Piece]] = {}
 
     def scalar(self, root: int, frame: Frame) -> int:
@@ -55,8 +63,10 @@ class Copier:
         seen = {root} - set(known)
         stack = list(seen)
         while stack:
-            node = self.model.nodes[stack.pop()]
-            for i in self._direct(node):
+            index = stack.pop()
+            if index in self._instead:
+                continue
+            for i in self._direct(self.model.nodes[index]):
                 if i not in seen and i not in known:
                     seen.add(i)
                     stack.append(i)
@@ -80,6 +90,8 @@ class Copier:
         return array.op in ("array", "param") and whole
 
     def _made(self, index: int, known: dict[int, Piece], frame: Frame) -> Piece:
+        if index in self._instead:
+            return self._instead[index]
         node = self.model.nodes[index]
         kind = self.model.types[node.type]
         if node.op in MEMBERS:

@@ -20,6 +20,7 @@ from mfdsl.compiler.ir.model import (
 from mfdsl.compiler.ir.reduced import Coordinate
 from mfdsl.compiler.ir.types import BOOL, REAL, Type
 from mfdsl.compiler.ir.walk import given
+from mfdsl.compiler.tabular.coins import coins
 from mfdsl.compiler.tabular.copying import Copier
 from mfdsl.compiler.tabular.frames import Frame, Piece, entries, owner, shaped
 from mfdsl.compiler.tabular.grids import Bins, Grid, coordinates
@@ -50,7 +51,8 @@ class Finite:
         points = Points(self.builder)
         self.hidden = Hidden(model, points)
         self.points = points
-        self.copier = Copier(model, self.builder, self._leaf, self._mean)
+        self.coins = coins(model, self.builder)
+        self.copier = Copier(model, self.builder, self._leaf, self._mean, self.coins.instead)
         self.starts = Starts(model, points, self.hidden, self._leaf)
 
     def copied(self) -> Model:
@@ -171,6 +173,8 @@ class Finite:
             density = self.copier.scalar(given(noise.density), frame)
             own = self.builder.type_index(kind)
             return [noise.model_copy(update={"density": density, "type": own})]
+        if (player.name, noise.name) in self.coins.node:
+            return self.coins.noises(self.model, player, noise, self.copier)
         self.notes.append(f"{player.name}.{noise.name} at {GAUSS_POINTS} Gauss points")
         self.exact = False
         weights = gauss(noise.law, GAUSS_POINTS)[1].tolist()

@@ -1,10 +1,15 @@
 """A model with other players over a new arena, and what all reductions ask of a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from mfdsl.compiler.ir.build import Builder
-from mfdsl.compiler.ir.model import Enum, Model, Node, Player
-from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.ir.model import Enum, Model, Player, Variable
+from mfdsl.compiler.ir.walk import given
+from mfdsl.compiler.tabular.copying import Copier
+from mfdsl.compiler.tabular.frames import Frame
+
+V = TypeVar("V", bound=Variable)
 
 
 def rebuilt(
@@ -29,6 +34,43 @@ def rebuilt(
     )
 
 
+def retyped(model: Model, builder: Builder, variable: V) -> V:
+    """A variable whose type is one of `builder`."""
+    return variable.model_copy(update={"type": builder.type_index(model.types[variable.type])})
+
+
+def copied(model: Model, player: Player, copier: Copier) -> Player:
+    """A finite player with all its expressions copied."""
+    frame, builder = Frame(player.name), copier.builder
+    states = [
+        retyped(model, builder, s).model_copy(
+            update={
+                "initial": copier.scalar(given(s.initial), frame),
+                "next": copier.scalar(given(s.next), frame),
+            }
+        )
+        for s in player.states
+    ]
+    noises = [
+        retyped(model, builder, n).model_copy(
+            update={"density": copier.scalar(given(n.density), frame)}
+        )
+        for n in player.noises
+    ]
+    rewards = [t.model_copy(update={"node": copier.scalar(t.node, frame)}) for t in player.rewards]
+    lets = [n.model_copy(update={"node": copier.scalar(n.node, frame)}) for n in player.lets]
+    return player.model_copy(
+        update={
+            "states": tuple(states),
+            "actions": tuple(retyped(model, builder, a) for a in player.actions),
+            "noises": tuple(noises),
+            "legal": None if player.legal is None else copier.scalar(player.legal, frame),
+            "rewards": tuple(rewards),
+            "lets": tuple(lets),
+        }
+    )
+
+
 def player_roots(player: Player) -> list[int]:
     """Every node that a player points at, what is shown left out."""
     variables = (*player.states, *player.traits)
@@ -36,20 +78,3 @@ def player_roots(player: Player) -> list[int]:
     roots += [n.density for n in (*player.noises, *player.draws) if n.density is not None]
     roots += [player.legal] if player.legal is not None else []
     return roots + [term.node for term in player.rewards]
-
-
-def leaves_under(model: Model, roots: Iterable[int], ops: Mapping[str, int]) -> set[str]:
-    """Names of the variables that some leaves under `roots` stand for.
-
-    `ops` says for each leaf operator where its attribute holds the name: -1 when it is the name.
-    """
-    found = set()
-    for index in reachable(model.nodes, roots):
-        node = model.nodes[index]
-        if node.op in ops:
-            found.add(_name(node, ops[node.op]))
-    return found
-
-
-def _name(node: Node, place: int) -> str:
-    return str(node.attr[place]) if isinstance(node.attr, tuple) else str(node.attr)

@@ -6,7 +6,7 @@ from math import prod
 from mfdsl.compiler.ir.model import ONLY_AGENTS, Model
 from mfdsl.compiler.ir.reduced import Coordinate, Reduced
 from mfdsl.compiler.ir.walk import reachable
-from mfdsl.compiler.tabular.environments import common_name, with_environments
+from mfdsl.compiler.tabular.common import common_name, with_common
 from mfdsl.compiler.tabular.finite import Finite
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
@@ -33,9 +33,9 @@ def reduced(model: Model, bins: Bins) -> Reduced:
     _check(model)
     finite = Finite(model, bins)
     small = finite.copied()
-    alone, past, fixed, notes = with_environments(small)
+    alone, past, fixed, notes = with_common(small)
     whole, who, states, actions = united(alone)
-    acting = {p.name for p in model.populations}
+    acting = {p.name for p in alone.populations}
     _check_size(whole)
     coordinates = [c for axes in finite.coordinates.values() for c in axes]
     kinds = {
@@ -89,9 +89,6 @@ def _check(model: Model) -> None:
         raise NoTables("its players are a team", "a solver for teams finds what serves all")
     if not model.populations:
         raise NoTables("it has no population")
-    major = next((p for p in model.players if p.kind == "major"), None)
-    if major is not None:
-        raise NoTables(f"`{major.name}` is a major player")
     for player in model.players:
         for index in reachable(model.nodes, player_roots(player)):
             op = model.nodes[index].op
