@@ -1,139 +1,213 @@
-"""Simulated steps per second: our modules of agents, one core, beside other simulators.
+"""Simulated steps per second: our modules of agents beside other simulators, one core each.
 
-`python bench/simulators.py` prints environment steps per second (noise and behaviour included)
-of the five major-minor games, of cooperative navigation, and of finite games at growing numbers
-of agents, with the time per agent-step against what moving the same bytes through memory costs in
-the same run. `--device cuda` gives the column of a GPU. `--reference FILE` reads steps per second
-of other code by game and number of agents, {"m3fc_2g": {"20": 1344, ...}, ...}, and prints ratios.
-VMAS (`pip install vmas`) is timed when it is installed.
+`python bench/simulators.py [major_minor] [navigation] [finite]` prints environment steps per second
+(all agents of a game move in one): the five major-minor games beside the code of arXiv:2303.10665,
+cooperative navigation beside PIC (arXiv:1911.00025) and VMAS, and finite games at growing numbers
+of agents, with the time per agent-step against what moving a double through memory costs.
+
+A reference runs in an interpreter of its own (`reference_steps.py`) and is asked in turn with us:
+medians of rounds, ours and theirs right after one another, on the same core with `--core`. Seconds
+are computing time of the process (wall time on a GPU), resets are off the clock on both sides.
+
+    git clone https://github.com/tudkcui/M3FC-MARL          # --m3fc CLONE --m3fc-python PYTHON
+    pip install "numpy<2" gym==0.26.2 POT scipy torch       # what that PYTHON needs (3.11)
+    git clone https://github.com/IouJenLiu/PIC              # --pic CLONE --pic-python PYTHON
+    pip install "numpy<2" gym==0.26.2 bridson               # what that one needs (3.11)
+    pip install vmas                                        # --vmas-python PYTHON
+
+The major-minor step of theirs takes one action of the upper level, samples those of the agents,
+moves them, and returns histograms and the reward; ours samples an action for each agent, moves
+them, and returns the reward and what `observe` lists. The step of navigation takes actions drawn
+beforehand and returns rewards and observations: k nearest agents and landmarks for PIC, all of
+them for VMAS. Ours is timed without observations, with those of the spec, and with theirs.
+VMAS computes in float32, all others in float64. `--compile` puts our step through torch.compile,
+`--device cuda` gives our columns of a GPU.
 """
 
 import argparse
-import importlib.util
-import json
-import statistics
-import time
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from reference_process import Rate, live, written
+from reference_sides import (
+    Setting,
+    Side,
+    alternately,
+    asked,
+    fastest,
+    ours,
+    rate_of,
+    row,
+    shown,
+    times,
+)
+from reference_views import everything, nearest
+from torch import Tensor
 
-from mfdsl.game import load
-from mfdsl.runtime.behaviours import Behaviour, still, uniform
+from mfdsl.runtime.behaviours import Behaviour, Scene, observation, still, uniform
 
-ROUNDS = 5
-BATCHES = {20: (1, 64, 512), 300: (1, 16, 64), 1000: (1, 8, 32)}
-TRANSPORT = {20: (1, 16), 300: (1, 4), 1000: (1, 2)}
-WORLDS = {30: 3.0, 100: 5.0, 200: 7.0}
-
-
-def median_seconds(run: Callable[[], object], device: str) -> float:
-    """Median time of a call after a warm one."""
-    run()
-    times = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        run()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-def steps_per_second(
-    name: str,
-    agents: int,
-    batch: int,
-    device: str,
-    params: dict[str, Any] | None = None,
-    behaviour: Behaviour = uniform,
-    steps: int = 4,
-) -> float:
-    """Environment steps per second of a game, everything that a step needs included."""
-    game = load(name, params=params or {})
-    simulator = game.simulator(agents=agents, batch=batch, seed=1, device=device)  # type: ignore[arg-type]
-    start = simulator.reset()
-
-    def run() -> None:
-        state = start
-        for t in range(steps):
-            state, _ = simulator.step(t, state, behaviour(simulator.scene(t, state)))
-
-    return batch * steps / median_seconds(run, device)
+GAMES = ("m3fc_2g", "m3fc_formation", "m3fc_beach", "m3fc_foraging", "m3fc_potential")
+BATCHES = {20: (64, 512), 300: (16, 64), 1000: (8, 32)}
+TRANSPORT = {20: (16, 128), 300: (4, 16), 1000: (2, 8)}
+WORLDS = {30: 3.0, 100: 5.0, 200: 7.0}  # agents: half-width in PIC
+CROWDS = {30: (64, 256, 1024), 100: (4, 16), 200: (1, 4)}
+VMAS_BATCH = {30: 4096, 100: 1024, 200: 512}
 
 
-def copy_nanoseconds(device: str) -> float:
-    """Time to read and write one double in memory beyond the caches."""
-    source = torch.rand(2**24, device=device, dtype=torch.float64)
-    target = torch.empty_like(source)
-    return 1e9 * median_seconds(lambda: target.copy_(source), device) / source.numel()
-
-
-def major_minor(device: str, reference: dict[str, Any]) -> None:
-    """The five games of arXiv:2303.10665 at the best of some batch sizes."""
-    for name in ("m3fc_2g", "m3fc_formation", "m3fc_beach", "m3fc_foraging", "m3fc_potential"):
-        table = TRANSPORT if name in ("m3fc_2g", "m3fc_formation") else BATCHES
+def major_minor(setting: Setting) -> None:
+    """The five games: one at a time, and the best of some batch sizes."""
+    theirs = setting.beside.get("m3fc")
+    print("| game | agents | ours, one game | ours, B games | B | theirs | times: one | times: B |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in GAMES:
+        table = TRANSPORT if name in GAMES[:2] else BATCHES
         for agents, batches in table.items():
-            rates = {b: steps_per_second(name, agents, b, device) for b in batches}
-            best = max(rates, key=lambda b: rates[b])
-            other = reference.get(name, {}).get(str(agents))
-            ratio = f"  {rates[best] / other:8.1f} x" if other else ""
-            print(
-                f"{name:16s} N={agents:<5d} {rates[best]:12.0f} steps/s (B={best}){ratio}",
-                flush=True,
-            )
+
+            def make(batch: int, name: str = name, agents: int = agents) -> Side:
+                return ours(setting, name, agents, batch)
+
+            best = fastest(setting, batches, make)
+            sides = {
+                "one": rate_of(setting, make(1), 1),
+                "many": rate_of(setting, make(best), best),
+            }
+            if theirs is not None:
+                sides["theirs"] = asked(theirs, name, agents, 1)
+            found = alternately(setting, sides)
+            cells = [name, str(agents), shown(found, "one"), shown(found, "many"), str(best)]
+            cells += [shown(found, "theirs"), times(found, "one"), times(found, "many")]
+            print(row(cells), flush=True)
 
 
-def navigation(device: str) -> None:
-    """Cooperative navigation, and VMAS's when it is installed."""
-    for agents, half in WORLDS.items():
-        batch = max(1, 2000 // agents)
-        params = {"n": agents, "half": half}
-        ours = steps_per_second("navigation", agents, batch, device, params)
-        line = f"navigation       N={agents:<5d} {ours:12.0f} steps/s (B={batch})"
-        if importlib.util.find_spec("vmas") is not None:
-            theirs = vmas_steps(agents, batch, device)
-            line += f"  VMAS {theirs:10.1f}  {ours / theirs:8.1f} x"
-        print(line, flush=True)
+VIEWS = {"pic": nearest, "vmas": everything}
 
 
-def vmas_steps(agents: int, batch: int, device: str) -> float:
-    """VMAS simple_spread with as many agents and landmarks."""
-    import vmas
+def navigation(setting: Setting) -> None:
+    """Cooperative navigation beside each reference, without and with observations."""
+    print(
+        "| beside | agents | B | ours, step | ours, `observe` | ours, their observations "
+        "| one game | theirs | their B | times: one | times: B |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for beside in [kind for kind in VIEWS if kind in setting.beside] or ["pic"]:
+        for agents in WORLDS:
+            found, best, other = beside_one(setting, beside, agents)
+            cells = [beside, str(agents), str(best)]
+            cells += [shown(found, side) for side in ("step", "observe", "many", "one", "theirs")]
+            print(row([*cells, str(other), times(found, "one"), times(found, "many")]), flush=True)
 
-    world = vmas.make_env("simple_spread", num_envs=batch, device=device, n_agents=agents)
-    world.reset()
-    actions = [torch.rand(batch, 2, device=device) * 2 - 1 for _ in range(agents)]
-    return batch / median_seconds(lambda: world.step(actions), device)
+
+def beside_one(setting: Setting, beside: str, agents: int) -> tuple[dict[str, float], int, int]:
+    """Rates of our sides and of theirs, our best batch, and theirs."""
+    params = (("n", agents), ("half", WORLDS[agents]))
+    view = VIEWS[beside]
+
+    def make(batch: int, look: Callable[[Scene], object]) -> Side:
+        return ours(setting, "navigation", agents, batch, params, drawn(), look)
+
+    def theirs_seen(scene: Scene) -> Tensor:
+        return view(observation(scene)["agent"])
+
+    best = fastest(setting, CROWDS[agents], lambda batch: make(batch, theirs_seen))
+    sides = {
+        "step": rate_of(setting, make(best, lambda scene: None), best),
+        "observe": rate_of(setting, make(best, observation), best),
+        "many": rate_of(setting, make(best, theirs_seen), best),
+    }
+    other = VMAS_BATCH[agents] if beside == "vmas" else 1
+    if other == 1:
+        sides["one"] = rate_of(setting, make(1, theirs_seen), 1)
+    if beside in setting.beside:
+        sides["theirs"] = asked(setting.beside[beside], "navigation", agents, other)
+    return alternately(setting, sides), best, other
 
 
-def finite(device: str) -> None:
+def drawn() -> Behaviour:
+    """Uniform actions, drawn at the first step and kept: the references' are drawn beforehand."""
+    kept: list[Any] = []
+
+    def behave(scene: Scene) -> Any:
+        if not kept:
+            kept.append(uniform(scene))
+        return kept[0]
+
+    return behave
+
+
+def copy_nanoseconds(setting: Setting) -> float:
+    """Time to read and write one double in memory beyond the caches."""
+    source = torch.rand(2**24, device=setting.device, dtype=torch.float64)
+    target = torch.empty_like(source)
+    target.copy_(source)
+
+    def step(t: int) -> None:
+        target.copy_(source)
+        if setting.device != "cpu":
+            torch.cuda.synchronize()
+
+    return 1e9 / (setting.pace((lambda: None, step, 100), setting.seconds) * source.numel())
+
+
+def finite(setting: Setting) -> None:
     """Time per agent-step of finite games, in units of one double through memory."""
-    copy = copy_nanoseconds(device)
+    copy = copy_nanoseconds(setting)
     print(f"memory: {copy:.2f} ns to read and write a double")
+    print("| game | agents | ns an agent-step | doubles |")
+    print("|---|---|---|---|")
     for name in ("asymmetric_sis", "crowd"):
         for agents in (10_000, 100_000, 1_000_000):
-            rate = steps_per_second(name, agents, 1, device, behaviour=still)
-            each = 1e9 / (rate * agents)
-            print(
-                f"{name:16s} N={agents:<8d} {each:7.1f} ns an agent-step, "
-                f"{each / copy:6.1f} doubles",
-                flush=True,
-            )
+            side = ours(setting, name, agents, 1, (), still, lambda scene: None)
+            found = alternately(setting, {"ours": rate_of(setting, side, 1)})
+            each = 1e9 / (found["ours"] * agents)
+            print(row([name, f"{agents:,}", f"{each:.1f}", f"{each / copy:.1f}"]), flush=True)
+
+
+PARTS = {"major_minor": major_minor, "navigation": navigation, "finite": finite}
 
 
 def main() -> None:
-    """All rows."""
+    """The tables of the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="|".join(PARTS))
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--compile", action="store_true", help="our step through torch.compile")
+    parser.add_argument("--core", type=int, help="run everything on this core")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for a side in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    for name in ("m3fc", "pic", "vmas"):
+        parser.add_argument(f"--{name}-python", metavar="PYTHON")
+        if name != "vmas":
+            parser.add_argument(f"--{name}", type=Path, metavar="CLONE")
+    parser.add_argument("--reference", type=Path, help="rates of the games, measured before")
     chosen = parser.parse_args()
+    for part in set(chosen.parts) - set(PARTS):
+        parser.error(f"there is no part {part}")
+    if chosen.core is not None:
+        os.sched_setaffinity(0, {chosen.core})
     torch.set_num_threads(1)
-    reference = json.loads(chosen.reference.read_text()) if chosen.reference else {}
-    major_minor(chosen.device, reference)
-    navigation(chosen.device)
-    finite(chosen.device)
+    how = (chosen.seconds, chosen.rounds, chosen.device, chosen.compile)
+    setting = Setting(*how, references(chosen))
+    for part in chosen.parts or PARTS:
+        PARTS[part](setting)
+
+
+def references(chosen: argparse.Namespace) -> dict[str, Rate]:
+    """The references that are asked for."""
+    found: dict[str, Rate] = {}
+    if chosen.reference:
+        found["m3fc"] = written(chosen.reference)
+    for name in ("m3fc", "pic"):
+        clone, python = getattr(chosen, name), getattr(chosen, f"{name}_python")
+        if bool(clone) != bool(python):
+            raise SystemExit(f"--{name} and --{name}-python go together")
+        if clone:
+            found[name] = live(python, name, str(clone.resolve()))
+    if chosen.vmas_python:
+        found["vmas"] = live(chosen.vmas_python, "vmas")
+    return found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 
 from mfdsl.game import load
 from mfdsl.runtime.behaviours import uniform
-from tests.references.particles import World, bump, forces, moved, navigation_cost
+from tests.references.particles import World, bump, chosen, forces, moved, navigation_cost
 
 STEPS = 25
 VARIANTS: list[dict[str, Any]] = [
@@ -42,20 +42,23 @@ def test_navigation(variant: dict[str, Any]) -> None:
         assert rollout.returns["agent"].values[b].item() == pytest.approx(-cost, rel=1e-12)
 
 
+@pytest.mark.parametrize("ghosts", [0.0, 0.3])
 @pytest.mark.parametrize("pic", [True, False])
-def test_push(pic: bool) -> None:
+def test_push(pic: bool, ghosts: float) -> None:
     sizes = {"n": 5, "half": 0.5, "r_agent": 0.1, "r_ball": 0.2, "m_ball": 2.0, "pic_contact": pic}
-    game = load("specs/push.mfg", params=sizes)
+    game = load("specs/push.mfg", params={**sizes, "ghosts": ghosts})
     rollout = game.simulator(batch=1, seed=5).rollout(uniform, record=True)
     world, near = World(near=0.2), 0.2 if pic else 0.3
     record = {name: values[:, 0].numpy() for name, values in rollout.record.items()}
+    solid = record["agent.solid"][0]
+    assert solid.all() == (ghosts == 0) and solid.sum() >= 2
     total, pushed = 0.0, 0.0
     for t in range(STEPS):
         x, v = record["agent.x"][t], record["agent.v"][t]
         ball, speed = record["world.ball"][t], record["world.speed"][t]
-        force = forces(world, x, record["agent.a"][t])
-        force += np.array([bump(world, place, ball, near) for place in x])
-        push = sum((bump(world, ball, place, near) for place in x), np.zeros(2))
+        force = forces(world, x, record["agent.a"][t], solid)
+        force[solid] += np.array([bump(world, place, ball, near) for place in x[solid]])
+        push = sum((bump(world, ball, place, near) for place in x[solid]), np.zeros(2))
         pushed = max(pushed, float(np.abs(push).max()))
         x, v = moved(world, x, v, force)
         speed = (1 - world.damping) * speed + world.dt * push / 2.0
@@ -69,6 +72,18 @@ def test_push(pic: bool) -> None:
     assert pushed > 1e-3
     assert rollout.team is not None
     assert rollout.team.values[0].item() == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.parametrize(("tries", "gap"), [(1, 1.0), (2, 1.0), (64, 0.8)])
+def test_push_places_the_target(tries: int, gap: float) -> None:
+    sizes = {"n": 2, "half": 1.0, "tries": tries, "gap": gap}
+    world = load("specs/push.mfg", params=sizes).simulator(batch=300, seed=2).reset().world
+    ball, spots, target = world.ball.numpy(), world.spot.numpy(), world.target.numpy()
+    assert np.abs(ball).max() <= 0.8 and np.abs(spots).max() <= 0.8
+    for b in range(300):
+        assert (target[b] == chosen(spots[b], ball[b], gap)).all()
+    far = np.linalg.norm(target - ball, axis=-1) > gap
+    assert far.all() if tries == 64 else far.any() and not far.all()
 
 
 def test_pairs_in_blocks_are_pairs_at_once() -> None:

@@ -6,6 +6,7 @@ arXiv:1706.02275, in the variants of their descendants).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,15 +43,15 @@ def bump(world: World, x: Array, y: Array, near: float) -> Array:
     return world.stiff * soft * gap / max(distance, 1e-9)
 
 
-def forces(world: World, x: Array, actions: Array) -> Array:
-    """Own thrust and contacts of each agent."""
+def forces(world: World, x: Array, actions: Array, solid: Sequence[bool] | None = None) -> Array:
+    """Own thrust of each agent, and contacts of those that are solid (all of them by default)."""
     found = np.zeros_like(x)
     for i in range(len(x)):
         found[i] = world.thrust * np.array(
             [actions[i, 1] - actions[i, 2], actions[i, 3] - actions[i, 4]]
         )
         for j in range(len(x)):
-            if i != j:
+            if i != j and (solid is None or (solid[i] and solid[j])):
                 found[i] += bump(world, x[i], x[j], world.near)
     return found
 
@@ -70,3 +71,11 @@ def navigation_cost(world: World, x: Array, landmarks: Array) -> float:
         for j in range(len(x))
     )
     return world.c_cover * cover + world.c_hit * hits
+
+
+def chosen(spots: Array, ball: Array, gap: float) -> Array:
+    """The first place that is farther than the gap from the ball, or the last one."""
+    for spot in spots:
+        if math.dist(spot, ball) > gap:
+            return np.array(spot)
+    return np.array(spots[-1])
