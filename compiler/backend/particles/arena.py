@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mfdsl.compiler.backend.bounds import Range, bounds_of
-from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.build import MAX_NODES, Builder
 from mfdsl.compiler.ir.model import Attribute, Node, Place
 from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.ir.walk import reachable
@@ -18,6 +18,7 @@ from mfdsl.compiler.ir.walk import reachable
 OVER_MEMBERS = ("mean_of", "sum_of", "min_of", "max_of")
 STATISTICS = (*OVER_MEMBERS, "tally", "w2")
 FIRST_FRESH = 1000
+MOST_NODES = 4 * MAX_NODES  # components of vectors and short sums are written out
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,15 @@ class Facts:
 @dataclass
 class Arena:
     """A growing arena; `names` and `places` of nodes are for readable output, `uniforms` are the
-    inputs that finite draws compare with.
+    inputs that finite draws compare with. `means` has the node of the model, a mean or an extreme,
+    that a `pairs` node computes.
     """
 
-    builder: Builder = field(default_factory=Builder)
+    builder: Builder = field(default_factory=lambda: Builder(MOST_NODES))
     names: dict[int, str] = field(default_factory=dict)
     places: dict[int, Place] = field(default_factory=dict)
     uniforms: set[int] = field(default_factory=set)
+    means: dict[int, int] = field(default_factory=dict)
     _facts: list[Facts] = field(default_factory=list)
     _bounds: list[Range] = field(default_factory=list)
     _fresh: int = FIRST_FRESH
@@ -129,6 +132,8 @@ class Arena:
             known[i] = i if same else self.add(node.op, args, node.attr, self.type_of(i))
             if not same and i in self.names:
                 self.names.setdefault(known[i], self.names[i])
+            if not same and i in self.means:
+                self.means.setdefault(known[i], self.means[i])
         return known[root]
 
 

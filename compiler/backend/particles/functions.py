@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.backend.names import unique
 from mfdsl.compiler.backend.particles.axes import OWN, entry_axes, index_axis, widened
-from mfdsl.compiler.backend.particles.context import Context
-from mfdsl.compiler.backend.particles.module import Module, drawn_at_start, stored
+from mfdsl.compiler.backend.particles.module import Module, drawn_at_start
 from mfdsl.compiler.backend.particles.pairs import frontier, pair_text
+from mfdsl.compiler.backend.particles.roots import (
+    final,
+    masks,
+    observed,
+    rewarded,
+    running,
+    starts,
+    stored,
+)
 from mfdsl.compiler.backend.particles.scope import Scope, used_lines
 from mfdsl.compiler.backend.torch_text import ATOM, Text, lift, quoted, signature, words
-from mfdsl.compiler.ir.model import Player, Variable
+from mfdsl.compiler.ir.model import Player
 from mfdsl.compiler.ir.types import REAL, Type
 
 ARGUMENTS = {
@@ -97,13 +105,7 @@ def _agents(module: Module, letters: str) -> dict[str, str]:
 def play(module: Module) -> str:
     """`_play`: next states and named rewards of all players."""
     writer = Writer(module, "ptsaz")
-    value = module.rewriter.whole
-    nexts: list[tuple[Player, Variable, int]] = []
-    terms: list[tuple[Player, str, int]] = []
-    for player in module.model.players:
-        context = Context("running", player.name)
-        nexts += [(player, v, value(v.next, context)) for v in player.states if v.next is not None]
-        terms += [(player, t.name, value(t.node, context)) for t in player.rewards if not t.final]
+    nexts, terms = running(module.rewriter)
     writer.scope.emit([root for _, _, root in nexts] + [root for _, _, root in terms])
     end = []
     after: dict[str, dict[str, str]] = {player.name: {} for player in module.model.players}
@@ -146,15 +148,10 @@ def _named(module: Module, values: Mapping[str, Mapping[str, str]]) -> str:
     return f"{{{', '.join(rows)}}}"
 
 
-def rewarded(module: Module) -> list[Player]:
-    """Players with a reward, running or final."""
-    return [player for player in module.model.players if player.rewards]
-
-
 def step(module: Module) -> list[str]:
     """`step` and `reward_terms`."""
     fields = []
-    for player in rewarded(module):
+    for player in rewarded(module.rewriter):
         field = module.players[player.name]
         if any(not term.final for term in player.rewards):
             fields.append(f"{field}=sum(terms[{quoted(field)}].values())")
@@ -184,20 +181,13 @@ def _zeros(player: Player, agents: Mapping[str, str]) -> str:
 def final_rewards(module: Module) -> str:
     """`final_rewards`: sums of the final terms, or zeros."""
     writer = Writer(module, "pts")
-    value = module.rewriter.whole
-    roots = {
-        player.name: [
-            value(term.node, Context("running", player.name))
-            for term in player.rewards
-            if term.final
-        ]
-        for player in rewarded(module)
-    }
-    writer.scope.emit([root for group in roots.values() for root in group])
+    terms = final(module.rewriter)
+    writer.scope.emit([root for _, _, root in terms])
     fields = []
-    for player in rewarded(module):
+    for player in rewarded(module.rewriter):
         field = module.players[player.name]
-        codes = [_termed(writer.full(player, root, REAL)) for root in roots[player.name]]
+        roots = [root for owner, _, root in terms if owner is player]
+        codes = [_termed(writer.full(player, root, REAL)) for root in roots]
         fields.append(f"{field}={' + '.join(codes) or _zeros(player, writer.agents)}")
     doc = "Rewards paid at the end."
     return writer.function(
@@ -213,12 +203,7 @@ def init(module: Module) -> str:
     """`init`: states at t = 0, players in the order in which they are drawn."""
     writer = Writer(module, "i")
     model = module.model
-    roots: dict[tuple[str, str], int] = {}
-    for player in sorted(model.players, key=lambda p: p.order):
-        for variable in stored(player):
-            kind = "trait" if variable in player.traits else "state"
-            drawn = module.rewriter.variable("start", player.name, kind, variable.name)
-            roots[player.name, variable.name] = module.rewriter.stacked(drawn)
+    roots = {(player.name, v.name): root for player, v, root in starts(module.rewriter)}
     writer.scope.emit(list(roots.values()))
     end = []
     locals_: dict[str, dict[str, str]] = {player.name: {} for player in model.players}
@@ -244,32 +229,15 @@ def init(module: Module) -> str:
 def legal(module: Module) -> str:
     """`legal`: masks of the players that have one."""
     writer = Writer(module, "pts")
-    masks = []
-    for player in module.model.players:
-        if player.legal is None:
-            continue
-        context = Context("running", player.name)
-        finite = [v for v in player.actions if _tabled(module.model.types[v.type])]
-        indices = []
-        for action in finite:
-            index = module.rewriter.arena.index(module.model.types[action.type])
-            own = player.kind == "population"
-            leaf = ("action", action.name) if own else ("common_action", (player.name, action.name))
-            context = context.with_leaf(leaf[0], leaf[1], index)
-            indices.append(index)
-        masks.append((player, indices, module.rewriter.whole(player.legal, context)))
-    writer.scope.emit([root for _, _, root in masks])
+    found = masks(module.rewriter)
+    writer.scope.emit([root for _, _, root in found])
     rows = [
         f"    {quoted(module.players[player.name])}: {_mask(writer, player, indices, root)},"
-        for player, indices, root in masks
+        for player, indices, root in found
     ]
     end = ["\n    ".join(["return {", *rows, "}"]) if rows else "return {}"]
     doc = "Which actions are legal, bool [B, N, A] or [B, A], for players that have a mask."
     return writer.function("legal", "dict[str, Tensor]", doc, end)
-
-
-def _tabled(type: Type) -> bool:
-    return type.finite and not type.dims
 
 
 def _mask(writer: Writer, player: Player, indices: Sequence[int], root: int) -> str:
@@ -294,16 +262,7 @@ def _mask(writer: Writer, player: Player, indices: Sequence[int], root: int) -> 
 def observe(module: Module) -> str:
     """`observe`: what the policy of each player with actions may read."""
     writer = Writer(module, "pts")
-    seen: list[tuple[Player, str, int]] = []
-    for player in module.model.players:
-        if not player.actions:
-            continue
-        context = Context("running", player.name)
-        if player.observe:
-            whole = module.rewriter.whole
-            seen += [(player, n.name, whole(n.node, context)) for n in player.observe]
-        elif not player.observes_law:
-            seen += _everything(module, player)
+    seen = observed(module.rewriter)
     writer.scope.emit([root for _, _, root in seen])
     arena = module.rewriter.arena
     values: dict[str, dict[str, str]] = {}
@@ -316,19 +275,3 @@ def observe(module: Module) -> str:
     end.append(f"return {_named(module, values)}")
     doc = "What policies may read, by the names of the spec."
     return writer.function("observe", "dict[str, dict[str, Tensor]]", doc, end)
-
-
-def _everything(module: Module, player: Player) -> list[tuple[Player, str, int]]:
-    """Own states and traits, states of majors and environments, and the time."""
-    rewriter = module.rewriter
-    found = []
-    for other in module.model.players:
-        if other.kind == "population" and other is not player:
-            continue
-        for variable in stored(other):
-            kind = "trait" if variable in other.traits else "state"
-            value = rewriter.variable("running", other.name, kind, variable.name)
-            name = variable.name if other is player else f"{other.name}.{variable.name}"
-            found.append((player, name, rewriter.stacked(value)))
-    time = rewriter.arena.add("time", (), None, Type(kind="int"))
-    return [*found, (player, "t", time)]

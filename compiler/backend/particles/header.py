@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mfdsl.compiler.backend.particles.module import Module, drawn_at_start, names_of, stored
+from mfdsl.compiler.backend.particles.module import Module, drawn_at_start, names_of
+from mfdsl.compiler.backend.particles.roots import stored
 from mfdsl.compiler.backend.torch_header import plain, tuple_class, what_values
 from mfdsl.compiler.backend.torch_text import quoted, wrapped
 from mfdsl.compiler.ir.model import NoiseVariable, Player

@@ -78,9 +78,7 @@ class Expectation:
             self._chosen("members")
             op = f"{how}_others_of" if self.others else f"{how}_of"
             return arena.add(op, (arena.member(value, self.depth),), self.population, type)
-        self._chosen("pairs")
-        attr = (self.depth, self.population, how, int(self.others))
-        return arena.add("pairs", (value,), attr, type)
+        return self._pairs(how, value)
 
     def _chosen(self, strategy: Strategy, terms: int = 1) -> None:
         choice = Choice(self.old, self.population, self.reader, strategy, terms)
@@ -187,10 +185,15 @@ class Expectation:
         if by_value is not None:
             self._chosen("values")
             return by_value
+        return self._op("div", self._pairs("sum", whole), self._count())
+
+    def _pairs(self, how: str, value: int) -> int:
+        """A sum or an extreme over every agent with every agent."""
         self._chosen("pairs")
-        attr = (self.depth, self.population, "sum", int(self.others))
-        total = arena.add("pairs", (whole,), attr, arena.type_of(whole))
-        return self._op("div", total, self._count())
+        attr = (self.depth, self.population, how, int(self.others))
+        made = self.arena.add("pairs", (value,), attr, self.arena.type_of(value))
+        self.arena.means.setdefault(made, self.old)
+        return made
 
     def _weighted(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
         """The product of factors where all conditions hold, 0 elsewhere."""

@@ -11,6 +11,7 @@ from mfdsl.compiler.backend.names import (
     unique,
 )
 from mfdsl.compiler.backend.particles.rewrite import Rewriter
+from mfdsl.compiler.backend.particles.roots import stored
 from mfdsl.compiler.backend.torch_grid import GridText
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Place, Player, Variable
 
@@ -68,11 +69,6 @@ def make_module(model: Model, line_of: LineOf) -> Module:
     return Module(
         model, Rewriter(model), line_of, players, classes, variables, parameters, grids, taken=taken
     )
-
-
-def stored(player: Player) -> Sequence[Variable]:
-    """States and traits: what a player keeps."""
-    return (*player.states, *player.traits)
 
 
 def drawn_at_start(player: Player) -> list[tuple[str, Variable, NoiseVariable | None]]:

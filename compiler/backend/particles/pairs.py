@@ -31,8 +31,13 @@ class Argument:
 
 def frontier(module: Module, index: int) -> Sequence[int]:
     """What a sum over pairs reads from outside: values of members, and what does not vary."""
-    members, fixed = _inputs(module.rewriter.arena, index)
-    return [*(module.rewriter.arena.node(i).args[0] for i in members), *fixed]
+    arena = module.rewriter.arena
+    return _outside(arena, *_inputs(arena, index))
+
+
+def _outside(arena: Arena, members: Sequence[int], fixed: Sequence[int]) -> Sequence[int]:
+    """The values of members as such, and what does not vary."""
+    return [*(arena.node(i).args[0] for i in members), *fixed]
 
 
 def pair_text(scope: Scope, index: int) -> Text:
@@ -142,7 +147,8 @@ def _inputs(arena: Arena, index: int) -> tuple[list[int], list[int]]:
         elif not arena.varies(i, depth) and here.op != "index" and _plain(arena, i):
             fixed.add(i)
         else:
-            for argument in here.args:
+            inner = _inputs(arena, i) if here.op == "pairs" else None
+            for argument in here.args if inner is None else _outside(arena, *inner):
                 if argument not in seen:
                     seen.add(argument)
                     stack.append(argument)

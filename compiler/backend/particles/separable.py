@@ -119,6 +119,10 @@ class _Expansion:
         exact = self.arena.builder.exact(exponent)
         if exact is None or exact.denominator != 1 or not 1 <= exact <= HIGHEST_POWER:
             return None
+        node = self.arena.node(base)
+        if node.op in ("abs", "length") and exact % 2 == 0:
+            squares = self._sum([self.arena.add("mul", (i, i)) for i in node.args], True)
+            return self._product([squares] * (int(exact) // 2))
         return self._product([self.of(base, deep=True)] * int(exact))
 
     def _quotient(self, above: int, below: int) -> Products | None:
