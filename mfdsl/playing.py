@@ -1,6 +1,7 @@
 """Simulations of agents: who plays how, what is measured, what is written down."""
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,11 @@ from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError
 from mfdsl.runtime.solution import finite
+from mfdsl.solving import find_device
 
 BEHAVIOURS: dict[str, Behaviour] = {"still": still, "uniform": uniform}
 TRACED_STEPS = 12
+MEMBER = re.compile(r"(.+)\[([0-9]{1,18})\]")
 
 
 @dataclass(frozen=True)
@@ -58,26 +61,34 @@ def play(game: Game, policy: str | Callable[..., Any], wanted: Wanted) -> Rollou
     """
     behaviour = behaviour_named(policy)
     traced = [_traced(game, name) for name in wanted.trace]
+    device: Device = "cuda" if find_device(wanted.device).type == "cuda" else "cpu"
     try:
         simulator = game.simulator(
             agents=wanted.agents,
             batch=wanted.batch,
             seed=wanted.seed,
-            device=wanted.device,
+            device=device,
             dtype=wanted.dtype,
             compile=wanted.compile,
         )
+        for name, agent in traced:
+            _check_agent(name, agent, simulator.agents)
         rollout = simulator.rollout(
             behaviour, steps=wanted.steps, terms=True, record=wanted.record or bool(traced)
         )
     except (SimulationError, ProgramError, ValueError) as error:
         raise UsageError(str(error)) from None
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         raise UsageError("not enough memory", "simulate fewer agents or games at once") from None
-    for _, agent in traced:
-        if agent is not None and agent >= min(rollout.agents.values()):
-            raise UsageError(f"there is no agent {agent}", "agents count from 0")
     return rollout
+
+
+def _check_agent(player: str, agent: int | None, agents: Mapping[str, int]) -> None:
+    if agent is not None and agent >= agents[player]:
+        raise UsageError(
+            f"there is no agent {agent} of `{player}`",
+            f"there are {agents[player]:,}, counted from 0",
+        )
 
 
 def _traced(game: Game, name: str) -> tuple[str, int | None]:
@@ -85,11 +96,11 @@ def _traced(game: Game, name: str) -> tuple[str, int | None]:
     players = {player.name: player for player in game.model.players}
     if name in players and players[name].kind != "population":
         return name, None
-    base, _, index = name.rpartition("[")
     if name in players:
         return name, 0
-    if base in players and index.rstrip("]").isdigit() and players[base].kind == "population":
-        return base, int(index.rstrip("]"))
+    found = MEMBER.fullmatch(name)
+    if found and found[1] in players and players[found[1]].kind == "population":
+        return found[1], int(found[2])
     known = [n if p.kind != "population" else f"{n}[0]" for n, p in players.items()]
     raise unknown("player", name, known)
 

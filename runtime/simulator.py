@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mfdsl.compiler.ir.model import DEFAULT_AGENTS
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.program import Params
@@ -138,6 +139,8 @@ class Simulator:
         rate = self.program.discount if discount is None else discount
         named: dict[str, dict[str, float]] = {}
         state, total, kept = self.reset(), None, _Record(record)
+        if record:
+            _check_held(_bytes(state) * (count + 1), self.params.unit.device)
         began, weight = time.perf_counter(), 1.0
         for t in range(count):
             action = behaviour(self.scene(t, state))
@@ -245,12 +248,13 @@ def _agents(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> di
     unknown = [name for name in given if name not in names]
     if unknown:
         raise SimulationError(
-            f"{program.name} has no population {unknown[0]}; it has {', '.join(names) or 'none'}"
+            f"`{program.name}` has no population `{unknown[0]}`; it has"
+            f" {', '.join(f'`{name}`' for name in names)}"
         )
     found = {}
     for name in names:
         number = given.get(name, wanted if isinstance(wanted, int) else asked.get(name))
-        number = 1000 if number is None else number
+        number = DEFAULT_AGENTS if number is None else number
         if number < 1:
             raise SimulationError(f"a simulation needs at least one agent, not {number} of {name}")
         found[name] = int(number)
@@ -273,14 +277,26 @@ def _check_memory(simulator: Simulator) -> None:
         for player, variables in laws.items():
             lead = simulator.batch * simulator.agents.get(program.names[player], 1)
             entries += sum(lead * math.prod(shape) for _, shape in variables.values())
-    needed = WORKING_COPIES * entries * simulator.params.unit.element_size()
-    if simulator.params.unit.device.type != "cpu":
+    unit = simulator.params.unit
+    _check_held(WORKING_COPIES * entries * unit.element_size(), unit.device)
+
+
+def _bytes(group: Any) -> int:
+    """The memory of nested tensors, views at their full size."""
+    if isinstance(group, Tensor):
+        return group.numel() * group.element_size()
+    return sum(_bytes(part) for part in group)
+
+
+def _check_held(needed: int, device: torch.device) -> None:
+    """Refuse more bytes than the machine has; on other devices the allocator says so."""
+    if device.type != "cpu":
         return
     held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > held:
         raise SimulationError(
             f"this needs about {needed / 2**30:.1f} GiB, the machine has {held / 2**30:.1f}: "
-            "simulate fewer agents or games at once, or use float32"
+            "simulate fewer agents, games or steps at once, or use float32"
         )
 
 

@@ -40,10 +40,12 @@ def draw(
     if name == "disc":
         return torch.from_numpy(_disc(law, shape, key)).to(dtype=dtype, device=place)
     if place.type != "cpu" and name in ON_DEVICE:
-        return ON_DEVICE[name](_hashed(shape, key, place)).to(dtype)
-    if name not in ON_CPU:
+        drawn = ON_DEVICE[name](_hashed(shape, key, place)).to(dtype)
+    elif name in ON_CPU:
+        made = torch.from_numpy(ON_CPU[name](generator(key), shape, law))
+        drawn = made.to(dtype=dtype, device=place)
+    else:
         raise ValueError(f"there is no law {name!r}; known: {', '.join([*ON_CPU, 'disc'])}")
-    drawn = torch.from_numpy(ON_CPU[name](generator(key), shape, law)).to(dtype=dtype, device=place)
     if name == "uniform" and dtype != torch.float64:  # rounding must not reach 1
         drawn = drawn.clamp(max=1 - torch.finfo(dtype).eps / 2)
     return drawn
@@ -67,7 +69,7 @@ ON_CPU: dict[str, Sampler] = {
 
 ON_DEVICE: dict[str, Callable[[Tensor], Tensor]] = {
     "uniform": lambda u: u,
-    "normal": lambda u: torch.special.ndtri(u + 2.0**-54),
+    "normal": lambda u: torch.special.ndtri((u + 2.0**-54).clamp(max=1 - 2.0**-53)),
     "exponential": lambda u: -torch.log1p(-u),
 }
 

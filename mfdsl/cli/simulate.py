@@ -11,13 +11,14 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.compiler.driver import ParameterValue
-from mfdsl.errors import UsageError, did_you_mean
+from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
     from mfdsl.runtime.simulator import Return, Rollout
     from mfdsl.runtime.views.particles import Simulation
 
+MOST_DIGITS = 18
 
 Policy = Annotated[
     str,
@@ -58,10 +59,11 @@ def simulate(
     values = gather(set_, params)
     run = _run(policy)
     if run is not None or out is not None:
-        number = _one(wanted)
-        _refuse(trace, "--trace", record, "--record")
+        _refuse({"--trace": trace, "--record": record, "--compile": compile})
+        if policy == "still":
+            raise UsageError("`-o` writes laws under the uniform policy", "leave out --policy")
         return _from_tables(
-            console, spec, run, values, number, batch, steps, seed, device, dtype, out
+            console, spec, run, values, wanted, batch, steps, seed, device, dtype, out
         )
     from mfdsl.game import load
     from mfdsl.playing import Wanted, play, play_json, trace_rows, write_record
@@ -96,15 +98,19 @@ def numbers(agents: list[str]) -> int | dict[str, int] | None:
     """Numbers of agents from `300` or `drone=300`.
 
     Raises:
-        UsageError: a number is not a whole number from 1 on.
+        UsageError: a number is not a whole number from 1 to 10^18, or a name comes twice.
     """
     found: dict[str, int] = {}
     for text in agents:
         name, _, number = text.rpartition("=")
-        if not number.isdigit() or int(number) < 1:
+        if not (number.isascii() and number.isdigit()) or int(number[:MOST_DIGITS]) < 1:
             raise UsageError(
                 f"'--agents': `{text}` is no number of agents", "write `--agents 1000`"
             )
+        if len(number) > MOST_DIGITS:
+            raise UsageError(f"'--agents': {len(number)} digits are too many", "simulate fewer")
+        if name in found:
+            raise UsageError(f"'--agents': `{name or number}` is given twice", "leave one out")
         found[name] = int(number)
     if "" in found:
         return found[""] if len(found) == 1 else _mixed()
@@ -115,10 +121,16 @@ def _mixed() -> int:
     raise UsageError("one number of agents, or one for each population", "`--agents drone=300`")
 
 
-def _one(wanted: int | dict[str, int] | None) -> int | None:
-    if isinstance(wanted, dict):
-        return next(iter(wanted.values()))
-    return wanted
+def _one(wanted: int | dict[str, int] | None, populations: list[str]) -> int | None:
+    """The number for the population of a game with tables."""
+    if not isinstance(wanted, dict):
+        return wanted
+    for name in wanted:
+        if name not in populations:
+            raise unknown("population", name, populations)
+    if len(set(wanted.values())) > 1:
+        raise UsageError("tables have one number of agents", "`--agents 1000`")
+    return next(iter(wanted.values()))
 
 
 def _run(policy: str) -> Path | None:
@@ -134,10 +146,10 @@ def _run(policy: str) -> Path | None:
     return path
 
 
-def _refuse(trace: list[str], flag: str, record: Path | None, other: str) -> None:
-    given = flag if trace else other if record is not None else None
-    if given is not None:
-        raise UsageError(f"`{given}` does not go with a run or `-o`", "leave one of them out")
+def _refuse(flags: Mapping[str, object]) -> None:
+    for flag, given in flags.items():
+        if given:
+            raise UsageError(f"`{flag}` does not go with a run or `-o`", "leave one of them out")
 
 
 def _from_tables(
@@ -145,7 +157,7 @@ def _from_tables(
     spec: str | None,
     run: Path | None,
     values: Mapping[str, ParameterValue],
-    agents: int | None,
+    agents: int | dict[str, int] | None,
     batch: int,
     steps: int | None,
     seed: int,
@@ -157,8 +169,9 @@ def _from_tables(
     from mfdsl import simulating
 
     setting = simulating.setting(spec, run, values, device=device.value, dtype=dtype.value)
+    number = _one(agents, [p.name for p in setting.game.model.populations])
     simulation = simulating.run_agents(
-        setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=out is not None
+        setting, agents=number, batch=batch, steps=steps, seed=seed, record_laws=out is not None
     )
     if out is not None:
         simulating.write_simulation(setting, simulation, out)
