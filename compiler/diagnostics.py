@@ -63,6 +63,7 @@ class Sink:
     """Collects the diagnostics of one compilation."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _known: set[Diagnostic] = field(default_factory=set)
 
     def report(
         self,
@@ -87,7 +88,8 @@ class Sink:
             tuple(notes),
             tuple(help if isinstance(help, Help) else Help(help) for help in helps),
         )
-        if diagnostic not in self.diagnostics:
+        if diagnostic not in self._known:
+            self._known.add(diagnostic)
             self.diagnostics.append(diagnostic)
 
     @property

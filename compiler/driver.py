@@ -11,6 +11,7 @@ from mfdsl.compiler.backend.cost import report_cost
 from mfdsl.compiler.confirm import confirm_helps
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic, Sink
 from mfdsl.compiler.imports import Files, Loaded, load_imports, project_root
+from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.lower import Lowered, lower_unit
 from mfdsl.compiler.source import SourceFile, Span
@@ -127,11 +128,14 @@ def _lower(
         return None
     try:
         lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+        if lowered is not None and not sink.failed:
+            report_cost(lowered.model, sink)
     except RecursionError:
         _report_depth(loaded.units[source.name], sink)
         return None
-    if lowered is not None and not sink.failed and lowered.model.tabular:
-        report_cost(lowered.model, sink)
+    except TooManyNodes as error:
+        _report_size(loaded.units[source.name], str(error), sink)
+        return None
     return lowered
 
 
@@ -142,6 +146,16 @@ def _report_depth(unit: ast.Unit, sink: Sink) -> None:
         unit.header.span if unit.header is not None else None,
         "somewhere in this file",
         helps=["write functions out, or name their parts with `let`"],
+    )
+
+
+def _report_size(unit: ast.Unit, what: str, sink: Sink) -> None:
+    sink.report(
+        "MFG703",
+        f"written out, the formulas have {what}",
+        unit.header.span if unit.header is not None else None,
+        "somewhere in this file",
+        helps=["sum over ranges of more than 4 values, and call long functions less often"],
     )
 
 

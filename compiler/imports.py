@@ -13,7 +13,8 @@ from mfdsl.compiler.syntax.parse import parse
 from mfdsl.compiler.syntax.read import read_source
 
 MAX_DEPTH = 8
-MAX_DATA_BYTES = 16 << 20
+MAX_SHOWN = 80
+MAX_PATH = 4096
 ROOT_MARKS = ("pyproject.toml", "mfdsl.toml", ".git")
 DATA_ENDINGS = (".json", ".csv", ".npz")
 
@@ -85,7 +86,9 @@ def import_target(
 ) -> str | None:
     """The name of the file that `path` in the file `name` means, or None after a report."""
     if not path.value.endswith(".mfg"):
-        sink.report("MFG011", f"cannot import `{path.value}`: not a `.mfg` file", path.span, "")
+        sink.report(
+            "MFG011", f"cannot import `{_short(path.value)}`: not a `.mfg` file", path.span, ""
+        )
         return None
     if files.root is None:
         if path.value in files.texts:
@@ -93,7 +96,7 @@ def import_target(
         guess = nearest(path.value, files.texts)
         sink.report(
             "MFG011",
-            f"cannot import `{path.value}`: no such text was given",
+            f"cannot import `{_short(path.value)}`: no such text was given",
             path.span,
             "not found",
             helps=[f"did you mean `{guess}`?"] if guess else [],
@@ -134,12 +137,19 @@ def locate(
             helps = _similar(found)
         else:
             return found
-    sink.report(code, f"cannot {verb} `{written}`: {problem}", path.span, "not found", helps=helps)
+    message = f"cannot {verb} `{_short(written)}`: {problem}"
+    sink.report(code, message, path.span, "not found", helps=helps)
     return None
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
 
 
 def _resolved(path: Path) -> Path | None:
     """The real path, or None where the system takes none: too long, or links in a circle."""
+    if len(str(path)) > MAX_PATH:  # refused before the system looks at every part of it
+        return None
     try:
         path = path.resolve()
         path.is_file()
@@ -168,7 +178,7 @@ def data_file(loaded: Loaded, name: str, path: ast.Text, files: Files, sink: Sin
     if not path.value.endswith(DATA_ENDINGS):
         sink.report(
             "MFG705",
-            f"cannot read data from `{path.value}`",
+            f"cannot read data from `{_short(path.value)}`",
             path.span,
             "data files end in " + ", ".join(f"`{e}`" for e in DATA_ENDINGS),
         )

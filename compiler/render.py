@@ -13,6 +13,7 @@ __all__ = ["render_github", "render_json", "render_sarif", "render_text", "summa
 Sources = Mapping[str, SourceFile]
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+MAX_MENDED = 240  # characters of a mended line that are shown
 _COLOURS = {
     "error": "1;31",
     "warning": "1;33",
@@ -155,4 +156,14 @@ def _mended_lines(source: SourceFile, edits: Sequence[Edit]) -> list[str]:
         high = max(high, source.line_starts[last - 1] + len(source.line(last)))
     moved = [Edit(Span(e.span.file, e.span.start - low, e.span.end - low), e.text) for e in edits]
     lines = apply_edits(source.text[low:high], moved).split("\n")
-    return [line.strip() for line in lines if line.strip()]
+    at = min(edit.span.start for edit in moved)
+    return [_cropped(line, at if k == 0 else 0) for k, line in enumerate(lines) if line.strip()]
+
+
+def _cropped(line: str, at: int) -> str:
+    """A line without the blanks around it; of a very long one the part from column `at` on."""
+    if len(line) <= MAX_MENDED:
+        return line.strip()
+    low = max(0, at - MAX_MENDED // 4)
+    high = low + MAX_MENDED
+    return f"{'...' if low else ''}{line[low:high].strip()}{'...' if high < len(line) else ''}"

@@ -34,6 +34,7 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS, depth_of
 
 MAX_POINTS = 200_000
+MAX_WORK = 1 << 25  # points times nodes: what one evaluator holds in memory at most
 OWN = ("state", "trait", "action", "noise", "draw")
 LEAVES = (
     *OWN,
@@ -356,18 +357,21 @@ def leaves_of(nodes: Sequence[Node], roots: Sequence[int]) -> list[int]:
 
 
 def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) -> dict[int, int]:
-    """Axes for as many leaves as fit in MAX_POINTS, smallest first, those in `first` before all."""
+    """Axes for as many leaves as fit, smallest first, those in `first` before all.
+
+    There are at most MAX_POINTS points, and fewer for models of many nodes (MAX_WORK).
+    """
 
     def size(leaf: int) -> int:
         node = facts.nodes[leaf]
         return facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
 
     chosen: list[int] = []
-    points = 1
+    points, most = 1, min(MAX_POINTS, MAX_WORK // len(facts.nodes))
     nodes, types = facts.nodes, facts.types
     axes = [i for i in leaves if nodes[i].op == "time" or listed(types[nodes[i].type])]
     for leaf in sorted(axes, key=lambda i: (i not in first, size(i), i)):
-        if points * size(leaf) <= MAX_POINTS:
+        if points * size(leaf) <= most:
             chosen.append(leaf)
             points *= size(leaf)
     return {leaf: axis for axis, leaf in enumerate(sorted(chosen))}

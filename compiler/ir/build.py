@@ -12,7 +12,12 @@ from mfdsl.compiler.ir.fold import folded_value, neutral_element
 from mfdsl.compiler.ir.model import Array, Attribute, Node, Place
 from mfdsl.compiler.ir.types import INT, REAL, Kind, Type
 
+MAX_NODES = 100_000
 FLAT = ("add", "mul", "min", "max", "and", "or")
+
+
+class TooManyNodes(Exception):
+    """The expressions of a model grew beyond the limit of their builder."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,13 @@ class Arena:
 
 
 class Builder:
-    """Grows the arena; `add` and `const` give the index of a node, old or new."""
+    """Grows the arena; `add` and `const` give the index of a node, old or new.
 
-    def __init__(self) -> None:
+    Raises `TooManyNodes` beyond `most` of them; None is no limit.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self.nodes: list[Node] = []
         self.types: list[Type] = []
         self.places: list[Place | None] = []
@@ -157,6 +166,9 @@ class Builder:
         key = (op, args, attr.__class__, attr, exact, self.type_index(type))
         found = self._node_index.setdefault(key, len(self.nodes))
         if found == len(self.nodes):
+            if self.most is not None and found >= self.most:
+                del self._node_index[key]
+                raise TooManyNodes(f"more than {self.most:,} operations")
             kept = self.type_index(type)
             self.nodes.append(Node.model_construct(op=op, args=args, attr=attr, type=kept))
             self.places.append(place)

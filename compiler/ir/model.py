@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from mfdsl.compiler.ir.types import Type
 
 ABI = 1
+DEFAULT_AGENTS = 1000  # of a population in a simulation, where neither spec nor caller says more
 
 # Operators that have a value with N agents only, or none over a law by states and actions.
 ONLY_AGENTS = frozenset(

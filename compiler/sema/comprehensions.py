@@ -17,6 +17,7 @@ from mfdsl.compiler.sema.vectors import numeric
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
+MAX_BODIES = 16_000
 OVER_SETS = {
     "sum": "sum_over",
     "prod": "prod_over",
@@ -166,6 +167,8 @@ def _unrolled(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Va
         items = [ctx.constant(v, domain.type).node for v in range(lo, hi + 1)]
     parts: list[Term] = []
     for node in items:
+        if not _may_unroll(ctx, expr):
+            return POISON
         item = Term(node, domain.type)
         inner = replace(env, locals={**env.locals, expr.name.name: item})
         condition: Term | None = None
@@ -180,6 +183,20 @@ def _unrolled(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> Va
             return POISON
         parts.append(body)
     return _combined(ctx, env, name, parts, expr)
+
+
+def _may_unroll(ctx: Context, expr: ast.CallFor) -> bool:
+    """Whether the body may be written out once more; reports the first time it may not."""
+    ctx.unrolled += 1
+    if ctx.unrolled == MAX_BODIES + 1:
+        ctx.error(
+            "MFG703",
+            f"sums and the like are written out to more than {MAX_BODIES:,} terms",
+            expr.span,
+            "one term too many",
+            helps=["nest them less deeply, or go over ranges of more than 64 values"],
+        )
+    return ctx.unrolled <= MAX_BODIES
 
 
 def _combined(ctx: Context, env: Env, name: str, parts: Sequence[Term], expr: ast.CallFor) -> Value:

@@ -189,6 +189,7 @@ class Context:
     open_functions: list[str] = field(default_factory=list)
     open_definitions: int = 0
     expansions: int = 0
+    unrolled: int = 0
     steps: int | None = None
     objective: Literal["nash", "team"] = "nash"
 

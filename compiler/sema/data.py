@@ -117,7 +117,7 @@ def _npz(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
             if key not in archive:
                 raise DataError(f"`{path.name}` has no array `{key}`")
             array = archive[key]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"`{path.name}` is not an npz file of plain numbers") from None

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.sema.context import LetSymbol, Symbol
@@ -66,13 +67,28 @@ def draw_order(needs: Mapping[str, set[str]]) -> list[str]:
     Members of a cycle come in the order of declaration: reading one that is not drawn yet is an
     error where it is read.
     """
+    place = {name: k for k, name in enumerate(needs)}
+    missing = {name: len((wanted - {name}) & needs.keys()) for name, wanted in needs.items()}
+    readers: dict[str, list[str]] = {name: [] for name in needs}
+    for name, wanted in needs.items():
+        for other in (wanted - {name}) & needs.keys():
+            readers[other].append(name)
+    ready = [place[name] for name, count in missing.items() if count == 0]
+    names, done = list(needs), set[str]()
     order: list[str] = []
-    waiting = list(needs)
-    while waiting:
-        ready = [n for n in waiting if not (needs[n] - {n}) & set(waiting)]
-        chosen = ready[0] if ready else waiting[0]
+    first = 0
+    while len(order) < len(names):
+        while first < len(names) and names[first] in done:
+            first += 1
+        chosen = names[heappop(ready)] if ready else names[first]
+        if chosen in done:
+            continue
+        done.add(chosen)
         order.append(chosen)
-        waiting.remove(chosen)
+        for reader in readers[chosen]:
+            missing[reader] -= 1
+            if missing[reader] == 0:
+                heappush(ready, place[reader])
     return order
 
 

@@ -28,6 +28,7 @@ from mfdsl.compiler.sema.sets import value_name
 from mfdsl.compiler.sema.suggestions import around
 from mfdsl.compiler.sema.values import Obligation
 from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.limits import MAX_REPORTS
 
 TOLERANCE = 1e-12
 # For weights that only their sum makes a law: tables from files carry rounded decimals.
@@ -75,6 +76,8 @@ def check_obligations(ctx: Context, file: str) -> None:
         if failure is not None:
             reported.add(key)
             _report(ctx, facts, obligation, failure)
+            if len(reported) == MAX_REPORTS:
+                return
 
 
 def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure | None:

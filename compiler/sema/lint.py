@@ -9,6 +9,7 @@ from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.limits import MAX_REPORTS
 
 LAW = frozenset(
     "mean mean_if mean_others mean_others_if min_members max_members min_others max_others"
@@ -70,7 +71,10 @@ def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
 
     Those that read the law or a parameter are left alone: other values may decide otherwise.
     """
+    found = 0
     for index in sorted(_below(model, _roots(model))):
+        if found == MAX_REPORTS:
+            return
         node, place = model.nodes[index], model.places[index]
         if node.op not in ("lt", "le", "eq", "ne") or place is None:
             continue
@@ -83,6 +87,7 @@ def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
         value = Evaluator(facts, choose_axes(facts, leaves_of(facts.nodes, [index]))).value(index)
         always, never = bool(np.all(value.lo > 0)), bool(np.all(value.hi <= 0))
         if always or never:
+            found += 1
             ctx.sink.report(
                 "MFG802",
                 f"this condition is {'always' if always else 'never'} true",

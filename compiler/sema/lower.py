@@ -7,7 +7,7 @@ from pathlib import Path
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
-from mfdsl.compiler.ir.build import Builder
+from mfdsl.compiler.ir.build import MAX_NODES, Builder
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context
@@ -46,7 +46,7 @@ def lower_unit(
     before claims: each pass may rely on what the ones before it checked.
     """
     unit = loaded.units[main]
-    ctx = Context(Builder(), sink)
+    ctx = Context(Builder(MAX_NODES), sink)
     resolved = resolve(ctx, unit, loaded, files, overrides)
     if resolved is None:
         return None

@@ -40,9 +40,11 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
     """Make the names that one file declares known, except the values of its parameters."""
     scope: dict[str, Symbol] = ctx.scopes.setdefault(unit.file, {})
     places: dict[str, tuple[str, Span]] = {}
+    spelled: dict[str, str] = {}
     for declaration in unit.declarations:
-        if isinstance(declaration, Named) and _is_free(ctx, declaration, places):
+        if isinstance(declaration, Named) and _is_free(ctx, declaration, places, spelled):
             kind = declaration.kind if isinstance(declaration, ast.Player) else ""
+            spelled[spell(declaration.name.name)] = declaration.name.name
             places[declaration.name.name] = (
                 kind or _KINDS[type(declaration)],
                 declaration.name.span,
@@ -52,7 +54,13 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
     _cut_cycles(ctx, unit, scope)
 
 
-def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span]]) -> bool:
+def _is_free(
+    ctx: Context,
+    declaration: Named,
+    places: dict[str, tuple[str, Span]],
+    spelled: dict[str, str],
+) -> bool:
+    """Whether a name may be declared; `spelled` has those before by their spelling in code."""
     name, span = declaration.name.name, declaration.name.span
     if name in RESERVED_NAMES or name in BUILTIN_NAMES:
         what = "the time index" if name == "t" else "a name of the language"
@@ -64,9 +72,8 @@ def _is_free(ctx: Context, declaration: Named, places: dict[str, tuple[str, Span
             helps=["choose another name"],
         )
         return False
-    folded = {spell(other): other for other in places}
-    if name in places or spell(name) in folded:
-        other = folded[spell(name)]
+    if spell(name) in spelled:
+        other = spelled[spell(name)]
         kind, first = places[other]
         same = (
             f"`{name}` is already a {kind}"

@@ -8,7 +8,10 @@ from mfdsl.compiler.sema.values import POISON, Env, Poison
 from mfdsl.compiler.sema.variables import not_static
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
+from mfdsl.compiler.syntax.limits import MAX_REPORTS
 from mfdsl.compiler.syntax.nearest import nearest
+
+MAX_GUESSES = 20  # unknown names for which a known one is looked for: as many are shown
 
 FUTURE_NAMES = frozenset("lipschitz monotone".split())
 
@@ -127,9 +130,9 @@ def private_noise(ctx: Context, env: Env, owner: str, name: str, span: Span) -> 
 
 
 def report_unknown_names(ctx: Context) -> None:
-    """One diagnostic for each unknown name, with all the places that use it."""
-    for (file, name), spans in ctx.unknown.items():
-        members = [n for scope in ctx.players.values() for n in scope.members]
+    """One diagnostic for each unknown name, with all the places that use it, up to a limit."""
+    members = [n for scope in ctx.players.values() for n in scope.members]
+    for position, ((file, name), spans) in enumerate(list(ctx.unknown.items())[:MAX_REPORTS]):
         known = [
             *members,
             *ctx.scopes.get(file, {}),
@@ -148,6 +151,7 @@ def report_unknown_names(ctx: Context) -> None:
                 "cannot be decided by this release",
             )
             continue
+        known = known if position < MAX_GUESSES else []
         guess = nearest(name, known)
         where = "" if guess is None else known_line(ctx, file, guess)
         if name in ("inf", "infinity", "Inf"):

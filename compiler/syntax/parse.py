@@ -136,11 +136,22 @@ class _Assembler:
     def player(self, block: Block) -> ast.Player | None:
         """A player with those members that could be read."""
         head = self.node(block.head)
-        members = [node for piece in block.members if (node := self.node(piece)) is not None]
+        members = [
+            node for piece in self.few(block.members) if (node := self.node(piece)) is not None
+        ]
         if not isinstance(head, PlayerHead):
             return None
         brace = [block.opener] if block.opener else []
         return player(head, members, block.end, self.docs.of(block.head.tokens + brace))
+
+    def few(self, members: Sequence[Slice]) -> Sequence[Slice]:
+        """The members of a player within the limit of their number."""
+        if len(members) > MAX_DECLARATIONS:
+            token = members[MAX_DECLARATIONS].tokens[0]
+            where = Span(self.source.name, token.start, token.end)
+            message = f"more than {MAX_DECLARATIONS:,} members in one block"
+            self.sink.report("MFG703", message, where, "too many")
+        return members[:MAX_DECLARATIONS]
 
     def limited(self, declarations: list[Any]) -> tuple[Any, ...]:
         """The declarations within the limits of their numbers."""
