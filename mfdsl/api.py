@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mfdsl.artifact import Artifact, write_artifact
 from mfdsl.compiler.driver import Options, compile_file
+from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, Parameters, load
 from mfdsl.parameters import Sweep
 from mfdsl.report import Report
@@ -17,6 +18,7 @@ from mfdsl.shipped import find_spec
 
 if TYPE_CHECKING:
     from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Record, Solution
     from mfdsl.runtime.views.particles import Simulation
 
@@ -134,9 +136,9 @@ def resume(
 
 def simulate(
     game: Game | str | Path,
-    policy: "TabularPolicy | None" = None,
+    policy: "TabularPolicy | str | Callable[..., Any] | None" = None,
     *,
-    agents: int | None = None,
+    agents: int | Mapping[str, int] | None = None,
     batch: int = 1,
     steps: int | None = None,
     params: Parameters | None = None,
@@ -144,23 +146,42 @@ def simulate(
     device: Device = "cpu",
     dtype: Dtype = "float64",
     record_laws: bool = False,
-) -> "Simulation":
+    record: bool = False,
+) -> "Simulation | Rollout":
     """Let N agents follow a policy, the uniform one if none is given, and measure their returns.
 
-    `agents` defaults to what the spec says, or 1,000.
+    A policy is a table from `solve`, "still", "uniform", or a function `f(t, observation)` that
+    gives {player: {action: tensor}}. A table of a game that is tabular as written is played on its
+    tables, and `record_laws` keeps the laws; all else is played by the agents of the module, and
+    `record` keeps every value. `agents` is a number or one for each population, by default what the
+    spec says, or 1,000.
 
     Raises:
         CompileError: the spec has errors.
-        UsageError: a size is out of range.
+        UsageError: a size is out of range, or the policy does not fit the game.
     """
+    from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.simulating import Setting, run_agents, uniform_setting
 
-    setting = uniform_setting(_loaded(game, params), device=device, dtype=dtype)
-    if policy is not None:
-        setting = Setting(setting.game, setting.params, policy)
-    return run_agents(
-        setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
-    )
+    game = _loaded(game, params)
+    table = policy is None or isinstance(policy, TabularPolicy)
+    if record_laws or (table and not record and game.model.tabular):
+        if not table or isinstance(agents, Mapping):
+            raise UsageError("laws are counted for one population that follows a table")
+        setting = uniform_setting(game, device=device, dtype=dtype)
+        if isinstance(policy, TabularPolicy):
+            setting = Setting(setting.game, setting.params, policy)
+        return run_agents(
+            setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
+        )
+    from mfdsl.playing import Wanted, behaviour_named, by_table, play
+
+    if isinstance(policy, TabularPolicy):
+        behaviour = by_table(game, policy)
+    else:
+        behaviour = behaviour_named("uniform" if policy is None else policy)
+    wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record)
+    return play(game, behaviour, wanted)
 
 
 def _loaded(game: Game | str | Path, params: Parameters | None) -> Game:

@@ -3,21 +3,27 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from mfdsl.compiler.driver import ParameterValue
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import write_bytes
-from mfdsl.game import Device, Dtype, Game
+from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.naming import value_text
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
+from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError
 from mfdsl.runtime.solution import finite
+from mfdsl.runtime.tabled import Tabled
+from mfdsl.simulating import setting_of_run
 from mfdsl.solving import find_device
 
 BEHAVIOURS: dict[str, Behaviour] = {"still": still, "uniform": uniform}
@@ -40,6 +46,60 @@ class Wanted:
     trace: Sequence[str] = field(default_factory=tuple)
 
 
+def played_by(
+    spec: str | Path | None, policy: str | Path, values: Mapping[str, ParameterValue]
+) -> tuple[Game, Behaviour, str]:
+    """A game, who plays it, and how to call that: a behaviour by name, or a run by its folder.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: no game is given, the run is damaged, of another game, or one of a sweep.
+    """
+    if isinstance(policy, str):
+        if spec is None:
+            raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
+        return load(spec, params=values), behaviour_named(policy), f"the {policy} policy"
+    if values:
+        raise UsageError("a run keeps its parameters", "leave out --set and --params")
+    found = setting_of_run(spec, policy)
+    if found.swept:
+        raise UsageError(
+            f"{policy} has a policy for each value of its sweep",
+            "solve the value to simulate with --set",
+        )
+    return found.game, by_table(found.game, found.policy), f"the policy of {policy}"
+
+
+def by_table(game: Game, policy: TabularPolicy) -> Behaviour:
+    """The behaviour of agents who follow a table; its axes say how fine its grids are.
+
+    Raises:
+        UsageError: the table is of another game, or tells apart what cannot be told apart in it.
+    """
+    game = game if game.bins != Bins() else replace(game, bins=_grids_of(game, policy))
+    small = game.reduced or reduced(game.model, game.bins)
+    sizes = [axis.size for axis in (*policy.states, *policy.actions)]
+    if sizes != [*game.program.states.values(), *game.program.actions.values()]:
+        raise UsageError(f"the policy is of another game than `{game.name}`, or of other grids")
+    try:
+        return Tabled(policy, small, game.model)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _grids_of(game: Game, policy: TabularPolicy) -> Bins:
+    """The grids on which a table stands, read off its axes."""
+    sizes = {axis.name: axis.size for axis in (*policy.states, *policy.actions)}
+    named = {}
+    for player in game.model.players:
+        for variable in (*player.states, *player.traits, *player.actions):
+            kind = game.model.types[variable.type]
+            name = f"{variable.name}_0" if kind.dims else variable.name
+            if not kind.finite and name in sizes:
+                named[variable.name] = sizes[name]
+    return Bins(None, named)
+
+
 def behaviour_named(policy: str | Callable[..., Any]) -> Behaviour:
     """`still`, `uniform`, or a function `f(t, observation) -> actions`.
 
@@ -53,13 +113,12 @@ def behaviour_named(policy: str | Callable[..., Any]) -> Behaviour:
     return BEHAVIOURS[policy]
 
 
-def play(game: Game, policy: str | Callable[..., Any], wanted: Wanted) -> Rollout:
+def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
     """Let everybody play from t = 0.
 
     Raises:
         UsageError: a size, a name or an action does not fit the game.
     """
-    behaviour = behaviour_named(policy)
     traced = [_traced(game, name) for name in wanted.trace]
     device: Device = "cuda" if find_device(wanted.device).type == "cuda" else "cpu"
     try:
@@ -130,7 +189,7 @@ def trace_rows(
     return header, rows
 
 
-def play_json(game: Game, rollout: Rollout) -> dict[str, Any]:
+def play_json(game: Game, rollout: Rollout, run: Path | None = None) -> dict[str, Any]:
     """The JSON contract of `mfdsl simulate`."""
     agents: int | dict[str, int] = dict(rollout.agents)
     if len(rollout.agents) == 1:
@@ -145,7 +204,7 @@ def play_json(game: Game, rollout: Rollout) -> dict[str, Any]:
         "steps": rollout.steps,
         "returns": returns,
         "agent_steps_per_second": rollout.agent_steps_per_second,
-        "run": None,
+        "run": None if run is None else str(run),
     }
 
 

@@ -18,6 +18,7 @@ from mfdsl.records import explained, job_of_run, open_run, read_options
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params
+from mfdsl.runtime.runs import RunFolder
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.views.particles import Simulation, simulate as run_particles
 from mfdsl.solving import find_device
@@ -27,12 +28,16 @@ AGENTS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Who plays what: a game at given parameters, a policy, and the run that the policy is from."""
+    """Who plays what: a game at given parameters, a policy, and the run that the policy is from.
+
+    `swept` runs have one policy for each value of a parameter.
+    """
 
     game: Game
     params: Params
     policy: TabularPolicy
     run: Path | None = None
+    swept: bool = False
 
 
 def setting(
@@ -53,7 +58,7 @@ def setting(
     if run is not None:
         if values:
             raise UsageError("a run keeps its parameters", "leave out --set and --params")
-        return _setting_of_run(spec, run, device)
+        return setting_of_run(spec, run, device)
     if spec is None:
         raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
     return uniform_setting(load(spec, params=values), device=device, dtype=dtype)
@@ -66,15 +71,31 @@ def uniform_setting(game: Game, *, device: Device = "cpu", dtype: Dtype = "float
     return Setting(game, params, build_view(game.program, params).uniform())
 
 
-def _setting_of_run(spec: str | Path | None, run: Path, device: Device) -> Setting:
+def game_of_run(spec: str | Path | None, folder: RunFolder) -> Game:
+    """The game of a run, from the spec that is given or from the one that it keeps.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: the run is damaged.
+    """
+    return load(spec or folder.path / "spec.mfg", params=read_options(folder).parameters)
+
+
+def setting_of_run(spec: str | Path | None, run: Path, device: Device = "cpu") -> Setting:
+    """The policy of a run at the parameters it was solved at.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: the run is damaged or of another game.
+    """
     folder = open_run(run)
     options = read_options(folder)
-    game = load(spec or folder.path / "spec.mfg", params=options.parameters)
-    job = job_of_run(game, folder, options, device=device)
+    job = job_of_run(game_of_run(spec, folder), folder, options, device=device)
     with explained():
-        policy = folder.policy(game.program)
+        policy = folder.policy(job.game.program)
     probs = policy.probs.to(device=job.device)
-    return Setting(game, job.params, TabularPolicy(probs, policy.states, policy.actions), run)
+    policy = TabularPolicy(probs, policy.states, policy.actions)
+    return Setting(job.game, job.params, policy, run, bool(options.sweep))
 
 
 def run_agents(
@@ -89,8 +110,14 @@ def run_agents(
     """Simulate; `agents` defaults to what the spec says, or 1,000.
 
     Raises:
-        UsageError: a size is out of range, or the memory is too small.
+        UsageError: a size is out of range, the memory is too small, or the tables of the game stand
+            for another one.
     """
+    if not setting.game.model.tabular:
+        raise UsageError(
+            f"`{setting.game.name}` has no laws by state that agents could be counted in",
+            "`--record FILE.npz` writes everything that happens",
+        )
     try:
         return run_particles(
             setting.game.program,

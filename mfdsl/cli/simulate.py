@@ -58,19 +58,16 @@ def simulate(
     wanted = numbers(agents)
     values = gather(set_, params)
     run = _run(policy)
-    if run is not None or out is not None:
+    if out is not None or (run is not None and _has_tables(spec, run)):
         _refuse({"--trace": trace, "--record": record, "--compile": compile})
         if policy == "still":
             raise UsageError("`-o` writes laws under the uniform policy", "leave out --policy")
         return _from_tables(
             console, spec, run, values, wanted, batch, steps, seed, device, dtype, out
         )
-    from mfdsl.game import load
-    from mfdsl.playing import Wanted, play, play_json, trace_rows, write_record
+    from mfdsl.playing import Wanted, play, play_json, played_by, trace_rows, write_record
 
-    if spec is None:
-        raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
-    game = load(spec, params=values)
+    game, behaviour, named = played_by(spec, policy if run is None else run, values)
     asked = Wanted(
         agents=wanted,
         batch=batch,
@@ -82,15 +79,15 @@ def simulate(
         record=record is not None,
         trace=tuple(trace),
     )
-    rollout = play(game, policy, asked)
+    rollout = play(game, behaviour, asked)
     if record is not None:
         write_record(rollout, record)
-    for label, text in _played(rollout, policy, record):
+    for label, text in _played(rollout, named, record):
         console.fields([(label, text)])
     if trace:
         console.line()
         console.table(*trace_rows(game, rollout, trace))
-    console.json_object(play_json(game, rollout))
+    console.json_object(play_json(game, rollout, run))
     return FINE
 
 
@@ -146,6 +143,14 @@ def _run(policy: str) -> Path | None:
     return path
 
 
+def _has_tables(spec: str | None, run: Path) -> bool:
+    """Whether the game of a run is tabular as it is written, so that its tables can be played."""
+    from mfdsl.records import open_run
+    from mfdsl.simulating import game_of_run
+
+    return game_of_run(spec, open_run(run)).model.tabular
+
+
 def _refuse(flags: Mapping[str, object]) -> None:
     for flag, given in flags.items():
         if given:
@@ -185,7 +190,7 @@ def _from_tables(
 def _played(rollout: "Rollout", policy: str, record: Path | None) -> Iterator[tuple[str, str]]:
     games = f" in each of {rollout.batch:,} games" if rollout.batch > 1 else ""
     many = " and ".join(f"{n:,} {name}" for name, n in rollout.agents.items()) or "nobody"
-    yield "simulated", f"{many}{games} for {rollout.steps:,} steps under the {policy} policy"
+    yield "simulated", f"{many}{games} for {rollout.steps:,} steps under {policy}"
     for name, found in rollout.returns.items():
         yield "return", f"{name}: {_measured(found)}"
         terms = next((v for k, v in rollout.terms.items() if k == name), {})

@@ -1,55 +1,123 @@
-"""`mfdsl solvers`, `mfdsl specs`, `mfdsl doctor`, `mfdsl --version`."""
+"""Solving and playing games whose tables stand for something else: from the command line."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-import mfdsl as package
-from mfdsl.cli import app
-from mfdsl.runtime.solvers.table import SOLVERS
-from mfdsl.shipped import shipped_specs
+import numpy as np
+import pytest
+
+import mfdsl
+
+GRID = """
+model slope
+horizon 4
+objective nash
+population p {
+  state  x : real in [-1, 1] ~ uniform
+  action a : real in [-0.5, 0.5]
+  noise  e : real ~ normal(0, std = 0.1)
+  x' = clip(x + a + e)
+  reward low  = -x^2
+  cost   push = a^2
+  observe x, t
+  agents 200
+}
+"""
 
 
-def test_every_solver_is_listed_with_options_needs_and_paper(mfdsl: Any) -> None:
-    outcome = mfdsl("solvers")
-    assert outcome.code == 0
-    for row in SOLVERS.values():
-        assert f"{row.name}: {row.summary}" in outcome.out
-        assert row.reference in outcome.out
-        for option in row.config.model_fields:
-            assert f"--opt {option}=" in outcome.out
-    assert {row["name"] for row in mfdsl("solvers", "--json").json["solvers"]} == set(SOLVERS)
+def run_in(out: Path) -> Path:
+    (folder,) = out.iterdir()
+    return folder
 
 
-def test_every_shipped_game_is_listed_with_its_size_and_sentence(mfdsl: Any) -> None:
-    entries = {entry["name"]: entry for entry in mfdsl("specs", "--json").json["specs"]}
-    assert set(entries) == set(shipped_specs())
-    assert entries["sis"]["states"] == 2
-    assert entries["sis"]["actions"] == 2
-    assert entries["sis"]["doc"].startswith("Epidemic")
-    listed = mfdsl("specs").out
-    assert all(name in listed for name in entries)
+def test_several_populations_from_solve_to_simulate(mfdsl: Any, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    solved = mfdsl("solve", "predator_prey", "--iterations", "60", "-o", out, "--json")
+    assert solved.code == 0
+    found = json.loads(solved.out)
+    gaps = found["exploitability"]["per_population"]
+    assert set(gaps) == {"animal[rock]", "animal[paper]", "animal[scissors]"}
+    assert found["exploitability"]["value"] == pytest.approx(sum(gaps.values()))
+    assert found["exploitability"]["kind"] == "exact"
+    assert found["tables"]["states"] == {"animal": 3, "x": 25}
+    record = tmp_path / "all.npz"
+    flags = ("--policy", run_in(out), "--record", record, "--trace", "animal[paper][1]", "--json")
+    played = json.loads(mfdsl("simulate", *flags).out)
+    total = sum(r["mean"] for r in played["returns"].values())
+    assert total == pytest.approx(found["value"], rel=0.02)
+    assert played["run"] == str(run_in(out))
+    with np.load(record) as arrays:
+        assert arrays["animal[rock].x"].shape == (11, 1, 1000)
 
 
-def test_doctor_names_versions_and_devices(mfdsl: Any) -> None:
-    found = mfdsl("doctor", "--json").json
-    assert found["mfdsl"] == package.__version__
-    assert "cpu" in found["torch"]["devices"]
-    assert found["packages"]["torch"] in mfdsl("doctor").out
+def test_grids_from_solve_to_simulate_and_on(mfdsl: Any, tmp_path: Path) -> None:
+    spec, out = tmp_path / "slope.mfg", tmp_path / "runs"
+    spec.write_text(GRID)
+    flags = ("--opt", "bins=21", "--opt", "bins.x=31", "--iterations", "20", "-o", out)
+    solved = mfdsl("solve", spec, *flags, "--solver", "omd", "--tol", "0", "--json")
+    found = json.loads(solved.out)
+    assert found["exploitability"]["kind"] == "estimate"
+    assert found["refined"]["points"] == {"x": 61, "a": 41}
+    assert found["refined"]["value"] == pytest.approx(found["value"], abs=0.1)
+    assert found["tables"]["notes"] == [
+        "p.x on 31 points",
+        "p.a on 21 points",
+        "p.e at 8 Gauss points",
+    ]
+    played = json.loads(mfdsl("simulate", "--policy", run_in(out), "--batch", "20", "--json").out)
+    assert played["returns"]["p"]["mean"] == pytest.approx(found["value"], abs=0.05)
+    again = mfdsl("solve", "--resume", run_in(out), "--iterations", "25", "--json")
+    assert json.loads(again.out)["iterations"] == 25
 
 
-def test_the_version_is_printed(mfdsl: Any) -> None:
-    assert mfdsl("--version").out == f"mfdsl {package.__version__}\n"
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((), "`x` is continuous"),
+        (("--opt", "bins=1"), "`bins = 1`"),
+        (("--opt", "bins=2.5"), "whole number of points"),
+        (("--opt", "bins=many"), "whole number of points"),
+        (("--opt", "bins.z=5"), "unknown continuous variable `z`"),
+        (("--opt", "bins=100000"), "its tables would have"),
+    ],
+)
+def test_bad_grids_are_refused(
+    mfdsl: Any, tmp_path: Path, flags: tuple[str, ...], words: str
+) -> None:
+    spec = tmp_path / "slope.mfg"
+    spec.write_text(GRID)
+    result = mfdsl("solve", spec, *flags)
+    assert result.code == 2 and words in result.err and "Traceback" not in result.err
 
 
-def test_every_verb_can_answer_in_one_json_object(mfdsl: Any, spec: Path) -> None:
-    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    arguments: dict[str, tuple[str, ...]] = {
-        "solve": (str(spec), "--iterations", "1"),
-        "explain": ("MFG301",),
-        "new": ("mine",),
-        **{verb: () for verb in ("solvers", "specs", "doctor")},
-    }
-    for verb in sorted(verbs):
-        outcome = mfdsl(verb, *arguments.get(verb, (str(spec),)), "--json")
-        assert outcome.code == 0, verb
-        assert outcome.json["schema"] == 1
+def test_a_block_may_ask_for_grids(mfdsl: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "slope.mfg"
+    spec.write_text(GRID + "\nsolver { method = omd  iterations = 3  bins = 11 }\n")
+    assert mfdsl("check", spec).code == 0
+    solved = mfdsl("solve", spec, "-o", tmp_path / "runs", "--json")
+    assert json.loads(solved.out)["tables"]["states"] == {"x": 11}
+    spec.write_text(GRID + "\nsolver { method = omd  bins = 1 }\n")
+    result = mfdsl("check", spec)
+    assert result.code == 1 and "`bins` is a whole number from 2, not 1" in result.err + result.out
+
+
+def test_laws_of_other_games_are_not_counted(mfdsl: Any, tmp_path: Path) -> None:
+    for spec in ("predator_prey", "navigation"):
+        result = mfdsl("simulate", spec, "-o", tmp_path / "laws")
+        assert result.code == 2 and "Traceback" not in result.err
+
+
+def test_the_python_verbs_play_tables_names_and_functions() -> None:
+    game = mfdsl.load(text=GRID)
+    solution = mfdsl.solve(game, iterations=20, options={"bins": 21})
+    tabled = mfdsl.simulate(game, solution.policy, batch=20)
+    still = mfdsl.simulate(game, "still", batch=20)
+    centred = mfdsl.simulate(
+        game, lambda t, seen: {"p": {"a": (-0.4 * seen["p"]["x"]).clamp(-0.5, 0.5)}}, batch=20
+    )
+    returns = [r.returns["p"].mean for r in (tabled, still, centred)]
+    assert returns[0] > returns[2] > returns[1]
+    other = mfdsl.solve("left_right", iterations=1).policy
+    with pytest.raises(mfdsl.UsageError, match="another game"):
+        mfdsl.simulate("predator_prey", other)
