@@ -7,6 +7,9 @@ line from sorting. Gradients go through the optimal plan (Danskin 1967): the val
 plans, so its slope is that of the cost at the best one.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import gcd
 
 import numpy as np
@@ -22,6 +25,8 @@ MOST_PIVOTS = 10_000_000
 # Masses cut into more parts than this take the compiled loops longer than the network simplex.
 MOST_PARTS = 8
 LARGEST = 1e150  # the squares of larger coordinates overflow
+# Temperature and iterations of the surrogate where it stands for exact transport.
+_SMOOTH: ContextVar[tuple[float, int] | None] = ContextVar("smooth_transport", default=None)
 
 
 def w2(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch m dim"]) -> Float[Tensor, " batch"]:
@@ -37,8 +42,24 @@ def w2(x: Float[Tensor, "batch n dim"], y: Float[Tensor, "batch m dim"]) -> Floa
         raise ValueError(f"no transport between points {list(x.shape)} and {list(y.shape)}")
     batch = max(len(x), len(y))
     x, y = (v.expand(batch, *v.shape[1:]) for v in (x, y))
+    smooth = _SMOOTH.get()
+    if smooth is not None:
+        return sinkhorn_surrogate(x, y, epsilon=smooth[0], iterations=smooth[1])
     value: Tensor = torch.ops.mfdsl.w2_plan(x, y)[0]
     return value
+
+
+@contextmanager
+def smooth_transport(epsilon: float = 0.02, iterations: int = 100) -> Iterator[None]:
+    """Within, `w2` is its surrogate: to train on, never to report.
+
+    For eager calls: a graph compiled outside stays as it was traced.
+    """
+    token = _SMOOTH.set((epsilon, iterations))
+    try:
+        yield
+    finally:
+        _SMOOTH.reset(token)
 
 
 @torch.library.custom_op("mfdsl::w2_plan", mutates_args=())

@@ -7,7 +7,7 @@ import typer
 
 import mfdsl
 from mfdsl.cli import check, compile, draw, simulate, solve, tables
-from mfdsl.cli.failure import guarded
+from mfdsl.cli.failure import guarded, interruptible
 
 __all__ = ["app", "run"]
 
@@ -35,7 +35,7 @@ for verb in (
     tables.specs,
     tables.doctor,
 ):
-    app.command()(verb)
+    app.command()(interruptible(verb))
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,6 +4,7 @@
 error; 130 stopped by the user.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -31,6 +32,23 @@ FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _CommandError: Any = typer.BadParameter.__mro__[2]
 
 
+class Stopped(Exception):
+    """Ctrl-C inside of a verb; typer would make a silent exit code of a KeyboardInterrupt."""
+
+
+def interruptible(verb: Callable[..., int | None]) -> Callable[..., int | None]:
+    """The verb with Ctrl-C as an exception of ours."""
+
+    @functools.wraps(verb)
+    def wrapped(*args: Any, **flags: Any) -> int | None:
+        try:
+            return verb(*args, **flags)
+        except KeyboardInterrupt:
+            raise Stopped from None
+
+    return wrapped
+
+
 def guarded(action: Callable[[], int | None], arguments: Sequence[str]) -> int:
     """Run `action`; whatever it raises becomes a message and an exit code."""
     try:
@@ -49,7 +67,7 @@ def guarded(action: Callable[[], int | None], arguments: Sequence[str]) -> int:
         return _close_pipe()
     except OSError as error:
         return _usage(arguments, _file_message(error))
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Stopped, typer.Abort):
         complain("stopped")
         return INTERRUPTED
     except SystemExit as error:

@@ -227,3 +227,12 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(
     outcome = mfdsl("simulate", market, "--record", "all.npz")
     assert outcome.code == 130
     assert [path.name for path in Path().iterdir()] == ["market.mfg"]
+
+
+def test_ctrl_c_ends_with_a_word(mfdsl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mfdsl.playing.play", interrupted)
+    outcome = mfdsl("simulate", "crowd")
+    assert outcome.code == 130 and "stopped" in outcome.err

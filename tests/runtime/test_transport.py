@@ -8,7 +8,7 @@ import torch
 
 from mfdsl.compiler.ir.transport import squared_distance
 from mfdsl.runtime import transport
-from mfdsl.runtime.transport import sinkhorn_surrogate, w2
+from mfdsl.runtime.transport import sinkhorn_surrogate, smooth_transport, w2
 
 
 def clouds(
@@ -168,3 +168,13 @@ def test_the_surrogate_is_near_smooth_and_0_for_equal_clouds() -> None:
         sinkhorn_surrogate(x + s * step, y, epsilon=0.2, iterations=2000).sum() for s in (1, -1)
     )
     assert slope[0, 0, 0].item() == pytest.approx(((up - down) / 2e-5).item(), rel=1e-3)
+
+
+def test_the_operator_is_smooth_only_inside_the_context() -> None:
+    x, y = clouds(12, 12, 2)
+    exact = torch.ops.mfdsl.w2(x, y)
+    with smooth_transport(epsilon=0.1, iterations=300):
+        smooth = torch.ops.mfdsl.w2(x, y)
+    assert torch.equal(smooth, sinkhorn_surrogate(x, y, epsilon=0.1, iterations=300))
+    assert not torch.equal(smooth, exact)
+    assert torch.equal(torch.ops.mfdsl.w2(x, y), exact)
