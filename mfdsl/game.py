@@ -127,6 +127,7 @@ class Game:
             self.name,
             populations=small.populations,
             exact=small.exact,
+            grids={c.axis: (c.low, c.step) for c in small.grids if c.step is not None},
         )
 
     @cached_property

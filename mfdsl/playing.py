@@ -89,15 +89,19 @@ def by_table(game: Game, policy: TabularPolicy) -> Behaviour:
 
 def _grids_of(game: Game, policy: TabularPolicy) -> Bins:
     """The grids on which a table stands, read off its axes."""
-    sizes = {axis.name: axis.size for axis in (*policy.states, *policy.actions)}
-    named = {}
+    axes = {axis.name: axis for axis in (*policy.states, *policy.actions) if axis.step is not None}
+    named, low, high = {}, {}, {}
     for player in game.model.players:
         for variable in (*player.states, *player.traits, *player.actions):
             kind = game.model.types[variable.type]
-            name = f"{variable.name}_0" if kind.dims else variable.name
-            if not kind.finite and name in sizes:
-                named[variable.name] = sizes[name]
-    return Bins(None, named)
+            axis = axes.get(f"{variable.name}_0" if kind.dims else variable.name)
+            if kind.finite or axis is None or axis.step is None:
+                continue
+            named[variable.name] = axis.size
+            if kind.lo is None or kind.hi is None:
+                low[variable.name] = axis.low
+                high[variable.name] = axis.low + (axis.size - 1) * axis.step
+    return Bins(None, named, low, high)
 
 
 def behaviour_named(policy: str | Callable[..., Any]) -> Behaviour:

@@ -37,7 +37,7 @@ class RunOptions(BaseModel):
     tolerance: float
     seed: int
     dtype: Literal["float32", "float64"]
-    bins: dict[str, int] = {}
+    bins: dict[str, int | float] = {}
 
 
 def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFolder:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.reduced import Coordinate, Reduced
-from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution, finite
@@ -46,7 +45,7 @@ def refine(job: Job, solution: Solution) -> Refined | None:
     if coarse is None or not coarse.grids:
         return None
     points = {c.variable: _twice(c) for c in coarse.grids}
-    game = replace(job.game, bins=Bins(None, points))
+    game = replace(job.game, bins=replace(job.game.bins, every=None, named=points))
     fine = game.reduced
     assert fine is not None
     program = game.program

@@ -6,6 +6,7 @@ out. Nothing here imports torch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
 from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.ir.model import Model, Scalar
+from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEANS
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
@@ -23,6 +25,7 @@ ITERATIONS = 1000
 TOLERANCE = 1e-6
 
 LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
+GRID_KEYS = ("bins", "low", "high")
 FEWEST_BINS = 2
 
 
@@ -57,7 +60,7 @@ def resolve(
     block = dict(model.solver)
     wanted = dict(options or {})
     bins = _bins(model, block | wanted)
-    wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] != "bins"}
+    wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
     name, reason = _choose(model, solver, block)
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if block.get("method", name) == name else {}
@@ -72,30 +75,47 @@ def resolve(
 
 
 def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
-    """Points of the grids: `bins` for all continuous variables, `bins.x` for one."""
+    """The grids: `bins` points for all continuous variables, `bins.x` for one, from `low.x` to
+    `high.x` where the spec gives no bounds.
+    """
     continuous = {
-        v.name
+        v.name: model.types[v.type]
         for p in model.players
         for v in (*p.states, *p.traits, *p.actions)
         if not model.types[v.type].finite
     }
-    named = {}
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in GRID_KEYS}
     for key, value in options.items():
-        first, _, name = key.partition(".")
-        if first != "bins":
+        kind, _, name = key.partition(".")
+        if kind not in GRID_KEYS:
             continue
-        if name and name not in continuous:
+        if not continuous:
+            raise UsageError(f"`{model.name}` has no continuous variable to put on a grid")
+        if name not in continuous and (name or kind != "bins"):
             raise unknown("continuous variable", name, sorted(continuous))
-        if not isinstance(value, int) or isinstance(value, bool) or value < FEWEST_BINS:
-            raise UsageError(
-                f"`{key} = {value}`: a grid has a whole number of points, {FEWEST_BINS} or more",
-                f"`--opt {key}=21`",
-            )
-        named[name] = value
-    if named and not continuous:
-        raise UsageError(f"`{model.name}` has no continuous variable to put on a grid")
-    every = named.pop("", None)
-    return Bins(every, named)
+        if kind == "bins":
+            _check_bins(key, value)
+        else:
+            _check_end(key, value, continuous[name])
+        found[kind][name] = value
+    every = found["bins"].pop("", None)
+    return Bins(every, *found.values())
+
+
+def _check_bins(key: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < FEWEST_BINS:
+        raise UsageError(
+            f"`{key} = {value}`: a grid has a whole number of points, {FEWEST_BINS} or more",
+            f"`--opt {key}=21`",
+        )
+
+
+def _check_end(key: str, value: Any, kind: Type) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise UsageError(f"`{key} = {value}`: the end of a grid is a number", f"`--opt {key}=5`")
+    low, high = -inf if kind.lo is None else kind.lo, inf if kind.hi is None else kind.hi
+    if kind.periodic or not low <= value <= high:
+        raise UsageError(f"`{key} = {value}` lies outside of the domain, or the domain is a circle")
 
 
 def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str, str]:

@@ -15,15 +15,20 @@ TIE_MARGIN = 1e-12
 
 @dataclass(frozen=True)
 class Axis:
-    """A finite variable: its values are `first`, `first + 1`, ..., or the labels of an enum."""
+    """A finite variable: its values are `first`, `first + 1`, ..., or the labels of an enum.
+
+    With a `step` it is a grid: its values are `low`, `low + step`, ...
+    """
 
     name: str
     size: int
     first: int = 0
     labels: tuple[str, ...] = ()
+    low: float = 0.0
+    step: float | None = None
 
-    def position(self, value: int | str | bool) -> int:
-        """Place of the value on the axis.
+    def position(self, value: float | str | bool) -> int:
+        """Place of the value on the axis; on a grid that of the nearest point.
 
         Raises:
             ValueError: it is not one of the values.
@@ -32,10 +37,20 @@ class Axis:
             if value not in self.labels:
                 raise ValueError(f"{self.name} has no value {value}; it has {list(self.labels)}")
             return self.labels.index(value)
+        if self.step is not None:
+            return self._nearest(float(value))
         place = int(value) - self.first
         if not 0 <= place < self.size:
             last = self.first + self.size - 1
             raise ValueError(f"{self.name} lies in {self.first}..{last}, not {value}")
+        return place
+
+    def _nearest(self, value: float) -> int:
+        assert self.step is not None
+        place = round((value - self.low) / self.step)
+        if not 0 <= place < self.size:
+            high = self.low + (self.size - 1) * self.step
+            raise ValueError(f"{self.name} lies in [{self.low:g}, {high:g}], not {value:g}")
         return place
 
 
@@ -55,7 +70,7 @@ class TabularPolicy:
         """Number of decision stages T, 1 for a stationary policy."""
         return self.probs.shape[1]
 
-    def at(self, t: int, **values: int | str | bool) -> Tensor:
+    def at(self, t: int, **values: float | str | bool) -> Tensor:
         """Probabilities of the actions at stage t in the state with these values, named.
 
         The result is [B, *A], one axis for each action variable. A stationary policy ignores t.

@@ -9,7 +9,7 @@ import linecache
 import math
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self, cast
 
 import torch
@@ -61,7 +61,8 @@ class Program:
 
     `states`, `actions` and `noises` give the number of values of each variable, in axis order.
     More than one of `populations` lie along the first axis of states, each with the same mass.
-    `exact` is false when the tables only stand for a game with continuous variables.
+    `exact` is false when the tables only stand for a game with continuous variables; `grids` has
+    the lowest point and the step of those that lie on grids.
     """
 
     module: types.ModuleType
@@ -77,6 +78,7 @@ class Program:
     discount: float
     populations: tuple[str, ...]
     exact: bool = True
+    grids: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def state_count(self) -> int:
@@ -101,12 +103,20 @@ class Program:
     def state_axes(self) -> tuple[Axis, ...]:
         """The state axes with the names of their values where the model gives them."""
         variables = self.model.population.states if self.model else ()
-        return _axes(self.states, self.model, {v.name: v.type for v in variables})
+        axes = _axes(self.states, self.model, {v.name: v.type for v in variables})
+        return tuple(self._on_grid(axis) for axis in axes)
 
     def action_axes(self) -> tuple[Axis, ...]:
         """The action axes with the names of their values where the model gives them."""
         variables = self.model.population.actions if self.model else ()
-        return _axes(self.actions, self.model, {v.name: v.type for v in variables})
+        axes = _axes(self.actions, self.model, {v.name: v.type for v in variables})
+        return tuple(self._on_grid(axis) for axis in axes)
+
+    def _on_grid(self, axis: Axis) -> Axis:
+        if axis.name not in self.grids:
+            return axis
+        low, step = self.grids[axis.name]
+        return replace(axis, low=low, step=step)
 
     def params(
         self,
@@ -185,6 +195,7 @@ def load_program(
     *,
     populations: Sequence[str] = (),
     exact: bool = True,
+    grids: Mapping[str, tuple[float, float]] | None = None,
 ) -> Program:
     """Run emitted module text and return it as a Program.
 
@@ -209,6 +220,7 @@ def load_program(
         discount=float(module.DISCOUNT),
         populations=tuple(populations) or (module.POPULATION,),
         exact=exact,
+        grids=dict(grids or {}),
     )
 
 

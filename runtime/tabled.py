@@ -140,7 +140,7 @@ def _followed(past: Past, before: Sequence[int], scene: Scene) -> list[int]:
     for player, name in past.variables:
         axis = Coordinate(player, name, 0, name, 0)
         columns.append(_value(axis, model, scene).tolist())
-    states = [tuple(int(v) for v in row) for row in zip(*columns, strict=True)]
+    states = [tuple(int(column[b]) for column in columns) for b in range(scene.batch)]
     if scene.t == 0:
         return [past.starts[state] for state in states]
     children = past.children[scene.t - 1]

@@ -18,19 +18,42 @@ from mfdsl.compiler.tabular.points import names_of
 
 @dataclass(frozen=True)
 class Bins:
-    """How many points a grid has: by the name of the variable, or else `every`."""
+    """How many points a grid has, by the name of the variable or else `every`, and the ends `low`
+    and `high` of the grids of variables without bounds.
+    """
 
     every: int | None = None
     named: Mapping[str, int] = field(default_factory=dict)
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, variable: str) -> int | None:
         """Points for a variable, None when nobody asked for a grid."""
         return self.named.get(variable, self.every)
 
-    def to_options(self) -> dict[str, int]:
+    def to_options(self) -> dict[str, int | float]:
         """The same as options of a solve."""
-        every = {} if self.every is None else {"bins": self.every}
-        return every | {f"bins.{name}": count for name, count in self.named.items()}
+        found: dict[str, int | float] = {} if self.every is None else {"bins": self.every}
+        for kind, group in (("bins", self.named), ("low", self.low), ("high", self.high)):
+            found |= {f"{kind}.{name}": value for name, value in group.items()}
+        return found
+
+    def ends(self, variable: str, kind: Type) -> tuple[float, float]:
+        """The ends of the grid of a variable.
+
+        Raises:
+            NoTables: it has no bounds and none are asked for, or they are the wrong way round.
+        """
+        low, high = self.low.get(variable, kind.lo), self.high.get(variable, kind.hi)
+        if low is None or high is None:
+            raise NoTables(
+                f"`{variable}` has no bounds",
+                f"give it bounds with `in`, or its grid: `--opt low.{variable}=-5 --opt "
+                f"high.{variable}=5`",
+            )
+        if not low < high:
+            raise NoTables(f"the grid of `{variable}` ends at {high:g} and begins at {low:g}")
+        return float(low), float(high)
 
 
 def coordinates(model: Model, player: Player, variable: Variable, bins: Bins) -> list[Coordinate]:
@@ -46,8 +69,9 @@ def coordinates(model: Model, player: Player, variable: Variable, bins: Bins) ->
             Coordinate(player.name, variable.name, k, name, kind.size, kind.first)
             for k, name in enumerate(names)
         ]
-    if kind.kind != "real" or kind.lo is None or kind.hi is None:
+    if kind.kind != "real":
         raise NoTables(f"`{variable.name}` has no bounds", "give it bounds with `in`")
+    ends = bins.ends(variable.name, kind)
     size = bins.of(variable.name)
     if size is None:
         raise NoTables(
@@ -55,7 +79,7 @@ def coordinates(model: Model, player: Player, variable: Variable, bins: Bins) ->
         )
     found = []
     for k, name in enumerate(names):
-        low, high = kind.box[k % len(kind.box)] if kind.box else (kind.lo, kind.hi)
+        low, high = kind.box[k % len(kind.box)] if kind.box else ends
         step = (high - low) / (size if kind.periodic else size - 1)
         place = (name, size, 0, float(low), float(step), kind.periodic)
         found.append(Coordinate(player.name, variable.name, k, *place))

@@ -80,6 +80,10 @@ def test_grids_from_solve_to_simulate_and_on(mfdsl: Any, tmp_path: Path) -> None
         (("--opt", "bins=many"), "whole number of points"),
         (("--opt", "bins.z=5"), "unknown continuous variable `z`"),
         (("--opt", "bins=100000"), "its tables would have"),
+        (("--opt", "low.x=-3"), "`low.x = -3` lies outside of the domain"),
+        (("--opt", "low.x=much"), "the end of a grid is a number"),
+        (("--opt", "bins=5", "--opt", "low.x=0.5", "--opt", "high.x=0.25"), "begins at 0.5"),
+        (("--opt", "high=3"), "unknown continuous variable"),
     ],
 )
 def test_bad_grids_are_refused(
@@ -121,3 +125,27 @@ def test_the_python_verbs_play_tables_names_and_functions() -> None:
     other = mfdsl.solve("left_right", iterations=1).policy
     with pytest.raises(mfdsl.UsageError, match="another game"):
         mfdsl.simulate("predator_prey", other)
+
+
+def test_ends_of_grids_for_variables_without_bounds(mfdsl: Any, tmp_path: Path) -> None:
+    refused = mfdsl("solve", "lq_game", "--opt", "bins=21")
+    assert refused.code == 2 and "`--opt low.x=-5 --opt high.x=5`" in refused.err
+    ends = ("low.x=-3", "high.x=6", "low.a=-3", "high.a=2", "bins.x=61", "bins.a=31")
+    flags = [part for end in ends for part in ("--opt", end)]
+    out = tmp_path / "runs"
+    solved = mfdsl("solve", "lq_game", *flags, "--iterations", "60", "-o", out, "--json")
+    found = json.loads(solved.out)
+    closed_form = 7.23724785513  # the Riccati equations without ends and grids
+    assert -found["value"] == pytest.approx(closed_form, rel=0.03)
+    refined = -found["refined"]["value"]
+    assert closed_form < refined < -found["value"]  # the error of the grid falls
+    played = json.loads(mfdsl("simulate", "--policy", run_in(out), "--batch", "50", "--json").out)
+    assert -played["returns"]["agent"]["mean"] == pytest.approx(closed_form, rel=0.03)
+
+
+def test_a_policy_on_a_grid_is_read_by_values() -> None:
+    solution = mfdsl.solve(mfdsl.load(text=GRID), iterations=20, options={"bins": 21})
+    assert solution.policy.at(0, x=0.5).equal(solution.policy.at(0, x=0.52))
+    assert not solution.policy.at(0, x=0.5).equal(solution.policy.at(0, x=-0.5))
+    with pytest.raises(ValueError, match=r"x lies in \[-1, 1\], not 2"):
+        solution.policy.at(0, x=2.0)
