@@ -4,6 +4,7 @@ Between two points of the coarse grid the policy mixes those of its neighbours, 
 among coarse actions everywhere; best responses may use all actions of the fine grid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.reduced import Coordinate, Reduced
+from mfdsl.errors import UsageError
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution, finite
@@ -45,18 +47,25 @@ def refine(job: Job, solution: Solution) -> Refined | None:
     if coarse is None or not coarse.grids:
         return None
     points = {c.variable: _twice(c) for c in coarse.grids}
-    game = replace(job.game, bins=replace(job.game.bins, every=None, named=points))
-    fine = game.reduced
+    if any(points[c.variable] != _twice(c) for c in coarse.grids):
+        return None  # grids of one name are not refined alike, and bins go by name
+    bins = job.game.bins
+    game = replace(job.game, bins=replace(bins, named={**bins.named, **points}))
+    try:
+        fine = game.reduced
+    except UsageError:
+        return None
     assert fine is not None
     program = game.program
-    if _entries(program) > MOST_ENTRIES:
+    if _entries(program) * len(job.points) > MOST_ENTRIES:
         return None
     columns = {name: [point[name] for point in job.points] for name in job.points[0]}
     params = program.params(columns, dtype=job.params.unit.dtype, device=job.device)
     with torch.no_grad():
         view = build_view(program, params)
-        probs = _carried(solution.policy.probs, job.game.program, program, coarse)
-        evaluation = Evaluation(view, view.policy(probs))
+        even = view.uniform().probs
+        probs = _carried(solution.policy.probs, (job.game.program, coarse), (program, fine))
+        evaluation = Evaluation(view, view.policy(_legal(probs, even)))
         value = float(evaluation.value.min())
         return Refined(points, evaluation.exploitability.value, value)
 
@@ -70,20 +79,74 @@ def _entries(program: Program) -> int:
     return program.state_count * program.action_count * program.noise_count * stages
 
 
-def _carried(probs: Tensor, coarse: Program, fine: Program, before: Reduced) -> Tensor:
-    """Probabilities [B, T, S, A] on the coarse axes as ones on the fine axes."""
-    shape = (*probs.shape[:2], *coarse.states.values(), *coarse.actions.values())
-    table = probs.reshape(shape)
-    only = before.model.population
-    for place, variable in enumerate((*only.states, *only.actions)):
-        sort = before.states if place < len(only.states) else before.actions
-        axis = next((c for c in sort if c.axis == variable.name and c.step is not None), None)
-        if axis is None:
-            continue
-        mix = _between(axis) if place < len(only.states) else _among(axis)
-        mix = mix.to(probs)
-        table = torch.tensordot(table, mix, ([2 + place], [1])).movedim(-1, 2 + place)
-    return table.reshape(*probs.shape[:2], fine.state_count, fine.action_count)
+def _legal(probs: Tensor, even: Tensor) -> Tensor:
+    """Probabilities without those of illegal actions: between two points a neighbour may allow
+    what is not allowed there. Where nothing is left, and where nobody is, all legal ones alike.
+    """
+    kept = probs * (even > 0)
+    total = kept.sum(-1, keepdim=True)
+    return torch.where(total > 0, kept / total.clamp(min=torch.finfo(kept.dtype).tiny), even)
+
+
+def _carried(
+    probs: Tensor, before: tuple[Program, Reduced], after: tuple[Program, Reduced]
+) -> Tensor:
+    """Probabilities [B, T, S, A] on the coarse axes as ones on the fine axes, 0 where nobody is."""
+    (coarse, small), (fine, large) = before, after
+    table = probs.reshape(*probs.shape[:2], *coarse.states.values(), *coarse.actions.values())
+    shape = (*probs.shape[:2], *fine.states.values(), *fine.actions.values())
+    found = table.new_zeros(shape)
+    for population in small.populations:
+        here, axes = _part(small, coarse, population)
+        there, kinds = _part(large, fine, population)
+        part = table[(..., *here)]
+        for place, (sort, _, axis) in enumerate(axes):
+            if axis is not None and axis.step is not None:
+                mix = (_between(axis) if sort == "state" else _among(axis)).to(probs)
+                part = torch.tensordot(part, mix, ([2 + place], [1])).movedim(-1, 2 + place)
+        keys = [(sort, key) for sort, key, _ in axes]
+        order = [2 + keys.index((sort, key)) for sort, key, _ in kinds]
+        found[(..., *there)] = part.permute(0, 1, *order)
+    return found.reshape(*probs.shape[:2], fine.state_count, fine.action_count)
+
+
+Key = tuple[str, ...]
+Axes = list[tuple[str, Key, Coordinate | None]]
+
+
+def _part(small: Reduced, program: Program, population: str) -> tuple[list[int | slice], Axes]:
+    """Where the part of a population lies among all axes, and the axes that it has: states before
+    actions, each with what it stands for.
+    """
+    only = small.model.population
+    places: list[int | slice] = []
+    axes: Axes = []
+    for sort, variables, sizes, coordinates in (
+        ("state", only.states, program.states.values(), small.states),
+        ("action", only.actions, program.actions.values(), small.actions),
+    ):
+        for variable, size in zip(variables, sizes, strict=True):
+            if sort == "state" and variable.name == small.who:
+                places.append(small.populations.index(population))
+            elif small.past is not None and variable.name == small.past.axis:
+                places.append(slice(size))
+                axes.append((sort, ("past",), None))
+            elif (own := _standing(small, coordinates, variable.name, population)) is not None:
+                places.append(slice(own.size))
+                axes.append((sort, (own.player, own.variable, str(own.entry)), own))
+            else:
+                places.append(0)
+    return places, axes
+
+
+def _standing(
+    small: Reduced, coordinates: Sequence[Coordinate], axis: str, population: str
+) -> Coordinate | None:
+    """What an axis stands for to a population: a variable of its own, or of the environment."""
+    for own in coordinates:
+        if own.axis == axis and (own.player == population or own.player not in small.populations):
+            return own
+    return None
 
 
 def _between(axis: Coordinate) -> Tensor:

@@ -6,7 +6,7 @@ without mass is nan.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -31,10 +31,11 @@ class Environment:
     """What leaves stand for.
 
     `own` maps (kind, name) to a value, `common` (player, kind, name). A population is either a law
-    over (states, actions) of the one population (`law`), or a list of members (`members`, by the
-    name of the population); `me` is then the place of oneself in the own population. `parameters`
-    replaces bound values by name (arrays flat, row-major); `peers` and `indices` map the depth of a
-    binder to its member or its value.
+    over (states, actions) of the one population (`law`), a list of members with their probabilities
+    (`laws`, by the name of the population), or a list of members (`members`, likewise); `me` is
+    then the place of oneself in the own population. `parameters` replaces bound values by name
+    (arrays flat, row-major); `peers` and `indices` map the depth of a binder to its member or its
+    value.
     """
 
     own: Member = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Environment:
     common: Mapping[tuple[str, str, str], Value] = field(default_factory=dict)
     members: Mapping[str, Sequence[Member]] = field(default_factory=dict)
     me: int | None = None
+    laws: Mapping[str, Sequence[tuple[Member, float]]] = field(default_factory=dict)
 
 
 ELEMENTARY: dict[str, Callable[..., Number]] = {
@@ -285,7 +287,7 @@ def _transport(model: Model, node: Node, environment: Environment) -> float:
 def _mean(model: Model, node: Node, environment: Environment) -> float:
     depth = depth_of(node)
     total = mass = 0.0
-    for member, weight in environment.law.items():
+    for member, weight in _weighted(node, environment):
         if weight == 0:
             continue
         inside = replace(environment, peers={**environment.peers, depth: member})
@@ -296,6 +298,14 @@ def _mean(model: Model, node: Node, environment: Environment) -> float:
     if not node.op.endswith("_if"):
         return total
     return total / mass if mass else math.nan
+
+
+def _weighted(
+    node: Node, environment: Environment
+) -> Iterable[tuple[tuple[Values, Values] | Member, float]]:
+    """The members of a law with their probabilities."""
+    assert isinstance(node.attr, tuple)
+    return environment.laws.get(str(node.attr[1]), environment.law.items())
 
 
 def _reduction(model: Model, node: Node, environment: Environment) -> Value:

@@ -34,14 +34,23 @@ def with_common(model: Model) -> tuple[Model, Past | None, frozenset[str], list[
     chance = majors or len(starts) != 1 or any(p.noises for p in around)
     everything = [n for p in model.players for n in player_roots(p)]
     law = any(model.nodes[i].op in MEANS for i in reachable(model.nodes, everything))
-    if not chance or not (law or majors):
+    if not (law or majors):
         return _shared(model), None, frozenset(), []
+    if not chance:
+        return _shared(model), None, _parameters(model, around), []
     if model.horizon.kind != "finite":
         raise NoTables("a common state over a horizon without end has too many pasts")
     tree = grow(model, around, starts)
     made = Conditioned(model, tree).populations()
     note = f"{tree.width:,} pasts of the common state"
     return made, tree.past(), tree.fixed, [note]
+
+
+def _parameters(model: Model, around: Sequence[Player]) -> frozenset[str]:
+    """Parameters at whose values the common state has no chance at t = 0."""
+    starts = [given(s.initial) for p in around for s in p.states]
+    nodes = (model.nodes[i] for i in reachable(model.nodes, starts))
+    return frozenset(str(n.attr) for n in nodes if n.op == "param")
 
 
 def _shared(model: Model) -> Model:

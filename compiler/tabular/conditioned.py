@@ -11,13 +11,13 @@ which its deviations are measured; their rewards are weighted by how much likeli
 make the past than even ones, the ratio of the two masses of the past.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.ir.walk import given, reachable
+from mfdsl.compiler.ir.walk import MEANS, given, reachable
 from mfdsl.compiler.tabular.copying import Copier
 from mfdsl.compiler.tabular.frames import Frame, Piece, owner
 from mfdsl.compiler.tabular.pasts import Tree
@@ -44,6 +44,7 @@ class Conditioned:
     def __init__(self, model: Model, tree: Tree) -> None:
         self.model, self.tree, self.builder = model, tree, Builder()
         self.copier = Copier(model, self.builder, self._leaf, self._mean)
+        self.starting = Copier(model, self.builder, self._first)
         self.op = self.copier.op
         kind = Type(kind="int", lo=0, hi=tree.width - 1)
         turn = Type(kind="int", lo=0, hi=tree.turns - 1)
@@ -65,15 +66,18 @@ class Conditioned:
         return rebuilt(self.model, self.builder, players)
 
     def _population(self, player: Player) -> Player:
-        made = copied(self.model, player, self.copier)
-        rewards = tuple(
-            t.model_copy(update={"node": self._likely(t.node, self.majors, player)})
-            for t in made.rewards
-        )
+        made = copied(self.model, player, self.copier, self.starting)
+        rewards = []
+        for term in made.rewards:
+            node = self._likely(term.node, self.majors, player, made.noises)
+            node = self._possible(node, player, self.builder.const(0))
+            rewards.append(term.model_copy(update={"node": node}))
+        states = [self._kept(s, player) for s in made.states]
+        noises = [self._first_drawn(n, player) for n in made.noises]
         more = {
-            "states": (self._carried(), *made.states),
-            "noises": (self._turn(None), *made.noises),
-            "rewards": rewards,
+            "states": (self._carried(), *states),
+            "noises": (self._turn(None, player), *noises),
+            "rewards": tuple(rewards),
         }
         return made.model_copy(update=more)
 
@@ -86,6 +90,7 @@ class Conditioned:
             node = self.copier.scalar(term.node, frame)
             if others:
                 node = self._likely(node, others, player)
+            node = self._possible(node, player, self.builder.const(0))
             rewards.append(term.model_copy(update={"node": node}))
         legal = None if player.legal is None else self.copier.scalar(player.legal, frame)
         actions = tuple(
@@ -97,7 +102,7 @@ class Conditioned:
                 "kind": "population",
                 "states": (self._carried(),),
                 "actions": actions,
-                "noises": (self._turn(player),),
+                "noises": (self._turn(player, player),),
                 "legal": legal,
                 "rewards": tuple(rewards),
                 "lets": (),
@@ -116,7 +121,33 @@ class Conditioned:
             next=self._look_up(dims, tree.after, at.kind, at.time, at.past, at.turn),
         )
 
-    def _turn(self, chooser: Player | None) -> NoiseVariable:
+    def _possible(self, node: int, asker: Player, otherwise: int) -> int:
+        """A value where the past can have been, and another one where it cannot.
+
+        There nobody is, and what reads the law may have no value.
+        """
+        under = reachable(self.builder.nodes, [node])
+        if not any(self.builder.nodes[i].op in MEANS for i in under):
+            return node
+        mass = self._mass(self._even(asker))
+        there = self.op("lt", self.builder.const(0), mass, type=BOOL)
+        return self.op("if", there, node, otherwise, type=self.builder.type_of(otherwise))
+
+    def _kept(self, state: StateVariable, player: Player) -> StateVariable:
+        """A state that stays in pasts that cannot have been."""
+        own = self.builder.add("state", (), state.name, self.builder.types[state.type])
+        return state.model_copy(update={"next": self._possible(given(state.next), player, own)})
+
+    def _first_drawn(self, noise: NoiseVariable, player: Player) -> NoiseVariable:
+        """A noise that takes its first value in pasts that cannot have been."""
+        kind = self.builder.types[noise.type]
+        own = self.builder.add("noise", (), noise.name, kind)
+        same = self.op("eq", own, self.builder.const(kind.first, kind), type=BOOL)
+        first = self.op("real", self.op("ind", same, type=INT))
+        density = self._possible(given(noise.density), player, first)
+        return noise.model_copy(update={"density": density})
+
+    def _turn(self, chooser: Player | None, asker: Player) -> NoiseVariable:
         """What happens next to the common state, as members draw it; `chooser` chooses its part."""
         tree, at = self.tree, self.at
         dims = (tree.stages, tree.width, tree.turns)
@@ -137,12 +168,13 @@ class Conditioned:
             ]
             same = self.op("and", *chosen, type=BOOL)
             density = self.op("if", same, density, self.builder.const(0))
-        return NoiseVariable(
+        turn = NoiseVariable(
             name=tree.turn,
             type=self.builder.nodes[at.turn].type,
             doc="what happens to the common state",
             density=density,
         )
+        return self._first_drawn(turn, asker)
 
     def _evenly(self, major: Player) -> int:
         """The probability of a major's part of the turn when it takes all actions equally often."""
@@ -150,11 +182,17 @@ class Conditioned:
         dims = (tree.stages, tree.width, tree.turns)
         return self._look_up(dims, tree.even[major.name], REAL, at.time, at.past, at.turn)
 
-    def _likely(self, reward: int, majors: Sequence[Player], asker: Player) -> int:
+    def _likely(
+        self,
+        reward: int,
+        majors: Sequence[Player],
+        asker: Player,
+        noises: Sequence[NoiseVariable] = (),
+    ) -> int:
         """A reward weighted by the likelihood of the past under the choices of some majors, and
-        of the turn where it reads that.
+        of the turn where it reads that, itself or through the law of a noise.
         """
-        now = self.at.turn in reachable(self.builder.nodes, [reward])
+        now = self.at.turn in self._under(reward, {n.name: given(n.density) for n in noises})
         for major in majors:
             chosen, even = self._mass(major, now), self._mass(self._even(asker))
             if now:
@@ -162,6 +200,17 @@ class Conditioned:
             ratio = self.op("div", chosen, self.op("max", even, self.builder.const(TINY)))
             reward = self.op("mul", ratio, reward)
         return reward
+
+    def _under(self, root: int, densities: Mapping[str, int]) -> set[int]:
+        """The nodes under a root, and under the laws of the noises that are read there."""
+        found: set[int] = set()
+        roots = [root]
+        while roots:
+            fresh = set(reachable(self.builder.nodes, roots)) - found
+            found |= fresh
+            read = [n.attr for n in (self.builder.nodes[i] for i in fresh) if n.op == "noise"]
+            roots = [densities[str(name)] for name in read if name in densities]
+        return found
 
     def _even(self, asker: Player) -> Player:
         """A population that draws all actions of majors evenly."""
@@ -203,6 +252,15 @@ class Conditioned:
         values = self.tree.state_values(player.name, name)
         dims = (self.tree.stages + 1, self.tree.width)
         return self._look_up(dims, values, kind, self.at.time, self.at.past)
+
+    def _first(self, node: Node, kind: Type, frame: Frame) -> Piece | None:
+        """A common state at t = 0, where no time is known."""
+        if node.op != "common_state":
+            return None
+        player, name = owner(self.model, frame, node.op, node.attr)
+        width = self.tree.width
+        values = self.tree.state_values(player.name, name)[:width]
+        return self._look_up((width,), values, kind, self.at.past)
 
     def _mean(self, node: Node, args: Sequence[int], frame: Frame) -> int:
         """The mean over members of the same past."""

@@ -25,7 +25,8 @@ class Copier:
     """Copies nodes of `model` into `builder`.
 
     `leaf` gives what stands for a variable, None for itself; `mean` what stands for a mean, given
-    its copied value (and condition); `instead` has what stands for some nodes as they are.
+    its copied value (and condition); `instead` has what stands for some nodes in the expressions
+    of a player.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Copier:
         builder: Builder,
         leaf: Leaf,
         mean: Mean | None = None,
-        instead: Mapping[int, Piece] | None = None,
+        instead: Mapping[str, Mapping[int, Piece]] | None = None,
     ) -> None:
         self.model, self.builder = model, builder
         self._leaf, self._mean = leaf, mean or self._same_mean
@@ -49,7 +50,9 @@ class Copier:
 
     def copy(self, root: int, frame: Frame) -> Piece:
         """The copy of an expression that stands in `frame`."""
-        known = self._known.setdefault(frame, {})
+        if frame not in self._known:
+            self._known[frame] = dict(self._instead.get(frame.player, {}))
+        known = self._known[frame]
         for index in self._needed(root, known):
             known[index] = self._made(index, known, frame)
         return known[root]
@@ -64,8 +67,6 @@ class Copier:
         stack = list(seen)
         while stack:
             index = stack.pop()
-            if index in self._instead:
-                continue
             for i in self._direct(self.model.nodes[index]):
                 if i not in seen and i not in known:
                     seen.add(i)
@@ -90,8 +91,6 @@ class Copier:
         return array.op in ("array", "param") and whole
 
     def _made(self, index: int, known: dict[int, Piece], frame: Frame) -> Piece:
-        if index in self._instead:
-            return self._instead[index]
         node = self.model.nodes[index]
         kind = self.model.types[node.type]
         if node.op in MEMBERS:

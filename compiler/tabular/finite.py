@@ -15,6 +15,7 @@ from mfdsl.compiler.ir.model import (
     NoiseVariable,
     Player,
     StateVariable,
+    Term,
     Variable,
 )
 from mfdsl.compiler.ir.reduced import Coordinate
@@ -31,6 +32,8 @@ from mfdsl.compiler.tabular.rebuild import rebuilt
 from mfdsl.compiler.tabular.starts import Starts
 
 BEYOND = 1e-12
+END = "end"
+JUMPS = ("lt", "le", "eq", "ne", "floor", "ceil", "round", "rem")
 
 
 class Finite:
@@ -53,6 +56,7 @@ class Finite:
         self.points = points
         self.coins = coins(model, self.builder)
         self.copier = Copier(model, self.builder, self._leaf, self._mean, self.coins.instead)
+        self.ending = Copier(model, self.builder, self._last, self._mean)
         self.starts = Starts(model, points, self.hidden, self._leaf)
 
     def copied(self) -> Model:
@@ -66,7 +70,9 @@ class Finite:
                         self.exact = False
                         on = f"{axes[0].size} points" + " an axis" * (len(axes) > 1)
                         self.notes.append(f"{player.name}.{variable.name} on {on}")
-        return rebuilt(self.model, self.builder, [self._player(p) for p in self.model.players])
+        players = [self._player(p) for p in self.model.players]
+        self.exact &= self.starts.exact and self.hidden.exact
+        return rebuilt(self.model, self.builder, players)
 
     def _type(self, variable: Variable) -> Type:
         """The type that a variable has in the spec."""
@@ -96,6 +102,13 @@ class Finite:
         axes = self.coordinates[player.name, name]
         return shaped([self._value(node, player, axis) for axis in axes], kind.dims)
 
+    def _last(self, node: Node, kind: Type, frame: Frame) -> Piece | None:
+        """What stands for a variable in a final reward."""
+        player, name = owner(self.model, frame, node.op, node.attr)
+        if node.op == "trait" and (player.name, name) in self.hidden:
+            return self.hidden.at(self.hidden.trait(player, name), player, END)
+        return self._leaf(node, kind, frame)
+
     def _value(self, node: Node, player: Player, axis: Coordinate) -> int:
         attr: tuple[int | str, ...] | str = axis.axis
         if isinstance(node.attr, tuple):
@@ -122,8 +135,8 @@ class Finite:
 
     def _player(self, player: Player) -> Player:
         frame = Frame(player.name)
-        noises = [n for noise in player.noises for n in self._noises(player, noise, frame)]
-        noises += self.hidden.noises(player)
+        noises = self.hidden.noises(player)
+        noises += [n for noise in player.noises for n in self._noises(player, noise, frame)]
         states = [
             axis
             for trait in player.traits
@@ -143,7 +156,7 @@ class Finite:
             "draws": (),
             "legal": self._legal(player, frame),
             "rewards": tuple(
-                term.model_copy(update={"node": self.copier.scalar(term.node, frame)})
+                term.model_copy(update={"node": self._term(term, player)})
                 for term in player.rewards
             ),
             "lets": tuple(self._lets(player.lets, frame)),
@@ -151,6 +164,14 @@ class Finite:
             "observes_law": (),
         }
         return player.model_copy(update=changes)
+
+    def _term(self, term: Term, player: Player) -> int:
+        """A reward; nobody draws at t = T, so final ones are averaged over fresh traits."""
+        frame = Frame(player.name)
+        if not term.final:
+            return self.copier.scalar(term.node, frame)
+        value = self.ending.scalar(term.node, frame)
+        return self.points.summed(value, self.points.under([value], END))
 
     def _actions(self, player: Player) -> list[Variable]:
         return [
@@ -173,9 +194,10 @@ class Finite:
             density = self.copier.scalar(given(noise.density), frame)
             own = self.builder.type_index(kind)
             return [noise.model_copy(update={"density": density, "type": own})]
-        if (player.name, noise.name) in self.coins.node:
+        if (player.name, noise.name) in self.coins.coin:
             return self.coins.noises(self.model, player, noise, self.copier)
-        self.notes.append(f"{player.name}.{noise.name} at {GAUSS_POINTS} Gauss points")
+        coarse = ", coarse where it decides a comparison" if self._jumps(player, noise) else ""
+        self.notes.append(f"{player.name}.{noise.name} at {GAUSS_POINTS} Gauss points{coarse}")
         self.exact = False
         weights = gauss(noise.law, GAUSS_POINTS)[1].tolist()
         found = []
@@ -183,6 +205,20 @@ class Finite:
             leaf = self._own(player, "noise", name, positions(GAUSS_POINTS))
             found.append(drawn(self.builder, name, leaf, self.points.entry(weights, leaf)))
         return found
+
+    def _jumps(self, player: Player, noise: NoiseVariable) -> bool:
+        """Whether something that jumps depends on a noise."""
+        found: set[int] = set()
+        for index, node in enumerate(self.model.nodes):
+            own = node.op in ("noise", "common_noise") and node.attr in (
+                noise.name,
+                (player.name, noise.name),
+            )
+            if own or not found.isdisjoint(node.args):
+                if node.op in JUMPS:
+                    return True
+                found.add(index)
+        return False
 
     def _begun(self, player: Player, variable: StateVariable) -> list[StateVariable]:
         """The axes of a state or trait with their laws at t = 0; they keep their values."""

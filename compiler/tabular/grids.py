@@ -99,9 +99,12 @@ class Grid:
         return self._op("add", self.builder.const(self.axis.low), steps)
 
     def share(self, value: int, leaf: int) -> int:
-        """The share of a value that falls on the point `leaf`."""
+        """The share of a value that falls on the point `leaf`; beyond the grid, on its end."""
         const = self.builder.const
-        gap = self._op("add", self._scaled(value), self._op("neg", self._op("real", leaf)))
+        scaled = self._scaled(value)
+        if not self.axis.periodic:
+            scaled = self._op("min", self._op("max", scaled, const(0)), const(self.axis.size - 1))
+        gap = self._op("add", scaled, self._op("neg", self._op("real", leaf)))
         if self.axis.periodic:
             half = self.axis.size / 2
             around = self._op("add", gap, const(half))

@@ -4,12 +4,13 @@ This is the averaged game that an approximately symmetric game induces (Yardim a
 arXiv:2408.15173): whoever acts has a fresh trait, and so has every member of a mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable
-from mfdsl.compiler.ir.types import INT, Type
+from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.ir.walk import given, reachable
+from mfdsl.compiler.tabular.coins import Coin, thrown
 from mfdsl.compiler.tabular.copying import Copier
 from mfdsl.compiler.tabular.frames import Frame, NoTables, Piece, shaped
 from mfdsl.compiler.tabular.points import Points, drawn, names_of, positions
@@ -24,6 +25,7 @@ class Hidden:
     def __init__(self, model: Model, points: Points) -> None:
         self.model, self.points = model, points
         self.builder: Builder = points.builder
+        self.exact = True
         self.names = {p.name: hidden_traits(model, p) for p in model.players}
 
     def __contains__(self, variable: tuple[str, str]) -> bool:
@@ -32,9 +34,12 @@ class Hidden:
 
     def leaf(self, node: Node, player: Player, name: str) -> Piece:
         """A noise of whoever acts, or a point of the member of a mean."""
-        trait = next(t for t in player.traits if t.name == name)
         place = int(node.attr[0]) if isinstance(node.attr, tuple) else None
-        return self.at(trait, player, place)
+        return self.at(self.trait(player, name), player, place)
+
+    def trait(self, player: Player, name: str) -> StateVariable:
+        """The trait of that name."""
+        return next(t for t in player.traits if t.name == name)
 
     def at(self, trait: StateVariable, player: Player, place: object | None) -> Piece:
         """The trait from the points of a place, or from noises where there is none."""
@@ -58,9 +63,11 @@ class Hidden:
                 density = self._density(trait, player, leaf)
                 found.append(drawn(self.builder, trait.name, leaf, density, trait.doc))
                 continue
+            heads = thrown(self.model, player, given(trait.start))
             for index in reachable(self.model.nodes, [given(trait.start)]):
                 if self.model.nodes[index].op == "draw":
-                    found += self._draws(player, str(self.model.nodes[index].attr))
+                    name = str(self.model.nodes[index].attr)
+                    found += self._tossed(player, name, heads) or self._draws(player, name)
         return list({noise.name: noise for noise in found}.values())
 
     def mean(self, node: Node, args: Sequence[int]) -> int | None:
@@ -88,7 +95,7 @@ class Hidden:
         return copier.scalar(given(trait.initial), Frame(player.name))
 
     def _from_draws(self, trait: StateVariable, player: Player, place: object | None) -> Piece:
-        """A continuous trait as a function of the points of its draws."""
+        """A trait as a function of the points of its draws."""
 
         def at(node: Node, kind: Type, frame: Frame) -> Piece | None:
             if node.op != "draw":
@@ -97,22 +104,49 @@ class Hidden:
             points, weights = self._rule(player, name)
             flat = []
             for entry in names_of(name, kind.dims):
-                if place is None:
-                    leaf = self.builder.add("noise", (), _noise_name(entry), positions(len(points)))
-                else:
-                    key = (player.name, entry)
-                    leaf = self.points.index(place, key, positions(len(points)))
+                leaf = self._point(place, player, entry, positions(len(points)))
+                if place is not None:
                     self.points.weigh(leaf, place, self.points.entry(weights, leaf))
                 flat.append(self.points.entry(points, leaf))
             return shaped(flat, kind.dims)
 
-        return Copier(self.model, self.builder, at).copy(given(trait.start), Frame(player.name))
+        root, frame = given(trait.start), Frame(player.name)
+        plain, instead = Copier(self.model, self.builder, at), {}
+        for name, coin in thrown(self.model, player, root).items():
+            dims = self.model.types[self.model.nodes[coin.node].type].dims
+            leaves = [self._point(place, player, entry, BOOL) for entry in names_of(name, dims)]
+            if place is not None:
+                for leaf, chance in zip(leaves, coin.chances(plain, leaves, frame), strict=True):
+                    self.points.weigh(leaf, place, chance)
+            instead[coin.node] = shaped(leaves, dims)
+        return Copier(self.model, self.builder, at, None, {player.name: instead}).copy(root, frame)
+
+    def _point(self, place: object | None, player: Player, entry: str, kind: Type) -> int:
+        """The index of a draw at a place, or the noise where there is none."""
+        if place is None:
+            return self.builder.add("noise", (), _noise_name(entry), kind)
+        return self.points.index(place, (player.name, entry), kind)
 
     def _rule(self, player: Player, name: str) -> tuple[list[float], list[float]]:
         draw = next(d for d in player.draws if d.name == name)
         assert draw.law is not None
         points, weights = gauss(draw.law, GAUSS_POINTS)
+        self.exact = False
         return points.tolist(), weights.tolist()
+
+    def _tossed(self, player: Player, name: str, heads: Mapping[str, Coin]) -> list[NoiseVariable]:
+        """The bools that stand for a draw, none where it has points."""
+        if name not in heads:
+            return []
+        kind = self.model.node_type(heads[name].node)
+        plain = Copier(self.model, self.builder, lambda node, kind, frame: None)
+        names = [_noise_name(entry) for entry in names_of(name, kind.dims)]
+        leaves = [self.builder.add("noise", (), noise, BOOL) for noise in names]
+        chances = heads[name].chances(plain, leaves, Frame(player.name))
+        return [
+            drawn(self.builder, noise, leaf, chance)
+            for noise, leaf, chance in zip(names, leaves, chances, strict=True)
+        ]
 
     def _draws(self, player: Player, name: str) -> list[NoiseVariable]:
         points, weights = self._rule(player, name)

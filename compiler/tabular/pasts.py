@@ -12,6 +12,7 @@ from mfdsl.compiler.ir.play import drawing_order
 from mfdsl.compiler.ir.reduced import Past
 from mfdsl.compiler.ir.walk import MEANS, given, reachable
 from mfdsl.compiler.tabular.frames import NoTables
+from mfdsl.compiler.tabular.naming import free_name, names_in
 from mfdsl.compiler.tabular.rebuild import player_roots
 
 MOST_PASTS = 20_000
@@ -141,9 +142,10 @@ def grow(model: Model, around: Sequence[Player], starts: Mapping[Common, float])
     flat = [
         step for row in stages for steps in [*row, *[unused] * (width - len(row))] for step in steps
     ]
+    taken = names_in(model)
     return Tree(
-        axis="past",
-        turn="turn",
+        axis=free_name("past", taken),
+        turn=free_name("turn", taken),
         variables=_variables(around),
         drawn=growth.drawn,
         outcomes=tuple(growth.outcomes),

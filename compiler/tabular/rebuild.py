@@ -39,13 +39,13 @@ def retyped(model: Model, builder: Builder, variable: V) -> V:
     return variable.model_copy(update={"type": builder.type_index(model.types[variable.type])})
 
 
-def copied(model: Model, player: Player, copier: Copier) -> Player:
-    """A finite player with all its expressions copied."""
-    frame, builder = Frame(player.name), copier.builder
+def copied(model: Model, player: Player, copier: Copier, starting: Copier | None = None) -> Player:
+    """A finite player with all its expressions copied; `starting` copies laws at t = 0."""
+    frame, builder, first = Frame(player.name), copier.builder, starting or copier
     states = [
         retyped(model, builder, s).model_copy(
             update={
-                "initial": copier.scalar(given(s.initial), frame),
+                "initial": first.scalar(given(s.initial), frame),
                 "next": copier.scalar(given(s.next), frame),
             }
         )

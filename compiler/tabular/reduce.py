@@ -10,7 +10,9 @@ from mfdsl.compiler.tabular.common import common_name, with_common
 from mfdsl.compiler.tabular.finite import Finite
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.naming import check_names
 from mfdsl.compiler.tabular.rebuild import player_roots
+from mfdsl.compiler.tabular.seeing import check_seen
 from mfdsl.compiler.tabular.union import Axes, united
 
 MOST_ENTRIES = 1 << 28
@@ -33,7 +35,10 @@ def reduced(model: Model, bins: Bins) -> Reduced:
     _check(model)
     finite = Finite(model, bins)
     small = finite.copied()
+    check_names(small)
+    check_seen(model, small, finite)
     alone, past, fixed, notes = with_common(small)
+    check_names(alone)
     whole, who, states, actions = united(alone)
     acting = {p.name for p in alone.populations}
     _check_size(whole)
@@ -48,7 +53,8 @@ def reduced(model: Model, bins: Bins) -> Reduced:
     found: dict[str, list[Coordinate]] = {"state": [], "action": []}
     for c in coordinates:
         kind = kinds[c.player, c.axis]
-        if c.player in acting:
+        common = small.player(c.player).kind != "population"
+        if c.player in acting and (kind == "action" or not common):
             found[kind].append(_placed(c, placed[kind]))
         elif past is None:
             found["state"].append(replace(c, axis=common_name(c.player, c.axis)))

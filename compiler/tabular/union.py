@@ -5,7 +5,7 @@ the name is j, times the number of populations. Variables of one name and type s
 others share by size, and what sticks out of a shorter one is never reached nor chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.ir.build import Builder
@@ -23,6 +23,7 @@ from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.ir.walk import given
 from mfdsl.compiler.tabular.copying import Copier
 from mfdsl.compiler.tabular.frames import Frame, Piece, owner
+from mfdsl.compiler.tabular.naming import free_name
 from mfdsl.compiler.tabular.rebuild import rebuilt
 
 ALL = "all"
@@ -53,20 +54,24 @@ class _Union:
     def __init__(self, model: Model) -> None:
         self.model, self.builder = model, Builder()
         groups = model.populations
-        self.axes = {
-            "state": shared_axes(model, [(p.name, p.states) for p in groups]),
-            "action": shared_axes(model, [(p.name, p.actions) for p in groups]),
-            "noise": shared_axes(model, [(p.name, p.noises) for p in groups]),
-        }
+        self.axes: dict[str, Axes] = {}
+        for sort in ("state", "action", "noise"):
+            variables = [(p.name, variables_of(p, sort)) for p in groups]
+            self.axes[sort] = shared_axes(model, variables, self._axis_names())
         self.names = [p.name for p in groups]
         family = groups[0].family
-        self.who = family if family and all(p.family == family for p in groups) else "population"
-        labels = [p.index if self.who == family and p.index else p.name for p in groups]
+        one = family is not None and all(p.family == family for p in groups)
+        taken = self._axis_names() | {e.name for e in model.enums}
+        self.who = free_name(family if family and one else "population", taken)
+        labels = [p.index if one and p.index else p.name for p in groups]
         self.kind = Type(kind="enum", lo=0, hi=len(groups) - 1, name=self.who)
         self.enum = Enum(name=self.who, values=tuple(labels), doc="populations")
         self.copier = Copier(model, self.builder, self.leaf, self.mean)
         self.op = self.copier.op
         self.own = self.builder.add("state", (), self.who, self.kind)
+
+    def _axis_names(self) -> set[str]:
+        return {axis.name for axes in self.axes.values() for axis in axes.values()}
 
     def united(self) -> Model:
         """The model with one population."""
@@ -236,29 +241,37 @@ class _Union:
         return None if all(value == true for _, value in cases) else self._chosen(cases, true)
 
 
-def shared_axes(model: Model, groups: Sequence[tuple[str, Sequence[Variable]]]) -> Axes:
-    """The axis of each variable: one name and type share, the rest share by size."""
-    axes: list[Shared] = []
-    owners: list[set[str]] = []
+def variables_of(player: Player, sort: str) -> Sequence[Variable]:
+    """The states, the actions or the noises of a player."""
+    by_sort = {"state": player.states, "action": player.actions, "noise": player.noises}
+    return by_sort[sort]
+
+
+def shared_axes(
+    model: Model, groups: Sequence[tuple[str, Sequence[Variable]]], taken: Collection[str]
+) -> Axes:
+    """The axis of each variable: one name and type share, the rest share by size.
+
+    No axis has one of the names that are `taken`, nor have two the same.
+    """
     found: Axes = {}
+    common: dict[tuple[str, Type], Shared] = {}
     rest: list[tuple[str, Variable]] = []
-    for player, variables in groups:
-        for variable in variables:
-            kind = model.types[variable.type]
-            same = [k for k, a in enumerate(axes) if a == Shared(variable.name, kind)]
-            users = sum(
-                any(v.name == variable.name and model.types[v.type] == kind for v in others)
-                for _, others in groups
-            )
-            if users < 2:
-                rest.append((player, variable))
-                continue
-            if not same:
-                axes.append(Shared(variable.name, kind))
-                owners.append(set())
-                same = [len(axes) - 1]
-            owners[same[0]].add(player)
-            found[player, variable.name] = axes[same[0]]
+    names = set(taken)
+    for player, variable in ((player, v) for player, variables in groups for v in variables):
+        kind = model.types[variable.type]
+        users = sum(
+            any(v.name == variable.name and model.types[v.type] == kind for v in others)
+            for _, others in groups
+        )
+        if users < 2:
+            rest.append((player, variable))
+            continue
+        key = (variable.name, kind)
+        if key not in common:
+            common[key] = Shared(free_name(variable.name, names), kind)
+            names.add(common[key].name)
+        found[player, variable.name] = common[key]
     by_player: dict[str, list[Variable]] = {}
     for player, variable in rest:
         by_player.setdefault(player, []).append(variable)
@@ -274,9 +287,10 @@ def shared_axes(model: Model, groups: Sequence[tuple[str, Sequence[Variable]]]) 
         ]
         kinds = [model.types[v.type] for _, v in row]
         size = max(k.size for k in kinds)
-        common = kinds[0] if len(row) == 1 else Type(kind="int", lo=0, hi=size - 1)
+        shared = kinds[0] if len(row) == 1 else Type(kind="int", lo=0, hi=size - 1)
         name = "_".join(dict.fromkeys(v.name for _, v in row))
-        axis = Shared(name, common)
+        axis = Shared(free_name(name, names), shared)
+        names.add(axis.name)
         found |= {(player, v.name): axis for player, v in row}
     return found
 
