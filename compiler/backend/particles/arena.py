@@ -6,7 +6,7 @@ a population are `mean_of`, `sum_of`, `min_of`, `max_of`, `tally` and `w2`; `pai
 pairs of agents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mfdsl.compiler.backend.bounds import Range, bounds_of
@@ -52,6 +52,7 @@ class Arena:
     _facts: list[Facts] = field(default_factory=list)
     _bounds: list[Range] = field(default_factory=list)
     _fresh: int = FIRST_FRESH
+    _places: dict[int, list[int]] = field(default_factory=dict)
 
     def add(
         self, op: str, args: Sequence[int] = (), attr: Attribute = None, type: Type = REAL
@@ -69,6 +70,15 @@ class Arena:
         """A fresh index over the values of a finite type."""
         self._fresh += 1
         return self.add("index", (), self._fresh, type)
+
+    def place_index(self, size: int, taken: Collection[Attribute] = ()) -> int:
+        """An index over the places of an axis; the same one again unless it is `taken`."""
+        known = self._places.setdefault(size, [])
+        found = next((i for i in known if self.node(i).attr not in taken), None)
+        if found is None:
+            found = self.index(Type(kind="int", lo=0, hi=size - 1))
+            known.append(found)
+        return found
 
     def node(self, index: int) -> Node:
         """A node."""
@@ -115,10 +125,14 @@ class Arena:
         """The node with others in the place of some below it.
 
         What a statistic reads of its own members is bound by it, so that only values of members
-        bound further out are replaced there.
+        bound further out and indices are replaced there.
         """
         nodes = self.builder.nodes
-        peers = {old: new for old, new in values.items() if nodes[old].op == "peer"}
+        peers = {
+            old: new
+            for old, new in values.items()
+            if nodes[old].op == "peer" or (nodes[old].op == "index" and self.facts(new).common)
+        }
         known = dict(values)
         for i in reachable(nodes, [root]):
             if i in values:
@@ -128,13 +142,34 @@ class Arena:
                 known[i] = self.replace(i, peers) if peers else i
                 continue
             args = [known[a] for a in node.args]
-            same = tuple(args) == node.args
-            known[i] = i if same else self.add(node.op, args, node.attr, self.type_of(i))
-            if not same and i in self.names:
-                self.names.setdefault(known[i], self.names[i])
-            if not same and i in self.means:
-                self.means.setdefault(known[i], self.means[i])
+            known[i] = self._like(i, args)
         return known[root]
+
+    def rebuilt(self, root: int, rule: Callable[[int], int | None]) -> int:
+        """The node with what `rule` gives, if anything, in the place of each node below it."""
+        known: dict[int, int] = {}
+        for i in reachable(self.builder.nodes, [root]):
+            made = self._like(i, [known[a] for a in self.builder.nodes[i].args])
+            other = rule(made)
+            known[i] = made if other is None else self._named(i, other)
+        return known[root]
+
+    def _like(self, index: int, args: Sequence[int]) -> int:
+        """The node with other arguments."""
+        node = self.builder.nodes[index]
+        if tuple(args) == node.args:
+            return index
+        return self._named(index, self.add(node.op, args, node.attr, self.type_of(index)))
+
+    def _named(self, old: int, new: int) -> int:
+        """The node under the name of the one that it stands for, unless it has its own."""
+        if old in self.names:
+            self.names.setdefault(new, self.names[old])
+        if old in self.places:
+            self.places.setdefault(new, self.places[old])
+        if old in self.means:
+            self.means.setdefault(new, self.means[old])
+        return new
 
 
 def _facts(node: Node, parts: Sequence[Facts]) -> Facts:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mfdsl.compiler.backend.particles.axes import entry_axes, index_axis, is_entry, union, widened
+from mfdsl.compiler.backend.particles.axes import (
+    entry_axes,
+    index_axis,
+    is_entry,
+    ordered,
+    union,
+    widened,
+)
 from mfdsl.compiler.backend.torch_text import ATOM, Text, call, lift, number
 
 if TYPE_CHECKING:
@@ -25,8 +32,9 @@ def element(scope: Scope, index: int) -> Text:
     named = [_axis_of(scope, i, size) for i, size in zip(node.args[1:], dims, strict=False)]
     axes = (*outer, *(axis for axis in named if axis is not None))
     if all(p.literal is not None or n is not None for p, n in zip(places, named, strict=True)):
-        if list(axes) == sorted(set(axes)):
-            return _sliced(array, places, axes, rest)
+        if len(axes) == len(set(axes)):
+            sliced = _sliced(array, places, axes, rest)
+            return ordered(sliced, (*sorted(axes), *entry_axes(rest)))
     if not outer:
         return _looked_up(scope, array, places, rest)
     for k, position in enumerate(places):

@@ -3,9 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.backend.names import unique
-from mfdsl.compiler.backend.particles.axes import OWN, entry_axes, index_axis, widened
+from mfdsl.compiler.backend.particles.axes import (
+    OWN,
+    entry_axes,
+    index_axis,
+    ordered,
+    widened,
+)
+from mfdsl.compiler.backend.particles.factors import factored
 from mfdsl.compiler.backend.particles.module import Module, drawn_at_start
 from mfdsl.compiler.backend.particles.pairs import frontier, pair_text
+from mfdsl.compiler.backend.particles.rolling import rolled
 from mfdsl.compiler.backend.particles.roots import (
     final,
     masks,
@@ -38,6 +46,13 @@ class Writer:
         self.letters = letters
         self.agents = _agents(module, letters)
         self.scope = Scope(module, self.agents, pair_text, frontier)
+
+    def emit(self, roots: Sequence[int]) -> None:
+        """The statements that the roots need; their texts are known afterwards."""
+        arena = self.module.rewriter.arena
+        made = [factored(arena, rolled(arena, root)) for root in roots]
+        texts = self.scope.emit(made)
+        self.scope.known.update(zip(roots, texts, strict=True))
 
     def full(self, player: Player, root: int, type: Type) -> str:
         """The text of a result [B, N, ...] of a population or [B, ...] of another player."""
@@ -98,7 +113,8 @@ def _agents(module: Module, letters: str) -> dict[str, str]:
             if names_ and player.name not in found:
                 name, dims = names_[0]
                 code = module.field_of(letter, player.name, name)
-                found[player.name] = f"{code}{'.flatten(2)[..., 0]' if dims else ''}"
+                entry = "".join(", 0" for _ in dims)
+                found[player.name] = f"{code}[...{entry}]" if dims else code
     return found
 
 
@@ -106,7 +122,7 @@ def play(module: Module) -> str:
     """`_play`: next states and named rewards of all players."""
     writer = Writer(module, "ptsaz")
     nexts, terms = running(module.rewriter)
-    writer.scope.emit([root for _, _, root in nexts] + [root for _, _, root in terms])
+    writer.emit([root for _, _, root in nexts] + [root for _, _, root in terms])
     end = []
     after: dict[str, dict[str, str]] = {player.name: {} for player in module.model.players}
     for player, variable, root in nexts:
@@ -154,7 +170,9 @@ def step(module: Module) -> list[str]:
     for player in rewarded(module.rewriter):
         field = module.players[player.name]
         if any(not term.final for term in player.rewards):
-            fields.append(f"{field}=sum(terms[{quoted(field)}].values())")
+            named = [term.name for term in player.rewards if not term.final]
+            codes = [f"terms[{quoted(field)}][{quoted(name)}]" for name in named]
+            fields.append(f"{field}={' + '.join(codes)}")
         else:
             fields.append(f"{field}={_zeros(player, _agents(module, 'saz'))}")
     arguments = [ARGUMENTS[letter] for letter in "ptsaz"]
@@ -182,7 +200,7 @@ def final_rewards(module: Module) -> str:
     """`final_rewards`: sums of the final terms, or zeros."""
     writer = Writer(module, "pts")
     terms = final(module.rewriter)
-    writer.scope.emit([root for _, _, root in terms])
+    writer.emit([root for _, _, root in terms])
     fields = []
     for player in rewarded(module.rewriter):
         field = module.players[player.name]
@@ -204,7 +222,7 @@ def init(module: Module) -> str:
     writer = Writer(module, "i")
     model = module.model
     roots = {(player.name, v.name): root for player, v, root in starts(module.rewriter)}
-    writer.scope.emit(list(roots.values()))
+    writer.emit(list(roots.values()))
     end = []
     locals_: dict[str, dict[str, str]] = {player.name: {} for player in model.players}
     for player in model.players:
@@ -230,7 +248,7 @@ def legal(module: Module) -> str:
     """`legal`: masks of the players that have one."""
     writer = Writer(module, "pts")
     found = masks(module.rewriter)
-    writer.scope.emit([root for _, _, root in found])
+    writer.emit([root for _, _, root in found])
     rows = [
         f"    {quoted(module.players[player.name])}: {_mask(writer, player, indices, root)},"
         for player, indices, root in found
@@ -253,7 +271,9 @@ def _mask(writer: Writer, player: Player, indices: Sequence[int], root: int) -> 
     if text.literal is not None:
         code = f"torch.full((1, {shape}), {text.code}, device=p.unit.device)"
     else:
-        code = widened(text, (OWN, *axes) if own else axes)
+        axes = (OWN, *axes) if own else axes
+        text = ordered(text, axes)
+        code = widened(text, axes)
         code = code if text.level == ATOM or code != text.code else f"({code})"
         code = f"{code}.expand(-1, {shape})"
     return f"{code}.flatten({1 + own})" if len(sizes) > 1 else code
@@ -263,7 +283,7 @@ def observe(module: Module) -> str:
     """`observe`: what the policy of each player with actions may read."""
     writer = Writer(module, "pts")
     seen = observed(module.rewriter)
-    writer.scope.emit([root for _, _, root in seen])
+    writer.emit([root for _, _, root in seen])
     arena = module.rewriter.arena
     values: dict[str, dict[str, str]] = {}
     end = []

@@ -1,4 +1,8 @@
-"""Small functions of emitted modules of agents that do not depend on the game, by name."""
+"""Small functions of emitted modules of agents that do not depend on the game, by name.
+
+What only keeps slopes finite is skipped for values without one, `requires_grad`: it costs more than
+the value itself.
+"""
 
 from mfdsl.compiler.backend.torch_helpers import HELPERS
 
@@ -15,22 +19,25 @@ def _softplus(x: Tensor) -> Tensor:
     "_sqrt": '''\
 def _sqrt(x: Tensor) -> Tensor:
     """The square root, with slope 0 at 0."""
-    return torch.where(x == 0, 0, torch.where(x == 0, 1, x).sqrt())
+    if not x.requires_grad:
+        return x.sqrt()
+    nothing = x == 0
+    return torch.where(nothing, 0, torch.where(nothing, 1, x).sqrt())
 ''',
     "_sqrt_or_0": '''\
 def _sqrt_or_0(x: Tensor) -> Tensor:
     """The square root where there is one, in a branch that is taken only there."""
-    return torch.where(x > 0, torch.where(x > 0, x, 1).sqrt(), 0)
+    return _sqrt(x.clamp(min=0.0))
 ''',
     "_log_or_0": '''\
 def _log_or_0(x: Tensor) -> Tensor:
     """The logarithm where there is one, in a branch that is taken only there."""
-    return torch.where(x > 0, x, 1).log()
+    return torch.where(x > 0, x, 1).log() if x.requires_grad else x.log()
 ''',
     "_quotient": '''\
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
     """a / b in a branch that is taken only where b is not 0."""
-    return a / torch.where(b == 0, 1, b)
+    return a / (torch.where(b == 0, 1, b) if a.requires_grad or b.requires_grad else b)
 ''',
     "_power": '''\
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
@@ -41,14 +48,15 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
     "_length": '''\
 def _length(*components: Tensor) -> Tensor:
     """The Euclidean norm of a vector given by components, with slope 0 at 0."""
-    square = sum(x * x for x in components)
-    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+    square = components[0] * components[0]
+    for x in components[1:]:
+        square = square + x * x
+    return _sqrt(square)
 ''',
     "_norm": '''\
 def _norm(vector: Tensor) -> Tensor:
     """The Euclidean norm along the last axis, with slope 0 at 0."""
-    square = (vector * vector).sum(-1)
-    return torch.where(square > 0, torch.where(square > 0, square, 1).sqrt(), 0)
+    return _sqrt((vector * vector).sum(-1))
 ''',
     "_wrap": '''\
 def _wrap(value: Tensor, size: int) -> Tensor:
@@ -59,7 +67,13 @@ def _wrap(value: Tensor, size: int) -> Tensor:
     "_stack": '''\
 def _stack(*items: Tensor, axis: int) -> Tensor:
     """Items side by side along a new axis."""
-    return torch.stack(torch.broadcast_tensors(*items), axis)
+    alike = all(item.shape == items[0].shape for item in items)
+    return torch.stack(items if alike else torch.broadcast_tensors(*items), axis)
+''',
+    "_vectors": '''\
+def _vectors(*components: Tensor) -> Tensor:
+    """Vectors of agents, [B, N, d], stored component by component."""
+    return _stack(*components, axis=0).movedim(0, -1)
 ''',
     "_take": '''\
 def _take(array: Tensor, position: Tensor, axis: int) -> Tensor:
@@ -122,4 +136,10 @@ def _blocks(
     return list(zip(*(v.split(size, 1) for v in members), strict=True))
 ''',
 }
-NEEDS = {"_max_of_others": ("_min_of_others",)}
+NEEDS = {
+    "_max_of_others": ("_min_of_others",),
+    "_sqrt_or_0": ("_sqrt",),
+    "_length": ("_sqrt",),
+    "_norm": ("_sqrt",),
+    "_vectors": ("_stack",),
+}

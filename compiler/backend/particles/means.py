@@ -170,10 +170,9 @@ class Expectation:
         if not factors and not conditions:
             return arena.add("company", (), self.population) if self.others else arena.const(1)
         whole = self._weighted(factors, conditions)
-        if arena.closed(whole, self.depth):
-            self._chosen("members")
-            return self._average(arena.member(whole, self.depth), {})
         pins, rest = self._pins(conditions)
+        if arena.closed(whole, self.depth):
+            return self._over_members(factors, conditions, pins, rest)
         if arena.type_of(whole).dims:
             pins, rest = {}, list(conditions)
         terms = expanded(arena, factors, rest, self.depth, self.population)
@@ -186,6 +185,19 @@ class Expectation:
             self._chosen("values")
             return by_value
         return self._op("div", self._pairs("sum", whole), self._count())
+
+    def _over_members(
+        self,
+        factors: Sequence[int],
+        conditions: Sequence[int],
+        pins: dict[int, int],
+        rest: Sequence[int],
+    ) -> int:
+        """The mean of values of members; at all values of an index, one tally gives all of them."""
+        indexed = any(self.arena.facts(value).indices for value in pins.values())
+        value = self._weighted(factors, rest if indexed else conditions)
+        self._chosen("tally" if indexed else "members")
+        return self._average(self.arena.member(value, self.depth), pins if indexed else {})
 
     def _pairs(self, how: str, value: int) -> int:
         """A sum or an extreme over every agent with every agent."""

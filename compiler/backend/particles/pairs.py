@@ -6,7 +6,7 @@ from math import prod
 
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.particles.arena import Arena
-from mfdsl.compiler.backend.particles.axes import OWN, peer_axis, place, renamed, union
+from mfdsl.compiler.backend.particles.axes import OWN, is_agents, peer_axis, place, renamed, union
 from mfdsl.compiler.backend.particles.module import Module
 from mfdsl.compiler.backend.particles.scope import Scope, used_lines
 from mfdsl.compiler.backend.torch_text import ATOM, Text, call, lift, signature, words
@@ -41,43 +41,91 @@ def _outside(arena: Arena, members: Sequence[int], fixed: Sequence[int]) -> Sequ
 
 
 def pair_text(scope: Scope, index: int) -> Text:
-    """The text of a `pairs` node; its function is added to the module."""
+    """The text of a `pairs` node, computed with those over the same pairs that could stand here."""
+    if index not in scope.together:
+        others = (i for i in scope.uses if i not in scope.known and i != index)
+        group = [index, *sorted(i for i in others if _joins(scope, index, i))]
+        scope.together.update(zip(group, _texts(scope, group), strict=True))
+    return scope.together[index]
+
+
+def _joins(scope: Scope, index: int, other: int) -> bool:
+    """Whether two nodes are sums over the same pairs, a number for each agent, ready to compute."""
     arena = scope.module.rewriter.arena
-    attr = arena.node(index).attr
-    assert isinstance(attr, tuple)
-    depth, population, how, others = int(attr[0]), str(attr[1]), str(attr[2]), bool(attr[3])
+    here, there, facts = arena.node(index), arena.node(other), arena.facts(index)
+    if there.op != "pairs" or here.attr != there.attr or other in scope.twins:
+        return False
+    return (
+        _attributes(arena, index)[2] == "sum"
+        and arena.type_of(index) == arena.type_of(other)
+        and not arena.type_of(index).dims
+        and facts == arena.facts(other)
+        and facts.owner is not None
+        and not facts.peers | facts.indices
+        and all(i in scope.known for i in frontier(scope.module, other))
+    )
+
+
+def _texts(scope: Scope, together: Sequence[int]) -> list[Text]:
+    """The texts of `pairs` nodes that one function computes, which is added to the module."""
+    arena = scope.module.rewriter.arena
+    index = together[0]
+    depth, population, how, others = _attributes(arena, index)
     axis = peer_axis(depth)
-    members, fixed = _inputs(arena, index)
     inner = Scope(scope.module, scope.agents, pair_text, frontier, taken=local_names())
-    outside = [a for a in (_handed(scope, inner, i, i, "") for i in fixed) if a]
-    blocks = [
-        a
-        for i in members
-        if (a := _handed(scope, inner, i, arena.node(i).args[0], "q_", axis)) is not None
-    ]
-    mask = ""
+    outside, blocks = _arguments(scope, inner, together, axis)
     if others:
-        scope.module.helpers.add("_agents")
-        code = f"_agents({scope.agents[population]})"
+        code = scope.numbers(population)
         outside.append(Argument(unique("agent", inner.taken), code, (OWN,)))
         blocks.append(Argument(unique("q_agent", inner.taken), code, (axis,)))
-        mask = f"{outside[-1].local}[:, :, None] != {blocks[-1].local}[:, None]"
     name = "_" + unique(arena.names.get(index, f"{how}_over_pairs"), scope.module.taken)
-    (text,) = inner.emit([arena.node(index).args[0]], lazy=others)
-    if mask:
-        text = _masked(text, Text(mask, 1, (OWN, axis)), how, arena.type_of(index).kind)
-    axes = tuple(a for a in text.axes if a != axis)
-    result = f"return {text.at(ATOM)}.{REDUCE[how]}({place(text, axis)})"
-    body = used_lines([*inner.lines, result])
+    texts = inner.emit([arena.node(i).args[0] for i in together], lazy=others)
+    if others:
+        code = f"{outside[-1].local}[:, :, None] != {blocks[-1].local}[:, None]"
+        other = Text(code, 1, (OWN, axis))
+        other = inner.assign("other", other) if len(texts) > 1 else other
+        texts = [_masked(text, other, how, arena.type_of(index).kind) for text in texts]
+    results = [f"{text.at(ATOM)}.{REDUCE[how]}({place(text, axis)})" for text in texts]
+    if len(results) > 1:
+        scope.module.helpers.add("_stack")
+        results = [call("_stack", *results, "axis=0")]
+    body = used_lines([*inner.lines, f"return {results[0]}"])
     shared = ["p: Params"] if "p" in words(body) else []
     arguments = [*shared, *(f"{a.local}: Tensor" for a in (*outside, *blocks))]
-    lines = [signature(name, arguments, "Tensor"), f'"""{DOCS[how]}"""', *body]
+    lines = [signature(name, arguments, "Tensor"), f'"""{_doc(how, len(together))}"""', *body]
     scope.module.blocks.append("\n    ".join(lines) + "\n")
-    code = _called(scope, name, bool(shared), outside, blocks, how, _width(arena, index))
+    width = max(_width(arena, i) for i in together)
+    code = _called(scope, name, bool(shared), outside, blocks, how, width)
     if others and how != "sum":
         scope.module.helpers.add("_unless_alone")
         code = call("_unless_alone", code, scope.agents[population])
-    return Text(code, ATOM, axes)
+    if len(together) > 1:
+        return scope.unpacked(together, code, (OWN,))
+    return [Text(code, ATOM, tuple(a for a in texts[0].axes if a != axis))]
+
+
+def _attributes(arena: Arena, index: int) -> tuple[int, str, str, bool]:
+    """Depth, population, reduction, and whether an agent is left out of its own sum."""
+    attr = arena.node(index).attr
+    assert isinstance(attr, tuple)
+    return int(attr[0]), str(attr[1]), str(attr[2]), bool(attr[3])
+
+
+def _doc(how: str, count: int) -> str:
+    return DOCS[how] if count == 1 else f"{count} sums over a block of members, [{count}, B, N]."
+
+
+def _arguments(
+    scope: Scope, inner: Scope, together: Sequence[int], axis: int
+) -> tuple[list[Argument], list[Argument]]:
+    """What the function takes: tensors from outside, and those of a block of members."""
+    arena = scope.module.rewriter.arena
+    found = [_inputs(arena, i) for i in together]
+    members = sorted({i for some, _ in found for i in some})
+    fixed = sorted({i for _, some in found for i in some})
+    outside = [_handed(scope, inner, i, i, "") for i in fixed]
+    blocks = [_handed(scope, inner, i, arena.node(i).args[0], "q_", axis) for i in members]
+    return [a for a in outside if a], [a for a in blocks if a]
 
 
 def _called(
@@ -91,7 +139,7 @@ def _called(
 ) -> str:
     """The call block by block."""
     scope.module.helpers.add("_blocks")
-    outer = dict.fromkeys(a.code for a in outside if any(axis < 10_000 for axis in a.axes))
+    outer = dict.fromkeys(a.code for a in outside if any(map(is_agents, a.axes)))
     given = [*(["p"] if shared else []), *(a.code for a in outside), "*block"]
     taken = [_tuple([*outer]), _tuple([a.code for a in blocks])]
     loop = f"{call(name, *given)} for block in {call('_blocks', str(width), *taken)}"

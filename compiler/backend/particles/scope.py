@@ -9,7 +9,7 @@ from mfdsl.compiler.backend.particles.axes import (
     OWN,
     entry_axes,
     index_axis,
-    is_entry,
+    ordered,
     peer_axis,
     place,
     renamed,
@@ -19,12 +19,14 @@ from mfdsl.compiler.backend.particles.axes import (
 from mfdsl.compiler.backend.particles.elements import element
 from mfdsl.compiler.backend.particles.module import Module
 from mfdsl.compiler.backend.particles.rows import row_of
+from mfdsl.compiler.backend.particles.stacks import array_over, vector
+from mfdsl.compiler.backend.particles.twins import twins
 from mfdsl.compiler.backend.torch_axes import INDEX_NAMES
 from mfdsl.compiler.backend.torch_ops import GRID, REDUCTIONS, scales_unit
 from mfdsl.compiler.backend.torch_text import ATOM, MUL, UNARY, Text, call, lift, number, words
 from mfdsl.compiler.ir.interpret import ELEMENTARY
 from mfdsl.compiler.ir.model import Node
-from mfdsl.compiler.ir.walk import REDUCTIONS as REDUCING
+from mfdsl.compiler.ir.walk import REDUCTIONS as REDUCING, reachable
 
 LONGEST = 72
 STATISTICS = (*OVER_MEMBERS, "tally", "w2")
@@ -35,7 +37,9 @@ METHODS = {"mean_of": "mean", "sum_of": "sum", "min_of": "amin", "max_of": "amax
 @dataclass
 class Scope:
     """One function. `known` gives the texts of nodes that the caller hands in, `agents` the text
-    of a tensor [B, N] of each population, `pairs` the text of a sum over pairs.
+    of a tensor [B, N] of each population, `pairs` the text of a sum over pairs. `together` has
+    the texts of sums that were computed with others, `twins` maps nodes to others that are equal
+    but for the name of their index.
     """
 
     module: Module
@@ -47,6 +51,9 @@ class Scope:
     taken: set[str] = field(default_factory=local_names)
     untaken: frozenset[int] = frozenset()
     uses: dict[int, int] = field(default_factory=dict)
+    twins: dict[int, int] = field(default_factory=dict)
+    together: dict[int, Text] = field(default_factory=dict)
+    numbered: dict[str, str] = field(default_factory=dict)
 
     def emit(self, roots: Sequence[int], *, lazy: bool = False) -> list[Text]:
         """Texts of `roots`, after the statements that they need: statistics first.
@@ -54,6 +61,7 @@ class Scope:
         With `lazy` the roots themselves stand where they may not be wanted.
         """
         arena = self.module.rewriter.arena
+        self.twins |= twins(arena, reachable(arena.builder.nodes, roots))
         wanted = self._needed(roots)
         self.untaken = frozenset(wanted) - (frozenset() if lazy else self._taken(roots))
         self.uses = dict.fromkeys(wanted, 0)
@@ -73,6 +81,20 @@ class Scope:
         local = unique(name, self.taken)
         self.lines.append(f"{local} = {text.code}{comment}")
         return replace(text, code=local, level=ATOM, minus=None)
+
+    def numbers(self, population: str) -> str:
+        """A local variable with the numbers of the agents, [1, N]."""
+        if population not in self.numbered:
+            self.module.helpers.add("_agents")
+            code = call("_agents", self.agents[population])
+            self.numbered[population] = self.assign("agents", Text(code)).code
+        return self.numbered[population]
+
+    def unpacked(self, indices: Sequence[int], code: str, axes: tuple[int, ...]) -> list[Text]:
+        """Local variables for nodes that one expression gives along its first axis."""
+        names = [unique(self._name(i), self.taken) for i in indices]
+        self.lines.append(f"{', '.join(names)} = {code}")
+        return [Text(name, ATOM, axes) for name in names]
 
     def _named(self, index: int, text: Text, kept: bool) -> Text:
         """The text itself, or a local variable where it is read twice, has a name or is long."""
@@ -103,6 +125,8 @@ class Scope:
         return "pairs" if node.op == "pairs" else "part"
 
     def _arguments(self, index: int) -> Sequence[int]:
+        if index in self.twins:
+            return (self.twins[index],)
         node = self.module.rewriter.arena.node(index)
         if node.op == "pairs":
             return self.frontier(self.module, index)
@@ -126,7 +150,7 @@ class Scope:
         while stack:
             index = stack.pop()
             arguments = self._arguments(index)
-            if arena.node(index).op == "if":
+            if arena.node(index).op == "if" and index not in self.twins:
                 arguments = arguments[:1]
             for i in arguments:
                 if i not in seen:
@@ -137,6 +161,8 @@ class Scope:
     def _text(self, index: int) -> Text:
         arena = self.module.rewriter.arena
         node, type = arena.node(index), arena.type_of(index)
+        if index in self.twins:
+            return self._twin(index)
         if node.op == "const":
             assert isinstance(node.attr, (int, float))
             return number(node.attr, type.kind)
@@ -149,7 +175,9 @@ class Scope:
             return self._over_members(node)
         if node.op == "pairs":
             return self.pairs(self, index)
-        if node.op in ("tally", "w2", "search", "vector", "array_over", "norm", "dot"):
+        if node.op in ("vector", "array_over"):
+            return vector(self, index) if node.op == "vector" else array_over(self, index)
+        if node.op in ("tally", "w2", "search", "norm", "dot"):
             return getattr(self, f"_{node.op}")(index, node)  # type: ignore[no-any-return]
         if node.op in REDUCING:
             return self._reduction(index, node)
@@ -158,6 +186,13 @@ class Scope:
         if node.op in GRID:
             return self._grid(node, type.kind)
         return self._row(index, node, type.kind)
+
+    def _twin(self, index: int) -> Text:
+        """The text of the same expression over another index, along the axis of this one."""
+        facts = self.module.rewriter.arena.facts
+        twin = self.twins[index]
+        ((old,), (new,)) = facts(twin).indices, facts(index).indices
+        return renamed(self.known[twin], index_axis(old), index_axis(new))
 
     def _leaf(self, index: int, node: Node) -> Text:
         module, attr = self.module, node.attr
@@ -208,9 +243,12 @@ class Scope:
         if node.op in OTHERS:
             helper = f"_{node.op[:3]}_of_others"
             self.module.helpers.add(helper)
-            return Text(call(helper, text.code), ATOM, text.axes)
+            agents_first = ordered(text, (OWN, *(axis for axis in text.axes if axis != OWN)))
+            made = Text(call(helper, agents_first.code), ATOM, agents_first.axes)
+            return ordered(made, text.axes)
+        position = 1 + text.axes.index(OWN)
         axes = tuple(axis for axis in text.axes if axis != OWN)
-        return Text(f"{text.at(ATOM)}.{METHODS[node.op]}(1)", ATOM, axes)
+        return Text(f"{text.at(ATOM)}.{METHODS[node.op]}({position})", ATOM, axes)
 
     def _tally(self, index: int, node: Node) -> Text:
         arena = self.module.rewriter.arena
@@ -249,7 +287,8 @@ class Scope:
         shared = weights.axes == (axis,) and OWN in uniform.axes
         helper = "_search" if shared else "_draw"
         self.module.helpers.add(helper)
-        law = widened(weights, (axis,) if shared else (*uniform.axes, axis))
+        axes = (axis,) if shared else (*uniform.axes, axis)
+        law = widened(ordered(weights, axes), axes)
         code = call(helper, law, uniform.code)
         if type.kind == "bool":
             return Text(f"{code}.bool()", ATOM, uniform.axes)
@@ -257,43 +296,6 @@ class Scope:
             sign = "+" if type.first > 0 else "-"
             return Text(f"{code} {sign} {abs(type.first)}", MUL - 1, uniform.axes)
         return Text(code, ATOM, uniform.axes)
-
-    def _vector(self, index: int, node: Node) -> Text:
-        """Items stacked along a new axis in front of their own."""
-        items = [self.known[i] for i in node.args]
-        rank = len(self.module.rewriter.arena.type_of(index).dims)
-        axes = union(items)
-        outer = tuple(axis for axis in axes if not is_entry(axis))
-        inner = entry_axes(rank - 1)
-        self.module.helpers.add("_stack")
-        codes = []
-        batch = any(item.batch for item in items)
-        for item in items:
-            if item.literal is not None:
-                kind = self.module.rewriter.arena.type_of(index).kind
-                dtype = {"real": "p.unit.dtype", "bool": "torch.bool"}.get(kind, "torch.int64")
-                codes.append(f"torch.tensor({item.code}, dtype={dtype}, device=p.unit.device)")
-            else:
-                lifted = lift(item, (*outer, *inner))
-                codes.append(lifted.code)
-        code = call("_stack", *codes, f"axis={-rank}")
-        return Text(code, ATOM, (*outer, *entry_axes(rank)), batch)
-
-    def _array_over(self, index: int, node: Node) -> Text:
-        """The axis of the index becomes the first axis of an array."""
-        assert isinstance(node.attr, int)
-        body, rank = self.known[node.args[0]], len(self.module.rewriter.arena.type_of(index).dims)
-        axis = index_axis(node.attr)
-        outer = tuple(a for a in body.axes if not is_entry(a) and a != axis)
-        lifted = lift(body, (*outer, axis, *entry_axes(rank - 1)))
-        if axis not in body.axes:
-            size = self.module.rewriter.arena.type_of(index).dims[0]
-            keep = ", ".join(["-1"] * (1 + len(outer)))
-            rest = "".join(f", {d}" for d in self.module.rewriter.arena.type_of(index).dims[1:])
-            code = widened(body, (*outer, axis, *entry_axes(rank - 1)))
-            code = f"{code} * p.unit" if body.literal is not None else code
-            return Text(f"({code}).expand({keep}, {size}{rest})", ATOM, (*outer, *entry_axes(rank)))
-        return replace(lifted, axes=(*outer, *entry_axes(rank)))
 
     def _norm(self, index: int, node: Node) -> Text:
         text = self.known[node.args[0]]
@@ -346,7 +348,7 @@ class Scope:
             return wrapped
         axes = union(args)
         unit = Text("p.unit", ATOM, (), False)
-        lifted = [lift(a, axes) for a in args]
+        lifted = [replace(lift(a, axes), minus=a.minus and lift(a.minus, axes)) for a in args]
         code, level, helper = row_of(node.op, lifted, unit, index in self.untaken)
         if helper:
             self.module.helpers.add(helper)
