@@ -63,7 +63,7 @@ def still(scene: Scene) -> Any:
         dtype = torch.bool if kind.kind == "bool" else torch.int64
         return torch.full(shape, value, dtype=dtype, device=place.device)
 
-    return _actions(scene, rest, lambda mask, wanted: _first_legal(mask, wanted), masks)
+    return _actions(scene, rest, _first_legal, masks)
 
 
 def uniform(scene: Scene) -> Any:
@@ -79,7 +79,7 @@ def uniform(scene: Scene) -> Any:
         key = (scene.seed, scene.t, f"policy.{player.name}.{name}")
         if kind.kind != "real":
             u = _standard(scene, ("uniform",), shape, key)
-            value = (u * kind.size).long().clamp(max=kind.size - 1) + kind.first
+            value = u.mul_(kind.size).long().clamp_(max=kind.size - 1).add_(kind.first)
             return value.bool() if kind.kind == "bool" else value
         if kind.ball is not None:
             return _in_ball(scene, shape, key, kind.ball)
@@ -89,10 +89,10 @@ def uniform(scene: Scene) -> Any:
                 " play `still`, or a function of your own"
             )
         low, width = _ends(kind, scene.params.unit)
-        return low + width * _standard(scene, ("uniform",), shape, key)
+        return _standard(scene, ("uniform",), shape, key).mul_(width).add_(low)
 
-    def legal(mask: Tensor, wanted: Tensor) -> Tensor:
-        key = (scene.seed, scene.t, "policy.legal")
+    def legal(player: Player, mask: Tensor, wanted: Tensor) -> Tensor:
+        key = (scene.seed, scene.t, f"legal.{player.name}")
         u = _standard(scene, ("uniform",), tuple(mask.shape[:-1]), key)
         counts = mask.cumsum(-1)
         goal = (u * counts[..., -1]).floor() + 1
@@ -180,7 +180,7 @@ def _tupled(module: Any, groups: list[tuple[str, list[Tensor]]]) -> Any:
 def _actions(
     scene: Scene,
     choose: Callable[[Player, str, Type], Tensor],
-    legal: Callable[[Tensor, Tensor], Tensor],
+    legal: Callable[[Player, Tensor, Tensor], Tensor],
     masks: Mapping[str, Tensor],
 ) -> Any:
     """Actions of all players by a rule for each variable; masked ones by a rule for all at once."""
@@ -198,7 +198,7 @@ def _actions(
             flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=mask.device)
             for i in finite:
                 flat = flat * kinds[i].size + values[i].long() - kinds[i].first
-            flat = legal(mask.expand(*scene.shape(player), mask.shape[-1]), flat)
+            flat = legal(player, mask.expand(*scene.shape(player), mask.shape[-1]), flat)
             for i in reversed(finite):
                 value = flat % kinds[i].size + kinds[i].first
                 values[i] = value.bool() if kinds[i].kind == "bool" else value
@@ -207,7 +207,7 @@ def _actions(
     return _tupled(scene.program.module, groups)
 
 
-def _first_legal(mask: Tensor, wanted: Tensor) -> Tensor:
+def _first_legal(player: Player, mask: Tensor, wanted: Tensor) -> Tensor:
     """The wanted action where it is legal, else the first legal one."""
     allowed = mask.gather(-1, wanted[..., None])[..., 0]
     return torch.where(allowed, wanted, mask.int().argmax(-1))
