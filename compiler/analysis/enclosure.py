@@ -31,7 +31,7 @@ from mfdsl.compiler.analysis.linear import linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import MEMBERS, depth_of
+from mfdsl.compiler.ir.walk import MEMBERS, depth_of, reachable
 
 MAX_POINTS = 200_000
 MAX_WORK = 1 << 25  # points times nodes: what one evaluator holds in memory at most
@@ -356,10 +356,18 @@ def leaves_of(nodes: Sequence[Node], roots: Sequence[int]) -> list[int]:
     return sorted(i for i in seen if nodes[i].op in LEAVES)
 
 
-def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) -> dict[int, int]:
+def choose_axes(
+    facts: Facts,
+    leaves: Sequence[int],
+    first: Sequence[int] = (),
+    *,
+    limit: int = MAX_POINTS,
+    roots: Sequence[int] | None = None,
+) -> dict[int, int]:
     """Axes for as many leaves as fit, smallest first, those in `first` before all.
 
-    There are at most MAX_POINTS points, and fewer for models of many nodes (MAX_WORK).
+    There are at most `limit` points, and fewer for many nodes (MAX_WORK): those under `roots`, or
+    those of the whole model.
     """
 
     def size(leaf: int) -> int:
@@ -367,7 +375,8 @@ def choose_axes(facts: Facts, leaves: Sequence[int], first: Sequence[int] = ()) 
         return facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
 
     chosen: list[int] = []
-    points, most = 1, min(MAX_POINTS, MAX_WORK // len(facts.nodes))
+    count = len(facts.nodes) if roots is None else len(reachable(facts.nodes, roots))
+    points, most = 1, min(limit, MAX_WORK // count)
     nodes, types = facts.nodes, facts.types
     axes = [i for i in leaves if nodes[i].op == "time" or listed(types[nodes[i].type])]
     for leaf in sorted(axes, key=lambda i: (i not in first, size(i), i)):

@@ -10,6 +10,7 @@ from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.ir.walk import MEANS, Leaves, depth_of, free_leaves, reachable
 
 DEEPEST = 50
+MOST_TALLIED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class Statistic:
 
     Its axes are the peer leaves `keys` (values of members that are kept), then `residual` leaves
     (values of whoever asks). The entry is the mass-weighted sum of `value` over the leaves `peers`;
-    `value` None stands for 1: the table is the marginal itself.
+    `value` None stands for 1: the table is the marginal itself. With a `tally`, a function of the
+    member with finitely many values, these are the only axis, and an entry sums over the members
+    that have the value.
     """
 
     variables: tuple[str, ...]
@@ -26,6 +29,13 @@ class Statistic:
     residual: tuple[int, ...]
     peers: tuple[int, ...]
     value: int | None
+    tally: int | None = None
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Nodes of the axes of the table: the tally or the keys, then the residual leaves."""
+        first = self.keys if self.tally is None else (self.tally,)
+        return (*first, *self.residual)
 
 
 class Rewriter:
@@ -123,7 +133,9 @@ class Rewriter:
                 pins[pin[0]] = pin[1]
             else:
                 (rest if self._varies(condition, depth) else free).append(condition)
-        table = self._table(pins, varying, rest, depth)
+        table = self._tallied(pins, varying, rest, depth)
+        if table is None:
+            table = self._table(pins, varying, rest, depth)
         if outside:
             table = self._op("mul", *outside, table)
         for divisor in divisors:
@@ -183,6 +195,54 @@ class Rewriter:
                     return leaf, value
         return None
 
+    def _tallied(
+        self, pins: dict[int, int], factors: Sequence[int], rest: Sequence[int], depth: int
+    ) -> int | None:
+        """A look-up at the value that a function of members must have; None where there is none.
+
+        `prob(f(q) == e for q in p)` counts members by the values of f.
+        """
+        if pins:
+            return None
+        for condition in rest:
+            node = self.builder.nodes[condition]
+            if node.op != "eq":
+                continue
+            for function, wanted in (node.args, node.args[::-1]):
+                others = [c for c in rest if c != condition]
+                if self._counts(function, wanted, depth) and not any(
+                    self._outside(i, depth) for i in (*factors, *others)
+                ):
+                    return self._tally(function, wanted, factors, others, depth)
+        return None
+
+    def _counts(self, function: int, wanted: int, depth: int) -> bool:
+        """Whether a condition says which value a function of the member alone has."""
+        kind = self.builder.type_of(function)
+        alone = self._varies(function, depth) and not self._outside(function, depth)
+        finite = kind.finite and not kind.dims and kind.size <= MOST_TALLIED
+        asked = self._outside(wanted, depth) and not self._varies(wanted, depth)
+        return alone and finite and asked
+
+    def _tally(
+        self, function: int, wanted: int, factors: Sequence[int], rest: Sequence[int], depth: int
+    ) -> int:
+        value = None
+        if factors or rest:
+            value = self._op("mul", *factors) if factors else self.builder.const(1)
+            if rest:
+                value = self._op("if", self._op("and", *rest, type=BOOL), value, self._zero())
+        inside = [*self._leaf_nodes(function), *([] if value is None else self._leaf_nodes(value))]
+        peers = sorted({i for i in inside if self._varies(i, depth)}, key=self._variable)
+        variables = sorted({self._name(i) for i in peers}, key=self._order.__getitem__)
+        statistic = Statistic(tuple(variables), (), (), tuple(peers), value, function)
+        number = self._number(statistic)
+        position, guards = self._inside(wanted, self.builder.type_of(function))
+        table = self._op("table", position, attr=number)
+        if guards:
+            return self._op("if", self._op("and", *guards, type=BOOL), table, self._zero())
+        return table
+
     def _table(
         self, pins: dict[int, int], factors: Sequence[int], rest: Sequence[int], depth: int
     ) -> int:
@@ -216,7 +276,7 @@ class Rewriter:
     def _number(self, statistic: Statistic) -> int:
         """The position of a statistic; one plain marginal serves every depth."""
         for k, known in enumerate(self.statistics):
-            plain = known.value is None and statistic.value is None
+            plain = all(s.value is None and s.tally is None for s in (known, statistic))
             if known == statistic or (plain and known.variables == statistic.variables):
                 return k
         self.statistics.append(statistic)

@@ -163,8 +163,8 @@ class _Sorting:
             k = wanted.pop()
             if k not in used:
                 used.add(k)
-                value = self.statistics[k].value
-                wanted += self._tables_in([value] if value is not None else [])
+                made = (self.statistics[k].value, self.statistics[k].tally)
+                wanted += self._tables_in([node for node in made if node is not None])
         return used
 
     def _tables_in(self, roots: list[int]) -> list[int]:
@@ -188,6 +188,8 @@ class _Sorting:
             return f"mean_{order[node]}"
         assert isinstance(here.attr, int)
         statistic = self.statistics[here.attr]
+        if statistic.tally is not None:
+            return f"mean_{order[node]}"
         if statistic.value is not None:
             read = self.nodes[statistic.value]
             inner = self.nodes[read.args[0]] if read.op == "real" else read

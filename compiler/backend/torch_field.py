@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.backend.names import field_names, identifier, unique
 from mfdsl.compiler.backend.plan import Plan, Stage
-from mfdsl.compiler.backend.torch_axes import axis_order
+from mfdsl.compiler.backend.torch_axes import axis_order, position
 from mfdsl.compiler.backend.torch_scope import Scope, Shared
-from mfdsl.compiler.backend.torch_text import Text, signature, words
+from mfdsl.compiler.backend.torch_text import UNARY, Text, lift, signature, words
 
 LETTERS = "ijklmnopqrstuvwxyzacdefgh"
 
@@ -36,14 +36,14 @@ def name_fields(plan: Plan, stage: Stage) -> FieldNames:
     shapes = {names[s.node]: "[B]" for s in stage.scalars}
     for k in stage.tables:
         statistic = plan.statistics[k]
-        sizes = [plan.type_of(leaf).size for leaf in (*statistic.keys, *statistic.residual)]
+        sizes = [plan.type_of(leaf).size for leaf in statistic.axes]
         shapes[names[f"table {k}"]] = f"[{', '.join(['B', *map(str, sizes)])}]"
     return FieldNames(names, shapes)
 
 
 def _table_name(plan: Plan, number: int) -> str:
     statistic = plan.statistics[number]
-    if statistic.value is None:
+    if statistic.value is None and statistic.tally is None:
         return marginal_name(plan, statistic.variables)
     for node, name in sorted(plan.names.items()):
         if plan.nodes[node].op == "table" and plan.nodes[node].attr == number:
@@ -60,7 +60,7 @@ class FieldScope:
         plan = shared.plan
         roots = [s.node for s in stage.scalars]
         roots += [s.value for s in plan.statistics if s.value is not None]
-        roots += [leaf for s in plan.statistics for leaf in (*s.keys, *s.residual)]
+        roots += [leaf for s in plan.statistics for leaf in (*s.axes, *s.peers)]
         self.scope = Scope(shared, "1", {}, self._table, axis_order(plan, roots))
         self.marginals = {v: marginal_name(plan, v) for v in stage.marginals}
         self.scope.taken |= set(self.marginals.values())
@@ -82,6 +82,8 @@ class FieldScope:
         plan = self.shared.plan
         statistic = plan.statistics[number]
         mass = self.marginals[statistic.variables]
+        if statistic.tally is not None:
+            return self._tallied(number, mass)
         if statistic.value is None:
             return mass
         (text,) = self.scope.emit([statistic.value])
@@ -97,6 +99,33 @@ class FieldScope:
         out = "b" + "".join(letter[i] for i in (*statistic.keys, *statistic.residual))
         code = f'torch.einsum("{first},{second}->{out}", {text.code}, {mass})'
         return self.scope.assign(_table_name(plan, number), Text(code)).code
+
+    def _tallied(self, number: int, mass: str) -> str:
+        """Masses added up by the value of a function of the members."""
+        plan = self.shared.plan
+        statistic = plan.statistics[number]
+        assert statistic.tally is not None
+        self.shared.helpers.add("_tally")
+        axes = [leaf for leaf in self.scope.axes if leaf in statistic.peers]
+        letters = {_variable(plan, leaf): LETTERS[k] for k, leaf in enumerate(axes)}
+        given = "".join(letters[v] for v in statistic.variables)
+        wanted = "".join(letters[_variable(plan, leaf)] for leaf in axes)
+        if given != wanted:
+            mass = f'torch.einsum("b{given}->b{wanted}", {mass})'
+        if statistic.value is not None:
+            (weight,) = self.scope.emit([statistic.value])
+            mass = f"{mass} * {lift(weight, axes).at(UNARY)}"
+        (text,) = self.scope.emit([statistic.tally])
+        kind = plan.type_of(statistic.tally)
+        place = position(plan, statistic.tally, lift(text, axes), kind.first, None)
+        code = f"_tally({place.code}, {mass}, {kind.size})"
+        return self.scope.assign(_table_name(plan, number), Text(code)).code
+
+
+def _variable(plan: Plan, leaf: int) -> str:
+    attr = plan.nodes[leaf].attr
+    assert isinstance(attr, tuple)
+    return str(attr[1])
 
 
 def field_functions(

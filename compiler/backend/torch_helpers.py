@@ -41,6 +41,12 @@ def _share(unit: Tensor, sizes: tuple[int, ...], *positions: Tensor) -> Tensor:
     counts = zeros.scatter_add(1, flat, unit.new_ones(1, 1).expand(flat.shape))
     return (counts / flat.shape[1]).reshape(-1, *sizes)
 ''',
+    "_tally": '''\
+def _tally(place: Tensor, mass: Tensor, size: int) -> Tensor:
+    """Sums of mass [B, *V] by place [B or 1, *V], as [B, size]."""
+    flat = place.expand_as(mass).flatten(1)
+    return mass.new_zeros(len(mass), size).scatter_add(1, flat, mass.flatten(1))
+''',
     "_axis": '''\
 def _axis(first: int, size: int, place: int, rank: int, device: torch.device) -> Tensor:
     """Values first, first + 1, ... along axis `place` of `rank` axes."""

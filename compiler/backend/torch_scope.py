@@ -255,7 +255,7 @@ class Scope:
         statistic = plan.statistics[node.attr]
         code = self.table(node.attr)
         positions = []
-        for argument, leaf in zip(node.args, (*statistic.keys, *statistic.residual), strict=True):
+        for argument, leaf in zip(node.args, statistic.axes, strict=True):
             type = plan.type_of(leaf)
             positions.append(position(plan, argument, self.known[argument], type.first, None))
         return self._look_up(code, positions)

@@ -31,6 +31,7 @@ from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS
 
 TOLERANCE = 1e-12
+MASK_POINTS = 1 << 22
 # For weights that only their sum makes a law: tables from files carry rounded decimals.
 SUM_TOLERANCE = 1e-9
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
@@ -384,7 +385,7 @@ def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) 
         return
     facts = facts_of(ctx, file)
     leaves = leaves_of(facts.nodes, [legal])
-    axes = choose_axes(facts, leaves)
+    axes = choose_axes(facts, leaves, limit=MASK_POINTS, roots=[legal])
     value = Evaluator(facts, axes).value(legal)
     shape = _shape(facts, axes)
     possible = np.broadcast_to(value.lo > 0, shape)
