@@ -62,8 +62,8 @@ class FieldScope:
         roots += [s.value for s in plan.statistics if s.value is not None]
         roots += [leaf for s in plan.statistics for leaf in (*s.axes, *s.peers)]
         self.scope = Scope(shared, "1", {}, self._table, axis_order(plan, roots))
-        self.marginals = {v: marginal_name(plan, v) for v in stage.marginals}
-        self.scope.taken |= set(self.marginals.values())
+        names = {v: marginal_name(plan, v) for v in stage.marginals}
+        self.marginals = {v: unique(name, self.scope.taken) for v, name in names.items()}
         self.tables: dict[int, str] = {}
 
     def results(self) -> list[str]:

@@ -5,10 +5,12 @@ import ast
 import pytest
 import torch
 
+import mfdsl
 from mfdsl.compiler.backend.names import identifier
 from mfdsl.compiler.backend.plan import Plan, make_plan, table_entries
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.ir.model import Model, Named, Place
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from tests.backend.torch_module import load, random_law
 from tests.ir.models import GAMES, Game, beach_bar, crowd, ints, neighbourhood, treasure
 
@@ -114,6 +116,32 @@ def test_hostile_names_and_docs_stay_data():
 )
 def test_names_become_plain_ascii(name, plain):
     assert identifier(name) == plain
+
+
+def test_marginals_whose_names_run_together_stay_apart():
+    game = mfdsl.load(
+        text="""
+        model joined
+        horizon 2
+        objective nash
+        population people {
+          state x : bool ~ mix { 0.25 -> true, else -> false }
+          state y_z : bool ~ mix { 0.5 -> true, else -> false }
+          state x_y : bool ~ mix { 0.125 -> true, else -> false }
+          state z : bool ~ mix { 0.5 -> true, else -> false }
+          action go : bool
+          x' = x or go
+          y_z' = y_z
+          x_y' = x_y
+          z' = z
+          reward first = prob(q.x and q.y_z for q in people)
+          reward second = 100 * prob(q.x_y and q.z for q in people)
+        }
+        """
+    )
+    view = build_view(game.program)
+    value = Evaluation(view, view.uniform()).value.item()
+    assert value == pytest.approx(0.125 + 0.3125 + 2 * 6.25)
 
 
 def test_deep_sums_of_members_need_no_recursion():
