@@ -9,11 +9,15 @@ import torch
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.parameters import Sweep, check_sweep, combinations
+from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
 from mfdsl.runtime.solvers.loop import solve as run_loop
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, reads_law
+
+# Tables [B, T, S, A] that every solver holds at once: rewards, policy, values, and its own state.
+TABLES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +85,7 @@ def run(
         UsageError: the tables of the game do not fit into memory.
     """
     settings = job.settings
+    _check_memory(job)
     try:
         return run_loop(
             job.game.program,
@@ -102,6 +107,16 @@ def run(
         if "allocate memory" not in str(error):
             raise
         raise _too_large(job) from None
+
+
+def _check_memory(job: Job) -> None:
+    """Refuse tables that the device cannot hold."""
+    program, unit = job.game.program, job.params.unit
+    entries = program.state_count * program.action_count * (program.horizon or 1)
+    needed = TABLES * entries * len(job.points) * unit.element_size()
+    held = memory_of(unit.device)
+    if needed > held:
+        raise _too_large(job, f": its tables need {gibibytes(needed)}, there are {gibibytes(held)}")
 
 
 def find_device(device: Device) -> torch.device:
@@ -153,9 +168,9 @@ def games_json(job: Job, solution: Solution) -> list[dict[str, Any]]:
     ]
 
 
-def _too_large(job: Job) -> UsageError:
+def _too_large(job: Job, why: str = "") -> UsageError:
     return UsageError(
         f"not enough memory for {len(job.points)} game{'' if len(job.points) == 1 else 's'} "
-        f"of {job.game.name}",
-        "sweep fewer values at once, or make the state space smaller",
+        f"of {job.game.name}{why}",
+        "sweep fewer values at once" if len(job.points) > 1 else "make the state space smaller",
     )

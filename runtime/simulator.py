@@ -1,7 +1,6 @@
 """Simulates B games of N agents side by side, with all randomness from named streams."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import DEFAULT_AGENTS
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
+from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.streams import draw
 
@@ -302,13 +302,11 @@ def _bytes(group: Any) -> int:
 
 
 def _check_held(needed: int, device: torch.device) -> None:
-    """Refuse more bytes than the machine has; on other devices the allocator says so."""
-    if device.type != "cpu":
-        return
-    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Refuse more bytes than the device has."""
+    held = memory_of(device)
     if needed > held:
         raise SimulationError(
-            f"this needs about {needed / 2**30:.1f} GiB, the machine has {held / 2**30:.1f}: "
+            f"this needs about {gibibytes(needed)}, the machine has {gibibytes(held)}: "
             "simulate fewer agents, games or steps at once, or use float32"
         )
 

@@ -162,3 +162,14 @@ def test_quiet_prints_the_outcome_only(mfdsl: Any, spec: Path) -> None:
 def test_float32_is_used_when_asked_for(mfdsl: Any, spec: Path) -> None:
     solution = package.solve(spec, iterations=1, dtype="float32")
     assert str(solution.policy.probs.dtype) == "torch.float32"
+
+
+def test_tables_that_do_not_fit_are_refused_before_they_are_made(
+    mfdsl: Any, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfdsl.solving.memory_of", lambda device: 1000)
+    outcome = mfdsl("solve", spec)
+    assert outcome.code == 2
+    assert "not enough memory for 1 game of rooms: its tables need" in outcome.err
+    assert "make the state space smaller" in outcome.err
+    assert not (spec.parent / "runs").exists()
