@@ -50,7 +50,8 @@ def prepare(
     """Load the program and bind its parameters, one game for each point of the sweep.
 
     Raises:
-        UsageError: the sweep does not fit the model, or the device is not there.
+        UsageError: the sweep does not fit the model, the device is not there, or its memory is too
+            small.
     """
     game = replace(game, bins=settings.bins)
     check_sweep(game.model, sweep)
@@ -60,7 +61,9 @@ def prepare(
     columns = {name: [point[name] for point in points] for name in sweep}
     params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
     license = license_of(game, settings)
-    return Job(game, settings, license, params, tuple(points), seed, place, dtype)
+    job = Job(game, settings, license, params, tuple(points), seed, place, dtype)
+    _check_memory(job)
+    return job
 
 
 def _check_fixed(game: Game, sweep: Sweep) -> None:
@@ -85,7 +88,6 @@ def run(
         UsageError: the tables of the game do not fit into memory.
     """
     settings = job.settings
-    _check_memory(job)
     try:
         return run_loop(
             job.game.program,
