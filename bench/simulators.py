@@ -50,7 +50,7 @@ from torch import Tensor
 from mfdsl.runtime.behaviours import Behaviour, Scene, observation, still, uniform
 
 GAMES = ("m3fc_2g", "m3fc_formation", "m3fc_beach", "m3fc_foraging", "m3fc_potential")
-BATCHES = {20: (64, 512), 300: (16, 64), 1000: (8, 32)}
+BATCHES = {20: (64, 512), 300: (16, 64, 128), 1000: (8, 32, 64)}
 TRANSPORT = {20: (16, 128), 300: (4, 16), 1000: (2, 8)}
 WORLDS = {30: 3.0, 100: 5.0, 200: 7.0}  # agents: half-width in PIC
 CROWDS = {30: (64, 256, 1024), 100: (4, 16), 200: (1, 4)}

@@ -50,8 +50,8 @@ def _length(*components: Tensor) -> Tensor:
     """The Euclidean norm of a vector given by components, with slope 0 at 0."""
     square = components[0] * components[0]
     for x in components[1:]:
-        square = square + x * x
-    return _sqrt(square)
+        square = torch.addcmul(square, x, x)
+    return _sqrt(square) if square.requires_grad else square.sqrt_()
 ''',
     "_norm": '''\
 def _norm(vector: Tensor) -> Tensor:
