@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
 
@@ -67,6 +67,62 @@ class PolicyIterationConfig(Config):
     )
 
 
+class MirrorProxConfig(Config):
+    """Options of mirror_prox."""
+
+    learning_rate: float = Field(
+        0.0, ge=0, description="least step; a licence sets it to 1 / modulus; 0: no least step"
+    )
+    growth: float = Field(
+        1.5,
+        ge=1,
+        description="factor on the step after each iteration while the test of the proof holds; "
+        "1 with a learning_rate: constant steps",
+    )
+
+
+class FrankWolfeConfig(Config):
+    """Options of frank_wolfe."""
+
+    step: Literal["search", "open", "short"] = Field(
+        "search",
+        description="search: to the top of the potential along the segment; open: 2 / (k + 2); "
+        "short: exploitability / curvature",
+    )
+    curvature: float = Field(
+        1.0, gt=0, description="bound on the curvature of the potential, for short steps"
+    )
+
+
+class PolicyMirrorDescentConfig(Config):
+    """Options of pmd."""
+
+    temperature: float = Field(
+        0.05, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
+    )
+    learning_rate: float = Field(
+        0.0, ge=0, description="step at every iteration; 0: 4 / (temperature (k + 4))"
+    )
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
+        if rate * info.data.get("temperature", 0) > 1:
+            raise ValueError("learning_rate * temperature must not exceed 1")
+        return rate
+
+
+class SoftFixedPointConfig(Config):
+    """Options of soft_fixed_point."""
+
+    temperature: float = Field(
+        1.0, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
+    )
+    damping: float = Field(
+        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
+    )
+
+
 @dataclass(frozen=True)
 class Row:
     """One solver: `module` and `symbol` say where its class is, `requires` what its proof needs."""
@@ -118,6 +174,42 @@ SOLVERS: dict[str, Row] = {
             "Cacace, Camilli and Goffi 2021, arXiv 2007.04818",
             "mfdsl.runtime.solvers.policy_iteration",
             "PolicyIteration",
+        ),
+        Row(
+            "mirror_prox",
+            MirrorProxConfig,
+            "mirror-prox in trajectory entropy: look ahead, step, average the flows",
+            "monotone games whose moves do not read the law; 1 / sqrt(k), 1 / k when skew-affine",
+            "Nemirovski 2004, doi 10.1137/S1052623403425629",
+            "mfdsl.runtime.solvers.mirror_prox",
+            "MirrorProx",
+        ),
+        Row(
+            "frank_wolfe",
+            FrankWolfeConfig,
+            "Frank-Wolfe on a potential: move the flow towards that of the best response",
+            "potential games whose moves do not read the law; 1 / k when concave, else 1 / sqrt(k)",
+            "Geist et al. 2022, arXiv 2106.03787",
+            "mfdsl.runtime.solvers.frank_wolfe",
+            "FrankWolfe",
+        ),
+        Row(
+            "pmd",
+            PolicyMirrorDescentConfig,
+            "entropic policy mirror descent: tilt the policy by its values, with entropy paid",
+            "monotone games whose moves do not read the law, to the regularised equilibrium",
+            "Lan 2021, arXiv 2102.00135",
+            "mfdsl.runtime.solvers.policy_mirror_descent",
+            "PolicyMirrorDescent",
+        ),
+        Row(
+            "soft_fixed_point",
+            SoftFixedPointConfig,
+            "soft fixed-point iteration: everyone best responds with entropy paid",
+            "a temperature above the threshold where the soft response is a contraction",
+            "Cui and Koeppl 2021, arXiv 2102.01585",
+            "mfdsl.runtime.solvers.soft_fixed_point",
+            "SoftFixedPoint",
         ),
     )
 }
