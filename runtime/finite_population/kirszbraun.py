@@ -78,29 +78,39 @@ def _settle(
 ) -> tuple[FloatArray, list[int]]:
     """Minimise over the points in use, dropping those whose weight would turn negative."""
     while True:
-        target = _on_affine_hull(features[used], linear[used])
+        step = _descent(features[used], linear[used], weights[used])
         now = weights[used]
-        falling = target < 0
-        if not falling.any():
-            settled = np.zeros_like(weights)
-            settled[used] = target
-            return settled, used
-        share = now[falling] / (now[falling] - target[falling])
-        step = float(share.min())
-        moved = np.maximum(now + step * (target - now), 0.0)
-        out = int(np.flatnonzero(falling)[share.argmin()])
-        moved[out] = 0.0
+        falling = now + step < 0
+        reach = np.full(len(used), np.inf)
+        reach[falling] = now[falling] / -step[falling]
+        out = int(reach.argmin())
+        moved = np.maximum(now + min(1.0, float(reach[out])) * step, 0.0)
+        if falling.any():
+            moved[out] = 0.0
         keep = [k for k in range(len(used)) if moved[k] > 0]
         weights = np.zeros_like(weights)
         weights[[used[k] for k in keep]] = moved[keep] / moved[keep].sum()
         used = [used[k] for k in keep]
+        if not falling.any():
+            return weights, used
 
 
-def _on_affine_hull(features: FloatArray, linear: FloatArray) -> FloatArray:
-    """Weights of any sign with sum 1 that are stationary there."""
+def _descent(features: FloatArray, linear: FloatArray, now: FloatArray) -> FloatArray:
+    """The step to the minimum over weights of any sign with sum 1, from `now`.
+
+    Where the features are affinely dependent the objective is linear along some directions; if it
+    falls along one, there is no minimum, and the step is a long one that way.
+    """
+    frame = np.column_stack([features, np.ones(len(features))])
+    left, sizes, _ = np.linalg.svd(frame)
+    rank = int((sizes > 1e-10 * sizes[0]).sum())
+    flat = left[:, rank:] @ (left[:, rank:].T @ linear)
+    if np.abs(flat).max(initial=0.0) > TOLERANCE * (1 + np.abs(linear).max()):
+        step: FloatArray = flat * (2 / np.abs(flat[flat < 0]).max())
+        return step
     size = len(linear)
     system = np.ones((size + 1, size + 1))
     system[:size, :size] = features @ features.T
     system[size, size] = 0.0
-    found: FloatArray = np.linalg.lstsq(system, np.append(linear, 1.0), rcond=None)[0][:size]
-    return found
+    target = np.linalg.lstsq(system, np.append(linear, 1.0), rcond=None)[0][:size]
+    return np.asarray(target - now)
