@@ -120,6 +120,7 @@ _ROWS = (
             404: "a family or a single player stands where a population is needed",
             405: "the condition can have probability 0",
             406: "observes something private to each agent",
+            407: "a weight is no factor of what a mean averages",
         },
     ),
     *_rows(
@@ -138,7 +139,7 @@ _ROWS = (
             701: "the model has too many states for exact tables",
             702: "nested too deeply",
             703: "the spec is too large",
-            705: "a data file does not fit its parameter",
+            705: "a data file does not fit what reads it",
             706: "this construct comes with a later release",
         },
     ),

@@ -58,7 +58,10 @@ def _moved(bundle: _Bundle, source: SourceFile, folder: Path, prefix: str) -> by
 def _paths(unit: ast.Unit) -> list[ast.Text]:
     imports = [d.path for d in unit.declarations if isinstance(d, ast.Import)]
     data = [d.data for d in unit.declarations if isinstance(d, ast.Param) and d.data is not None]
-    return imports + data
+    players = [d for d in unit.declarations if isinstance(d, ast.Player)]
+    members = [m for player in players for m in player.members]
+    agents = [m.data for m in members if isinstance(m, ast.Trait | ast.Weights)]
+    return imports + data + [path for path in agents if path is not None]
 
 
 def _name(bundle: _Bundle, path: Path) -> str:

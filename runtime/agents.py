@@ -29,7 +29,8 @@ REQUIRED = (
 class AgentProgram:
     """A loaded module of agents; `players` gives the kind of each player by its field name.
 
-    `names` are the players as the spec writes them, by field name.
+    `names` are the players as the spec writes them, by field name, `fixed` the fields of the
+    populations whose agents are given one by one, so that their number is.
     """
 
     module: types.ModuleType
@@ -42,6 +43,7 @@ class AgentProgram:
     discount: float
     players: dict[str, str]
     names: dict[str, str]
+    fixed: tuple[str, ...] = ()
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -106,4 +108,5 @@ def load_agents(text: str, model: Model | None = None, name: str = "game") -> Ag
         discount=float(module.DISCOUNT),
         players=dict(module.PLAYERS),
         names=dict(module.NAMES),
+        fixed=tuple(getattr(module, "FIXED", ())),  # modules before 0.2 have no such populations
     )

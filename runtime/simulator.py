@@ -254,12 +254,18 @@ def _agents(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> di
             f"`{program.name}` has no population `{unknown[0]}`; it has"
             f" {', '.join(f'`{name}`' for name in names)}"
         )
+    fixed = [program.names[field] for field in program.fixed]
     found = {}
     for name in names:
         number = given.get(name, wanted if isinstance(wanted, int) else asked.get(name))
         number = DEFAULT_AGENTS if number is None else number
         if number < 1:
             raise SimulationError(f"a simulation needs at least one agent, not {number} of {name}")
+        if name in fixed and number != asked[name]:
+            raise SimulationError(
+                f"the files of `{program.name}` give the {asked[name]:,} agents of `{name}` one by"
+                f" one, there are no {number:,}"
+            )
         found[name] = int(number)
     return found
 

@@ -39,7 +39,7 @@ def _names(program: AgentProgram, group: Any, field: str) -> tuple[str, ...]:
     if kind == "Noise":
         return tuple(noise.name for noise in player.noises)
     tabled = [v.name for v in (*player.traits, *player.states) if v.initial is not None]
-    drawn = [*tabled, *(draw.name for draw in player.draws)]
+    drawn = [*tabled, *(draw.name for draw in player.draws if draw.given is None)]
     return tuple(drawn) or ("agents",)
 
 

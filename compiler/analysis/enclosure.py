@@ -42,6 +42,7 @@ LEAVES = (
     *(f"common_{kind}" for kind in OWN),
     "index",
     "time",
+    "weight",
 )
 
 

@@ -33,7 +33,8 @@ class Environment:
     `own` maps (kind, name) to a value, `common` (player, kind, name). A population is either a law
     over (states, actions) of the one population (`law`), a list of members with their probabilities
     (`laws`, by the name of the population), or a list of members (`members`, likewise); `me` is
-    then the place of oneself in the own population. `parameters` replaces bound values by name
+    then the place of oneself in the own population, and `places` maps the depth of a binder to that
+    of its member. `parameters` replaces bound values by name
     (arrays flat, row-major); `peers` and `indices` map the depth of a binder to its member or its
     value.
     """
@@ -47,6 +48,7 @@ class Environment:
     common: Mapping[tuple[str, str, str], Value] = field(default_factory=dict)
     members: Mapping[str, Sequence[Member]] = field(default_factory=dict)
     me: int | None = None
+    places: Mapping[int, int] = field(default_factory=dict)
     laws: Mapping[str, Sequence[tuple[Member, float]]] = field(default_factory=dict)
 
 
@@ -201,6 +203,8 @@ def _leaf(model: Model, node: Node, environment: Environment) -> Value:
     assert isinstance(attr, tuple)
     if node.op.startswith("common_"):
         return environment.common[str(attr[0]), node.op.removeprefix("common_"), str(attr[1])]
+    if node.op == "weight":
+        return _weight(model, attr, environment)
     if not node.op.startswith("peer_"):
         raise ValueError(f"unknown operator `{node.op}`")
     member = environment.peers[int(attr[0])]
@@ -210,6 +214,16 @@ def _leaf(model: Model, node: Node, environment: Environment) -> Value:
     if node.op == "peer_state":
         return member[0][[s.name for s in population.states].index(str(attr[1]))]
     return member[1][[a.name for a in population.actions].index(str(attr[1]))]
+
+
+def _weight(model: Model, attr: Sequence[int | str], environment: Environment) -> float:
+    """The weight of oneself on the member of a binder; only single agents have weights."""
+    depth, population, name = attr
+    weights = next(w for w in model.player(str(population)).weights if w.name == name)
+    array = model.arrays[weights.array]
+    if environment.me is None:
+        raise ValueError(f"`{name}` is between agents, a law has none")
+    return array.values[_offset(array.dims, (environment.me, environment.places[int(depth)]))]
 
 
 def _parameter(model: Model, name: str, environment: Environment) -> Number | Sequence[float]:
@@ -263,7 +277,11 @@ def _over_members(model: Model, node: Node, environment: Environment) -> Value:
     for place, member in enumerate(members):
         if "others" in node.op and place == environment.me:
             continue
-        inside = replace(environment, peers={**environment.peers, depth_of(node): member})
+        inside = replace(
+            environment,
+            peers={**environment.peers, depth_of(node): member},
+            places={**environment.places, depth_of(node): place},
+        )
         if node.op.endswith("_if") and not evaluate(model, node.args[1], inside):
             continue
         values.append(evaluate(model, node.args[0], inside))

@@ -15,7 +15,7 @@ DEFAULT_AGENTS = 1000  # of a population in a simulation, where neither spec nor
 
 # Operators that have a value with N agents only, or none over a law by states and actions.
 ONLY_AGENTS = frozenset(
-    {"min_members", "max_members", "min_others", "max_others", "w2", "peer_noise"}
+    {"min_members", "max_members", "min_others", "max_others", "w2", "peer_noise", "weight"}
 )
 
 Scalar = int | float | str | bool
@@ -139,10 +139,22 @@ class NoiseVariable(Variable):
     ("beta", a, b); or ("disc", spacing, lo, hi): `dims[0]` points of the box [lo, hi]^dims[1] that
     keep `spacing` from each other, drawn one after another by rejection. What the spec declares is
     a function of such leaves.
+
+    A draw with `given` is a row of the files of the population: its density is the empirical law,
+    and with N agents agent i has entry i of the array `given`, which has N entries.
     """
 
     density: int | None
     law: tuple[str | float, ...] | None = None
+    given: int | None = None
+
+
+class Weights(Data):
+    """Weights between the agents of a population: `array` is N by N, agent i reads row i."""
+
+    name: str
+    array: int
+    doc: str
 
 
 class Named(Data):
@@ -189,6 +201,12 @@ class Player(Data):
     agents: int | None
     order: int
     doc: str
+    weights: tuple[Weights, ...] = ()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether files give each agent of the population, so that there are `agents` of them."""
+        return bool(self.weights) or any(draw.given is not None for draw in self.draws)
 
 
 class Horizon(Data):

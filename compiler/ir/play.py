@@ -26,7 +26,7 @@ def initial_states(
         given = draws.get(player.name, {})
         if player.kind == "population":
             rows = [
-                _start(model, player, _entry(given, i), common, parameters)
+                _start(model, player, _entry(model, player, given, i), common, parameters)
                 for i in range(agents[player.name])
             ]
             names = [v.name for v in (*player.traits, *player.states)]
@@ -252,5 +252,8 @@ def _start(
     return found
 
 
-def _entry(values: Mapping[str, Any], place: int) -> dict[str, Value]:
-    return {name: rows[place] for name, rows in values.items()}
+def _entry(model: Model, player: Player, values: Mapping[str, Any], place: int) -> dict[str, Value]:
+    """The draws of one agent; where files give the agents, its row is one of them."""
+    given = {d.name: model.arrays[d.given].values for d in player.draws if d.given is not None}
+    entries = {name: rows[place] for name, rows in values.items()}
+    return {**entries, **{name: int(rows[place]) for name, rows in given.items()}}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 from mfdsl.compiler.diagnostics import Help, Sink
@@ -10,6 +11,7 @@ from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Graph, Place
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.sema.agent_files import AgentData
 from mfdsl.compiler.sema.values import (
     COMMON,
     OWN,
@@ -28,6 +30,7 @@ from mfdsl.compiler.sema.values import (
     Stage,
     Term,
     Value,
+    WeightsName,
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -104,6 +107,7 @@ Symbol = (
     | PopulationName
     | PlayerName
     | FamilyName
+    | WeightsName
     | Poison
 )
 
@@ -112,8 +116,8 @@ Symbol = (
 class PlayerScope:
     """The names inside one player; each member of a family has a scope of its own.
 
-    `index` is the name of the index of a family and its constant value here. `legal` is the node
-    of the mask over the actions, once it is lowered.
+    `index` is the name of the index of a family and its constant value here. `agents` is what files
+    say of single agents. `legal` is the node of the mask over the actions, once it is lowered.
     """
 
     name: str
@@ -127,6 +131,7 @@ class PlayerScope:
     traits: dict[str, VariableSymbol] = field(default_factory=dict)
     actions: dict[str, VariableSymbol] = field(default_factory=dict)
     noises: dict[str, VariableSymbol] = field(default_factory=dict)
+    agents: AgentData = field(default_factory=AgentData)
     legal: int | None = None
 
     @property
@@ -169,6 +174,7 @@ class Context:
     """Everything the passes of one lowering share.
 
     `used` are the names at the top level that something reads, `read` the members as (block, name).
+    `data_paths` are the data files of players, None where the file was reported.
     """
 
     builder: Builder
@@ -186,6 +192,7 @@ class Context:
     lets: dict[tuple[str, Env], Value] = field(default_factory=dict)
     open_lets: list[OpenLet] = field(default_factory=list)
     start_reads: dict[tuple[str, str], Span] = field(default_factory=dict)
+    data_paths: dict[ast.Text, Path | None] = field(default_factory=dict)
     open_functions: list[str] = field(default_factory=list)
     open_definitions: int = 0
     expansions: int = 0

@@ -21,6 +21,8 @@ def features_of(ctx: Context, players: Sequence[Player], horizon: str) -> tuple[
         found.add("populations")
     if any(player.traits for player in players):
         found.add("traits")
+    if any(player.weights for player in players):
+        found.add("weights")
     if ctx.objective == "team":
         found.add("team")
     if ctx.graphs:

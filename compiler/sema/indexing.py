@@ -1,4 +1,4 @@
-"""Brackets: `rooms[3, 4]`, `weights[i, j]`, `pts[k]`, `mu[x]`, `truck[0]`."""
+"""Brackets: `rooms[3, 4]`, `rates[i, j]`, `pts[k]`, `mu[x]`, `truck[0]`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,9 @@ from mfdsl.compiler.sema.values import (
     PopulationName,
     Term,
     Value,
+    WeightsName,
 )
+from mfdsl.compiler.sema.weights import lower_weight
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -63,6 +65,8 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
         )
     if isinstance(base, FamilyName):
         return _family_member(ctx, env, base, expr)
+    if isinstance(base, WeightsName):
+        return lower_weight(ctx, env, base, expr)
     if isinstance(base, GraphName):
         return graphs.link_of(ctx, base.graph, expr)
     if isinstance(base, GridName):

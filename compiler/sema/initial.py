@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.ir.model import NoiseVariable, StateVariable
 from mfdsl.compiler.sema import distributions, draws, expressions, names
+from mfdsl.compiler.sema.agent_data import draw_rows
 from mfdsl.compiler.sema.context import Context, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in, report_cycle
 from mfdsl.compiler.sema.members import is_table
@@ -33,23 +34,29 @@ class Start:
 def lower_start(ctx: Context, scope: PlayerScope) -> Start:
     """Lower the laws and values at t = 0 of all traits and states."""
     found = Start({}, {}, [], frozenset())
+    given = draw_rows(ctx, scope)
+    if given is not None:
+        found.start |= given[0]
+        found.draws.append(given[1])
+        found.drawn |= given[0].keys()
     for kind, symbols in ((ast.Trait, scope.traits), (ast.State, scope.states)):
         declared = {
-            m.name.name: m
+            m.name.name: (m, law)
             for m in scope.declaration.members
-            if isinstance(m, kind) and m.name.name in symbols
+            if isinstance(m, kind) and m.name.name in symbols and (law := _law(m)) is not None
         }
-        order = draw_order({n: names_in(_law(m), scope.members) for n, m in declared.items()})
-        for name in order:
+        needs = {n: names_in(law, scope.members) for n, (_, law) in declared.items()}
+        for name in draw_order(needs):
             env = scope.env(
                 "start", f"the initial `{name}`", drawn=found.drawn, target=symbols[name].type
             )
-            _lower(ctx, env, declared[name], symbols[name], found)
+            _lower(ctx, env, *declared[name], symbols[name], found)
             found.drawn |= {name}
     return found
 
 
-def _law(member: ast.State | ast.Trait) -> ast.Expr:
+def _law(member: ast.State | ast.Trait) -> ast.Expr | None:
+    """What is written behind `=` or `~`; nothing is for a trait from a file."""
     return member.law if isinstance(member, ast.Trait) else member.initial
 
 
@@ -57,10 +64,11 @@ def _lower(
     ctx: Context,
     env: Env,
     member: ast.State | ast.Trait,
+    law: ast.Expr,
     symbol: VariableSymbol,
     found: Start,
 ) -> None:
-    name, target, law = symbol.name, symbol.type, _law(member)
+    name, target = symbol.name, symbol.type
     given = isinstance(member, ast.State) and not member.drawn
     if given and distributions.drawn_from(ctx, env, law) is not None:
         words = f"write `state {name} : ... ~ ...`"

@@ -44,7 +44,7 @@ def _unread(ctx: Context, unit: ast.Unit) -> Iterator[tuple[str, Span, str]]:
         if not isinstance(declaration, ast.Player):
             continue
         for member in declaration.members:
-            if isinstance(member, ast.Let | ast.Noise | ast.Trait | ast.Action):
+            if isinstance(member, ast.Let | ast.Noise | ast.Trait | ast.Weights | ast.Action):
                 if (declaration.name.name, member.name.name) not in ctx.read:
                     yield member.name.name, member.name.span, type(member).__name__.lower()
 

@@ -57,7 +57,13 @@ def lower_unit(
     if sink.failed:
         return None
     facts = facts_of(ctx, main)
-    certificates = certify(ctx, facts, players)
+    fixed = {player.name for player in players if player.fixed}
+    # Agents that files tell apart are not exchangeable, however they reach each other.
+    certificates = [
+        found
+        for found in certify(ctx, facts, players)
+        if found.claim != "symmetry" or found.subject not in fixed
+    ]
     certificates += check_requirements(ctx, facts, unit, players)
     report_unknown_names(ctx)
     model = build_model(ctx, unit, settings, players)
@@ -142,6 +148,11 @@ def _declare(
         for d in unit.declarations
         if isinstance(d, ast.Param) and d.data is not None
     }
+    members = (m for d in unit.declarations if isinstance(d, ast.Player) for m in d.members)
+    for member in members:
+        if isinstance(member, ast.Trait | ast.Weights) and member.data is not None:
+            path = data_file(loaded, unit.file, member.data, files, ctx.sink)
+            ctx.data_paths[member.data] = path
     bind_parameters(ctx, unit.file, unit, overrides, paths)
     declare_grids(ctx, unit)
     declare_graphs(ctx, unit, loaded, files)

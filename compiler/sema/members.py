@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import sets
+from mfdsl.compiler.sema.agent_data import read_agents, trait_type, weights_name
 from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
 from mfdsl.compiler.sema.names import RESERVED_NAMES, article
@@ -11,7 +12,7 @@ from mfdsl.compiler.sema.values import POISON, Poison
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
-Declared = ast.State | ast.Trait | ast.Action | ast.Noise | ast.Let
+Declared = ast.State | ast.Trait | ast.Action | ast.Noise | ast.Weights | ast.Let
 
 _ELSEWHERE = {
     ("environment", ast.Action): ("nobody acts in it", "a `major` acts on its own"),
@@ -25,6 +26,8 @@ _ELSEWHERE = {
         "a major is one agent",
         "a family has several: `major truck[m in 0..1]`",
     ),
+    ("environment", ast.Weights): ("it has no agents to weigh", "weights belong to a `population`"),
+    ("major", ast.Weights): ("a major is one agent", "weights belong to a `population`"),
     ("major", ast.Trait): (
         "a major is one agent, there is nobody to differ from",
         "make it a `state` that keeps its value: `x' = x`",
@@ -35,6 +38,8 @@ _ELSEWHERE = {
 def declare_members(ctx: Context, scope: PlayerScope) -> None:
     """Make the names of the player's members known, with their types."""
     places: dict[str, tuple[str, Span]] = {}
+    if scope.kind == "population":
+        scope.agents = read_agents(ctx, scope)
     for member in scope.declaration.members:
         if not _belongs(ctx, scope, member):
             if isinstance(member, Declared):
@@ -52,6 +57,9 @@ def declare_members(ctx: Context, scope: PlayerScope) -> None:
         if isinstance(member, ast.Let):
             scope.members[name] = LetSymbol(member, scope.file)
             continue
+        if isinstance(member, ast.Weights):
+            scope.members[name] = weights_name(scope, name, scope.agents)
+            continue
         symbol = _variable(ctx, scope, kind, member)
         scope.members[name] = symbol
         if isinstance(symbol, VariableSymbol) and kind != "noise":
@@ -66,7 +74,9 @@ def _belongs(ctx: Context, scope: PlayerScope, member: ast.PlayerMember) -> bool
         return True
     word = type(member).__name__.lower()
     what = f"{article(scope.kind)} has no {word if word == 'agents' else f'`{word}`'}"
-    span = member.name.span if isinstance(member, ast.Action | ast.Trait) else member.span
+    span = member.span
+    if isinstance(member, ast.Action | ast.Trait | ast.Weights):
+        span = member.name.span
     ctx.error("MFG113", what, span, found[0], helps=[found[1]] if found[1] else [])
     return False
 
@@ -128,6 +138,9 @@ def _variable(
     type_ = sets.variable_type(ctx, env, member.type)
     if isinstance(type_, Poison):
         return type_
+    if isinstance(member, ast.Trait) and member.data is not None:
+        values = scope.agents.columns.get(member.name.name)
+        return POISON if values is None else _seen(member, trait_type(type_, values))
     if type_.kind == "int" and not type_.finite:
         return ctx.error(
             "MFG201",
@@ -141,6 +154,10 @@ def _variable(
         return axes
     law = member.law if isinstance(member, ast.Noise) and not is_table(type_) else None
     return VariableSymbol(kind, member.name.name, type_, member.name.span, axes, law)
+
+
+def _seen(member: ast.Trait, type: Type) -> VariableSymbol:
+    return VariableSymbol("trait", member.name.name, type, member.name.span)
 
 
 def is_table(type: Type) -> bool:

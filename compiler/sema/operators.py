@@ -132,6 +132,7 @@ def found(value: Value) -> str:
         "PlayerName": "a player",
         "FamilyName": "a family of players",
         "MemberPick": "a member of a family",
+        "WeightsName": "the name of weights",
         "Function": "the name of a function",
         "Builtin": "the name of a function",
     }

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mfdsl.compiler.ir.model import Named, NoiseVariable, Player, Variable
 from mfdsl.compiler.ir.types import BOOL
-from mfdsl.compiler.sema import expressions, sets
+from mfdsl.compiler.sema import expressions
+from mfdsl.compiler.sema.agent_data import number_of_agents, weights_of
 from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.initial import (
     drawing_order,
@@ -44,7 +45,7 @@ def _lower_player(ctx: Context, scope: PlayerScope) -> Player | None:
     rewards = lower_rewards(ctx, scope)
     lets = _lets(ctx, scope)
     observed, laws = lower_observe(ctx, scope)
-    agents = _agents(ctx, scope)
+    agents = number_of_agents(ctx, scope)
     _check_not_empty(ctx, scope)
     _check_distinct(ctx, scope, [*noises, *drawn])
     _check_distinct(ctx, scope, start.draws)
@@ -70,6 +71,7 @@ def _lower_player(ctx: Context, scope: PlayerScope) -> Player | None:
         agents=agents,
         order=0,
         doc=declaration.doc,
+        weights=weights_of(ctx, scope),
     )
 
 
@@ -149,15 +151,3 @@ def _lets(ctx: Context, scope: PlayerScope) -> list[Named]:
             result.append(Named(name=name, node=value.node))
     ctx.read -= {(block, let.name.name) for let in scope.lets} - read
     return result
-
-
-def _agents(ctx: Context, scope: PlayerScope) -> int | None:
-    """The number of agents that the spec asks for."""
-    count = None
-    for member in scope.declaration.members:
-        if isinstance(member, ast.Agents) and scope.kind == "population":
-            env = scope.env("next", "the number of agents", static=True)
-            count = sets.static_integer(ctx, env, member.count, "the number of agents")
-            if count is not None and count < 1:
-                ctx.error("MFG213", f"{count} agents", member.count.span, "must be at least 1")
-    return count

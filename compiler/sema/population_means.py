@@ -23,6 +23,7 @@ from mfdsl.compiler.sema.values import (
     Value,
 )
 from mfdsl.compiler.sema.vectors import numeric
+from mfdsl.compiler.sema.weights import weights_fit
 from mfdsl.compiler.syntax import ast
 
 EXTREMES = ("min", "max")
@@ -123,6 +124,8 @@ def over_population(
     body = _mean_body(ctx, inner, expr)
     if isinstance(body, Poison) or isinstance(condition, Poison):
         return POISON
+    if not weights_fit(ctx, env.depth, body, [condition] if condition else [], expr.span, name):
+        return POISON
     binder = (env.depth, members.name)
     suffix = "_others" if others else ""
     kept = Type(kind="real", dims=body.type.dims)
@@ -171,7 +174,7 @@ def _extreme(
             helps=[f"write `{name}(if ... then ... else ... for ...)`"],
         )
     body = number(ctx, expressions.lower(ctx, _inside(env, expr, members), expr.body), expr.span)
-    if isinstance(body, Poison):
+    if isinstance(body, Poison) or not weights_fit(ctx, env.depth, body, [], expr.span, name):
         return POISON
     op = f"{name}_{'others' if others else 'members'}"
     kept = plain(body.type)

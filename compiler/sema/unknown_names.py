@@ -47,14 +47,15 @@ def _reward_names(scope: PlayerScope | None) -> set[str]:
     return {name.name for name in named if name is not None}
 
 
-Owner = tuple[ast.Player, ast.State | ast.Trait | ast.Action | ast.Noise | ast.Let]
+Declared = ast.State | ast.Trait | ast.Action | ast.Noise | ast.Weights | ast.Let
+Owner = tuple[ast.Player, Declared]
 
 
 def _owner(ctx: Context, name: str) -> Owner | None:
     """The player that declares `name`, and its declaration."""
     for scope in ctx.players.values():
         for member in scope.declaration.members:
-            if isinstance(member, ast.State | ast.Trait | ast.Action | ast.Noise | ast.Let):
+            if isinstance(member, Declared):
                 if member.name.name == name:
                     return scope.declaration, member
     return None

@@ -130,6 +130,16 @@ class FamilyName:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsName:
+    """`w` of `weights w from ...` of the population `player`; its numbers lie in [lo, hi]."""
+
+    player: str
+    name: str
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
 class MemberPick:
     """`truck[i]` of a family of majors or environments with an index that the run computes."""
 
@@ -167,6 +177,7 @@ Value = (
     | PlayerName
     | FamilyName
     | MemberPick
+    | WeightsName
     | Function
     | Builtin
 )

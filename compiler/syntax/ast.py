@@ -278,11 +278,12 @@ class State(Tree):
 
 @dataclass(frozen=True, slots=True)
 class Trait(Tree):
-    """`trait u : T ~ law`."""
+    """`trait u : T ~ law` or `trait u : T from "players.csv"`: one of `law` and `data` is given."""
 
     name: Ident
     type: TypeExpr
-    law: Expr
+    law: Expr | None
+    data: Text | None
     doc: str
 
 
@@ -293,6 +294,15 @@ class Noise(Tree):
     name: Ident
     type: TypeExpr
     law: Expr
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights(Tree):
+    """`weights w from "w.csv"`."""
+
+    name: Ident
+    data: Text
     doc: str
 
 
@@ -340,7 +350,9 @@ class Agents(Tree):
     count: Expr
 
 
-PlayerMember = State | Trait | Noise | Action | Let | Next | Reward | Observe | Agents | Require
+PlayerMember = (
+    State | Trait | Noise | Weights | Action | Let | Next | Reward | Observe | Agents | Require
+)
 
 
 @dataclass(frozen=True, slots=True)

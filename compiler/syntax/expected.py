@@ -37,9 +37,10 @@ _CLOSED_BY = {
     "LBRACE": ("RBRACE", "`,` or `}` in these braces"),
 }
 _RENAMED = {"cost": "price", "state": "status", "action": "choice", "noise": "shock",
-            "trait": "type_of", "model": "name", "final": "last", "grid": "mesh", "in": "inside",
-            "graph": "network", "agents": "people", "horizon": "steps", "reward": "gain",
-            "population": "crowd", "major": "leader", "param": "value", "if": "when"}  # fmt: skip
+            "trait": "type_of", "weights": "links", "model": "name", "final": "last",
+            "grid": "mesh", "in": "inside", "graph": "network", "agents": "people",
+            "horizon": "steps", "reward": "gain", "population": "crowd", "major": "leader",
+            "param": "value", "if": "when"}  # fmt: skip
 
 
 @dataclass

@@ -29,9 +29,9 @@ class Token(NamedTuple):
 
 KEYWORDS = frozenset(
     "model library import from param let fn enum grid graph environment major population as "
-    "state trait noise action where reward cost final observe agents require assume objective "
-    "horizon discount solver if then else match mix for in mod and or not real int bool true "
-    "false".split()
+    "state trait noise weights action where reward cost final observe agents require assume "
+    "objective horizon discount solver if then else match mix for in mod and or not real int bool "
+    "true false".split()
 )
 SOFT_KEYWORDS = frozenset("map size moves periodic node link file".split())
 

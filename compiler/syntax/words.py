@@ -5,7 +5,7 @@ TOP_LEVEL = frozenset(
     "discount assume solver".split()
 )
 EVERYWHERE = frozenset({"let", "require"})
-MEMBERS = frozenset("state trait noise action reward cost final observe agents".split())
+MEMBERS = frozenset("state trait noise weights action reward cost final observe agents".split())
 PLAYERS = frozenset({"environment", "major", "population"})
 HEADERS = frozenset({"model", "library"})
 STARTERS = TOP_LEVEL | EVERYWHERE | MEMBERS
@@ -27,6 +27,7 @@ DECLARES = {
     "state": "a state",
     "trait": "a trait",
     "noise": "a noise",
+    "weights": "weights between agents",
     "action": "an action",
     "reward": "a reward",
     "cost": "a cost",

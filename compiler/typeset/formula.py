@@ -44,7 +44,8 @@ SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 class Names:
     """What names stand for: variables that move, values of enums, laws of populations by handle.
 
-    `members` are the variables of the player at hand; `bound` maps the member of a mean to the
+    `members` are the variables of the player at hand, `weights` its tables between the agent at
+    hand, i, and the member that a mean binds; `bound` maps the member of a mean to the
     letter that it is written with.
     """
 
@@ -52,6 +53,7 @@ class Names:
     values: frozenset[str] = frozenset()
     populations: frozenset[str] = frozenset()
     handles: Mapping[str, str] = field(default_factory=dict)
+    weights: frozenset[str] = frozenset()
     bound: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -280,6 +282,8 @@ def _field(names: Names, expr: ast.Field) -> tuple[str, int]:
 
 def _index(names: Names, expr: ast.Index) -> tuple[str, int]:
     inside = _arguments(names, expr.indices)
+    if isinstance(expr.base, ast.Name) and expr.base.name in names.weights:
+        return rf"{symbol(expr.base.name)}_{{i{inside}}}", ATOM
     if isinstance(expr.base, ast.Name) and expr.base.name in names.handles.values():
         return rf"{moving(expr.base.name)}\left({inside}\right)", ATOM
     return rf"{_at(names, expr.base, ATOM)}[{inside}]", ATOM - 1

@@ -1,11 +1,13 @@
 """The report of a game: its sets, dynamics, rewards, parameters and certificates."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.typeset.blocks import Block, Formulas, Heading, Paragraph, Table
+from mfdsl.compiler.typeset.escape import escape_latex
 from mfdsl.compiler.typeset.formula import Names, formula
 from mfdsl.compiler.typeset.symbols import moving, symbol, value
 
@@ -74,7 +76,8 @@ def _player(player: ast.Player, shared: Names) -> list[Block]:
         for m in player.members
         if isinstance(m, ast.State | ast.Action | ast.Noise | ast.Let)
     ]
-    names = Names(frozenset(moves), shared.values, shared.populations, shared.handles)
+    weights = frozenset(m.name.name for m in player.members if isinstance(m, ast.Weights))
+    names = replace(shared, moving=frozenset(moves), weights=weights)
     title = f"{KINDS[player.kind]} {player.name.name}"
     if player.family is not None:
         title += f", one for each {player.family.name.name}"
@@ -97,8 +100,12 @@ def _sets(player: ast.Player, names: Names) -> Iterable[str]:
             yield rf"{moving(member.name.name)} &\in {type_formula(names, member.type)}"
         if isinstance(member, ast.Trait):
             inside = type_formula(names, member.type)
-            law = formula(names, member.law)
+            source = rf"\text{{{escape_latex(member.data.value)}}}" if member.data else ""
+            law = formula(names, member.law) if member.law is not None else source
             yield rf"{symbol(member.name.name)} &\sim {law}, \quad \text{{in }} {inside}"
+        if isinstance(member, ast.Weights):
+            source = rf"\text{{{escape_latex(member.data.value)}}}"
+            yield rf"{symbol(member.name.name)} &\in \mathbb{{R}}^{{N \times N}}, \quad {source}"
         if isinstance(member, ast.Action) and member.where is not None:
             yield rf"&\text{{where }} {formula(names, member.where)}"
     for member in player.members:

@@ -3,7 +3,9 @@
 Leaves are `input` (letter, player, name, whether it belongs to agents), `peer` (a value of each
 member as that of the member bound at a depth), parameters, `t`, indices and arrays. Statistics of
 a population are `mean_of`, `sum_of`, `min_of`, `max_of`, `tally` and `w2`; `pairs` goes over all
-pairs of agents.
+pairs of agents. `given` is the row of each agent in the files of its population. `weight` is the
+weight of an agent on the member bound at a depth, `weighted_of` the weighted sum of a value of the
+members, `weight_sum` that of 1, `own_weight` the weight of each agent on itself.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +17,7 @@ from mfdsl.compiler.ir.model import Attribute, Node, Place
 from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.ir.walk import reachable
 
+OTHERS = ("min_others_of", "max_others_of", "weighted_of")  # differ between agents
 OVER_MEMBERS = ("mean_of", "sum_of", "min_of", "max_of")
 STATISTICS = (*OVER_MEMBERS, "tally", "w2")
 FIRST_FRESH = 1000
@@ -138,7 +141,7 @@ class Arena:
             if i in values:
                 continue
             node = nodes[i]
-            if node.op in STATISTICS and len(peers) < len(values):
+            if node.op in (*STATISTICS, *OTHERS) and len(peers) < len(values):
                 known[i] = self.replace(i, peers) if peers else i
                 continue
             args = [known[a] for a in node.args]
@@ -180,6 +183,12 @@ def _facts(node: Node, parts: Sequence[Facts]) -> Facts:
     if node.op == "index":
         assert isinstance(attr, int)
         return Facts(indices=frozenset({attr}))
+    if node.op in ("given", "weight_sum", "own_weight"):
+        assert isinstance(attr, tuple)
+        return Facts(str(attr[0]))
+    if node.op == "weight":
+        assert isinstance(attr, tuple)
+        return Facts(str(attr[1]), frozenset({int(attr[0])}))
     owner = next((p.owner for p in parts if p.owner is not None), None)
     peers = frozenset[int]().union(*(p.peers for p in parts))
     indices = frozenset[int]().union(*(p.indices for p in parts))
@@ -191,8 +200,9 @@ def _facts(node: Node, parts: Sequence[Facts]) -> Facts:
     if node.op == "pairs":
         assert isinstance(attr, tuple)
         return Facts(str(attr[1]) if attr[3] else owner, peers - {int(attr[0])}, indices)
-    if node.op in ("min_others_of", "max_others_of"):
-        return Facts(str(attr), peers, indices)
+    if node.op in OTHERS:
+        population = attr[0] if isinstance(attr, tuple) else attr
+        return Facts(str(population), peers, indices)
     if node.op.endswith("_over") or node.op == "search":
         assert isinstance(attr, int)
         return Facts(owner, peers, indices - {attr})

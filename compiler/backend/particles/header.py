@@ -24,6 +24,7 @@ def constants(module: Module, cuts: Sequence[str]) -> str:
         ("PLAYERS", _table({names[p.name]: quoted(p.kind) for p in model.players})),
         ("NAMES", _table({names[p.name]: quoted(p.name) for p in model.players})),
         ("AGENTS", _table({names[p.name]: repr(p.agents) for p in model.populations})),
+        ("FIXED", _fixed(module)),
         ("NOISES", _table(_laws(module, "z"))),
         ("INITIALS", _table(_laws(module, "i"))),
         ("ACTIONS", _table(_actions(module))),
@@ -33,6 +34,12 @@ def constants(module: Module, cuts: Sequence[str]) -> str:
     if not cuts:
         return "\n".join([*lines, "CUTS: tuple[str, ...] = ()"]) + "\n"
     return "\n".join([*lines, "CUTS = (", *(f"    {quoted(cut)}," for cut in cuts), ")"]) + "\n"
+
+
+def _fixed(module: Module) -> str:
+    """The populations whose agents are given by files, so that their number is fixed."""
+    fixed = [quoted(module.players[p.name]) for p in module.model.populations if p.fixed]
+    return f"({', '.join(fixed)}{',' if len(fixed) == 1 else ''})"
 
 
 def _table(rows: Mapping[str, str]) -> str:

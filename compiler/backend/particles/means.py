@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from mfdsl.compiler.backend.particles.arena import Arena
+from mfdsl.compiler.backend.particles.arena import OTHERS, Arena
 from mfdsl.compiler.backend.particles.separable import expanded
+from mfdsl.compiler.backend.particles.weighted import weighted
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.ir.walk import depth_of, reachable
 
-Strategy = Literal["members", "tally", "moments", "values", "pairs"]
+Strategy = Literal["members", "tally", "moments", "values", "weights", "pairs"]
 
 DEEPEST = 50
 MOST_CELLS = 1 << 22
@@ -24,7 +25,8 @@ class Choice:
 
     `members`: an average over the agents, O(N). `tally`: counts at the values that members are
     pinned to, O(N + S). `moments`: a sum of products, O(N) for each of `terms`. `values`: a sum
-    over the values that members can have. `pairs`: every agent with every agent, in blocks.
+    over the values that members can have. `weights`: a product with the matrix of weights for each
+    of `terms`. `pairs`: every agent with every agent, in blocks.
     """
 
     node: int
@@ -67,7 +69,7 @@ class Expectation:
         if self.others:
             none = self.arena.add("eq", (below, self.arena.const(0)), None, BOOL)
             above = self.arena.add("if", (none, self.arena.const(0), above))
-        return self._op("div", above, below)
+        return self.op("div", above, below)
 
     def extreme(self, how: str, value: int) -> int:
         """The smallest (`min`) or largest (`max`) value of a member."""
@@ -75,12 +77,13 @@ class Expectation:
         if not arena.varies(value, self.depth) and not self.others:
             return value
         if arena.closed(value, self.depth):
-            self._chosen("members")
+            self.chosen("members")
             op = f"{how}_others_of" if self.others else f"{how}_of"
             return arena.add(op, (arena.member(value, self.depth),), self.population, type)
         return self._pairs(how, value)
 
-    def _chosen(self, strategy: Strategy, terms: int = 1) -> None:
+    def chosen(self, strategy: Strategy, terms: int = 1) -> None:
+        """Note how a part of the mean is computed."""
         choice = Choice(self.old, self.population, self.reader, strategy, terms)
         if choice not in self.choices:
             self.choices.append(choice)
@@ -90,15 +93,15 @@ class Expectation:
         node = self.arena.node(value)
         if self.arena.varies(value, self.depth) and level < DEEPEST:
             if node.op == "neg":
-                return self._op("neg", self._linear(node.args[0], conditions, level + 1))
+                return self.op("neg", self._linear(node.args[0], conditions, level + 1))
             if node.op == "add":
                 parts = self._groups(node.args)
                 if len(parts) > 1:
                     made = [self._linear(part, conditions, level + 1) for part in parts]
-                    return self._op("add", *made)
+                    return self.op("add", *made)
             if node.op == "if" and not self.arena.varies(node.args[0], self.depth):
                 made = [self._linear(i, conditions, level + 1) for i in node.args[1:]]
-                return self._op("if", node.args[0], *made)
+                return self.op("if", node.args[0], *made)
         return self._product([value], conditions)
 
     def _groups(self, terms: Sequence[int]) -> list[int]:
@@ -108,7 +111,7 @@ class Expectation:
             fixed = not self.arena.varies(term, self.depth)
             alone = self.arena.closed(term, self.depth)
             groups.setdefault("fixed" if fixed else "alone" if alone else term, []).append(term)
-        return [self._op("add", *group) for group in groups.values()]
+        return [self.op("add", *group) for group in groups.values()]
 
     def _product(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
         """The mean of a product where all conditions hold, of 0 elsewhere."""
@@ -117,11 +120,11 @@ class Expectation:
         required = [c for c in required if c not in free]
         value = self._core(varying, required)
         if outside:
-            value = self._op("mul", *outside, value)
+            value = self.op("mul", *outside, value)
         for divisor in divisors:
-            value = self._op("div", value, divisor)
+            value = self.op("div", value, divisor)
         if free:
-            value = self._op("if", self._all(free), value, self.arena.const(0))
+            value = self.op("if", self.all(free), value, self.arena.const(0))
         return value
 
     def _factors(
@@ -144,7 +147,7 @@ class Expectation:
             elif node.op == "mul":
                 queue += reversed(node.args)
             elif node.op == "real" and inner.op == "mul":
-                queue += [self._op("real", i) for i in reversed(inner.args)]
+                queue += [self.op("real", i) for i in reversed(inner.args)]
             elif node.op == "div" and not arena.varies(node.args[1], depth):
                 queue.append(node.args[0])
                 divisors.append(node.args[1])
@@ -169,22 +172,41 @@ class Expectation:
         arena = self.arena
         if not factors and not conditions:
             return arena.add("company", (), self.population) if self.others else arena.const(1)
-        whole = self._weighted(factors, conditions)
+        whole = self.weighted(factors, conditions)
         pins, rest = self._pins(conditions)
+        weight = next((f for f in factors if arena.node(f).op == "weight"), None)
+        if weight is not None:
+            made = weighted(self, weight, [f for f in factors if f != weight], conditions)
+            return self._mean_of_pairs(whole) if made is None else made
+        if self._reads_weights(whole):
+            return self._mean_of_pairs(whole)
         if arena.closed(whole, self.depth):
             return self._over_members(factors, conditions, pins, rest)
         if arena.type_of(whole).dims:
             pins, rest = {}, list(conditions)
         terms = expanded(arena, factors, rest, self.depth, self.population)
         if terms is not None:
-            self._chosen("tally" if pins else "moments", len(terms))
-            parts = [self._op("mul", own, self._average(part, pins)) for own, part in terms]
-            return self._op("add", *parts) if parts else arena.const(0)
-        by_value = self._by_value(whole, self._weighted(factors, rest), pins)
+            self.chosen("tally" if pins else "moments", len(terms))
+            parts = [self.op("mul", own, self._average(part, pins)) for own, part in terms]
+            return self.op("add", *parts) if parts else arena.const(0)
+        by_value = self._by_value(whole, self.weighted(factors, rest), pins)
         if by_value is not None:
-            self._chosen("values")
+            self.chosen("values")
             return by_value
-        return self._op("div", self._pairs("sum", whole), self._count())
+        return self._mean_of_pairs(whole)
+
+    def _mean_of_pairs(self, whole: int) -> int:
+        return self.op("div", self._pairs("sum", whole), self.count())
+
+    def _reads_weights(self, whole: int) -> bool:
+        """Whether a weight on the bound member is somewhere below, not as a factor."""
+        nodes = self.arena.builder.nodes
+        below = (nodes[i] for i in reachable(nodes, [whole]))
+        return any(n.op == "weight" and depth_of(n) == self.depth for n in below)
+
+    def atoms(self, values: Sequence[int]) -> list[int] | None:
+        """The finite scalars of a member that its values depend on; None when there are others."""
+        return _atoms(self.arena, values)
 
     def _over_members(
         self,
@@ -195,24 +217,24 @@ class Expectation:
     ) -> int:
         """The mean of values of members; at all values of an index, one tally gives all of them."""
         indexed = any(self.arena.facts(value).indices for value in pins.values())
-        value = self._weighted(factors, rest if indexed else conditions)
-        self._chosen("tally" if indexed else "members")
+        value = self.weighted(factors, rest if indexed else conditions)
+        self.chosen("tally" if indexed else "members")
         return self._average(self.arena.member(value, self.depth), pins if indexed else {})
 
     def _pairs(self, how: str, value: int) -> int:
         """A sum or an extreme over every agent with every agent."""
-        self._chosen("pairs")
+        self.chosen("pairs")
         attr = (self.depth, self.population, how, int(self.others))
         made = self.arena.add("pairs", (value,), attr, self.arena.type_of(value))
         self.arena.means.setdefault(made, self.old)
         return made
 
-    def _weighted(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
+    def weighted(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
         """The product of factors where all conditions hold, 0 elsewhere."""
-        value = self._op("mul", *factors) if factors else self.arena.const(1)
+        value = self.op("mul", *factors) if factors else self.arena.const(1)
         if not conditions:
             return value
-        return self._op("if", self._all(conditions), value, self.arena.const(0))
+        return self.op("if", self.all(conditions), value, self.arena.const(0))
 
     def _pins(self, conditions: Sequence[int]) -> tuple[dict[int, int], list[int]]:
         """Values that finite variables of a member must have, and the other conditions.
@@ -249,29 +271,30 @@ class Expectation:
         arena = self.arena
         if not pins:
             if arena.facts(value).common:
-                return self._op("mul", value, self._core((), ()))
+                return self.op("mul", value, self._core((), ()))
             type = arena.type_of(value)
             if not self.others:
                 return arena.add("mean_of", (value,), self.population, type)
             total = arena.add("sum_of", (value,), self.population, type)
-            return self._op("div", self._less(total, value), self._count())
+            return self.op("div", self.less(total, value), self.count())
         keys = sorted(pins)
         exact = arena.builder.exact(value)
         scale = value if arena.facts(value).common and exact != 1 else None
         weight = () if arena.facts(value).common else (value,)
         entry, guards = self._looked_up(keys, weight, pins)
         if scale is not None:
-            entry = self._op("mul", scale, entry)
+            entry = self.op("mul", scale, entry)
         if self.others:
             match = [arena.add("eq", (key, pins[key]), None, BOOL) for key in keys]
-            own = self._op("if", self._all(match), value, arena.const(0))
-            entry = self._less(entry, own)
+            own = self.op("if", self.all(match), value, arena.const(0))
+            entry = self.less(entry, own)
         if guards:
-            entry = self._op("if", self._all(guards), entry, arena.const(0))
-        return self._op("div", entry, self._count()) if self.others else entry
+            entry = self.op("if", self.all(guards), entry, arena.const(0))
+        return self.op("div", entry, self.count()) if self.others else entry
 
-    def _less(self, total: int, own: int) -> int:
-        return self._op("add", total, self._op("neg", own))
+    def less(self, total: int, own: int) -> int:
+        """A sum over members without one's own part."""
+        return self.op("add", total, self.op("neg", own))
 
     def _looked_up(
         self, keys: Sequence[int], weight: tuple[int, ...], values: dict[int, int]
@@ -283,7 +306,7 @@ class Expectation:
             "tally", (*keys, *weight), (self.population, len(weight)), Type(kind="real", dims=dims)
         )
         if not self.others:
-            tally = arena.add("div", (tally, self._count()), None, Type(kind="real", dims=dims))
+            tally = arena.add("div", (tally, self.count()), None, Type(kind="real", dims=dims))
         places, guards = [], []
         for key in keys:
             place, guard = self._position(values[key], arena.type_of(key))
@@ -313,7 +336,7 @@ class Expectation:
     def _by_value(self, whole: int, body: int, pins: dict[int, int]) -> int | None:
         """The sum over all values of the finite variables of a member, by their shares."""
         arena = self.arena
-        peers = self._peers(body)
+        peers = self.peers(body)
         atoms = _atoms(arena, [arena.node(i).args[0] for i in peers])
         if atoms is None or arena.type_of(whole).dims:
             return None
@@ -327,17 +350,17 @@ class Expectation:
         seen = {i: arena.replace(arena.node(i).args[0], indices) for i in peers}
         value = arena.replace(body, seen)
         share, guards = self._looked_up(keys, (), {**pins, **indices})
-        total = self._op("mul", value, share)
+        total = self.op("mul", value, share)
         for index in indices.values():
             total = arena.add("sum_over", (total, index), arena.node(index).attr)
         if not pins:
             total = self._tabulated(total, count)
         if guards:
-            total = self._op("if", self._all(guards), total, arena.const(0))
+            total = self.op("if", self.all(guards), total, arena.const(0))
         if not self.others:
             return total
         own = arena.member(whole, self.depth)
-        return self._op("div", self._less(total, own), self._count())
+        return self.op("div", self.less(total, own), self.count())
 
     def _tabulated(self, total: int, count: int) -> int:
         """A table over the reader's values where these are finite too, then one look-up."""
@@ -357,7 +380,7 @@ class Expectation:
         places = [self._position(atom, arena.type_of(atom))[0] for atom in atoms]
         return arena.add("element", (table, *places))
 
-    def _peers(self, value: int) -> list[int]:
+    def peers(self, value: int) -> list[int]:
         """The values of the bound member below a node."""
         nodes = self.arena.builder.nodes
         return [
@@ -366,14 +389,16 @@ class Expectation:
             if nodes[i].op == "peer" and nodes[i].attr == self.depth
         ]
 
-    def _count(self) -> int:
+    def count(self) -> int:
         """The number of members, without oneself."""
         return self.arena.add("others_count" if self.others else "count", (), self.population)
 
-    def _all(self, conditions: Sequence[int]) -> int:
+    def all(self, conditions: Sequence[int]) -> int:
+        """Whether all conditions hold."""
         return self.arena.add("and", list(conditions), None, BOOL)
 
-    def _op(self, op: str, *args: int) -> int:
+    def op(self, op: str, *args: int) -> int:
+        """A real node, of the shape that its arguments share."""
         dims = next((d for d in (self.arena.type_of(i).dims for i in args) if d), ())
         return self.arena.add(op, args, None, Type(kind="real", dims=dims) if dims else REAL)
 
@@ -398,7 +423,7 @@ def _atoms_of(
         parts = [known[a] for a in node.args]
         if arena.facts(i).owner is None:
             known[i] = frozenset()
-        elif node.op == "input" or any(part is None for part in parts):
+        elif node.op in ("input", "given", *OTHERS) or any(part is None for part in parts):
             known[i] = frozenset({i}) if type.finite and not type.dims else None
         else:
             known[i] = frozenset[int]().union(*(part for part in parts if part is not None))

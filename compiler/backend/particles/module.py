@@ -80,7 +80,8 @@ def drawn_at_start(player: Player) -> list[tuple[str, Variable, NoiseVariable | 
     for kind, group in (("trait", player.traits), ("state", player.states)):
         found += [(f"{kind}:{v.name}", v, None) for v in group if v.initial is not None]
     for draw in player.draws:
-        found.append((f"draw:{draw.name}", draw, draw if draw.density is None else None))
+        if draw.given is None:
+            found.append((f"draw:{draw.name}", draw, draw if draw.density is None else None))
     if not found and player.kind == "population":
         agents = Variable(name="agents", type=0, doc="")
         found.append(("draw:agents", agents, None))

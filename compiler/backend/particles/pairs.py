@@ -74,6 +74,9 @@ def _texts(scope: Scope, together: Sequence[int]) -> list[Text]:
     axis = peer_axis(depth)
     inner = Scope(scope.module, scope.agents, pair_text, frontier, taken=local_names())
     outside, blocks = _arguments(scope, inner, together, axis)
+    weights = _weights(scope, inner, together, depth)
+    readers = [scope.agents[population]] if weights else []
+    blocks += weights
     if others:
         code = scope.numbers(population)
         outside.append(Argument(unique("agent", inner.taken), code, (OWN,)))
@@ -95,7 +98,7 @@ def _texts(scope: Scope, together: Sequence[int]) -> list[Text]:
     lines = [signature(name, arguments, "Tensor"), f'"""{_doc(how, len(together))}"""', *body]
     scope.module.blocks.append("\n    ".join(lines) + "\n")
     width = max(_width(arena, i) for i in together)
-    code = _called(scope, name, bool(shared), outside, blocks, how, width)
+    code = _called(scope, name, bool(shared), outside, blocks, readers, how, width)
     if others and how != "sum":
         scope.module.helpers.add("_unless_alone")
         code = call("_unless_alone", code, scope.agents[population])
@@ -128,19 +131,35 @@ def _arguments(
     return [a for a in outside if a], [a for a in blocks if a]
 
 
+def _weights(scope: Scope, inner: Scope, together: Sequence[int], depth: int) -> list[Argument]:
+    """Tables of weights on the bound members, a row of a block for each of them."""
+    arena = scope.module.rewriter.arena
+    found = []
+    for i in reachable(arena.builder.nodes, together):
+        node = arena.node(i)
+        if node.op == "weight" and isinstance(node.attr, tuple) and node.attr[0] == depth:
+            local = unique("q_weight", inner.taken)
+            inner.known[i] = Text(f"{local}.mT", ATOM, (OWN, peer_axis(depth)))
+            code = f"{scope.matrix(int(node.attr[2]))}.mT[None]"
+            found.append(Argument(local, code, (OWN, peer_axis(depth))))
+    return found
+
+
 def _called(
     scope: Scope,
     name: str,
     shared: bool,
     outside: Sequence[Argument],
     blocks: Sequence[Argument],
+    readers: Sequence[str],
     how: str,
     width: int,
 ) -> str:
-    """The call block by block."""
+    """The call block by block; `readers` are tensors of the agents beside those from outside."""
     scope.module.helpers.add("_blocks")
     outer = dict.fromkeys(a.code for a in outside if any(map(is_agents, a.axes)))
     given = [*(["p"] if shared else []), *(a.code for a in outside), "*block"]
+    outer |= dict.fromkeys(readers)
     taken = [_tuple([*outer]), _tuple([a.code for a in blocks])]
     loop = f"{call(name, *given)} for block in {call('_blocks', str(width), *taken)}"
     return f"sum({loop})" if how == "sum" else f"torch.stack([{loop}]).{REDUCE[how]}(0)"

@@ -11,7 +11,7 @@ from mfdsl.compiler.backend.particles.context import Context, Moment
 from mfdsl.compiler.backend.particles.draws import drawn
 from mfdsl.compiler.backend.particles.means import Choice, Expectation
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable, Variable
-from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Kind, Type
 from mfdsl.compiler.ir.walk import REDUCTIONS
 
 SMALL = 4
@@ -173,9 +173,21 @@ class Rewriter:
             if isinstance(value, int):
                 return self._seen(value, depth)
             return tuple(self._seen(part, depth) for part in value)
+        if node.op == "weight":
+            assert isinstance(attr, tuple)
+            tables = self.players[str(attr[1])].weights
+            matrix = next(w.array for w in tables if w.name == attr[2])
+            return self.arena.add("weight", (), (attr[0], attr[1], self._array(matrix)), type)
         if node.op in ("state", "trait", "action", "noise", "draw"):
             return self.variable(context.moment, context.player, node.op, str(attr))
         return self._parts(self.arena.add(node.op, (), attr, type))
+
+    def _array(self, position: int, kind: Kind = "real") -> int:
+        """The place in the arena of a constant array of the model."""
+        array = self.model.arrays[position]
+        place = self.arena.node(self.arena.builder.array(array.dims, array.values, kind=kind)).attr
+        assert isinstance(place, int)
+        return place
 
     def _seen(self, value: int, depth: int) -> int:
         """A value of each member, seen as that of the member bound at `depth`."""
@@ -305,6 +317,10 @@ class Rewriter:
         variable = _find(owner, kind, name)
         context = Context(moment, player)
         if isinstance(variable, NoiseVariable):
+            if variable.given is not None:
+                place = self._array(variable.given, "int")
+                type = self.model.types[variable.type]
+                return self.arena.add("given", (), (player, place), type)
             if variable.density is None:
                 return self._input("z" if kind == "noise" else "i", owner, variable, kind)
             return self._drawn(owner, variable, kind, variable.density, context)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mfdsl.compiler.backend.names import local_names, unique
-from mfdsl.compiler.backend.particles.arena import OVER_MEMBERS
+from mfdsl.compiler.backend.particles.arena import OTHERS, OVER_MEMBERS
 from mfdsl.compiler.backend.particles.axes import (
     OWN,
     entry_axes,
@@ -30,7 +30,6 @@ from mfdsl.compiler.ir.walk import REDUCTIONS as REDUCING, reachable
 
 LONGEST = 72
 STATISTICS = (*OVER_MEMBERS, "tally", "w2")
-OTHERS = ("min_others_of", "max_others_of")
 METHODS = {"mean_of": "mean", "sum_of": "sum", "min_of": "amin", "max_of": "amax"}
 
 
@@ -54,6 +53,7 @@ class Scope:
     twins: dict[int, int] = field(default_factory=dict)
     together: dict[int, Text] = field(default_factory=dict)
     numbered: dict[str, str] = field(default_factory=dict)
+    matrices: dict[int, str] = field(default_factory=dict)
 
     def emit(self, roots: Sequence[int], *, lazy: bool = False) -> list[Text]:
         """Texts of `roots`, after the statements that they need: statistics first.
@@ -209,7 +209,14 @@ class Scope:
         if node.op == "index":
             return self._index(index, node)
         if node.op == "array":
-            return self._array(node, entries, type.kind)
+            assert isinstance(attr, int)
+            return Text(self.array(attr, type.kind), ATOM, entries, False)
+        if node.op in ("given", "weight_sum", "own_weight"):
+            assert isinstance(attr, tuple)
+            if node.op == "given":
+                return Text(self.array(int(attr[1]), type.kind), ATOM, (OWN,), False)
+            end = ".sum(1)" if node.op == "weight_sum" else ".diagonal()"
+            return Text(f"{self.matrix(int(attr[1]))}{end}", ATOM, (OWN,), False)
         count = f"{self.agents[str(attr)]}.shape[1]"
         code = {
             "count": count,
@@ -228,18 +235,27 @@ class Scope:
         name = INDEX_NAMES[node.attr] if node.attr < len(INDEX_NAMES) else "value"
         return self.assign(name, Text(code, ATOM, (index_axis(node.attr),), False))
 
-    def _array(self, node: Node, entries: tuple[int, ...], kind: str) -> Text:
-        assert isinstance(node.attr, int)
+    def array(self, position: int, kind: str) -> str:
+        """The text of a constant array of the arena."""
         self.module.helpers.add("_array")
-        if node.attr not in self.module.arrays:
-            self.module.arrays.append(node.attr)
-        position = self.module.arrays.index(node.attr)
+        if position not in self.module.arrays:
+            self.module.arrays.append(position)
         dtype = "p.unit.dtype" if kind == "real" else "torch.int64"
-        return Text(f"_array({position}, {dtype}, p.unit.device)", ATOM, entries, False)
+        return f"_array({self.module.arrays.index(position)}, {dtype}, p.unit.device)"
+
+    def matrix(self, position: int) -> str:
+        """A local variable with a table of weights, [N, N]."""
+        if position not in self.matrices:
+            self.matrices[position] = self.assign(
+                "weights", Text(self.array(position, "real"))
+            ).code
+        return self.matrices[position]
 
     def _over_members(self, node: Node) -> Text:
         """A statistic: a reduction along the agents."""
         text = self.known[node.args[0]]
+        if node.op == "weighted_of":
+            return self._weighted(node, text)
         if node.op in OTHERS:
             helper = f"_{node.op[:3]}_of_others"
             self.module.helpers.add(helper)
@@ -249,6 +265,14 @@ class Scope:
         position = 1 + text.axes.index(OWN)
         axes = tuple(axis for axis in text.axes if axis != OWN)
         return Text(f"{text.at(ATOM)}.{METHODS[node.op]}({position})", ATOM, axes)
+
+    def _weighted(self, node: Node, text: Text) -> Text:
+        """Weighted sums over the members: a product with the matrix of weights."""
+        assert isinstance(node.attr, tuple)
+        rest = tuple(axis for axis in text.axes if axis != OWN)
+        moved = ordered(text, (*rest, OWN))
+        code = f"{moved.at(UNARY)} @ {self.matrix(int(node.attr[1]))}.mT"
+        return ordered(Text(code, MUL, moved.axes, text.batch), text.axes)
 
     def _tally(self, index: int, node: Node) -> Text:
         arena = self.module.rewriter.arena
@@ -401,7 +425,10 @@ def used_lines(lines: Sequence[str]) -> list[str]:
     return kept
 
 
-_LEAVES = ("input", "param", "time", "index", "array", "count", "others_count", "company")
+_LEAVES = (
+    "input", "given", "param", "time", "index", "array", "count", "others_count", "company",
+    "weight_sum", "own_weight",
+)  # fmt: skip
 
 
 def _worth(text: Text) -> bool:

@@ -1,0 +1,102 @@
+"""`w[q]`: the weight that an agent gives to a member, as a factor of what a mean averages."""
+
+from collections.abc import Sequence
+
+from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.walk import depth_of, reachable
+from mfdsl.compiler.sema import expressions
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.operators import found
+from mfdsl.compiler.sema.values import OWN, POISON, Env, Peer, Poison, Term, WeightsName
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax import ast
+
+
+def lower_weight(ctx: Context, env: Env, weights: WeightsName, expr: ast.Index) -> Term | Poison:
+    """`w[q]` with the member `q` that a mean over the population binds."""
+    name, player = weights.name, weights.player
+    block = ctx.players[player].declaration.name.name
+    ctx.read.add((block, name))
+    first = expr.indices[0].value
+    if len(expr.indices) != 1:
+        count = len(expr.indices)
+        return ctx.error(
+            "MFG202", f"`{name}` takes 1 index, got {count}", expr.span, "one member is enough"
+        )
+    index = expressions.lower(ctx, env, first)
+    if isinstance(index, Poison):
+        return POISON
+    if not isinstance(index, Peer) or index.player != player:
+        return ctx.error(
+            "MFG202",
+            f"`{name}` is indexed by a member of `{player}`, found"
+            f" {f'a member of `{index.player}`' if isinstance(index, Peer) else found(index)}",
+            first.span,
+            "not such a member",
+            helps=[f"write `mean({name}[q] * ... for q in {player})`"],
+        )
+    if env.view != OWN or env.player != env.reader:
+        return ctx.error(
+            "MFG105",
+            f"`{name}[...]` are the weights of another agent here",
+            expr.span,
+            "each agent reads its own weights",
+            helps=["average what does not read weights"],
+        )
+    type = Type(kind="real", lo=weights.lo, hi=weights.hi)
+    return ctx.node("weight", (), type, expr.span, (index.depth, player, name))
+
+
+def weights_fit(
+    ctx: Context, depth: int, body: Term, others: Sequence[Term], span: Span, function: str
+) -> bool:
+    """Whether weights at `depth` are factors of a `mean`, and occur nowhere else; reports when not.
+
+    `others` are parts of the comprehension in which no weight may occur, such as its condition.
+    """
+    nodes = ctx.builder.nodes
+    parts = [body.node, *(term.node for term in others)]
+    below = reachable(nodes, parts)
+    inside: set[int] = set()
+    for i in below:
+        node = nodes[i]
+        here = node.op == "weight" and isinstance(node.attr, tuple) and node.attr[0] == depth
+        if here or any(a in inside for a in node.args):
+            inside.add(i)
+    if not inside:
+        return True
+    wrong = [term.node for term in others if term.node in inside]
+    wrong += [i for i in below if nodes[i].op.startswith("peer_") and depth_of(nodes[i]) < depth]
+    waiting = [body.node] if body.node in inside else []
+    if function != "mean":
+        wrong, waiting = [*waiting, *wrong], []
+    while waiting and not wrong:
+        i = waiting.pop()
+        node = nodes[i]
+        held = [a for a in node.args if a in inside]
+        if node.op in ("neg", "add") or (node.op == "mul" and len(held) == 1):
+            waiting += held
+        elif (node.op == "div" or node.op == "if") and node.args[node.op == "div"] not in inside:
+            waiting += held
+        elif node.op != "weight":
+            wrong.append(i)
+    if not wrong:
+        return True
+    _misplaced(ctx, wrong[0], depth, span)
+    return False
+
+
+def _misplaced(ctx: Context, part: int, depth: int, span: Span) -> None:
+    nodes = ctx.builder.nodes
+    found = (i for i in reachable(nodes, [part]) if nodes[i].op == "weight")
+    index = next(i for i in found if nodes[i].attr[0] == depth)  # type: ignore[index]
+    place, attr = ctx.builder.places[index], nodes[index].attr
+    where = span if place is None else Span(place.file, place.start, place.end)
+    assert isinstance(attr, tuple)
+    ctx.error(
+        "MFG407",
+        f"the weight `{attr[2]}` is no factor of what is averaged",
+        where,
+        "not multiplied with a value of the member",
+        helps=[f"write `mean({attr[2]}[q] * ... for q in {attr[1]})`, with all else beside it"],
+    )
