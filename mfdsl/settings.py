@@ -6,22 +6,26 @@ out. Nothing here imports torch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from math import inf, isfinite, prod
 from typing import Any
 
 from pydantic import ValidationError
 
+from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
 from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.ir.model import Model, Scalar
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import MEANS
+from mfdsl.compiler.ir.walk import LAW
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
+from mfdsl.licence import chosen, licence_text, licences
+from mfdsl.rules import Case
 from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
 
 ITERATIONS = 1000
+MOST_PROMISED = 100_000
 TOLERANCE = 1e-6
 
 LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
@@ -33,7 +37,9 @@ FEWEST_BINS = 2
 class Settings:
     """A resolved request: the solver, its validated options and when to stop.
 
-    `reason` says why this solver was taken. `bins` puts continuous variables on grids.
+    `reason` says why this solver was taken; `open` that nobody named one, so that certificates may
+    choose, `limited` that somebody said how many iterations. `bins` puts continuous variables on
+    grids.
     """
 
     solver: str
@@ -42,6 +48,8 @@ class Settings:
     tolerance: float
     reason: str
     bins: Bins = field(default_factory=Bins)
+    open: bool = False
+    limited: bool = True
 
 
 def resolve(
@@ -71,7 +79,64 @@ def resolve(
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
     config = _validated(name, own | wanted)
-    return Settings(name, config, limit, float(goal), reason, bins)
+    unnamed = solver == "auto" and "method" not in block and not own | wanted
+    limited = iterations is not None or "iterations" in block
+    return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
+
+
+def licensed(settings: Settings, model: Model, certificates: Sequence[Certificate]) -> Settings:
+    """The settings with a solver that is proved to work, where there is one and none was named.
+
+    It has to keep its promise within the iterations; where nobody limited them they are raised to
+    what the proof asks for, up to 100,000.
+    """
+    if not settings.open:
+        return settings
+    entries = licences(certificates, case_of(model, settings.tolerance))
+    entry = chosen(entries, settings.iterations if settings.limited else MOST_PROMISED)
+    if entry is None:
+        slow = next((e for e in entries if e.iterations is not None), None)
+        if slow is None:
+            return settings
+        known = f"{slow.solver} is proved but may need {slow.iterations:.3g} iterations"
+        return replace(settings, reason=f"{settings.reason} ({known})")
+    count = settings.iterations if settings.limited else max(ITERATIONS, entry.iterations or 0)
+    config = SOLVERS[entry.solver].config(**entry.options)
+    reason = licence_text(entry, settings.tolerance)
+    return replace(
+        settings, solver=entry.solver, config=config, iterations=count, reason=reason, open=False
+    )
+
+
+def case_of(model: Model, tolerance: float) -> Case:
+    """What rates depend on besides properties."""
+    plain = model.tabular and model.objective == "nash"
+    actions = [model.types[a.type].size for a in model.population.actions] if plain else []
+    return Case(
+        horizon=model.horizon.kind,
+        stages=model.horizon.steps if model.horizon.kind == "finite" else None,
+        actions=prod(actions),
+        discount=model.discount,
+        plain=plain,
+        final=any(term.final for player in model.players for term in player.rewards),
+        tolerance=tolerance,
+    )
+
+
+def with_structure(model: Model, certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """The certificates, and that the game is independent where that can be read off the model."""
+    if not alone(model):
+        return tuple(certificates)
+    method = ("one player acts", "no expression reads the law of a population")
+    own = Certificate(
+        claim="independent", subject=model.name, verdict="proved", method=method, rigor="exact"
+    )
+    return (*certificates, own)
+
+
+def alone(model: Model) -> bool:
+    """Whether this is a single-agent problem: one player acts, and nothing reads the population."""
+    return sum(bool(player.actions) for player in model.players) == 1 and not reads_law(model)
 
 
 def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
@@ -125,12 +190,14 @@ def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str
         return solver, "asked for"
     if "method" in block:
         return str(block["method"]), "named by the spec"
-    return choose(model.horizon.kind, reads_law=reads_law(model))
+    if alone(model):
+        return "fixed_point", "one best response solves a game without interaction"
+    return choose(model.horizon.kind)
 
 
 def reads_law(model: Model) -> bool:
-    """Whether anything depends on the population: otherwise this is a single-agent problem."""
-    return any(node.op in MEANS for node in model.nodes)
+    """Whether anything depends on the law of a population."""
+    return any(node.op in LAW for node in model.nodes)
 
 
 def _validated(solver: str, options: Mapping[str, Any]) -> Config:

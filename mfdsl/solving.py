@@ -6,15 +6,18 @@ from typing import Any
 
 import torch
 
+from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
+from mfdsl.licence import licence_for, licence_text
 from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
 from mfdsl.runtime.solvers.loop import solve as run_loop
+from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS
-from mfdsl.settings import Settings, reads_law
+from mfdsl.settings import Settings, case_of, licensed, with_structure
 
 # Tables [B, T, S, A] that every solver holds at once: rewards, policy, values, and its own state.
 TABLES = 4
@@ -50,17 +53,19 @@ def prepare(
     """Load the program and bind its parameters, one game for each point of the sweep.
 
     Raises:
-        UsageError: the sweep does not fit the model, the device is not there, or its memory is too
-            small.
+        UsageError: the sweep does not fit the model, the solver is not defined on it, the device is
+            not there, or its memory is too small.
     """
     game = replace(game, bins=settings.bins)
     check_sweep(game.model, sweep)
+    settings = licensed(settings, game.model, _certificates(game, swept=bool(sweep)))
     _check_fixed(game, sweep)
+    _check_defined(game, settings)
     points = combinations(sweep)
     place = find_device(device)
     columns = {name: [point[name] for point in points] for name in sweep}
     params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
-    license = license_of(game, settings)
+    license = license_of(game, settings, swept=bool(sweep))
     job = Job(game, settings, license, params, tuple(points), seed, place, dtype)
     _check_memory(job)
     return job
@@ -133,13 +138,31 @@ def find_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and there else "cpu")
 
 
-def license_of(game: Game, settings: Settings) -> License:
-    """What the solver needs in order to converge for certain, and whether that is known here."""
-    if not reads_law(game.model):
-        text = "nothing depends on the population, so one best response is an equilibrium"
-        return License("independent of the population", "proved", text)
-    needs = SOLVERS[settings.solver].requires
-    return License(needs, "unknown", f"{needs}: not proved here, so a heuristic")
+def license_of(game: Game, settings: Settings, *, swept: bool = False) -> License:
+    """What the solver needs in order to converge for certain, and what is known of that here.
+
+    Certificates hold at the parameters of the spec, so a sweep leaves only what its structure says.
+    """
+    certificates = _certificates(game, swept=swept)
+    case = case_of(game.model, settings.tolerance)
+    entry = licence_for(settings.solver, settings.config, certificates, case)
+    needs = " and ".join(entry.needs) or SOLVERS[settings.solver].requires
+    text = licence_text(entry, settings.tolerance)
+    if entry.status == "licensed":
+        return License(needs, "proved", text)
+    text = f"{text}: a heuristic here"
+    return License(needs, entry.verdict, f"{text}, for swept values" if swept else text)
+
+
+def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
+    return with_structure(game.model, () if swept else game.compilation.certificates)
+
+
+def _check_defined(game: Game, settings: Settings) -> None:
+    reason = refusal(settings.solver, game.program)
+    if reason is not None:
+        others = [name for name, row in SOLVERS.items() if not row.averages_flows]
+        raise UsageError(reason, f"--solver {' or '.join(others[:2])}")
 
 
 def solution_json(job: Job, solution: Solution, run: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import mfdsl
-from mfdsl.cli import check, compile, draw, simulate, solve, tables
+from mfdsl.cli import check, compile, draw, simulate, solve, solvers, tables
 from mfdsl.cli.failure import guarded, interruptible
 
 __all__ = ["app", "run"]
@@ -31,7 +31,7 @@ for verb in (
     compile.new,
     draw.graph,
     draw.render,
-    tables.solvers,
+    solvers.solvers,
     tables.specs,
     tables.doctor,
 ):

@@ -1,4 +1,4 @@
-"""Verbs that list: solvers, specs, doctor. Only doctor imports torch."""
+"""Verbs that list: specs, doctor. Only doctor imports torch."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
-from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.shipped import shipped_specs
 from mfdsl.summary import horizon_text, model_json, sizes_text
 
@@ -28,37 +27,6 @@ def specs(json: options.Json = False) -> int:
 def _sentence(doc: str) -> str:
     """The first sentence of a documentation, without its full stop."""
     return " ".join(doc.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
-
-
-def solvers(json: options.Json = False) -> int:
-    """List the solvers: what they need, options, papers."""
-    console = Console(json)
-    for row in SOLVERS.values():
-        console.result(f"{row.name}: {row.summary}")
-        console.result(f"  needs   {row.requires}")
-        for name, default, meaning in _options(row):
-            console.result(f"  --opt {name}={default}  {meaning}")
-        console.result(f"  paper   {row.reference}")
-    console.json_object({"solvers": [_solver_json(row) for row in SOLVERS.values()]})
-    return FINE
-
-
-def _options(row: Row) -> list[tuple[str, Any, str]]:
-    fields = row.config.model_fields.items()
-    return [(name, field.default, field.description or "") for name, field in fields]
-
-
-def _solver_json(row: Row) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "summary": row.summary,
-        "requires": row.requires,
-        "reference": row.reference,
-        "options": [
-            {"name": name, "default": default, "meaning": meaning}
-            for name, default, meaning in _options(row)
-        ],
-    }
 
 
 def doctor(json: options.Json = False) -> int:

@@ -12,7 +12,7 @@ from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.policy import greedy_probs
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.mirror_prox import stage_weights
-from mfdsl.runtime.solvers.needs import need_free_dynamics
+from mfdsl.runtime.solvers.needs import need_flows_that_average
 from mfdsl.runtime.solvers.table import FrankWolfeConfig
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.tables import final_rewards, flow_rewards
@@ -46,12 +46,12 @@ class FrankWolfe:
         Raises:
             SolverError: the moves read the law, or the horizon is stationary.
         """
-        need_free_dynamics(view, "frank_wolfe")
+        need_flows_that_average(view, "frank_wolfe")
         return State(0, view.uniform().probs)
 
     def step(self, evaluation: Evaluation, state: State) -> State:
         """Move towards the flow of the best response."""
-        view, flow = need_free_dynamics(evaluation.view, "frank_wolfe"), evaluation.flow
+        view, flow = need_flows_that_average(evaluation.view, "frank_wolfe"), evaluation.flow
         best = view.policy(greedy_probs(evaluation.best_q, "first"))
         laws = view.laws(best)
         toward = laws[:, :-1, :, None] * best.probs

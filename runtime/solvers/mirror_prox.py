@@ -10,7 +10,7 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.needs import need_free_dynamics
+from mfdsl.runtime.solvers.needs import need_flows_that_average
 from mfdsl.runtime.solvers.soft import probs_of, scaled, soft_response
 from mfdsl.runtime.solvers.table import MirrorProxConfig
 from mfdsl.runtime.views.finite import FiniteView
@@ -66,7 +66,7 @@ class MirrorProx:
         Raises:
             SolverError: the moves read the law, or the horizon is stationary.
         """
-        need_free_dynamics(view, "mirror_prox")
+        need_flows_that_average(view, "mirror_prox")
         probs = view.uniform().probs
         total = probs.new_zeros(len(probs))
         rate = torch.full_like(total, self.config.learning_rate or FIRST_RATE)
@@ -74,7 +74,7 @@ class MirrorProx:
 
     def step(self, evaluation: Evaluation, state: Averaged) -> Averaged:
         """One step of every game, each at its own rate."""
-        view = need_free_dynamics(evaluation.view, "mirror_prox")
+        view = need_flows_that_average(evaluation.view, "mirror_prox")
         here = view.flow(view.policy(state.log_probs.exp()))
         prior = inner(state.log_probs)
         rate = state.rate

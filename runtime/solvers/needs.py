@@ -1,34 +1,37 @@
 """What a game must be like for an algorithm to be defined on it at all."""
 
 from mfdsl.runtime.evaluate import View
+from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.base import SolverError
-from mfdsl.runtime.views.finite import FiniteView, reads_law
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.runtime.views.finite import FiniteView
 
 
-def need_stages(view: View, solver: str) -> FiniteView:
-    """The view of a game with stages in time.
+def refusal(solver: str, program: Program) -> str | None:
+    """Why the solver cannot run on the game, None when it can.
 
-    Raises:
-        SolverError: the horizon is stationary.
+    Solvers that average flows need stages in time, and moves that do not read the law: otherwise an
+    average of flows is the flow of no policy.
     """
-    if not isinstance(view, FiniteView):
-        raise SolverError(
-            f"{solver} averages flows over time, and {view.program.name} has a stationary "
-            "horizon: use omd, pmd or fictitious_play"
+    if not SOLVERS[solver].averages_flows:
+        return None
+    if program.kind == "stationary":
+        return f"{solver} averages flows over time, and {program.name} has a stationary horizon"
+    if "law" in program.module.SUCCESSORS_READ | program.module.WEIGHTS_READ:
+        return (
+            f"{solver} averages flows and needs `dynamics_independent_of_mu`: the moves of "
+            f"{program.name} depend on the population"
         )
-    return view
+    return None
 
 
-def need_free_dynamics(view: View, solver: str) -> FiniteView:
-    """The view of a game with stages whose moves do not depend on the population.
+def need_flows_that_average(view: View, solver: str) -> FiniteView:
+    """The view of a game on which the solver is defined.
 
     Raises:
         SolverError: the horizon is stationary, or the moves read the law.
     """
-    finite = need_stages(view, solver)
-    if reads_law(finite.tables):
-        raise SolverError(
-            f"{solver} needs `dynamics_independent_of_mu`: the moves of {view.program.name} "
-            "depend on the population, so averages of flows are not flows: use omd or pmd"
-        )
-    return finite
+    reason = refusal(solver, view.program)
+    if reason is not None or not isinstance(view, FiniteView):
+        raise SolverError(reason)
+    return view

@@ -61,27 +61,28 @@ def pmd_bound(
     return temperature * stages * entropy + slope * math.sqrt(2 * stages * divergence)
 
 
-def contraction(stages: int, modulus: float) -> tuple[float, tuple[float, ...]]:
-    """tau* and the weights w_1..w_H of the norm in which flows contract by tau* / temperature.
+def contraction(laws: int, modulus: float) -> tuple[float, tuple[float, ...]]:
+    """tau* and the weights w_1..w_H of the norm where flows contract by tau* / temperature.
 
-    `modulus` is that of each stage here. The soft best response changes at stage k by at most
-    sum_{j >= k} modulus |dL_j| / temperature, flows at stage h by the sum over k <= h: together the
-    matrix modulus * min(h, j), whose Perron root is modulus / (2 sin(pi / (4 H + 2)))^2 and whose
-    Perron vector is sin(h pi / (2 H + 1)).
+    `laws` is H, the number of stages whose rewards read the law, `modulus` that of each. The soft
+    best response changes at stage k by at most sum_{j >= k} modulus |dL_j| / temperature, flows at
+    stage h by the sum over k <= h: together the matrix modulus * min(h, j), whose Perron root is
+    modulus / (2 sin(pi / (4 H + 2)))^2 and whose Perron vector is sin(h pi / (2 H + 1)).
     """
-    root = modulus / (2 * math.sin(math.pi / (4 * stages + 2))) ** 2
-    return root, tuple(math.sin(h * math.pi / (2 * stages + 1)) for h in range(1, stages + 1))
+    root = modulus / (2 * math.sin(math.pi / (4 * laws + 2))) ** 2
+    return root, tuple(math.sin(h * math.pi / (2 * laws + 1)) for h in range(1, laws + 1))
 
 
 def soft_fixed_point_bound(
-    iterations: int, temperature: float, modulus: float, stages: int, actions: int
+    iterations: int, temperature: float, modulus: float, stages: int, actions: int, laws: int
 ) -> float:
     """Of the last iterate at a temperature above tau*; `modulus` is that of each stage here.
 
+    `laws` is the number of laws that rewards read: H, and one more with final rewards.
     The bias temperature * H * log|A|, and twice the change of the returns while the flow moves:
     |L_{T} - L_{T-1}|_h <= w_h (tau* / temperature)^(T - 1) * 2 / min w.
     """
-    root, weights = contraction(stages, modulus)
+    root, weights = contraction(laws, modulus)
     if iterations == 0 or temperature <= root:
         return math.inf
     moved = 2 * sum(weights) / min(weights) * (root / temperature) ** (iterations - 1)

@@ -1,6 +1,7 @@
 """Responses and values with entropy, which several solvers share."""
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -71,7 +72,7 @@ def entropy(
     probs: Float[Tensor, "batch stages states actions"],
 ) -> Float[Tensor, "batch stages states 1"]:
     """Entropy of the actions in nats."""
-    return torch.special.entr(probs).sum(-1, keepdim=True)
+    return cast(Tensor, torch.special.entr(probs)).sum(-1, keepdim=True)
 
 
 def probs_of(

@@ -125,7 +125,10 @@ class SoftFixedPointConfig(Config):
 
 @dataclass(frozen=True)
 class Row:
-    """One solver: `module` and `symbol` say where its class is, `requires` what its proof needs."""
+    """One solver: `module` and `symbol` say where its class is, `requires` what its proof needs.
+
+    One that `averages_flows` is not defined on a stationary horizon, nor when moves read the law.
+    """
 
     name: str
     config: type[Config]
@@ -134,6 +137,7 @@ class Row:
     reference: str
     module: str
     symbol: str
+    averages_flows: bool = False
 
 
 SOLVERS: dict[str, Row] = {
@@ -183,6 +187,7 @@ SOLVERS: dict[str, Row] = {
             "Nemirovski 2004, doi 10.1137/S1052623403425629",
             "mfdsl.runtime.solvers.mirror_prox",
             "MirrorProx",
+            averages_flows=True,
         ),
         Row(
             "frank_wolfe",
@@ -192,6 +197,7 @@ SOLVERS: dict[str, Row] = {
             "Geist et al. 2022, arXiv 2106.03787",
             "mfdsl.runtime.solvers.frank_wolfe",
             "FrankWolfe",
+            averages_flows=True,
         ),
         Row(
             "pmd",
@@ -215,13 +221,8 @@ SOLVERS: dict[str, Row] = {
 }
 
 
-def choose(horizon_kind: HorizonKind, *, reads_law: bool = True) -> tuple[str, str]:
-    """The solver to use when none is named, and the reason in a sentence."""
-    if not reads_law:
-        return (
-            "fixed_point",
-            "the rewards and moves do not read the law: one best response solves it",
-        )
+def choose(horizon_kind: HorizonKind) -> tuple[str, str]:
+    """The solver to use when none is named and none is proved to work, with the reason."""
     if horizon_kind == "stationary":
         return "omd", "mirror descent needs no contraction, and a stationary law may move far"
     return "omd", "mirror descent converges for monotone games and seldom cycles elsewhere"

@@ -1,0 +1,92 @@
+"""The verb that says which solvers there are, and which of them are proved to work on a game."""
+
+from typing import Annotated, Any
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FINE
+from mfdsl.licence import Licence, count_text, licences, options_text
+from mfdsl.parameters import gather
+from mfdsl.runtime.solvers.table import SOLVERS, Row
+from mfdsl.settings import case_of, licensed, resolve, with_structure
+
+
+def solvers(
+    spec: options.OptionalSpec = None,
+    tol: Annotated[
+        float | None, typer.Option("--tol", min=0, help="The exploitability to promise.")
+    ] = None,
+    set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
+    params: options.Params = None,
+    json: options.Json = False,
+) -> int:
+    """List the solvers; with a spec, which are proved to work on it and why not the others."""
+    console = Console(json)
+    if spec is None:
+        _list(console)
+    else:
+        _judge(console, api.load(spec, params=gather(set_, params)), tol)
+    return FINE
+
+
+def _list(console: Console) -> None:
+    """What the solvers need, their options, their papers."""
+    for row in SOLVERS.values():
+        console.result(f"{row.name}: {row.summary}")
+        console.result(f"  needs   {row.requires}")
+        for name, default, meaning in _options(row):
+            console.result(f"  --opt {name}={default}  {meaning}")
+        console.result(f"  paper   {row.reference}")
+    console.json_object({"solvers": [_solver_json(row) for row in SOLVERS.values()]})
+
+
+def _judge(console: Console, game: api.Game, tol: float | None) -> None:
+    """The decision table on one game: who applies, because of what, with which guarantee."""
+    certificates = with_structure(game.model, game.compilation.certificates)
+    settings = resolve(game.model, tolerance=tol)
+    entries = licences(certificates, case_of(game.model, settings.tolerance))
+    settings = licensed(settings, game.model, certificates)
+    header = ("solver", "applies", f"to {settings.tolerance:g}", "because", "guarantee")
+    console.table(header, [_cells(entry) for entry in entries])
+    for entry in entries:
+        if entry.options:
+            console.line(f"--solver {entry.solver} {_flags(entry)}")
+    console.line(f"without --solver: {settings.solver}, {settings.reason}")
+    console.json_object(
+        {
+            "spec": game.compilation.name,
+            "tolerance": settings.tolerance,
+            "chosen": {"solver": settings.solver, "reason": settings.reason},
+            "solvers": [entry.to_json() for entry in entries],
+        }
+    )
+
+
+def _cells(entry: Licence) -> tuple[str, ...]:
+    guarantee = entry.guarantee if entry.status == "licensed" else ""
+    return (entry.solver, entry.status, count_text(entry), entry.because, guarantee)
+
+
+def _flags(entry: Licence) -> str:
+    return " ".join(f"--opt {word}" for word in options_text(entry.options).split())
+
+
+def _options(row: Row) -> list[tuple[str, Any, str]]:
+    fields = row.config.model_fields.items()
+    return [(name, field.default, field.description or "") for name, field in fields]
+
+
+def _solver_json(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "summary": row.summary,
+        "requires": row.requires,
+        "reference": row.reference,
+        "options": [
+            {"name": name, "default": default, "meaning": meaning}
+            for name, default, meaning in _options(row)
+        ],
+    }
