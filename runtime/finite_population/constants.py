@@ -5,11 +5,12 @@ or the change of one statistic s = sum of a(x) mu(x). Lipschitz constants are pe
 with statistics the size of X drops out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mfdsl.runtime.finite_population.grid import FloatArray
+from mfdsl.runtime.finite_population.grid import FloatArray, IntArray
 
 FULL = 2.0
 
@@ -100,12 +101,15 @@ def reward_span(rewards: FloatArray, legal: FloatArray | None = None) -> float:
     return float(values.max() - values.min())
 
 
-def law_spread(joint: FloatArray) -> float:
+def law_spread(joint: FloatArray, groups: IntArray | None = None) -> float:
     """Sum of sqrt(mu (1 - mu)) over the cells: sqrt(K) times a bound of the mean l1 error of K.
 
-    At most sqrt(cells - 1), by Cauchy and Schwarz.
+    At most sqrt(cells - 1), by Cauchy and Schwarz. With `groups` [states, actions] the cells are
+    those of the coarser law that adds up the mass of each group.
     """
-    mass = np.clip(joint.reshape(-1), 0.0, 1.0)
+    flat = joint.reshape(-1)
+    cells = flat if groups is None else np.bincount(groups.reshape(-1), flat)
+    mass = np.clip(cells, 0.0, 1.0)
     return float(np.sqrt(mass * (1 - mass)).sum())
 
 
@@ -163,8 +167,10 @@ def along_flow(
     reward_slope: FloatArray,
     *,
     statistics: FloatArray | None = None,
+    groups: IntArray | None = None,
     legal: FloatArray | None = None,
     discount: float = 1.0,
+    exact_mixing: bool = True,
 ) -> Constants:
     """The constants at a flow; the Lipschitz constants are the caller's, the rest is computed.
 
@@ -172,37 +178,85 @@ def along_flow(
     at the flow, `joint` [steps, states, actions] the flow, `policy` [steps, states, actions].
     `kernel_slope` and `reward_slope` [types, steps, states, actions, gauges]: per unit of the l1
     distance (one gauge), or of each of `statistics` [gauges, states, actions]. They need to hold
-    between the law of the flow and any other one, not between all pairs of laws.
+    between the law of the flow and any other one, not between all pairs of laws. With `groups`
+    [states, actions] the distance is that of the masses of groups of cells, as where only the law
+    of the states is read. `legal` [states, actions], or for each step. `exact_mixing` compares all
+    pairs of states and actions; without it delta is 1, which always holds.
     """
-    allowed = np.ones(policy.shape[1:]) if legal is None else legal.astype(np.float64)
+    allowed = np.broadcast_to(np.ones(()) if legal is None else legal, policy.shape)
     masked = allowed[..., None] > 0
-    steps = range(len(joint))
     crowd = np.einsum("hsa,khsag->khsg", policy, np.where(masked, kernel_slope, 0.0))
-    mixing = [[policy_dobrushin(k[h], policy[h]) for h in steps] for k in kernels]
+    worst = [_mixing(k, policy, allowed, exact=exact_mixing) for k in kernels]
+    spans = [
+        [reward_span(r, legal=mask) for r, mask in zip(row, allowed, strict=True)]
+        for row in rewards
+    ]
     return Constants(
         reward_slope=np.where(masked, reward_slope, 0.0).max((2, 3)),
         own_slope=np.where(masked, kernel_slope, 0.0).max((2, 3)),
         crowd_slope=crowd.max((0, 2)),
-        own_mixing=np.array([[dobrushin(k[h], allowed) for h in steps] for k in kernels]),
-        crowd_mixing=np.array(mixing).max(0),
-        reward_span=np.array([[reward_span(r[h], allowed) for h in steps] for r in rewards]),
-        spread=_spreads(joint, statistics)[None],
-        width=np.tile(_widths(statistics, allowed), (len(joint), 1)),
+        own_mixing=np.array([own for own, _ in worst]),
+        crowd_mixing=np.array([others for _, others in worst]).max(0),
+        reward_span=np.array(spans),
+        spread=_spreads(joint, statistics, groups)[None],
+        width=np.tile(_widths(statistics), (len(joint), 1)),
         weights=discount ** np.arange(len(joint), dtype=np.float64),
         shares=np.ones(1),
     )
 
 
-def _spreads(joint: FloatArray, statistics: FloatArray | None) -> FloatArray:
+def _mixing(
+    kernels: FloatArray, policy: FloatArray, allowed: FloatArray, *, exact: bool
+) -> tuple[list[float], list[float]]:
+    """Both coefficients at each step, worked out once where a step repeats the one before."""
+    own, others = [], []
+    for h, kernel in enumerate(kernels):
+        same = h > 0 and np.array_equal(kernel, kernels[h - 1])
+        if not exact:
+            own.append(1.0)
+            others.append(1.0)
+            continue
+        alike = same and np.array_equal(allowed[h], allowed[h - 1])
+        own.append(own[-1] if alike else dobrushin(kernel, allowed[h]))
+        alike = same and np.array_equal(policy[h], policy[h - 1])
+        others.append(others[-1] if alike else policy_dobrushin(kernel, policy[h]))
+    return own, others
+
+
+def _spreads(
+    joint: FloatArray, statistics: FloatArray | None, groups: IntArray | None
+) -> FloatArray:
     if statistics is None:
-        return np.array([[law_spread(law)] for law in joint])
+        return np.array([[law_spread(law, groups)] for law in joint])
     return np.array([[statistic_spread(a, law) for a in statistics] for law in joint])
 
 
-def _widths(statistics: FloatArray | None, allowed: FloatArray) -> FloatArray:
+def _widths(statistics: FloatArray | None) -> FloatArray:
     if statistics is None:
         return np.array([FULL])
-    return np.array([a[allowed > 0].max() - a[allowed > 0].min() for a in statistics])
+    return np.array([a.max() - a.min() for a in statistics])
+
+
+def of_populations(populations: Sequence[Constants], players: FloatArray) -> Constants:
+    """Several populations, one type each, whose union has equal weights; `players` [populations].
+
+    Raises:
+        ValueError: there is not one number of players for each.
+    """
+    if len(players) != len(populations) or not populations:
+        raise ValueError(f"{len(players)} numbers of players for {len(populations)} populations")
+    first = populations[0]
+    return replace(
+        first,
+        reward_slope=np.concatenate([c.reward_slope for c in populations]),
+        own_slope=np.concatenate([c.own_slope for c in populations]),
+        own_mixing=np.concatenate([c.own_mixing for c in populations]),
+        reward_span=np.concatenate([c.reward_span for c in populations]),
+        crowd_slope=np.max([c.crowd_slope for c in populations], axis=0),
+        crowd_mixing=np.max([c.crowd_mixing for c in populations], axis=0),
+        spread=np.concatenate([c.spread for c in populations]),
+        shares=np.asarray(players / players.sum()),
+    )
 
 
 def a_priori(

@@ -118,12 +118,13 @@ def _families(kind: Kind, rng: np.random.Generator) -> tuple[Family, Family]:
         if kind.nonlinear:
             move = np.einsum("ksact,c->ksat", logits[y] * 2, (1 - w) * mean_law + w * mu)
             return _softmax(move)
-        return np.einsum("ksact,c->ksat", corners[y], (1 - w) * mean_law + w * mu)
+        table: FloatArray = np.einsum("ksact,c->ksat", corners[y], (1 - w) * mean_law + w * mu)
+        return table
 
     def rewards(y: int, joint: FloatArray) -> FloatArray:
         mu = joint.reshape(-1)
         level = np.einsum("ksac,c->ksa", prize[y], (1 - w) * mean_law + w * mu)
-        return level**2 if kind.nonlinear else level
+        return np.asarray(level**2 if kind.nonlinear else level)
 
     return kernels, rewards
 
@@ -344,4 +345,4 @@ def random_policy(one: Sample, rng: np.random.Generator) -> FloatArray:
 
 def _softmax(logits: FloatArray) -> FloatArray:
     raised = np.exp(logits - logits.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
+    return np.asarray(raised / raised.sum(-1, keepdims=True))

@@ -5,7 +5,7 @@ major is `y` (one value where there is none); profiles list (state, action) cell
 """
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,16 +49,21 @@ def expected_next(game: Game, value: Table) -> Table:
     ahead = np.einsum("yapz,z...->yap...", game.major, value)
     for player in range(game.players):
         ahead = np.einsum("yps,yaps...->yap...", game.kernel[:, player], ahead)
-    return ahead
+    return np.asarray(ahead)
 
 
 def solve(
-    game: Game, policy: Table, deviator: int | None, *, major_deviates: bool = False
+    game: Game,
+    policy: Table,
+    deviator: int | None,
+    *,
+    major_deviates: bool = False,
+    stages: Sequence[Game] | None = None,
 ) -> tuple[float, Table, float]:
     """Returns (own return of the deviator, returns of all under the policy, of the major).
 
     `policy` [steps, y, states, actions] is that of all who do not deviate. The first is the best
-    the deviator (or the major) can reach.
+    the deviator (or the major) can reach. `stages` has the game of each step where they differ.
     """
     n, s = game.players, game.states
     shape = (s,) * n
@@ -67,6 +72,7 @@ def solve(
     own = np.zeros((n, many, *shape))
     lead = np.zeros((many, *shape))
     for h in reversed(range(game.steps)):
+        game = game if stages is None else stages[h]
         target = game.major_reward if major_deviates else None
         if deviator is not None:
             target = game.reward[:, deviator][:, None] + np.zeros_like(game.major_reward)
@@ -103,7 +109,7 @@ def _average(q: Table, game: Game, policy: Table, skip: int | None) -> Table:
     output = "ab" + "".join(x for x, _ in places)
     if skip is not None:
         output += places[skip][1]
-    return np.einsum(",".join(inputs) + "->" + output, *arrays, optimize=True)
+    return np.asarray(np.einsum(",".join(inputs) + "->" + output, *arrays, optimize=True))
 
 
 def _most(q: Table, deviator: int | None, players: int) -> Table:
@@ -173,7 +179,7 @@ def walk(
 
 
 def empirical(profiles: np.ndarray, cells: int) -> Table:
-    return tally(profiles, cells) / profiles.shape[1]
+    return np.asarray(tally(profiles, cells) / profiles.shape[1])
 
 
 def everybody(game_players: int, cells: int) -> np.ndarray:

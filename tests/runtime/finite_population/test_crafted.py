@@ -221,7 +221,7 @@ def symmetric_bound(players: int, **changes: float) -> float:
     table = np.full((1, steps), alpha)
     unlike = Asymmetry(table, np.full((1, steps), beta), np.zeros(1), table, np.zeros(1))
     bound = theorem_a(constants, players, 0.0, 1.0, asymmetry=unlike)
-    return float(sum(bound.terms.values())[0])
+    return float(np.sum(list(bound.terms.values()), axis=0)[0])
 
 
 def test_the_bound_grows_with_all_that_is_bad_and_falls_with_the_players() -> None:

@@ -177,7 +177,7 @@ def linear_rewards(weights: FloatArray, taste: FloatArray) -> enumeration.Of:
 
     def values(player: int, places: np.ndarray) -> FloatArray:
         pull = profiles[places] @ np.delete(weights[player], player)
-        return (pull[:, None] + taste[player] * np.arange(2))[:, None]
+        return np.asarray((pull[:, None] + taste[player] * np.arange(2))[:, None])
 
     return values
 
@@ -293,7 +293,8 @@ def test_sampling_brackets_enumeration() -> None:
     found = sampling.climb(distance, sizes, rng)
     assert found.value <= exact.total.max() + 1e-12
     assert found.value == pytest.approx(exact.total.max())
-    assert distance(found.player, *found.entry, np.array(found.others)) == found.value
+    state, action = found.entry
+    assert distance(found.player, state, action, np.array(found.others)) == found.value
     largest = max(
         abs(
             values(i, np.array([size[tuple(p)]]))[0, 0, 0]

@@ -1,14 +1,16 @@
 """Theorems A and B against exact best responses in random games of three and four players."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from mfdsl.runtime.finite_population.grid import FloatArray
+from mfdsl.runtime.finite_population.extension import bernstein, grid_laws, kuhn
+from mfdsl.runtime.finite_population.grid import FloatArray, position, tally
 from mfdsl.runtime.finite_population.majors import bound_major
-from mfdsl.runtime.finite_population.recursion import Crowd, deviations
+from mfdsl.runtime.finite_population.recursion import Crowd, Seen, asymmetry_of_players, deviations
 from mfdsl.runtime.finite_population.theorem_a import Bound, theorem_a
 from mfdsl.runtime.finite_population.theorem_b import theorem_b
 from tests.runtime.finite_population import games, oracle
@@ -53,7 +55,7 @@ def bound_of(one: Sample, policy: FloatArray) -> tuple[Bound, FloatArray, float]
     gap = float((one.limit.initial * (root.best - root.own)).sum())
     players = one.kind.players
     majors = games.major_slopes(one, nodes, players) if one.kind.majors > 1 else None
-    seen = "everyone" if one.kind.everyone else "others"
+    seen: Seen = "everyone" if one.kind.everyone else "others"
     bound = theorem_a(
         constants,
         players,
@@ -151,6 +153,52 @@ def test_common_noise_costs_nothing() -> None:
     constants = games.constants_of(one, one.limit, nodes, policy)
     with_noise = deviations(constants, one.asymmetry, Crowd(3), majors=slopes).total
     assert with_noise == pytest.approx(deviations(constants, one.asymmetry, Crowd(3)).total)
+
+
+def extended_by(
+    extend: Callable[[FloatArray, int, FloatArray], FloatArray], table: FloatArray, others: int
+) -> Callable[[int, FloatArray], FloatArray]:
+    return lambda y, joint: extend(table, others, joint.reshape(1, -1))
+
+
+def test_with_bernsteins_rewards_and_moves_of_its_own_a_player_sees_the_limit_exactly() -> None:
+    """The note, 2.5: P common and blind to the others, R extended by the multinomial average."""
+    rng = np.random.default_rng(8)
+    errors = {"bernstein": 0.0, "kuhn": 0.0}
+    for players in (3, 4):
+        one = games.sample(Kind(players=players, interaction=0.0, steps=3), rng)
+        cells, others = one.game.cells, players - 1
+        table = rng.uniform(size=(len(grid_laws(others, cells)), 2, 2))
+        full = oracle.everybody(players, cells)
+        rewards = [
+            table[(position(tally(oracle.others_of(full, i), cells)), *divmod(full[:, i], 2))]
+            for i in range(players)
+        ]
+        game = replace(one.game, reward=np.stack(rewards)[None])
+        policy = games.random_policy(one, rng)
+        _, returns, _ = oracle.solve(game, policy, 0)
+        for name, extend in (("bernstein", bernstein), ("kuhn", kuhn)):
+            limit = replace(one.limit, reward=extended_by(extend, table, others))
+            value = float((limit.initial * oracle.walk(limit, game, policy)[0].own).sum())
+            errors[name] = max(errors[name], float(np.abs(returns - value).max()))
+    assert errors["bernstein"] < 1e-12
+    assert errors["kuhn"] > 1e-4
+
+
+def test_names_of_players_do_not_matter() -> None:
+    rng = np.random.default_rng(9)
+    one = games.sample(Kind(interaction=0.1, heterogeneity=0.3, starts=0.3), rng)
+    bound, _, _ = bound_of(one, policy := games.random_policy(one, rng))
+    order = np.array([2, 0, 1])
+    renamed = replace(
+        one,
+        asymmetry=asymmetry_of_players(
+            one.asymmetry.transitions[order],
+            one.asymmetry.rewards[order],
+            one.asymmetry.initial[order],
+        ),
+    )
+    assert bound_of(renamed, policy)[0].epsilon == pytest.approx(bound.epsilon[order])
 
 
 def test_types_in_fixed_numbers() -> None:
