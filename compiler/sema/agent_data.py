@@ -166,7 +166,8 @@ def _code(ctx: Context, path: Path, name: str, type: Type, cell: Cell) -> float:
     if type.kind == "int" and not (number.is_integer() and abs(number) <= 2**53):
         raise DataError(f"{where}: `{name} = {cell.text:.40}` is not a whole number")
     if (type.lo is not None and number < type.lo) or (type.hi is not None and number > type.hi):
-        raise DataError(f"{where}: `{name} = {cell.text:.40}` is outside {describe(type)}")
+        ends = f"{type.lo}..{type.hi}" if type.kind == "int" else f"[{type.lo:g}, {type.hi:g}]"
+        raise DataError(f"{where}: `{name} = {cell.text:.40}` is outside {ends}")
     return number
 
 
@@ -236,7 +237,7 @@ def number_of_agents(ctx: Context, scope: PlayerScope) -> int | None:
         f"{asked:,} agents, but the file has a row for each of {first[0]:,}",
         place.count.span,
         "another number of agents",
-        also=[(first[1].span, f"{first[0]:,} agents here")],
+        also=[(first[1].span, f"{first[0]:,} agents")],
         helps=["leave `agents` out: the file says how many there are"],
     )
     return None

@@ -8,6 +8,8 @@ from mfdsl.compiler.backend.torch_header import plain, tuple_class, what_values
 from mfdsl.compiler.backend.torch_text import quoted, wrapped
 from mfdsl.compiler.ir.model import NoiseVariable, Player
 
+MOST_LITERALS = 4096  # Python takes seconds for a million literals, a text of them takes none
+
 
 def constants(module: Module, cuts: Sequence[str]) -> str:
     """The constants of the contract."""
@@ -191,6 +193,12 @@ def arrays(module: Module) -> list[str]:
     lines = ["_ARRAYS: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = ("]
     for number in module.arrays:
         array = module.rewriter.arena.builder.arrays[number]
-        values = wrapped([repr(float(v)) for v in array.values], "            ")
-        lines += [f"    (\n        {array.dims!r},\n        (\n{values}\n        ),\n    ),"]
+        numbers = [repr(float(v)) for v in array.values]
+        if len(numbers) > MOST_LITERALS:
+            text = wrapped(numbers, "").replace(",", "")
+            held = f'tuple(map(float, """\n{text}\n""".split()))'
+        else:
+            values = wrapped(numbers, "            ")
+            held = f"(\n{values}\n        )"
+        lines.append(f"    (\n        {array.dims!r},\n        {held},\n    ),")
     return ["\n".join([*lines, ")"])]
