@@ -12,7 +12,12 @@ from fractions import Fraction
 import numpy as np
 
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Member, Point, leaf_key
-from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError, decimal
+from mfdsl.compiler.analysis.symbolic.terms import (
+    Terms,
+    UnsupportedError,
+    decimal,
+    entry_type,
+)
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS, depth_of
 
@@ -85,7 +90,8 @@ def _leaves(
             if op.removeprefix("peer_") not in FREE:
                 raise UnsupportedError(f"a mean over a {op.removeprefix('peer_')}")
             members[population][key] = type_
-        for argument in node.args:
+        whole = node.op == "element" and not terms.nodes[node.args[0]].args
+        for argument in node.args[1:] if whole else node.args:
             if (argument, scope) not in seen:
                 seen.add((argument, scope))
                 stack.append((argument, scope))
@@ -108,10 +114,8 @@ def _read_here(terms: Terms, index: int) -> Iterator[tuple[Key, Type, str, int |
     if not type_.dims:
         yield key, type_, leaf.op, depth
         return
-    if terms.nodes[index] is not node or key[2]:
-        return
     for place in np.ndindex(*type_.dims):
-        yield (*key[:2], place), type_.scalar, leaf.op, depth
+        yield (*key[:2], place), entry_type(type_, place), leaf.op, depth
 
 
 def _bound(terms: Terms, key: Key) -> Fraction:

@@ -136,6 +136,17 @@ def number(terms: Terms, value: float) -> int:
     return terms.builder.add("const", (), float(value))
 
 
+def entry_type(type: Type, place: Sequence[int]) -> Type:
+    """The type of one entry of an array, with an interval that is inside of what it may be."""
+    if type.box is not None:
+        lo, hi = type.box[place[-1]]
+        return Type(kind="real", lo=lo, hi=hi)
+    if type.ball is not None:
+        side = type.ball / prod(type.dims)
+        return Type(kind="real", lo=-side, hi=side)
+    return type.scalar
+
+
 def binds(node: Node) -> bool:
     """Whether the node binds a member or an index in its arguments."""
     return node.op in MEMBERS or node.op in OVER
@@ -282,13 +293,7 @@ class _Reader:
     def _entry(self, leaf: int, place: Sequence[int]) -> int:
         """One entry of an array leaf, with the interval that it lies in."""
         builder = self.terms.builder
-        type_ = builder.type_of(leaf)
-        kept = type_.scalar
-        if type_.box is not None:
-            kept = Type(kind="real", lo=type_.box[place[-1]][0], hi=type_.box[place[-1]][1])
-        elif type_.ball is not None:
-            side = type_.ball / prod(type_.dims)
-            kept = Type(kind="real", lo=-side, hi=side)
+        kept = entry_type(builder.type_of(leaf), place)
         return self._add("element", (leaf, *(builder.const(p) for p in place)), None, kept)
 
     def _element(self, node: Node, bound: Bound) -> Entries:
