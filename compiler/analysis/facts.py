@@ -1,0 +1,22 @@
+"""What the analysis knows of a finished model."""
+
+import numpy as np
+
+from mfdsl.compiler.analysis.enclosure import Facts
+from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.spaces import grid_space
+
+LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
+
+
+def facts_of(model: Model) -> Facts:
+    """The facts of a model at the bound values of its parameters."""
+    sizes = {p.name: model.types[p.type].dims for p in model.parameters if hasattr(p, "type")}
+    parameters = {
+        p.name: np.asarray(p.value, dtype=np.float64).reshape(sizes.get(p.name, np.shape(p.value)))
+        for p in model.parameters
+    }
+    arrays = [np.array(a.values).reshape(a.dims) for a in model.arrays]
+    grids = {g.name: grid_space(g) for g in model.grids}
+    last = (model.horizon.steps or LONGEST_RUN) - 1
+    return Facts(list(model.nodes), list(model.types), parameters, arrays, grids, last)

@@ -1,0 +1,116 @@
+"""Transition laws as expressions: masses of joint outcomes of the noises of one player."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.ir.model import NoiseVariable, Player
+from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
+
+MAX_OUTCOMES = 64
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Masses of outcomes, one root of the tape each; `outcomes` [grid, roots] numbers next states.
+
+    Equal numbers at one grid point are the same next state.
+    """
+
+    tape: Tape
+    outcomes: np.ndarray
+
+
+def finite_noises(facts: Facts, player: Player) -> list[NoiseVariable]:
+    """The noises of a player that have a mass for each value."""
+    return [n for n in player.noises if n.density is not None]
+
+
+def leaf_of(facts: Facts, player: Player, name: str, kind: str = "noise") -> int | None:
+    """The leaf node of an own variable of a player, if it is read anywhere."""
+    op, attr = (
+        (kind, name) if player.kind == "population" else (f"common_{kind}", (player.name, name))
+    )
+    for i, node in enumerate(facts.nodes):
+        if node.op == op and node.attr == attr:
+            return i
+    return None
+
+
+def reads_means(facts: Facts, root: int, population: str) -> bool:
+    """Whether an expression reads the law of a population."""
+    below = (facts.nodes[i] for i in reachable(facts.nodes, [root]))
+    attrs = (node.attr for node in below if node.op in MEMBERS)
+    return any(isinstance(attr, tuple) and attr[1] == population for attr in attrs)
+
+
+def make_kernel(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -> Kernel:
+    """The law of the next states of a player as masses of the joint outcomes of `wanted` noises.
+
+    Other noises are held fixed, each value a point of the grid: a law is a mixture over them.
+
+    Raises:
+        Unsupported: there are too many outcomes, or a next state depends on a law directly.
+    """
+    sizes = [facts.types[n.type].size for n in wanted]
+    if prod(sizes) > MAX_OUTCOMES:
+        raise Unsupported(f"a law over {prod(sizes)} outcomes")
+    copies = Copies(facts)
+    leaves = [leaf_of(facts, player, n.name) for n in wanted]
+    weights, nexts = [], []
+    for values in product(*(range(size) for size in sizes)):
+        instead = {
+            leaf: copies.const(facts.types[n.type].first + value, leaf)
+            for n, leaf, value in zip(wanted, leaves, values, strict=True)
+            if leaf is not None
+        }
+        masses = [copies.replaced(given(n.density), instead) for n in wanted]
+        whole = (
+            masses[0]
+            if len(masses) == 1
+            else copies.add("mul", tuple(masses), None, copies.nodes[masses[0]].type)
+        )
+        weights.append(whole)
+        nexts.append([copies.replaced(given(s.next), instead) for s in player.states])
+    also = [node for row in nexts for node in row]
+    tape = make_tape(copies.facts, weights, also=also)
+    return Kernel(tape, _outcomes(tape, nexts))
+
+
+def _outcomes(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray:
+    """Numbers of the next states at each grid point, for each outcome."""
+    count = int(np.prod(tape.sizes)) if tape.sizes else 1
+    axes = set(tape.grid)
+    inside = {
+        leaf
+        for row in nexts
+        for node in row
+        for leaf in leaves_of(tape.facts.nodes, [node])
+        if leaf not in axes
+    }
+    if inside:  # each outcome counts as a state of its own, which only raises the bound
+        return np.tile(np.arange(len(nexts)), (count, 1))
+    evaluator = Evaluator(tape.facts, {leaf: k for k, leaf in enumerate(tape.grid)})
+    columns = []
+    for row in nexts:
+        flat = [_flat(evaluator, node, tape.sizes) for node in row]
+        columns.append(np.stack(flat, -1) if flat else np.zeros((count, 0)))
+    values = np.stack(columns, 1)  # [grid, outcomes, variables]
+    numbers = np.zeros(values.shape[:2], dtype=np.int64)
+    for k in range(values.shape[1]):
+        same = (values[:, : k + 1] == values[:, k : k + 1]).all(-1)
+        numbers[:, k] = same.argmax(1)
+    return numbers
+
+
+def _flat(evaluator: Evaluator, node: int, sizes: tuple[int, ...]) -> np.ndarray:
+    value = evaluator.value(node)
+    if np.any(value.lo != value.hi):
+        raise Unsupported("a next state that depends on a law")
+    return np.broadcast_to(value.lo, sizes if sizes else (1,)).reshape(-1)

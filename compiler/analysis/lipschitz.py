@@ -1,0 +1,149 @@
+"""Lipschitz certificates of rewards, dynamics and named values in laws, variables and players.
+
+Norms: l1 between laws over finitely many kinds of members (half the largest difference of two
+partial derivatives; kernels in l1, too), Wasserstein-1 between other laws, with the Euclidean
+distance and 1 between members that differ in a finite variable; the Euclidean norm for variables.
+Next states that are real are compared with the same noise, which bounds the Wasserstein-1 distance
+of their laws (synchronous coupling).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Literal
+
+from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict
+from mfdsl.compiler.analysis.enclosure import Facts
+from mfdsl.compiler.analysis.kernels import reads_means
+from mfdsl.compiler.analysis.moduli import Bounds, dynamics_bounds, value_bounds
+from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.ir.model import Place, Player
+from mfdsl.compiler.ir.walk import reachable
+
+TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand: a name, its node, and where it is written."""
+
+    name: str
+    node: int
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is claimed to be Lipschitz: the sum of terms, or the dynamics of a player."""
+
+    name: str
+    terms: tuple[Term, ...] = ()
+    dynamics: Player | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What varies: the law of a population, or own or common variables by their leaf nodes."""
+
+    name: str
+    kind: Literal["law", "variables"]
+    population: Player | None = None
+    leaves: tuple[int, ...] = ()
+
+    def read_by(self, facts: Facts, node: int) -> bool:
+        """Whether an expression depends on it."""
+        if self.population is not None:
+            return reads_means(facts, node, self.population.name)
+        return not set(self.leaves).isdisjoint(reachable(facts.nodes, [node]))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of which facts, with how much patience; places of the nodes, for messages."""
+
+    facts: Facts
+    subject: Subject
+    source: Source
+    budget: Budget = field(default_factory=Budget)
+    places: Sequence[Place | None] = ()
+
+
+def lipschitz(question: Question, most: float | None = None) -> Certificate:
+    """The certificate of a constant, decided against `most` if that is claimed."""
+    facts, subject, source = question.facts, question.subject, question.source
+    shares: tuple[Share, ...] = ()
+    if subject.dynamics is not None:
+        moving = [n for n in _next_nodes(subject.dynamics) if source.read_by(facts, n)]
+        bounds = Bounds.zero()
+        if moving:
+            bounds = dynamics_bounds(question, subject.dynamics)
+    else:
+        bounds, shares = _summed(question)
+    verdict, reason = _verdict(bounds, most)
+    claim = f"lipschitz({subject.name}, {source.name})"
+    gap = bounds.gap
+    return Certificate(
+        claim=claim if most is None else f"{claim} <= {most:.10g}",
+        subject=subject.name,
+        source=source.name,
+        verdict=verdict,
+        lower=bounds.lower,
+        upper=bounds.upper if isfinite(bounds.upper) else None,
+        norm=norm_of(facts, subject, source, bounds.distance),
+        method=bounds.method,
+        rigor="enclosure",
+        witness=bounds.witness,
+        reason=reason,
+        detail=gap.text if gap is not None else bounds.detail,
+        shares=shares,
+        culprit=gap.place if gap is not None else None,
+        fix=gap.fix if gap is not None else None,
+        boxes=bounds.boxes,
+    )
+
+
+def _next_nodes(player: Player) -> list[int]:
+    nexts = [s.next for s in player.states if s.next is not None]
+    return nexts + [n.density for n in player.noises if n.density is not None]
+
+
+def _summed(question: Question) -> tuple[Bounds, tuple[Share, ...]]:
+    """Bounds of a sum of terms, and what each of them contributes."""
+    terms = question.subject.terms
+    moving = [t for t in terms if question.source.read_by(question.facts, t.node)]
+    whole = value_bounds(question, [t.node for t in moving]) if moving else Bounds.zero()
+    shares = []
+    for term in terms:
+        one = Bounds.zero()
+        if term in moving:
+            one = whole if len(moving) == 1 else value_bounds(question, [term.node])
+        if isfinite(one.upper):
+            shares.append(Share(term=term.name, upper=one.upper, place=term.place))
+    return whole, tuple(shares)
+
+
+def _verdict(bounds: Bounds, most: float | None) -> tuple[Verdict, Reason | None]:
+    if bounds.gap is not None and bounds.gap.certain:
+        return "refuted", None
+    if most is not None and bounds.lower > most * (1 + TIGHT):
+        return "refuted", None
+    if bounds.gap is not None:
+        return "unknown", "continuity" if isfinite(bounds.upper) else "domain"
+    if bounds.reason is not None:
+        return "unknown", bounds.reason
+    if not isfinite(bounds.upper):
+        return "unknown", "domain"
+    if most is None or bounds.upper <= most * (1 + TIGHT):
+        return "proved", None
+    return "unknown", "budget"
+
+
+def norm_of(facts: Facts, subject: Subject, source: Source, inside: str | None) -> str:
+    """The norms in which a constant is stated."""
+    if inside is None:
+        inside = "l2" if source.population is None else "l1"
+    outside = "absolute value"
+    if subject.dynamics is not None:
+        finite = all(facts.types[s.type].finite for s in subject.dynamics.states)
+        outside = "l1" if finite else "W1"
+    return f"{inside} -> {outside}"

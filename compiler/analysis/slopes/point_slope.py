@@ -1,0 +1,216 @@
+"""Lipschitz constants in variables that vary continuously, in the Euclidean norm.
+
+The variables are one's own, those of a major or the environment, or those of the members of a law:
+then the constant is that of the law in the Wasserstein-1 distance, the steepest slope of the
+statistics at any member. Bounds from above come from branch and bound, bounds from below from two
+points a small way apart; of laws, two that have all mass in one point.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add, squared
+from mfdsl.compiler.analysis.slopes.domain import (
+    Space,
+    Template,
+    dyadic,
+    feasible_in,
+    members,
+    middle_of,
+    root_rows,
+    spaces_of,
+    templates_of,
+)
+from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
+from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
+from mfdsl.compiler.analysis.slopes.tape import Tape
+
+OVERTIME = 2  # times the budget of a search, for its last pass
+ENTRIES = 1 << 19
+NEAR = 16
+SHIFTS = (2.0**-10, 2.0**-18)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Two points that attain a slope: a place on the grid, a point, and the way to the other."""
+
+    slope: float
+    place: tuple[int, ...]
+    point: Array
+    way: Array
+
+
+@dataclass
+class PointSlope:
+    """The slope of `roots` (the entries of one vector) in some coordinates of a tape.
+
+    With `concentrated`, the law of that population has all mass in one point, at the coordinates
+    of its members; it is used to attain slopes.
+    """
+
+    tape: Tape
+    moving: Sequence[int]
+    concentrated: str | None = None
+    spaces: dict[str, Space] = field(init=False)
+    templates: list[Template] = field(init=False)
+    jumps: set[int] = field(default_factory=set)
+    joints: set[int] = field(default_factory=set)
+    deadline: float = np.inf
+    attained: Step | None = None
+    moves: Moves = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spaces = spaces_of(self.tape)
+        self.templates = templates_of(self.tape)
+        units = np.eye(len(self.moving))
+        self.moves = Moves(len(units), seeds=dict(zip(self.moving, units, strict=True)))
+
+    def found(self, budget: Budget) -> Found:
+        """Both bounds of the constant."""
+        self.deadline = time.perf_counter() + OVERTIME * budget.seconds
+        whole = np.array([c.whole for c in self.tape.coordinates], bool)
+
+        def feasible(halves: Rows) -> np.ndarray:
+            return feasible_in(self.tape, self.templates, halves)
+
+        return search(root_rows(self.tape), self.bound, self.improve, budget, whole, feasible)
+
+    def bound(self, rows: Rows) -> Array:
+        """An upper bound of the slope in each row; inf for rows that no time is left for."""
+        found = np.full(len(rows), np.inf)
+        start = 0
+        for part in self._chunks(rows):
+            if time.perf_counter() > self.deadline:
+                break
+            found[start : start + len(part)] = self._slopes(part)[1]
+            start += len(part)
+        return found
+
+    def _chunks(self, rows: Rows) -> list[Rows]:
+        inner = int(np.prod([self._size(axis) for axis in range(len(self.tape.inner))]))
+        most = max(1, ENTRIES // max(1, inner * len(self.moving)))
+        return [
+            rows.take(np.arange(k, min(k + most, len(rows)))) for k in range(0, len(rows), most)
+        ]
+
+    def _size(self, axis: int) -> int:
+        node = self.tape.facts.nodes[self.tape.inner[axis]]
+        return self.tape.facts.types[node.type].size
+
+    def _slopes(self, rows: Rows) -> tuple[Array, Array]:
+        forward = Forward(self.tape, rows, self.moves, None, self.spaces)
+        rates = [forward.tangent(root) for root in self.tape.roots]
+        self.jumps |= forward.jumps
+        self.joints |= forward.joints
+        flat = [self._flat(rate, len(rows)) for rate in rates]
+        return _lengths(flat)
+
+    def _flat(self, rate: Interval | None, count: int) -> Interval:
+        width = len(self.moving)
+        if rate is None:
+            return Interval(np.zeros((count, width)), np.zeros((count, width)))
+        shape = (count, *(1,) * len(self.tape.inner), width)
+        lo, hi = (np.broadcast_to(end, shape).reshape(count, width) for end in (rate.lo, rate.hi))
+        return Interval(lo, hi)
+
+    def improve(self, rows: Rows, upper: Array) -> float:
+        """The largest slope that is attained close to the best of some rows."""
+        top = rows.take(np.argsort(-upper)[:NEAR])
+        for share in (0.5, 0.25, 1.0):
+            point = middle_of(top, share)
+            for k in range(len(top)):
+                self._secants(top.places[k : k + 1], point[k], top.lo[k], top.hi[k])
+        return self.attained.slope if self.attained is not None else 0.0
+
+    def _secants(self, place: np.ndarray, point: Array, lo: Array, hi: Array) -> None:
+        row = Rows(place, point[None], point[None])
+        laws = self.even_laws(row)
+        forward = Forward(self.tape, self.filled(row), self.moves, laws, self.spaces)
+        ways = [self._flat(forward.tangent(root), 1) for root in self.tape.roots]
+        with np.errstate(invalid="ignore"):
+            middles = np.array([w.lo[0] / 2 + w.hi[0] / 2 for w in ways])
+        middles = np.nan_to_num(middles, nan=1.0, posinf=1.0, neginf=-1.0)
+        if not middles.any():
+            return
+        direction = np.linalg.svd(middles)[2][0]
+        for shift in SHIFTS:
+            for sign in (1.0, -1.0):
+                self._pair(row, laws, direction * sign * shift)
+
+    def _pair(self, row: Rows, laws: dict[str, Array], way: Array) -> None:
+        moving = list(self.moving)
+        start = row.lo[0].copy()
+        end = start.copy()
+        end[moving] += way
+        ends = self.tape.coordinates
+        lows = np.array([ends[k].lo for k in moving])
+        highs = np.array([ends[k].hi for k in moving])
+        end[moving] = np.clip(end[moving], lows, highs)
+        length = float(np.linalg.norm(end[moving] - start[moving]) * (1 + 1e-12))
+        if length == 0:
+            return
+        values = []
+        for point in (start, end):
+            there = self.filled(Rows(row.places, point[None], point[None]))
+            forward = Forward(self.tape, there, self.moves, laws, self.spaces)
+            values.append([forward.value(root) for root in self.tape.roots])
+        squares = 0.0
+        for before, after in zip(*values, strict=True):
+            change = add(after, RULES["neg"](before))
+            crosses = (change.lo <= 0) & (change.hi >= 0)
+            least = np.where(crosses, 0.0, np.minimum(np.abs(change.lo), np.abs(change.hi)))
+            squares += float(least.max()) ** 2
+        slope = float(np.sqrt(squares) * (1 - 1e-12) / length)
+        best = self.attained.slope if self.attained is not None else 0.0
+        if np.isfinite(slope) and slope > best:
+            self.attained = Step(slope, tuple(row.places[0]), start, end[moving] - start[moving])
+
+    def even_laws(self, row: Rows) -> dict[str, Array]:
+        """Even laws of the populations that have finitely many kinds of members."""
+        return {
+            name: dyadic(np.full((1, members(space)), 1.0 / members(space)))
+            for name, space in self.spaces.items()
+            if name != self.concentrated and self._finite(name)
+        }
+
+    def _finite(self, population: str) -> bool:
+        return not any(s.points for s in self.tape.statistics if s.population == population)
+
+    def filled(self, row: Rows) -> Rows:
+        """The row with statistics of laws that have all mass in one point."""
+        lo, hi = row.lo.copy(), row.hi.copy()
+        for step in self.tape.steps:
+            if step.op != "statistic":
+                continue
+            statistic = self.tape.statistics[step.attr]
+            if statistic.coordinate is None or self._finite(statistic.population):
+                continue
+            forward = Forward(self.tape, Rows(row.places, lo, hi), self.moves, None, self.spaces)
+            body = forward.value(statistic.body)
+            first = body.lo.reshape(len(body.lo), -1), body.hi.reshape(len(body.hi), -1)
+            lo[:, statistic.coordinate] = first[0][:, 0]
+            hi[:, statistic.coordinate] = first[1][:, 0]
+        return Rows(row.places, lo, hi)
+
+
+def _lengths(rates: Sequence[Interval]) -> tuple[Array, Array]:
+    """Bounds of the operator norm of the matrix of rates, [roots] x [rows, moving]."""
+    most = [
+        squared(Interval(np.zeros_like(r.lo), np.maximum(np.abs(r.lo), np.abs(r.hi))))
+        for r in rates
+    ]
+    total = np.sum([m.hi for m in most], axis=(0, 2)) * (1 + 1e-14)
+    frobenius = np.sqrt(total)
+    sizes = np.array([np.maximum(np.abs(r.lo), np.abs(r.hi)) for r in rates])
+    rows_, columns = sizes.sum(2).max(0), sizes.sum(0).max(1)
+    mixed = np.sqrt(rows_ * columns)
+    upper = np.minimum(frobenius, mixed) * (1 + 1e-14)
+    lower = [
+        np.where((r.lo <= 0) & (r.hi >= 0), 0.0, np.minimum(np.abs(r.lo), np.abs(r.hi)))
+        for r in rates
+    ]
+    return np.sqrt(np.max([(x**2).sum(1) for x in lower], axis=0)), upper

@@ -1,0 +1,150 @@
+"""Branch and bound over rows: split the box that spoils the bound until it is sharp.
+
+Bounds of boxes that are dropped are kept (`parked`): the answer is their largest. A best value that
+lies above it is a mistake of the analysis and raises, it is never cut off.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mfdsl.compiler.analysis.certificate import ContradictionError
+from mfdsl.compiler.analysis.intervals import Array
+from mfdsl.compiler.analysis.slopes.forward import Rows
+
+Bound = Callable[[Rows], Array]
+"""An upper bound on each row, inf where there is none."""
+
+Feasible = Callable[[Rows], np.ndarray]
+"""Which rows may hold a point of the domain."""
+
+Improve = Callable[[Rows, Array], float]
+"""A value that is attained near the best of these rows, given their bounds."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search stops: boxes in all, seconds, relative gap between the bounds."""
+
+    boxes: int = 300_000
+    seconds: float = 0.3
+    gap: float = 1e-3
+    width: float = 1e-9  # of a box that is not split any more, relative to the first
+
+
+@dataclass(frozen=True)
+class Found:
+    """Both bounds, how many boxes it took, whether the gap was closed, the rows that spoil it."""
+
+    lower: float
+    upper: float
+    boxes: int
+    closed: bool
+    worst: Rows
+
+
+CHUNK = 4096  # boxes that are split at once
+PATIENCE = 4  # growth of their number before the best value is looked for again
+
+
+def search(
+    rows: Rows,
+    bound: Bound,
+    improve: Improve,
+    budget: Budget,
+    whole: np.ndarray,
+    feasible: Feasible | None = None,
+) -> Found:
+    """The largest value over all rows; `whole` marks coordinates that take whole numbers only.
+
+    Raises:
+        ContradictionError: a value is attained above a proved bound.
+    """
+    began = time.perf_counter()
+    sizes = np.maximum(rows.hi - rows.lo, 0.0)
+    first = sizes.max(0) if len(sizes) else sizes
+    upper = bound(rows)
+    best, parked, boxes = improve(rows, upper), -np.inf, len(rows)
+    worst, tried = rows.take(np.argsort(-upper)[:1]), boxes
+    while len(rows):
+        goal = best * (1 + budget.gap) if best > 0 else best
+        done = upper <= max(goal, 0.0)
+        if done.any():
+            parked = max(parked, float(upper[done].max()))
+            rows, upper = rows.take(~done), upper[~done]
+        if not len(rows):
+            break
+        spent = time.perf_counter() - began > budget.seconds or boxes > budget.boxes
+        stuck = ~splittable(rows, first, budget.width, whole)
+        if spent or stuck.all():
+            return _stopped(rows, upper, parked, best, boxes)
+        order = np.argsort(-upper, kind="stable")
+        order = order[~stuck[order]][:CHUNK]
+        keep = np.ones(len(rows), bool)
+        keep[order] = False
+        halves, above = split(rows.take(order), first, whole), np.tile(upper[order], 2)
+        if feasible is not None:
+            possible = feasible(halves)
+            halves, above = halves.take(possible), above[possible]
+        boxes += len(halves)
+        rows = joined_rows(rows.take(keep), halves)
+        upper = np.concatenate([upper[keep], np.minimum(above, bound(halves))])
+        if len(rows) and boxes > PATIENCE * tried:
+            tried = boxes
+            best = max(best, improve(rows, upper))
+    if best > parked * (1 + 1e-9) + 1e-300:
+        raise ContradictionError(f"a slope of {best!r} is attained above the bound {parked!r}")
+    return Found(best, parked, boxes, True, worst)
+
+
+def _stopped(rows: Rows, upper: Array, parked: float, best: float, boxes: int) -> Found:
+    top = max(parked, float(upper.max()))
+    if best > top * (1 + 1e-9) + 1e-300:
+        raise ContradictionError(f"a slope of {best!r} is attained above the bound {top!r}")
+    return Found(best, top, boxes, False, rows.take(np.argsort(-upper)[:1]))
+
+
+def joined_rows(one: Rows, other: Rows) -> Rows:
+    """The rows of both."""
+    return Rows(
+        np.concatenate([one.places, other.places]),
+        np.concatenate([one.lo, other.lo]),
+        np.concatenate([one.hi, other.hi]),
+    )
+
+
+def _widths(rows: Rows, first: Array, whole: np.ndarray) -> Array:
+    """Widths relative to those at the start, 0 where a box cannot be split."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        width = rows.hi - rows.lo
+        share = np.where(first > 0, width / first, 0.0)
+    share = np.where(np.isinf(width), 1.0, share)
+    return np.where(whole & (width < 1), 0.0, np.nan_to_num(share))
+
+
+def splittable(rows: Rows, first: Array, width: float, whole: np.ndarray) -> np.ndarray:
+    """Which rows have a coordinate that is still wide enough, and finite."""
+    if not rows.lo.shape[1]:
+        return np.zeros(len(rows), bool)
+    finite = np.isfinite(rows.lo) & np.isfinite(rows.hi)
+    wide: np.ndarray = (_widths(rows, first, whole) > width) & finite
+    return np.asarray(wide.any(1))
+
+
+def split(rows: Rows, first: Array, whole: np.ndarray) -> Rows:
+    """Both halves of every row along its widest finite coordinate."""
+    finite = np.isfinite(rows.lo) & np.isfinite(rows.hi)
+    which = np.argmax(np.where(finite, _widths(rows, first, whole), -1.0), 1)
+    at = np.arange(len(rows))
+    middle = rows.lo[at, which] / 2 + rows.hi[at, which] / 2
+    left, right = np.where(whole[which], np.floor(middle), middle), middle
+    right = np.where(whole[which], left + 1, right)
+    hi, lo = rows.hi.copy(), rows.lo.copy()
+    hi[at, which], lo[at, which] = left, right
+    return Rows(
+        np.concatenate([rows.places, rows.places]),
+        np.concatenate([rows.lo, lo]),
+        np.concatenate([hi, rows.hi]),
+    )
