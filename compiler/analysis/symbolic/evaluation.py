@@ -1,7 +1,8 @@
 """Certified values of terms at rational points: the judge that refutes an identity.
 
-A point gives every leaf a fraction and every population a law of finitely many members. Choices
-look only at the branch that is taken; where an interval cannot tell, both count.
+A point gives every leaf a fraction and every population a law of finitely many members;
+parameters are as bound where it says nothing of them. Choices look only at the branch that is
+taken; where an interval cannot tell, both count.
 """
 
 import math
@@ -160,9 +161,16 @@ def _leaf(terms: Terms, index: int, key: Key, point: Point, peers: Mapping[int, 
     node = terms.nodes[index]
     leaf = terms.nodes[node.args[0]] if node.op == "element" else node
     values = peers.get(depth_of(leaf), {}) if leaf.op.startswith("peer_") else point.own
-    if key not in values:
+    return _given(terms, key, values)
+
+
+def _given(terms: Terms, key: Key, values: Member) -> Range:
+    """The value of a leaf; parameters are as bound where the point says nothing else."""
+    if key in values:
+        return decimals.enclosed(values[key])
+    if key[0] != "param":
         raise UndefinedError(f"the point has no value of `{key[1]}`")
-    return decimals.enclosed(values[key])
+    return _around(float(np.asarray(terms.facts.parameters[key[1]])[key[2]]))
 
 
 def _around(value: float) -> Range:
@@ -195,9 +203,7 @@ def _element(
     key = leaf_key(terms, node.args[0])
     assert key is not None
     values = peers.get(depth_of(source), {}) if source.op.startswith("peer_") else point.own
-    if (*key[:2], place) not in values:
-        raise UndefinedError(f"the point has no value of `{key[1]}`")
-    return decimals.enclosed(values[*key[:2], place])
+    return _given(terms, (*key[:2], place), values)
 
 
 def _on_grid(terms: Terms, node: Node, values: Sequence[Range]) -> Range:

@@ -33,6 +33,8 @@ def names(terms: Terms, symbols: Sequence[int]) -> list[Name]:
     taken: set[str] = set()
     for index in symbols:
         text = _text(terms, index, 0)
+        if text is not None and terms.nodes[index].op in (*_INFIX, "add", "neg"):
+            text = f"({text})"
         if text is None or len(text) > MAX_LENGTH or text in taken:
             letter = f"u{len(found) + 1}"
             found.append(Name(letter, f"u_{{{len(found) + 1}}}", _shortened(text)))

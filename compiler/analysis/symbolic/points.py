@@ -1,7 +1,7 @@
-"""Rational points at which to look for a counterexample: values of leaves, laws, parameters.
+"""Rational points at which to look for a counterexample: values of leaves, and laws.
 
 A point is one that the game can be at: leaves lie in their types, laws are any laws over states
-and actions of the members, parameters have the values that they are bound to. Traits and noises
+and actions of the members, parameters keep the values that they are bound to. Traits and noises
 have laws of their own, so means over them have no point.
 """
 
@@ -15,7 +15,6 @@ from mfdsl.compiler.analysis.symbolic.evaluation import Key, Member, Point, leaf
 from mfdsl.compiler.analysis.symbolic.terms import (
     Terms,
     UnsupportedError,
-    decimal,
     entry_type,
 )
 from mfdsl.compiler.ir.types import Type
@@ -31,16 +30,15 @@ FREE = ("state", "action")  # what any law of members may give mass to
 def points(terms: Terms, roots: Sequence[int], count: int) -> Iterator[Point]:
     """`count` points for the terms `roots`, the same each time.
 
-    Raises UnsupportedError when a mean reads what has a law of its own, or a parameter is not
-    known as an exact number.
+    Raises UnsupportedError when a mean reads what has a law of its own.
     """
     own, members = _leaves(terms, roots)
     chance = random.Random(0)
-    fixed = {key: _bound(terms, key) for key in own if key[0] == "param"}
     for _ in range(count):
         values = {
-            key: fixed[key] if key in fixed else _drawn(terms, key, type_, chance)
+            key: _drawn(terms, key, type_, chance)
             for key, type_ in own.items()
+            if key[0] != "param"
         }
         laws = {name: _law(terms, leaves, chance) for name, leaves in members.items()}
         yield Point(values, laws)
@@ -116,15 +114,6 @@ def _read_here(terms: Terms, index: int) -> Iterator[tuple[Key, Type, str, int |
         return
     for place in np.ndindex(*type_.dims):
         yield (*key[:2], place), entry_type(type_, place), leaf.op, depth
-
-
-def _bound(terms: Terms, key: Key) -> Fraction:
-    """The exact value of a parameter."""
-    value = np.asarray(terms.facts.parameters[key[1]])[key[2]]
-    known = decimal(float(value))
-    if known is None:
-        raise UnsupportedError(f"`{key[1]}` has no exact value")
-    return known
 
 
 def _drawn(terms: Terms, key: Key, type: Type, chance: random.Random) -> Fraction:

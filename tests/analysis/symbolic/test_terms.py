@@ -183,7 +183,11 @@ def test_points_are_the_same_each_time_and_use_bound_parameters() -> None:
     terms, (root,) = a.terms(a.mul(a.p("p", 0.3), a.x(), a.mean(a.peer())))
     first, again = (list(points(terms, (root,), 4)) for _ in range(2))
     assert first == again
-    assert {p.own["param", "p", ()] for p in first} == {F(3, 10)}
+    assert all(set(p.own) == {("state", "x", ())} for p in first)
+    at = Point({("state", "x", ()): F(2)}, {"people": [(F(1), {("peer_state", "x", ()): F(5)})]})
+    assert value_at(terms, root, at) == (3, 3)
+    other = Point({**at.own, ("param", "p", ()): F(1)}, at.laws)
+    assert value_at(terms, root, other) == (10, 10)
     assert all(sum(mass for mass, _ in p.laws["people"]) == 1 for p in first)
 
 
