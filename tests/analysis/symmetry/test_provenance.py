@@ -126,7 +126,7 @@ def test_an_operator_that_nobody_knows_is_not_called_symmetric() -> None:
     ]
     found = symmetry_certificate(model.model_copy(update={"nodes": tuple(nodes)}), name)
     assert (found.verdict, found.reason) == ("unknown", "unsupported")
-    assert "-> mean -> real -> first_member" in (found.detail or "")
+    assert "person.reward illness -> neg -> mul -> real -> first_member" in (found.detail or "")
 
 
 def test_a_member_that_no_mean_binds_is_a_single_agent() -> None:

@@ -1,0 +1,1 @@
+"""Checks of emitted simulators against what is claimed of their games."""
