@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import depth_of, reachable
 from mfdsl.compiler.sema import expressions
@@ -52,23 +53,19 @@ def weights_fit(
 ) -> bool:
     """Whether weights at `depth` are factors of a `mean`, and occur nowhere else; reports when not.
 
-    `others` are parts of the comprehension in which no weight may occur, such as its condition.
+    `others` are parts of the comprehension in which no weight may occur, such as its condition. A
+    weighted mean reads no member that is bound further out: it would be a sum over pairs of pairs.
     """
+    if not any(scope.agents.tables for scope in ctx.players.values()):
+        return True
     nodes = ctx.builder.nodes
     parts = [body.node, *(term.node for term in others)]
-    below = reachable(nodes, parts)
-    inside: set[int] = set()
-    for i in below:
-        node = nodes[i]
-        here = node.op == "weight" and isinstance(node.attr, tuple) and node.attr[0] == depth
-        if here or any(a in inside for a in node.args):
-            inside.add(i)
+    inside = _holding(nodes, parts, depth)
     if not inside:
         return True
-    wrong = [term.node for term in others if term.node in inside]
-    wrong += [i for i in below if nodes[i].op.startswith("peer_") and depth_of(nodes[i]) < depth]
+    wrong = [part for part in parts[1:] if part in inside]
     waiting = [body.node] if body.node in inside else []
-    if function != "mean":
+    if function != "mean" or _nested(nodes, parts, depth):
         wrong, waiting = [*waiting, *wrong], []
     while waiting and not wrong:
         i = waiting.pop()
@@ -86,10 +83,27 @@ def weights_fit(
     return False
 
 
+def _holding(nodes: Sequence[Node], parts: Sequence[int], depth: int) -> set[int]:
+    """The nodes below some parts that depend on a weight at `depth`."""
+    found: set[int] = set()
+    for i in reachable(nodes, parts):
+        node = nodes[i]
+        here = node.op == "weight" and depth_of(node) == depth
+        if here or any(a in found for a in node.args):
+            found.add(i)
+    return found
+
+
+def _nested(nodes: Sequence[Node], parts: Sequence[int], depth: int) -> bool:
+    """Whether some parts read a member that is bound further out than `depth`."""
+    below = (nodes[i] for i in reachable(nodes, parts))
+    return any(node.op.startswith("peer_") and depth_of(node) < depth for node in below)
+
+
 def _misplaced(ctx: Context, part: int, depth: int, span: Span) -> None:
     nodes = ctx.builder.nodes
     found = (i for i in reachable(nodes, [part]) if nodes[i].op == "weight")
-    index = next(i for i in found if nodes[i].attr[0] == depth)  # type: ignore[index]
+    index = next(i for i in found if depth_of(nodes[i]) == depth)
     place, attr = ctx.builder.places[index], nodes[index].attr
     where = span if place is None else Span(place.file, place.start, place.end)
     assert isinstance(attr, tuple)

@@ -173,7 +173,7 @@ class Expectation:
         if not factors and not conditions:
             return arena.add("company", (), self.population) if self.others else arena.const(1)
         whole = self.weighted(factors, conditions)
-        pins, rest = self._pins(conditions)
+        pins, rest = self.pins(conditions)
         weight = next((f for f in factors if arena.node(f).op == "weight"), None)
         if weight is not None:
             made = weighted(self, weight, [f for f in factors if f != weight], conditions)
@@ -236,7 +236,7 @@ class Expectation:
             return value
         return self.op("if", self.all(conditions), value, self.arena.const(0))
 
-    def _pins(self, conditions: Sequence[int]) -> tuple[dict[int, int], list[int]]:
+    def pins(self, conditions: Sequence[int]) -> tuple[dict[int, int], list[int]]:
         """Values that finite variables of a member must have, and the other conditions.
 
         A pin at a value that is common is a condition on the member like any other.

@@ -36,7 +36,7 @@ def weighted(
         mean.chosen("weights", len(terms))
         parts = [mean.op("mul", own, _share(mean, weight, part)) for own, part in terms]
         return mean.op("add", *parts) if parts else arena.const(0)
-    return _by_value(mean, weight, whole)
+    return _by_pin(mean, weight, factors, conditions) or _by_value(mean, weight, whole)
 
 
 def _share(mean: Expectation, weight: int, value: int) -> int:
@@ -52,6 +52,30 @@ def _share(mean: Expectation, weight: int, value: int) -> int:
     if mean.others:
         total = mean.less(total, mean.op("mul", arena.add("own_weight", (), matrix), value))
     return mean.op("div", total, mean.count())
+
+
+def _by_pin(
+    mean: Expectation, weight: int, factors: Sequence[int], conditions: Sequence[int]
+) -> int | None:
+    """The weighted means at each value of a variable that must have a given one, and that entry."""
+    arena = mean.arena
+    pins, rest = mean.pins(conditions)
+    if not pins:
+        return None
+    (key, value), *others = pins.items()
+    type = arena.type_of(key)
+    if type.size > MOST_VALUES:
+        return None
+    index = arena.index(type)
+    members = {k: arena.add("peer", (k,), mean.depth, arena.type_of(k)) for k in pins}
+    kept = [arena.add("eq", (members[k], v), None, BOOL) for k, v in others]
+    here = arena.add("eq", (members[key], index), None, BOOL)
+    entry = weighted(mean, weight, factors, [*rest, *kept, here])
+    if entry is None:
+        return None
+    chosen = arena.add("eq", (value, index), None, BOOL)
+    total = arena.add("if", (chosen, entry, arena.const(0)))
+    return arena.add("sum_over", (total, index), arena.node(index).attr)
 
 
 def _by_value(mean: Expectation, weight: int, whole: int) -> int | None:
