@@ -9,7 +9,12 @@ import pytest
 from mfdsl.runtime.finite_population import recursion
 from mfdsl.runtime.finite_population.constants import Constants, a_priori
 from mfdsl.runtime.finite_population.grid import FloatArray
-from mfdsl.runtime.finite_population.recursion import Asymmetry, asymmetry_of_players
+from mfdsl.runtime.finite_population.recursion import (
+    Asymmetry,
+    MajorSlopes,
+    Seen,
+    asymmetry_of_players,
+)
 from mfdsl.runtime.finite_population.theorem_a import Bound, least_players, theorem_a
 from tests.runtime.finite_population import oracle
 
@@ -20,14 +25,24 @@ class Case:
     policy: FloatArray
     constants: Constants
     asymmetry: Asymmetry
+    seen: Seen = "others"
+    majors: MajorSlopes | None = None
 
     def gains(self) -> FloatArray:
-        table = self.policy[:, None]
+        table = np.repeat(self.policy[:, None], len(self.game.major), axis=1)
         found = [oracle.solve(self.game, table, i) for i in range(self.game.players)]
         return np.array([best - returns[i] for i, (best, returns, _) in enumerate(found)])
 
     def bound(self) -> Bound:
-        return theorem_a(self.constants, self.game.players, 0.0, 1.0, asymmetry=self.asymmetry)
+        return theorem_a(
+            self.constants,
+            self.game.players,
+            0.0,
+            1.0,
+            asymmetry=self.asymmetry,
+            seen=self.seen,
+            majors=self.majors,
+        )
 
 
 def game_of(
@@ -135,12 +150,74 @@ def unlike_other(alpha: float) -> Case:
     return Case(game, policy, constants, asymmetry_of_players(moves, 0 * moves))
 
 
+def stranger(moved: int, own: bool) -> Case:
+    """Nobody moves; player `moved` starts in state 1, where (or because of which) action 1 pays."""
+
+    def reward(i: int, s: int, a: int, law: FloatArray) -> float:
+        return a * (float(s) if own else float(law[1].sum()))
+
+    def kernel(i: int, s: int, a: int, law: FloatArray) -> list[float]:
+        return [float(s == 0), float(s == 1)]
+
+    steps = 5
+    game = game_of(2, steps, (2, 2), [1.0, 0.0], kernel, reward)
+    starts = np.eye(2)[[int(i == moved) for i in range(2)]]
+    policy = np.tile([1.0, 0.0], (steps, 2, 1))
+    slope, span = (0.0, 1.0) if own else (0.5, 0.0)
+    constants = constants_of(
+        steps, reward_slope=slope, reward_span=span, own_mixing=1.0, crowd_mixing=1.0
+    )
+    zero = np.zeros((2, steps))
+    eta = np.where(np.arange(2) == moved, 2.0, 0.0)
+    return Case(
+        replace(game, initial=starts), policy, constants, asymmetry_of_players(zero, zero, eta)
+    )
+
+
+def own_part() -> Case:
+    """Rewards are the share of everyone who plays action 1, the player itself included."""
+
+    def reward(i: int, s: int, a: int, law: FloatArray) -> float:
+        return 0.5 * (a + float(law[0, 1]))
+
+    game = game_of(2, 1, (1, 2), [1.0], lambda i, s, a, law: [1.0], reward)
+    zero = np.zeros((2, 1))
+    constants = constants_of(1, reward_slope=0.5)
+    policy = np.array([[[1.0, 0.0]]])
+    return Case(game, policy, constants, asymmetry_of_players(zero, zero), seen="everyone")
+
+
+def bribed_major() -> Case:
+    """The major goes to its state 1 with the share of action 1 among everyone; rewards are y."""
+    game = game_of(2, 2, (1, 2), [1.0], lambda i, s, a, law: [1.0], lambda i, s, a, law: 0.0)
+    full = oracle.everybody(2, 2)
+    share = full.mean(1)
+    moves = np.stack([1 - share, share], axis=-1)
+    game = replace(
+        game,
+        kernel=np.repeat(game.kernel, 2, axis=0),
+        reward=np.stack([game.reward[0], game.reward[0] + 1]),
+        major=np.stack([moves, moves])[:, None],
+        major_reward=np.zeros((2, 1, len(full))),
+        major_policy=np.ones((2, 2, 1)),
+    )
+    zero = np.zeros((2, 2))
+    majors = MajorSlopes(np.ones((2, 1)), np.ones((2, 2)))
+    policy = np.tile([1.0, 0.0], (2, 1, 1))
+    unlike = asymmetry_of_players(zero, zero)
+    return Case(game, policy, constants_of(2), unlike, majors=majors)
+
+
 TIGHT = {
     "rewards": (uneven_rewards(0.2), 1.0),
     "moves": (uneven_moves(0.3), 1.0),
     "sampling": (noisy_other(), 0.5),
     "influence": (led_other(), 0.5),
     "others": (unlike_other(0.4), 1.0),
+    "own start": (stranger(0, own=True), 0.5),
+    "start of others": (stranger(1, own=False), 0.5),
+    "own part": (own_part(), 0.5),
+    "major": (bribed_major(), 0.5),
 }
 
 
@@ -182,6 +259,18 @@ MUTATIONS: dict[str, tuple[str, Callable[[Case], Case]]] = {
         "sampling",
         lambda c: replace(c, constants=replace(c.constants, spread=0 * c.constants.spread)),
     ),
+    "own drift forgotten": (
+        "own start",
+        lambda c: replace(c, constants=replace(c.constants, own_mixing=0 * c.constants.own_mixing)),
+    ),
+    "drift of others forgotten": (
+        "start of others",
+        lambda c: replace(
+            c, constants=replace(c.constants, crowd_mixing=0 * c.constants.crowd_mixing)
+        ),
+    ),
+    "the others for everyone": ("own part", lambda c: replace(c, seen="others")),
+    "no majors": ("major", lambda c: replace(c, majors=None)),
     "no span of rewards": (
         "moves",
         lambda c: replace(
@@ -189,6 +278,13 @@ MUTATIONS: dict[str, tuple[str, Callable[[Case], Case]]] = {
         ),
     ),
 }
+
+
+def test_a_major_sees_everyone_and_not_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recursion of the note, 2.6, has no 2 / N here, and would promise a gain of 0."""
+    case = bribed_major()
+    monkeypatch.setattr(recursion, "_one_more", lambda constants, crowd: 0 * constants.width)
+    assert (case.gains() > case.bound().epsilon + 0.01).all()
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
