@@ -1,6 +1,7 @@
 """What certificates say of the properties that solvers need, and what follows from it."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ FREE = "dynamics_independent_of_mu"
 REWARD_MODULUS = "lipschitz(reward, mu)"
 FINAL_MODULUS = "lipschitz(final, mu)"
 REWARD_RANGE = "range of the reward"
+# `lipschitz(reward, mu) <= 3`: the subject, the name of the law, and the bound of a `require`.
+MODULUS = re.compile(r"lipschitz\((?P<subject>reward|final), [^)]*\)( <= \S+)?")
 NUMBERS = (REWARD_MODULUS, FINAL_MODULUS, REWARD_RANGE)
 
 # What follows from a property, and what follows from two together.
@@ -63,12 +66,19 @@ def _conclude(known: dict[str, Finding]) -> None:
 
 
 def _property(certificate: Certificate) -> str | None:
-    """The name under which rules look for a claim; None for claims of other kinds or norms."""
+    """The name under which rules look for a claim; None for claims of other kinds or norms.
+
+    Moduli count in l1 only, whatever name the spec gives to the law, with or without a bound that
+    was asked for.
+    """
     if certificate.claim == "range":
         return REWARD_RANGE if certificate.subject == "reward" else None
-    if certificate.claim in NUMBERS and certificate.norm != "l1":
+    modulus = MODULUS.fullmatch(certificate.claim)
+    if modulus is None:
+        return certificate.claim
+    if certificate.norm != "l1":
         return None
-    return certificate.claim
+    return REWARD_MODULUS if modulus["subject"] == "reward" else FINAL_MODULUS
 
 
 def _finding(name: str, certificate: Certificate) -> Finding:

@@ -6,7 +6,7 @@ out. Nothing here imports torch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, isfinite, prod
+from math import inf, isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,13 +16,12 @@ from mfdsl.compiler.diagnostics import Diagnostic, Help, Label
 from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.ir.model import Model, Scalar
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import LAW
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.licence import chosen, licence_text, licences
-from mfdsl.rules import Case
 from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
+from mfdsl.structural import alone, case_of
 
 ITERATIONS = 1000
 MOST_PROMISED = 100_000
@@ -108,37 +107,6 @@ def licensed(settings: Settings, model: Model, certificates: Sequence[Certificat
     )
 
 
-def case_of(model: Model, tolerance: float) -> Case:
-    """What rates depend on besides properties."""
-    plain = model.tabular and model.objective == "nash"
-    actions = [model.types[a.type].size for a in model.population.actions] if plain else []
-    return Case(
-        horizon=model.horizon.kind,
-        stages=model.horizon.steps if model.horizon.kind == "finite" else None,
-        actions=prod(actions),
-        discount=model.discount,
-        plain=plain,
-        final=any(term.final for player in model.players for term in player.rewards),
-        tolerance=tolerance,
-    )
-
-
-def with_structure(model: Model, certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The certificates, and that the game is independent where that can be read off the model."""
-    if not alone(model):
-        return tuple(certificates)
-    method = ("one player acts", "no expression reads the law of a population")
-    own = Certificate(
-        claim="independent", subject=model.name, verdict="proved", method=method, rigor="exact"
-    )
-    return (*certificates, own)
-
-
-def alone(model: Model) -> bool:
-    """Whether this is a single-agent problem: one player acts, and nothing reads the population."""
-    return sum(bool(player.actions) for player in model.players) == 1 and not reads_law(model)
-
-
 def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
     """The grids: `bins` points for all continuous variables, `bins.x` for one, from `low.x` to
     `high.x` where the spec gives no bounds.
@@ -193,11 +161,6 @@ def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str
     if alone(model):
         return "fixed_point", "one best response solves a game without interaction"
     return choose(model.horizon.kind)
-
-
-def reads_law(model: Model) -> bool:
-    """Whether anything depends on the law of a population."""
-    return any(node.op in LAW for node in model.nodes)
 
 
 def _validated(solver: str, options: Mapping[str, Any]) -> Config:

@@ -14,10 +14,12 @@ from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
+from mfdsl.runtime.solvers.loop import PATIENCE
 from mfdsl.runtime.solvers.loop import solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS
-from mfdsl.settings import Settings, case_of, licensed, with_structure
+from mfdsl.settings import Settings, licensed
+from mfdsl.structural import case_of, with_structure
 
 # Tables [B, T, S, A] that every solver holds at once: rewards, policy, values, and its own state.
 TABLES = 4
@@ -101,6 +103,8 @@ def run(
             settings.config,
             iterations=settings.iterations,
             tolerance=settings.tolerance,
+            # A promise is kept at its count, however long the way there looks hopeless.
+            patience=None if job.license.verdict == "proved" else PATIENCE,
             seed=job.seed,
             on_progress=on_progress,
             stop=stop,

@@ -14,13 +14,16 @@ from mfdsl.game import Game
 from mfdsl.licence import Licence, chosen, licence_for, licences
 from mfdsl.rules import RULES, Case
 from mfdsl.runtime.solvers import rates
+from mfdsl.runtime.solvers.loop import PATIENCE
 from mfdsl.runtime.solvers.table import SOLVERS
-from mfdsl.settings import case_of, licensed, resolve, with_structure
+from mfdsl.settings import licensed, resolve
 from mfdsl.solving import prepare, run
+from mfdsl.structural import case_of, with_structure
 from tests.runtime.solvers.games import GAMES
 
 FREE = "dynamics_independent_of_mu"
 MODULUS = "lipschitz(reward, mu)"
+FINAL = "lipschitz(final, mu)"
 CASE = Case("finite", 6, 3, 1.0, plain=True, final=False, tolerance=0.01)
 
 
@@ -232,6 +235,18 @@ def test_auto_keeps_the_promise_of_the_property(
     assert solution.license == job.license
 
 
+def test_a_licensed_run_is_not_stopped_for_want_of_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Mirror-prox on rock, paper, scissors may rise above the uniform policy at first.
+    seen = []
+    monkeypatch.setattr("mfdsl.solving.run_loop", lambda *args, **flags: seen.append(flags))
+    game = game_with("dynamic_rps", *constants_of("dynamic_rps"), certificate("skew_affine"))
+    run(prepare(game, resolve(game.model, tolerance=0.02), sweep={}))
+    run(prepare(game, resolve(game.model, "omd"), sweep={}))
+    assert [flags["patience"] for flags in seen] == [None, PATIENCE]
+
+
 def test_auto_solves_a_game_without_interaction_by_one_best_response() -> None:
     game = mfdsl.load("no_interaction")
     job = prepare(game, resolve(game.model), sweep={})
@@ -307,5 +322,34 @@ population p {
 """
     game = mfdsl.load(text=text)
     assert with_structure(game.model, ()) == ()
-    (found,) = with_structure(mfdsl.load("no_interaction").model, ())
-    assert (found.claim, found.verdict) == ("independent", "proved")
+    found = with_structure(mfdsl.load("no_interaction").model, ())
+    assert (found[0].claim, found[0].verdict) == ("independent", "proved")
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"),
+    [
+        ("left_right", {FREE: None, FINAL: 0.0}),
+        ("sis", {MODULUS: 0.0, FINAL: 0.0}),
+        ("random_linear", {FINAL: 0.0}),
+        ("linear_quadratic", {FINAL: 0.0}),
+        ("ring", {FREE: None}),
+    ],
+)
+def test_what_never_reads_the_law_is_known_from_the_model(
+    name: str, claims: dict[str, float | None]
+) -> None:
+    model = (mfdsl.load(text=GAMES[name].text) if name in GAMES else mfdsl.load(name)).model
+    found = with_structure(model, ())
+    assert {c.claim: c.upper for c in found} == claims
+    assert all(c.verdict == "proved" for c in found)
+
+
+def test_moduli_are_found_under_the_names_that_a_spec_gives() -> None:
+    asked = certificate("lipschitz(reward, driver) <= 3", upper=2.5)
+    assert findings([asked])[MODULUS].upper == 2.5
+    assert findings([certificate("lipschitz(final, mu)", upper=1.0)])[FINAL].upper == 1.0
+    term = certificate("lipschitz(crowding, mu)", upper=1.0)
+    assert MODULUS not in findings([term])
+    own = certificate("lipschitz(reward, x)", upper=1.0, norm="l2")
+    assert MODULUS not in findings([own])

@@ -11,7 +11,8 @@ from mfdsl.cli.failure import FINE
 from mfdsl.licence import Licence, count_text, licences, options_text
 from mfdsl.parameters import gather
 from mfdsl.runtime.solvers.table import SOLVERS, Row
-from mfdsl.settings import case_of, licensed, resolve, with_structure
+from mfdsl.settings import licensed, resolve
+from mfdsl.structural import case_of, with_structure
 
 
 def solvers(

@@ -1,0 +1,71 @@
+"""What can be read off a model without a search, for the decision table. No torch here."""
+
+from collections.abc import Iterable, Sequence
+from math import prod
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.walk import LAW, reachable
+from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS
+from mfdsl.rules import Case
+
+
+def case_of(model: Model, tolerance: float) -> Case:
+    """What rates depend on besides properties."""
+    plain = model.tabular and model.objective == "nash"
+    actions = [model.types[a.type].size for a in model.population.actions] if plain else []
+    return Case(
+        horizon=model.horizon.kind,
+        stages=model.horizon.steps if model.horizon.kind == "finite" else None,
+        actions=prod(actions),
+        discount=model.discount,
+        plain=plain,
+        final=any(term.final for player in model.players for term in player.rewards),
+        tolerance=tolerance,
+    )
+
+
+def with_structure(model: Model, certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """The certificates, and those of games and parts of games that never read the population.
+
+    They hold at all values of the parameters.
+    """
+    return (*certificates, *_structural(model))
+
+
+def _structural(model: Model) -> Iterable[Certificate]:
+    if alone(model):
+        yield _proved("independent", model, "one player acts, and nothing reads the population")
+    if not model.tabular:
+        return
+    player = model.population
+    moves = [s.next for s in player.states] + [n.density for n in player.noises]
+    if not _reads_law(model, [node for node in moves if node is not None]):
+        yield _proved(FREE, model, "no next value and no noise reads the population")
+    for claim, final in ((REWARD_MODULUS, False), (FINAL_MODULUS, True)):
+        if not _reads_law(model, [t.node for t in player.rewards if t.final == final]):
+            yield _proved(claim, model, "no term reads the population", upper=0.0, norm="l1")
+
+
+def _proved(
+    claim: str, model: Model, method: str, *, upper: float | None = None, norm: str | None = None
+) -> Certificate:
+    return Certificate(
+        claim=claim,
+        subject=model.name,
+        verdict="proved",
+        upper=upper,
+        norm=norm,
+        method=(method,),
+        rigor="exact",
+    )
+
+
+def alone(model: Model) -> bool:
+    """Whether this is a single-agent problem: one player acts, and nothing reads a population."""
+    acting = sum(bool(player.actions) for player in model.players)
+    return acting == 1 and not any(node.op in LAW for node in model.nodes)
+
+
+def _reads_law(model: Model, roots: Sequence[int]) -> bool:
+    return any(model.nodes[i].op in LAW for i in reachable(model.nodes, roots))
