@@ -101,6 +101,9 @@ class Hidden:
             if node.op != "draw":
                 raise NoTables(f"the law of the trait `{trait.name}` reads `{node.attr}`")
             name = str(node.attr)
+            draw = next(d for d in player.draws if d.name == name)
+            if draw.density is not None:
+                return self.row(draw, player, place)
             points, weights = self._rule(player, name)
             flat = []
             for entry in names_of(name, kind.dims):
@@ -120,6 +123,17 @@ class Hidden:
                     self.points.weigh(leaf, place, chance)
             instead[coin.node] = shaped(leaves, dims)
         return Copier(self.model, self.builder, at, None, {player.name: instead}).copy(root, frame)
+
+    def row(self, draw: NoiseVariable, player: Player, place: object | None) -> int:
+        """The row of a member in the files of its population; all of its traits read the same."""
+        leaf = self._point(place, player, draw.name, self.model.types[draw.type])
+        if place is not None:
+            self.points.weigh(leaf, place, self._mass(draw, player, leaf))
+        return leaf
+
+    def _mass(self, draw: NoiseVariable, player: Player, leaf: int) -> int:
+        copier = Copier(self.model, self.builder, lambda node, kind, frame: leaf)
+        return copier.scalar(given(draw.density), Frame(player.name))
 
     def _point(self, place: object | None, player: Player, entry: str, kind: Type) -> int:
         """The index of a draw at a place, or the noise where there is none."""
@@ -149,8 +163,12 @@ class Hidden:
         ]
 
     def _draws(self, player: Player, name: str) -> list[NoiseVariable]:
-        points, weights = self._rule(player, name)
         draw = next(d for d in player.draws if d.name == name)
+        if draw.density is not None:
+            leaf = self.row(draw, player, None)
+            density = self._mass(draw, player, leaf)
+            return [drawn(self.builder, _noise_name(name), leaf, density)]
+        points, weights = self._rule(player, name)
         found = []
         for entry in names_of(name, self.model.types[draw.type].dims):
             noise = _noise_name(entry)

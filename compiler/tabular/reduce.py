@@ -97,8 +97,6 @@ def _check(model: Model) -> None:
     if not model.populations:
         raise NoTables("it has no population")
     for player in model.players:
-        if any(draw.given is not None for draw in player.draws):
-            raise NoTables(f"the traits of `{player.name}` come from a file")
         for index in reachable(model.nodes, player_roots(player)):
             op = model.nodes[index].op
             if op in ONLY_AGENTS:

@@ -96,6 +96,8 @@ class Starts:
         if sort != "draw":
             return self._state(node, kind, frame)
         draw = next(d for d in player.draws if d.name == name)
+        if draw.density is not None:
+            return self.hidden.row(draw, player, START)
         assert draw.law is not None
         values = midpoints(draw.law, self._count).tolist()
         flat = []
