@@ -113,7 +113,7 @@ def provenance(model: Model, population: str, *, carried: bool = False) -> Prove
                 roots.append(Root(player.name, name, node, Label.ASYM, path, model.places[node]))
             else:
                 roots.append(_root(model, known, player.name, name, node))
-    return Provenance(population, tuple(roots), _heterogeneous(model, model.player(population)))
+    return Provenance(population, tuple(roots), given_traits(model, model.player(population)))
 
 
 def labels(model: Model, population: str, *, carried: bool = False) -> list[Label]:
@@ -156,6 +156,18 @@ def expressions(player: Player) -> Iterator[tuple[str, int]]:
         yield from ((f"{kind} {named.name}", named.node) for named in group)
 
 
+def given_traits(model: Model, player: Player) -> tuple[str, ...]:
+    """Traits that start from a draw which files give to each agent."""
+    rows = {draw.name for draw in player.draws if draw.given is not None}
+    found = []
+    for trait in player.traits:
+        below = reachable(model.nodes, [n for n in (trait.initial, trait.start) if n is not None])
+        leaves = (model.nodes[i] for i in below)
+        if any(leaf.op == "draw" and leaf.attr in rows for leaf in leaves):
+            found.append(trait.name)
+    return tuple(found)
+
+
 def _label(node: Node, parts: Sequence[Label]) -> Label:
     """The label of a node from those of its arguments; peers are anonymous once they are bound."""
     joined = max(parts, default=Label.GLOBAL)
@@ -193,15 +205,3 @@ def _word(node: Node) -> str:
     if node.op in ASYMMETRIC_OPS and isinstance(node.attr, tuple):
         return f"{node.op} {node.attr[-1]}"
     return node.op
-
-
-def _heterogeneous(model: Model, player: Player) -> tuple[str, ...]:
-    """Traits that start from a draw which files give to each agent."""
-    rows = {draw.name for draw in player.draws if draw.given is not None}
-    found = []
-    for trait in player.traits:
-        below = reachable(model.nodes, [n for n in (trait.initial, trait.start) if n is not None])
-        leaves = (model.nodes[i] for i in below)
-        if any(leaf.op == "draw" and leaf.attr in rows for leaf in leaves):
-            found.append(trait.name)
-    return tuple(found)
