@@ -88,8 +88,8 @@ def kuhn(values: FloatArray, others: int, laws: FloatArray) -> FloatArray:
     heights = np.where(np.abs(heights - near) < 1e-9, near, heights)
     base = np.floor(heights).astype(np.int64)
     part = heights - base
-    # Where two heights share a cell the later one is not smaller and must rise first.
-    order = np.lexsort((-np.arange(cells - 1) * np.ones_like(part), -part), axis=-1)
+    # Heights that are equal rise together: no corner between them has any weight.
+    order = np.argsort(-part, axis=-1, kind="stable")
     steps = np.take_along_axis(part, order, -1)
     edges = np.concatenate([np.ones((len(laws), 1)), steps, np.zeros((len(laws), 1))], axis=-1)
     found = np.zeros((len(laws), *values.shape[1:]))

@@ -1,5 +1,6 @@
 """Small games where the bounds are nearly attained, the mutations they kill, and monotonicity."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -292,6 +293,36 @@ def test_mutations_break_the_bound(mutation: str) -> None:
     name, mutate = MUTATIONS[mutation]
     case = TIGHT[name][0]
     assert (case.gains() > mutate(case).bound().epsilon + 0.01).any()
+
+
+def test_later_steps_count_by_their_discount() -> None:
+    case = stranger(0, own=True)
+    halves = replace(case.constants, weights=0.5 ** np.arange(5.0))
+    bound = replace(case, constants=halves).bound()
+    # Twice the sum over the steps of half the span times a distance of 2.
+    assert bound.terms["initial laws"][0] == pytest.approx(2 * (1 + 0.5 + 0.25 + 0.125 + 0.0625))
+    assert bound.cap[0] == pytest.approx(1.9375)
+
+
+def test_agents_of_two_populations_see_laws_this_far_apart() -> None:
+    """All pairs of agents in two populations of two, each with the others of its own kind."""
+    sizes = np.repeat([0, 1], 2)
+    furthest = 0.0
+    for cells in itertools.product(range(2), repeat=4):
+        seen = []
+        for agent in range(4):
+            law = np.zeros(4)
+            for other in range(4):
+                count = 2 - (sizes[other] == sizes[agent])
+                if other != agent:
+                    law[2 * sizes[other] + cells[other]] += 0.5 / count
+            seen.append(law)
+        furthest = max(furthest, *(np.abs(a - b).sum() for a in seen for b in seen))
+    one = constants_of(1)
+    two = replace(one, spread=np.zeros((2, 1, 1)), shares=np.full(2, 0.5))
+    swap = recursion._finite_size(two, recursion.Crowd(4))[1]
+    assert furthest <= swap[0, 0] == pytest.approx(1.0)
+    assert furthest == pytest.approx(1.0)
 
 
 def test_without_own_influence_the_bound_breaks(monkeypatch: pytest.MonkeyPatch) -> None:

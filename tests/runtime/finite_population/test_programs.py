@@ -266,6 +266,23 @@ def test_types_of_a_program_are_those_of_the_arrays() -> None:
     assert first == pytest.approx(noise[0])
 
 
+def test_types_that_nobody_has_are_left_out() -> None:
+    text = TYPED_SIS.replace("0.3 -> 1, else -> 2", "0.5 -> 1, else -> 2")
+    view = view_of(mfdsl.load(text=text).program)
+    slopes = affine_program_slopes(view)
+    assert len(certify_types(view, view.uniform(), ["kind"], slopes, 100, 1.8).epsilon) == 2
+
+
+def test_the_last_law_is_a_step_where_a_final_reward_is() -> None:
+    view = view_of(programs.load("masked_queue", HORIZON="2"))
+    game = along(view, policy := random_policy(view, 0))
+    assert len(game.joint) == 3 and game.stages == 2
+    assert game.joint[2].sum(-1) == pytest.approx(view.laws(policy)[0, 2].numpy())
+    problem = view.flow(policy).problem
+    assert problem is not None and problem.final is not None
+    assert game.rewards[2, :, 0] == pytest.approx(problem.final[:, 0].numpy())
+
+
 def test_a_variable_that_changes_is_no_type() -> None:
     view = view_of(mfdsl.load(text=TYPED_SIS).program)
     slopes = affine_program_slopes(view)
