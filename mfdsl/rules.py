@@ -167,7 +167,8 @@ def _warm_bound(c: Constants, options: Options) -> rates.Bound | None:
     )
 
 
-# In order of preference where the promised counts are equal.
+# Of each solver the weakest needs first: they are what is said to be missing. Between solvers this
+# is the order of preference where the promised counts are equal.
 RULES = (
     Rule(
         "fixed_point",
@@ -185,10 +186,24 @@ RULES = (
     ),
     Rule(
         "mirror_prox",
+        (FREE, "monotone", REWARD_MODULUS),
+        "exploitability <= 4 M sqrt(H log|A| / T)",
+        _mirror_prox,
+        _mirror_prox_bound(skew_affine=False),
+    ),
+    Rule(
+        "mirror_prox",
         (FREE, "skew_affine", REWARD_MODULUS),
         "exploitability <= H M log|A| / T",
         _mirror_prox,
         _mirror_prox_bound(skew_affine=True),
+    ),
+    Rule(
+        "frank_wolfe",
+        (FREE, "potential", REWARD_MODULUS),
+        "least exploitability of T iterates <= max(2 H span(R), 4 M) / sqrt(T + 1)",
+        _short_steps,
+        _short_steps_bound,
     ),
     Rule(
         "frank_wolfe",
@@ -204,11 +219,10 @@ RULES = (
         lambda c, o: lambda t: rates.frank_wolfe_bound(t, c.modulus),
     ),
     Rule(
-        "mirror_prox",
-        (FREE, "monotone", REWARD_MODULUS),
-        "exploitability <= 4 M sqrt(H log|A| / T)",
-        _mirror_prox,
-        _mirror_prox_bound(skew_affine=False),
+        "soft_fixed_point",
+        ("contraction",),
+        "flows contract by tau* / temperature, bias <= temperature H log|A|",
+        _warm,
     ),
     Rule(
         "soft_fixed_point",
@@ -216,19 +230,6 @@ RULES = (
         "flows contract by tau* / temperature, bias <= temperature H log|A|",
         _warm,
         _warm_bound,
-    ),
-    Rule(
-        "soft_fixed_point",
-        ("contraction",),
-        "flows contract by tau* / temperature, bias <= temperature H log|A|",
-        _warm,
-    ),
-    Rule(
-        "frank_wolfe",
-        (FREE, "potential", REWARD_MODULUS),
-        "least exploitability of T iterates <= max(2 H span(R), 4 M) / sqrt(T + 1)",
-        _short_steps,
-        _short_steps_bound,
     ),
     Rule(
         "pmd",

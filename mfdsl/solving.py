@@ -14,8 +14,7 @@ from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
-from mfdsl.runtime.solvers.loop import PATIENCE
-from mfdsl.runtime.solvers.loop import solve as run_loop
+from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, licensed

@@ -50,7 +50,8 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
     settings = resolve(game.model, tolerance=tol)
     entries = licences(certificates, case_of(game.model, settings.tolerance))
     settings = licensed(settings, game.model, certificates)
-    header = ("solver", "applies", f"to {settings.tolerance:g}", "because", "guarantee")
+    promised = f"iterations to {settings.tolerance:g}"
+    header = ("solver", "applies", promised, "because", "guarantee")
     console.table(header, [_cells(entry) for entry in entries])
     for entry in entries:
         if entry.options:

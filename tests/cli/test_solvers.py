@@ -22,7 +22,7 @@ def test_a_game_without_interaction_is_solved_by_one_best_response(mfdsl: Any) -
     outcome = mfdsl("solvers", "no_interaction")
     assert outcome.code == 0
     lines = outcome.out.splitlines()
-    assert lines[0].split() == ["solver", "applies", "to", "1e-06", "because", "guarantee"]
+    assert lines[0].split() == "solver applies iterations to 1e-06 because guarantee".split()
     assert lines[1].split()[:5] == ["fixed_point", "licensed", "1", "independent", "proved"]
     refused = [line for line in lines if line.split()[1] == "no"]
     assert {line.split()[0] for line in refused} == {"mirror_prox", "frank_wolfe"}

@@ -11,6 +11,7 @@ from mfdsl.runtime.evaluate import Evaluation, View, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers import rates
 from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.soft import entropy_q_values
 from mfdsl.runtime.views.finite import FiniteView
 from tests.runtime.solvers.games import GAMES, Game, gaps, program, run
@@ -93,6 +94,27 @@ def test_a_search_stops_where_the_slope_of_the_potential_vanishes() -> None:
     # and the slope -L + 2 R of the potential vanishes at w = 1 / 3, the equilibrium.
     solution = run(program("left_right"), "frank_wolfe", 1)
     assert solution.flow.laws[0, 1].tolist() == pytest.approx([0, 2 / 3, 1 / 3], abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["crowd_1d", "crowd_2d"])
+def test_shipped_crowds_with_a_bounded_slope(name: str) -> None:
+    # With eps = 1 the slope of -log(mu + eps) lies in [-1, -1/2], so M = 10 * 1/2.
+    crowd = mfdsl.load(name, params={"eps": 1}).program
+    prox = gaps(run(crowd, "mirror_prox", 100, learning_rate=1 / 5))
+    search, steps = (gaps(run(crowd, "frank_wolfe", 100, step=s)) for s in ("search", "open"))
+    for count in (2, 5, 20, 100):
+        promised = rates.mirror_prox_bound(count, 5.0, 10, crowd.action_count, skew_affine=False)
+        assert prox[count] <= promised
+        for found in (search, steps):
+            assert min(found[: count + 1]) <= rates.frank_wolfe_bound(count, 5.0)
+
+
+def test_single_precision_does_not_stop_the_steps() -> None:
+    game = program("dynamic_rps")
+    params = game.params(dtype=torch.float32)
+    solution = solve(game, params, "mirror_prox", iterations=100, tolerance=0, patience=None)
+    assert solution.policy.probs.dtype == torch.float32
+    assert solution.exploitability.value < 0.01
 
 
 def regularised(view: View, temperature: float) -> torch.Tensor:
