@@ -153,11 +153,13 @@ def certify(
     row for each of its players. A horizon without end is cut; the rest is in the solver gap.
 
     Raises:
-        ValueError: numbers of players or asymmetry do not fit the program, or there is a batch.
+        ValueError: numbers of players or asymmetry do not fit the program, the range is smaller
+            than what is met along the flow, or there is a batch.
     """
     program = view.program
     game = along(view, policy)
     sizes = _sizes(players, program.populations)
+    _check_range(game, reward_range)
     if asymmetry is not None and len(sizes) > 1:
         raise ValueError("an asymmetry of players is for a game of one population")
     constants = _by_population(game, slopes, sizes, exact_mixing)
@@ -192,12 +194,14 @@ def certify_types(
     Types that nobody has are left out. `composition` is that of `theorem_b`.
 
     Raises:
-        ValueError: a trait is not a state variable, or changes during play.
+        ValueError: a trait is not a state variable, or changes during play, or the range is
+            smaller than what is met along the flow.
     """
     program = view.program
     if len(program.populations) > 1:
         raise ValueError("types are for a game of one population")
     game = along(view, policy)
+    _check_range(game, reward_range)
     places = _types(program.states, traits)
     mass = game.joint[0].sum(-1)[places].sum(-1)
     places = places[mass > 0]
@@ -269,6 +273,16 @@ def _types(states: Mapping[str, int], traits: Sequence[str]) -> IntArray:
     front = [names.index(name) for name in traits]
     moved = np.moveaxis(table, front, range(len(front)))
     return moved.reshape(math.prod(states[name] for name in traits), -1)
+
+
+def _check_range(game: Along, reward_range: float) -> None:
+    """The range cannot be smaller than what is met along the flow."""
+    met = max(
+        float(np.ptp(rewards[legal > 0]))
+        for rewards, legal in zip(game.rewards, game.legal, strict=True)
+    )
+    if met > reward_range * (1 + 1e-9):
+        raise ValueError(f"rewards span {met:g} along the flow, more than the range given")
 
 
 def _sizes(players: int | Mapping[str, int], populations: Sequence[str]) -> FloatArray:

@@ -329,6 +329,15 @@ def test_a_horizon_without_end_is_cut() -> None:
     assert gap < bound.epsilon[0] < 4.0
 
 
+def test_a_range_of_rewards_that_is_too_small_is_refused() -> None:
+    view = view_of(mfdsl.load(text=TYPED_SIS).program)
+    slopes = affine_program_slopes(view)
+    with pytest.raises(ValueError, match="more than the range"):
+        certify(view, view.uniform(), slopes, 100, 1.0)
+    with pytest.raises(ValueError, match="more than the range"):
+        certify_types(view, view.uniform(), ["kind"], slopes, 100, 1.0)
+
+
 def test_batches_are_refused() -> None:
     view = view_of(programs.load("left_right"))
     policy = view.policy(view.uniform().probs.expand(2, -1, -1, -1))
