@@ -5,7 +5,8 @@ the module computes for it, while what it computes for other players must stay a
 are explicit, so both sides are the same numbers and no statistics are involved: one difference
 refutes. Sums of reals in another order round differently; integers must agree exactly, reals up to
 1e-9. A difference that vanishes when all reals are shrunk by some 1e-9 is put down to rounding at a
-threshold, and counted.
+threshold, and counted. Small differences of probabilities hardly show in samples, so the places
+where finite draws change are compared too, at the first stage of each trial (`thresholds.py`).
 
 A difference is shrunk: to few agents, a swap of two, one step, and values that are defaults where
 the difference does not need others (`shrinking.py`), as in the shrinking of QuickCheck
@@ -25,7 +26,7 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene, uniform
 from mfdsl.validating.counterexample import Counterexample
 from mfdsl.validating.shrinking import persists, shrunk
-from mfdsl.validating.situations import Situation, broken, picked
+from mfdsl.validating.situations import RELATIVE, Situation, broken, picked
 
 MOST_AGENTS = 1 << 15  # agents of all games together
 CONFIDENCE = 0.95
@@ -68,11 +69,16 @@ def equivariance(
     the clock late, so that rules that depend on time are met too.
 
     Raises:
-        ValueError: the game has no population of that name, or the program came without its model.
+        ValueError: the game has no population of that name, the program came without its model,
+            the parameters are not float64, or the effort is none at all.
     """
     effort = effort or Effort()
+    if min(effort.trials, effort.batch, effort.steps) < 1 or effort.agents < 2:
+        raise ValueError(f"nothing to compare: {effort} needs a game, a step and two agents")
     field = _field(program, population)
     params = program.params() if params is None else params
+    if params.unit.dtype != torch.float64:
+        raise ValueError(f"agreement up to {RELATIVE:g} needs float64, not {params.unit.dtype}")
     began, games, rounded = time.perf_counter(), 0, 0
     numbers = _numbers(program, effort.agents)
     batch = max(1, min(effort.batch, MOST_AGENTS // sum(numbers.values())))
@@ -152,7 +158,8 @@ def situations(
     seed: int,
     late: bool,
 ) -> Iterator[Situation]:
-    """The start of some games with `numbers` of agents by field, then their stages one by one.
+    """The start of some games with `numbers` of agents by field, then their stages one by one, and
+    the first stage again for its probabilities.
 
     With `late` the clock starts at a random time.
     """
@@ -162,18 +169,20 @@ def situations(
     initial = module.draw_initial(batch, numbers, **drawn)
     yield Situation(0, {"initial": initial})
     state = _whole(module.init(params, initial), batch)
-    last = max(0, (program.horizon or 10 * steps) - steps)
+    end = program.horizon if program.kind == "finite" and program.horizon else 10 * steps
+    last = max(0, end - steps)
     first = int(torch.randint(last + 1, (), generator=generator)) if late else 0
     actor = _bounded(program)
-    for t in range(first, first + steps):
-        if program.kind == "finite" and t >= (program.horizon or 0):
-            return
+    stages: list[Situation] = []
+    for t in range(first, min(first + steps, end)):
         now = torch.tensor(t, dtype=torch.int64, device=place.device)
         agents = {program.names[field]: number for field, number in numbers.items()}
         action = uniform(Scene(actor, params, t, now, state, batch, agents, seed))
         noise = module.draw_noise(batch, numbers, **drawn)
-        yield Situation(t, {"state": state, "action": action, "noise": noise})
+        stages.append(Situation(t, {"state": state, "action": action, "noise": noise}))
+        yield stages[-1]
         state = _whole(module.step(params, now, state, action, noise)[0], batch)
+    yield replace(stages[0], thresholds=True)
 
 
 def _field(program: AgentProgram, population: str) -> str:

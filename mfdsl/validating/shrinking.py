@@ -52,9 +52,10 @@ def persists(
     Equal values stay equal, so that ties are kept; sums that meet a threshold by accident of
     rounding fall to one side or the other.
     """
+    sizes = SHRINKINGS[:3] if situation.thresholds else SHRINKINGS
     return all(
         broken(program, _smaller(params, size), _smaller_reals(situation, size), field, order)
-        for size in SHRINKINGS
+        for size in sizes
     )
 
 
@@ -103,7 +104,8 @@ def _with_few_agents(
     assert program.model is not None
     agents = order.shape[1]
     bound = field in program.fixed and bool(program.model.player(program.names[field]).weights)
-    pool = [s for s in seen if s.groups.keys() == found.groups.keys()]
+    alike = (s for s in seen if s.groups.keys() == found.groups.keys())
+    pool = [replace(s, thresholds=found.thresholds) for s in alike]
     for count in [agents] if bound else range(2, min(agents, MOST_SWAPPED) + 1):
         swaps = list(combinations(range(count), 2))
         if count > MOST_SWAPPED:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.runtime.agents import AgentProgram
+from mfdsl.validating.thresholds import thresholds
 
 Key = tuple[str, str]  # field of a player, name of a quantity
 RELATIVE = 1e-9
@@ -22,11 +23,13 @@ RELATIVE = 1e-9
 class Situation:
     """A stage at time `t`, as `state`, `action` and `noise`; or a start, as `initial`.
 
-    The values are named tuples of the module, by player and by variable.
+    The values are named tuples of the module, by player and by variable. With `thresholds` it is
+    about the probabilities behind the finite draws of a stage, and about nothing else.
     """
 
     t: int
     groups: Mapping[str, Any]
+    thresholds: bool = False
 
     @property
     def batch(self) -> int:
@@ -41,6 +44,8 @@ def outputs(program: AgentProgram, params: Any, situation: Situation) -> dict[Ke
         return _named(module.init(params, groups["initial"]), "{} at t = 0")
     now = torch.tensor(situation.t, dtype=torch.int64, device=params.unit.device)
     played = (params, now, groups["state"], groups["action"], groups["noise"])
+    if situation.thresholds:
+        return thresholds(program, *played)
     after, rewards = module.step(*played)
     found = _named(after, "next {}")
     found |= {(field, "reward"): value for field, value in rewards._asdict().items()}

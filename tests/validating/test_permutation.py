@@ -13,8 +13,9 @@ from mfdsl.validating.permutation import (
     equivariance,
     equivariance_certificate,
     permutation_certificates,
+    situations,
 )
-from mfdsl.validating.situations import broken
+from mfdsl.validating.situations import broken, outputs
 from mfdsl.validating.table import before_after
 
 SPECS = sorted(p.stem for p in (Path(__file__).resolve().parents[2] / "specs").glob("*.mfg"))
@@ -58,6 +59,11 @@ BUGS: dict[str, tuple[tuple[tuple[str, str], ...], int, str]] = {
         ((EXPOSED, f"(1.0 - p.beta * exposure)[..., None] - 0.02 * {LINE}"),),
         2,
         "next h",
+    ),
+    "a coefficient that hardly differs": (
+        ((EXPOSED, f"(1.0 - p.beta * exposure)[..., None] - 1e-7 * {LINE}"),),
+        2,
+        "threshold of draw h_next",
     ),
     "neighbours on a ring": (
         (
@@ -230,8 +236,27 @@ def test_what_cannot_be_tested_is_refused() -> None:
     program = infected(())
     with pytest.raises(ValueError, match="no population 'nobody'"):
         equivariance(program, "nobody")
+    with pytest.raises(ValueError, match="nothing to compare"):
+        equivariance(program, "person", Effort(agents=1))
     with pytest.raises(ValueError, match="needs the model"):
         equivariance(load_agents(program.text), "person")
+
+
+def test_single_precision_is_refused() -> None:
+    program = infected(())
+    with pytest.raises(ValueError, match="needs float64"):
+        equivariance(program, "person", params=program.params(dtype=torch.float32))
+
+
+def test_thresholds_of_draws_are_probabilities() -> None:
+    program = infected(())
+    params = program.params()
+    *_, stage = situations(program, params, {"person": 4}, 16, 1, seed=0, late=False)
+    found = outputs(program, params, stage)["person", "threshold of draw h_next"]
+    state, action = stage.groups["state"].person.h, stage.groups["action"].person.a
+    ill = 0.8 * state.double().mean(1, keepdim=True).expand(16, 4)
+    expected = torch.where((action == 1) | (ill == 0), 1.0, 1 - ill)
+    assert torch.allclose(found, expected, atol=1e-11, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_counterexample() -> None:
