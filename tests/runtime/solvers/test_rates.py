@@ -269,3 +269,29 @@ def test_before_the_square_root_the_bound_is_that_of_the_whole_shift() -> None:
     bound = rates.mirror_prox_bound(1, 1.0, 20, 3, skew_affine=False)
     gap = 20 * math.log(3)
     assert bound == pytest.approx(gap + 4) and bound >= 4 * math.sqrt(gap)
+
+
+def test_the_contraction_factor_is_attained() -> None:
+    # One choice between two actions, each paid 3 times the share of its own action: slopes e_a, so
+    # L = tau* = 3 / 2, and near the uniform policy the soft response moves by L / temperature.
+    game = mfdsl.load(
+        text="""
+model herd
+enum Seat { here }
+objective nash
+horizon 1
+population p {
+  state  seat : Seat = here
+  action a    : bool
+  seat' = here
+  reward company = 3 * prob(q.a == a for q in p)
+}
+"""
+    ).program
+    assert rates.contraction(1, 1.5)[0] == pytest.approx(1.5)
+    view = build_view(game)
+    solver = make_solver("soft_fixed_point", {"temperature": 2.0})
+    start = torch.tensor([0.5 + 1e-4, 0.5 - 1e-4], dtype=torch.float64).view(1, 1, 1, 2)
+    state = solver.step(Evaluation(view, view.policy(start)), solver.init(view))
+    ratio = (state.probs - 0.5).abs().sum() / (start - 0.5).abs().sum()
+    assert ratio.item() == pytest.approx(1.5 / 2.0, rel=1e-4)
