@@ -1,16 +1,18 @@
 """How much a player of the N-player game can gain by leaving a policy: the bound and its parts.
 
 For any common policy, with E its exploitability in the induced game and D from `recursion.py`,
-a player gains at most E + 2 D, also against deviations that see the whole history of everybody,
-and the N-player return of a player differs from its limit value by at most D (with beta itself
-in place of the centred one).
+a player gains at most E + D + D', also with deviations that see the whole history of everybody.
+D is for the player who deviates, D' <= D for one that follows the policy: its actions are drawn
+by the states, so that K^pi and delta^pi take the place of K and delta. The N-player return of a
+player who follows differs from its limit value by at most D' (with beta itself in place of the
+centred one).
 
 Source: Yardim and He, L4DC 2025, theorem 9, for the shape; the constants and the proof are those
 of the design note "approximate symmetry", 2.2.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +37,8 @@ class Bound:
     """What each row (player or type) can gain at most, [rows] each.
 
     `epsilon` is the smaller of `cap`, which holds for any policy, and the sum of `terms`: the gap
-    in the limit and twice the causes of `deviations`.
+    in the limit and the causes of `deviations` for the player who deviates and `followed` for one
+    that does not.
     """
 
     players: int
@@ -43,6 +46,7 @@ class Bound:
     cap: FloatArray
     terms: dict[str, FloatArray]
     deviations: Deviations
+    followed: Deviations
 
     @property
     def vacuous(self) -> FloatArray:
@@ -60,6 +64,15 @@ def reward_cap(constants: Constants, reward_range: float) -> float:
     return float(constants.weights.sum() * reward_range)
 
 
+def following(constants: Constants) -> Constants:
+    """The constants for a player who follows the policy: no worse than those of the others."""
+    return replace(
+        constants,
+        own_slope=np.minimum(constants.own_slope, constants.crowd_slope),
+        own_mixing=np.minimum(constants.own_mixing, constants.crowd_mixing),
+    )
+
+
 def bound_gain(
     constants: Constants,
     crowd: Crowd,
@@ -70,7 +83,7 @@ def bound_gain(
     types: IntArray | None = None,
     majors: MajorSlopes | None = None,
 ) -> Bound:
-    """Theorem A for all rows: epsilon = min(cap, sum of `limit_gap` + 2 D).
+    """Theorem A for all rows: epsilon = min(cap, sum of `limit_gap` + D + D').
 
     `limit_gap` [rows] by name adds up to the exploitability in the limit ("solver gap", and "type
     incentive" in theorem B). `asymmetry` has the centred beta; without it the players are exactly
@@ -82,12 +95,14 @@ def bound_gain(
     rows = len(cap)
     unlike = no_asymmetry(rows, constants.steps) if asymmetry is None else asymmetry
     drift = deviations(constants, unlike, crowd, types, majors)
+    followed = deviations(following(constants), unlike, crowd, types, majors)
     terms = {name: np.asarray(gap, dtype=np.float64) for name, gap in limit_gap.items()}
     if any(gap.shape != (rows,) for gap in terms.values()) or len(drift.causes) != rows:
         raise ValueError(f"gaps, caps and asymmetry must have one row each, here {rows} caps")
-    terms |= {name: 2 * drift.causes[:, k] for k, name in enumerate(CAUSES)}
+    causes = drift.causes + followed.causes
+    terms |= {name: causes[:, k] for k, name in enumerate(CAUSES)}
     total = np.sum(list(terms.values()), axis=0)
-    return Bound(crowd.players, np.minimum(cap, total), cap, terms, drift)
+    return Bound(crowd.players, np.minimum(cap, total), cap, terms, drift, followed)
 
 
 def theorem_a(

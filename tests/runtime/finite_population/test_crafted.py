@@ -399,7 +399,7 @@ def test_causes_add_up_and_vacuous_bounds_say_so() -> None:
     assert bound.epsilon == pytest.approx(20.0)
     assert bound.terms["solver gap"] == pytest.approx(0.2)
     causes = sum(v for k, v in bound.terms.items() if k != "solver gap")
-    assert causes == pytest.approx(2 * bound.deviations.total)
+    assert causes == pytest.approx(bound.deviations.total + bound.followed.total)
     assert not theorem_a(constants, 10**9, 0.2, 1.0).vacuous.any()
 
 

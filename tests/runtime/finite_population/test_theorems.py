@@ -11,7 +11,7 @@ from mfdsl.runtime.finite_population.extension import bernstein, grid_laws, kuhn
 from mfdsl.runtime.finite_population.grid import FloatArray, position, tally
 from mfdsl.runtime.finite_population.majors import bound_major
 from mfdsl.runtime.finite_population.recursion import Crowd, Seen, asymmetry_of_players, deviations
-from mfdsl.runtime.finite_population.theorem_a import Bound, theorem_a
+from mfdsl.runtime.finite_population.theorem_a import Bound, following, theorem_a
 from mfdsl.runtime.finite_population.theorem_b import theorem_b
 from tests.runtime.finite_population import games, oracle
 from tests.runtime.finite_population.games import Kind, Sample
@@ -65,7 +65,7 @@ def bound_of(one: Sample, policy: FloatArray) -> tuple[Bound, FloatArray, float]
         seen=seen,
         majors=majors,
     )
-    drift = deviations(constants, one.plain, Crowd(players, seen), majors=majors)
+    drift = deviations(following(constants), one.plain, Crowd(players, seen), majors=majors)
     return bound, drift.total, float((one.limit.initial * root.own).sum())
 
 
