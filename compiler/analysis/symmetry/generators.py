@@ -4,6 +4,11 @@ A game is symmetric when r[s(i)](s z) = r[i](z) for every permutation s, player 
 with (s z)[s(j)] = z[j], and the same for transitions, initial laws and legal actions. The swap
 (0 1) and the cycle (0 1 ... N-1) generate all permutations, so two of them are enough.
 
+A difference under the cycle is also one under some of the swaps of neighbours (j j+1) that it is
+made of. There either the player itself is swapped, and two players differ in the same situation,
+with the others in the same order (heterogeneity), or two others are, and their order matters
+(non-anonymity). Neighbours on a ring show both.
+
 All profiles are compared when they are few, otherwise some at random. What holds at one N says
 little about others: neighbours on a ring are symmetric for N = 3, where everybody is a neighbour
 of everybody, and for no larger N.
@@ -80,6 +85,14 @@ class Difference:
     actions: Joint = ()
 
     @property
+    def kind(self) -> Literal["heterogeneous", "not anonymous", "either"]:
+        """What the difference shows: `either` for permutations that are not swaps of neighbours."""
+        moved = [i for i, j in enumerate(self.image) if i != j]
+        if len(moved) != 2 or moved[1] != moved[0] + 1:
+            return "either"
+        return "heterogeneous" if self.player in moved else "not anonymous"
+
+    @property
     def exact(self) -> bool:
         """Whether both values are rational numbers."""
         return _exact(self.value) and _exact(self.moved)
@@ -89,6 +102,7 @@ class Difference:
         """The values by name."""
         found: dict[str, float | int | str] = {
             "quantity": self.quantity,
+            "kind": self.kind,
             "player": self.player,
             "permutation": cycles(self.image),
         }
@@ -136,6 +150,8 @@ def compare(
             found = next(_differing_profile(game, states, actions, noted), None)
             if found is not None:
                 break
+    if found is not None:
+        found = _by_neighbours(game, found, noted)
     spent = time.perf_counter() - began
     return Comparison(game.players, seen, complete, noted.exact, found, spent)
 
@@ -215,10 +231,8 @@ def cycles(image: Sequence[int]) -> str:
 
 def permuted(image: Sequence[int], values: Joint) -> Joint:
     """The profile s z with (s z)[s(j)] = z[j]."""
-    moved = list(values)
-    for place, value in zip(image, values, strict=True):
-        moved[place] = value
-    return tuple(moved)
+    moved = dict(zip(image, values, strict=bool(values)))
+    return tuple(moved[place] for place in range(len(values)))
 
 
 class _Notes:
@@ -240,16 +254,22 @@ def _differing_players(game: PlayersGame, noted: _Notes) -> Iterator[Difference]
     """Differences of initial laws and of legal actions."""
     for image in generators(game.players):
         for i in range(game.players):
-            yield from _differing_laws(
-                "initial state", game.initial(i), game.initial(image[i]), i, image, noted
-            )
-            for state in game.states:
-                mine, theirs = (set(game.legal(j, state)) for j in (i, image[i]))
-                for action in game.actions:
-                    value, moved = int(action in mine), int(action in theirs)
-                    if value != moved:
-                        word = f"legal action {action} in state {state}"
-                        yield Difference(word, i, image, value, moved)
+            yield from _player_moved(game, i, image, noted)
+
+
+def _player_moved(
+    game: PlayersGame, i: int, image: tuple[int, ...], noted: _Notes
+) -> Iterator[Difference]:
+    """Differences between a player and its image before anybody plays."""
+    first, second = game.initial(i), game.initial(image[i])
+    yield from _differing_laws("initial state", first, second, i, image, noted)
+    for state in game.states:
+        mine, theirs = (set(game.legal(j, state)) for j in (i, image[i]))
+        for action in game.actions:
+            value, moved = int(action in mine), int(action in theirs)
+            if value != moved:
+                word = f"legal action {action} in state {state}"
+                yield Difference(word, i, image, value, moved)
 
 
 def _differing_profile(
@@ -257,13 +277,48 @@ def _differing_profile(
 ) -> Iterator[Difference]:
     """Differences of rewards and transitions at one profile."""
     for image in generators(game.players):
-        there = (permuted(image, states), permuted(image, actions))
         for i in range(game.players):
-            value, moved = game.reward(i, states, actions), game.reward(image[i], *there)
-            if noted.differ(value, moved):
-                yield Difference("reward", i, image, value, moved, states, actions)
-            here, law = game.kernel(i, states, actions), game.kernel(image[i], *there)
-            yield from _differing_laws("next state", here, law, i, image, noted, states, actions)
+            yield from _profile_moved(game, i, image, states, actions, noted)
+
+
+def _profile_moved(
+    game: PlayersGame,
+    i: int,
+    image: tuple[int, ...],
+    states: Joint,
+    actions: Joint,
+    noted: _Notes,
+) -> Iterator[Difference]:
+    """Differences between a player and its image in the permuted profile."""
+    there = (permuted(image, states), permuted(image, actions))
+    value, moved = game.reward(i, states, actions), game.reward(image[i], *there)
+    if noted.differ(value, moved):
+        yield Difference("reward", i, image, value, moved, states, actions)
+    here, law = game.kernel(i, states, actions), game.kernel(image[i], *there)
+    yield from _differing_laws("next state", here, law, i, image, noted, states, actions)
+
+
+def _by_neighbours(game: PlayersGame, found: Difference, noted: _Notes) -> Difference:
+    """A difference under a swap of neighbours that a difference under the cycle is made of.
+
+    The cycle is (N-2 N-1), then (N-3 N-2), and so on to (0 1). Where values are rounded the parts
+    may all be too small to count; the difference stays as it is then.
+    """
+    count, player = game.players, found.player
+    if found.image != (*range(1, count), 0):
+        return found
+    states, actions = found.states, found.actions
+    for j in reversed(range(count - 1)):
+        swap = (*range(j), j + 1, j, *range(j + 2, count))
+        if states:
+            parts = _profile_moved(game, player, swap, states, actions, noted)
+        else:
+            parts = _player_moved(game, player, swap, noted)
+        part = next(parts, None)
+        if part is not None:
+            return part
+        states, actions, player = permuted(swap, states), permuted(swap, actions), swap[player]
+    return found
 
 
 def _differing_laws(
