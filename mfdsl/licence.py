@@ -121,10 +121,14 @@ def licence_text(entry: Licence, tolerance: float) -> str:
     """Why the solver may be trusted or not, and what is promised, in a line."""
     if entry.status != "licensed":
         return entry.because
+    return f"{promise_text(entry, tolerance)} ({entry.guarantee})"
+
+
+def promise_text(entry: Licence, tolerance: float) -> str:
+    """The certificates behind a licence and the count they promise."""
     if entry.iterations is None:
-        return f"{entry.because}: {entry.guarantee}"
-    count = count_text(entry)
-    return f"{entry.because}: at most {tolerance:g} by iteration {count} ({entry.guarantee})"
+        return entry.because
+    return f"{entry.because}: at most {tolerance:g} by iteration {count_text(entry)}"
 
 
 def count_text(entry: Licence) -> str:
@@ -135,7 +139,7 @@ def count_text(entry: Licence) -> str:
 
 
 def options_text(options: Mapping[str, Any]) -> str:
-    """Options as they are given on the command line."""
+    """Options for a message, numbers to six digits."""
     return " ".join(
         f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in options.items()

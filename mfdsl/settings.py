@@ -19,7 +19,7 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
-from mfdsl.licence import chosen, licence_text, licences
+from mfdsl.licence import chosen, licences, promise_text
 from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
 from mfdsl.structural import alone, case_of
 
@@ -101,7 +101,7 @@ def licensed(settings: Settings, model: Model, certificates: Sequence[Certificat
         return replace(settings, reason=f"{settings.reason} ({known})")
     count = settings.iterations if settings.limited else max(ITERATIONS, entry.iterations or 0)
     config = SOLVERS[entry.solver].config(**entry.options)
-    reason = licence_text(entry, settings.tolerance)
+    reason = promise_text(entry, settings.tolerance)
     return replace(
         settings, solver=entry.solver, config=config, iterations=count, reason=reason, open=False
     )

@@ -228,7 +228,9 @@ def test_auto_keeps_the_promise_of_the_property(
     )
     assert promised.iterations is not None
     assert f"at most {tolerance:g} by iteration {promised.iterations:,}" in job.license.text
-    assert job.settings.reason == job.license.text
+    assert job.license.text.startswith(job.settings.reason)
+    named = resolve(game.model, solver, tolerance=tolerance, options=promised.options)
+    assert prepare(game, named, sweep={}).license == job.license
     solution = run(job)
     assert solution.status.name == "converged"
     assert solution.iterations <= promised.iterations

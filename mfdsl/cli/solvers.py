@@ -8,7 +8,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
-from mfdsl.licence import Licence, count_text, licences, options_text
+from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
 from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.settings import licensed, resolve
@@ -73,7 +73,8 @@ def _cells(entry: Licence) -> tuple[str, ...]:
 
 
 def _flags(entry: Licence) -> str:
-    return " ".join(f"--opt {word}" for word in options_text(entry.options).split())
+    """The options in full: a proof is for these numbers, not for rounded ones."""
+    return " ".join(f"--opt {name}={value}" for name, value in entry.options.items())
 
 
 def _options(row: Row) -> list[tuple[str, Any, str]]:
