@@ -10,6 +10,7 @@ import pytest
 from mfdsl.runtime.finite_population import recursion
 from mfdsl.runtime.finite_population.constants import Constants, a_priori
 from mfdsl.runtime.finite_population.grid import FloatArray
+from mfdsl.runtime.finite_population.majors import several_majors
 from mfdsl.runtime.finite_population.recursion import (
     Asymmetry,
     MajorSlopes,
@@ -279,6 +280,18 @@ MUTATIONS: dict[str, tuple[str, Callable[[Case], Case]]] = {
         ),
     ),
 }
+
+
+def test_two_majors_split_twice_as_often() -> None:
+    case = bribed_major()
+    assert case.majors is not None
+    calm = MajorSlopes(0.2 * case.majors.slope, 0.5 * case.majors.reward_range)
+    both = several_majors([calm, calm])
+    assert both.slope == pytest.approx(0.4) and both.reward_range == pytest.approx(0.5)
+    once, twice = (replace(case, majors=m).bound().deviations.split[0] for m in (calm, both))
+    assert once == pytest.approx([0.0, 0.1]) and twice == pytest.approx([0.0, 0.2])
+    with pytest.raises(ValueError, match="no majors"):
+        several_majors([])
 
 
 def test_a_major_sees_everyone_and_not_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
