@@ -127,7 +127,11 @@ _ROWS = (
         "claims",
         "error",
         {
+            501: "steeper than the constant that is required",
+            502: "not Lipschitz: it jumps",
+            504: "not Lipschitz: its slope has no bound",
             509: "a `require` could not be decided",
+            510: "not Lipschitz: it grows faster than linearly where nothing bounds it",
             511: "a value leaves the range that is required of it",
         },
     ),

@@ -17,6 +17,7 @@ class Report:
     """The outcome of checking one spec; `model` is None when there are errors."""
 
     compilation: Compilation
+    regularity: tuple[Certificate, ...] = ()
 
     @property
     def spec(self) -> str:
@@ -41,7 +42,7 @@ class Report:
     @property
     def certificates(self) -> tuple[Certificate, ...]:
         """What was established about the model."""
-        return self.compilation.certificates
+        return (*self.compilation.certificates, *self.regularity)
 
     def to_json(self, *, timed: bool = True) -> dict[str, Any]:
         """The JSON contract of `mfdsl check`; without `timed` equal specs give equal bytes."""

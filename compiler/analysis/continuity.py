@@ -99,6 +99,8 @@ def _place(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Plac
     if step is None:
         return None
     node = tape.steps[step].node
+    if tape.steps[step].op == "if":
+        node = tape.facts.nodes[node].args[0]
     return places[node] if 0 <= node < len(places) else None
 
 

@@ -87,6 +87,7 @@ class Facts:
     arrays: Sequence[Array]
     grids: Mapping[str, GridSpace]
     last_time: int
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values of enums
 
 
 @dataclass(slots=True)

@@ -19,4 +19,5 @@ def facts_of(model: Model) -> Facts:
     arrays = [np.array(a.values).reshape(a.dims) for a in model.arrays]
     grids = {g.name: grid_space(g) for g in model.grids}
     last = (model.horizon.steps or LONGEST_RUN) - 1
-    return Facts(list(model.nodes), list(model.types), parameters, arrays, grids, last)
+    names = {e.name: e.values for e in model.enums}
+    return Facts(list(model.nodes), list(model.types), parameters, arrays, grids, last, names)

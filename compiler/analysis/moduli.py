@@ -121,7 +121,11 @@ def _by_laws(question: Question, tape: Tape, outcomes: np.ndarray | None) -> Bou
     assert population is not None
     problem = LawSlope(tape, population.name, outcomes)
     found = problem.found(question.budget)
-    return _bounds(found, gap_of(problem, found, question.places), law_witness(problem))
+    return _bounds(
+        found,
+        gap_of(problem, found, question.places, 2 * question.budget.seconds),
+        law_witness(problem),
+    )
 
 
 def _by_points(
@@ -129,7 +133,11 @@ def _by_points(
 ) -> Bounds:
     problem = PointSlope(tape, moving, concentrated)
     found = problem.found(question.budget)
-    return _bounds(found, gap_of(problem, found, question.places), point_witness(problem))
+    return _bounds(
+        found,
+        gap_of(problem, found, question.places, 2 * question.budget.seconds),
+        point_witness(problem),
+    )
 
 
 def _bounds(found: Found, gap: Gap | None, witness: Witness | None) -> Bounds:

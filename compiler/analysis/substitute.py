@@ -15,7 +15,13 @@ class Copies:
         self.nodes: list[Node] = list(facts.nodes)
         self.types: list[Type] = list(facts.types)
         self.facts = Facts(
-            self.nodes, self.types, facts.parameters, facts.arrays, facts.grids, facts.last_time
+            self.nodes,
+            self.types,
+            facts.parameters,
+            facts.arrays,
+            facts.grids,
+            facts.last_time,
+            facts.names,
         )
         self._known: dict[tuple[object, ...], int] = {}
 

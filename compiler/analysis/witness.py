@@ -1,6 +1,9 @@
 """Witnesses in the words of a spec: values by name, laws by their members."""
 
+import numpy as np
+
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
@@ -14,67 +17,81 @@ def place_witness(tape: Tape, place: tuple[int, ...]) -> Witness:
     """Values of the enumerated variables at a grid point."""
     found: Witness = {}
     for leaf, position in zip(tape.grid, place, strict=True):
-        node = tape.facts.nodes[leaf]
-        name = "t" if node.op == "time" else variable_name(node.attr)
-        found[name] = int(first_of(tape.facts, leaf) + position)
+        found[leaf_name(tape, leaf)] = value_name(tape, leaf, int(position))
     return found
 
 
-def variable_name(attr: object) -> str:
+def leaf_name(tape: Tape, leaf: int) -> str:
     """The name of a variable as it is written."""
-    return ".".join(map(str, attr)) if isinstance(attr, tuple) else str(attr)
+    node = tape.facts.nodes[leaf]
+    if node.op == "time":
+        return "t"
+    return ".".join(map(str, node.attr)) if isinstance(node.attr, tuple) else str(node.attr)
 
 
-def law_text(law: object, space: Space) -> str:
-    """Masses by member, largest first."""
-    import numpy as np
-
-    weights = np.asarray(law)
-    order = np.argsort(-weights)[:SHOWN]
-    parts = []
-    for k in order:
-        if weights[k] <= 0:
-            break
-        where = np.unravel_index(k, [size for _, size in space]) if space else ()
-        names = ", ".join(
-            f"{name}={int(p)}" for ((_, name), _), p in zip(space, where, strict=True)
+def value_name(tape: Tape, leaf: int, position: int) -> int | str:
+    """A value by its position: enum values by name, cells as `grid[row, column]`."""
+    facts, value = tape.facts, first_of(tape.facts, leaf) + position
+    type_ = facts.types[facts.nodes[leaf].type]
+    name = str(type_.name)
+    if type_.kind == "enum" and name in facts.names:
+        return facts.names[name][value]
+    if type_.kind == "bool":
+        return "true" if value else "false"
+    if type_.kind == "cell" and name in facts.grids:
+        space = facts.grids[name]
+        row, column = next(
+            (p for p, k in space.cells.items() if k == value), divmod(value, space.grid.width)
         )
-        parts.append(f"{100 * weights[k]:.4g}% {names or 'all'}")
-    return "; ".join(parts)
+        return f"{name}[{row}, {column}]"
+    return value
+
+
+def law_text(tape: Tape, law: Array, space: Space) -> str:
+    """Masses by member, largest first."""
+    order = np.argsort(-law, kind="stable")[:SHOWN]
+    parts = [f"{100 * law[k]:.4g}% {member_text(tape, int(k), space)}" for k in order if law[k] > 0]
+    return ", ".join(parts)
+
+
+def member_text(tape: Tape, number: int, space: Space) -> str:
+    """A kind of member by its values; a single variable without its name."""
+    where = np.unravel_index(number, [size for _, size in space]) if space else ()
+    leaves = {
+        v: tape.inner[axis - len(tape.grid)] for s in tape.statistics for v, axis in s.axes.items()
+    }
+    values = [
+        (variable[1], value_name(tape, leaves[variable], int(p)))
+        for (variable, _), p in zip(space, where, strict=True)
+    ]
+    if len(values) == 1:
+        return str(values[0][1])
+    return "(" + ", ".join(f"{name} = {value}" for name, value in values) + ")" if values else "all"
 
 
 def law_witness(problem: LawSlope) -> Witness | None:
     """Where the largest slope was attained, and which mass moves."""
-    at = problem.attained
+    at, tape = problem.attained, problem.tape
     if at is None:
         return None
-    found = place_witness(problem.tape, at.place)
+    found = place_witness(tape, at.place)
     for name, law in at.laws.items():
-        found[f"law of {name}"] = law_text(law, problem.spaces[name])
+        found[f"law of {name}"] = law_text(tape, law, problem.spaces[name])
     space = problem.spaces[problem.population]
-    found["moves"] = f"{_member(at.off, space)} -> {_member(at.to, space)}"
+    found["moving"] = f"{member_text(tape, at.off, space)} to {member_text(tape, at.to, space)}"
     return found
 
 
-def _member(number: int, space: Space) -> str:
-    import numpy as np
-
-    where = np.unravel_index(number, [size for _, size in space]) if space else ()
-    return ", ".join(f"{n}={int(p)}" for ((_, n), _), p in zip(space, where, strict=True))
-
-
 def point_witness(problem: PointSlope) -> Witness | None:
-    """The point at which the largest slope was attained, and the way it goes."""
-    at = problem.attained
+    """The point at which the largest slope was attained."""
+    at, tape = problem.attained, problem.tape
     if at is None:
         return None
-    found = place_witness(problem.tape, at.place)
-    for coordinate, value in zip(problem.tape.coordinates, at.point, strict=True):
+    found = place_witness(tape, at.place)
+    for coordinate, value in zip(tape.coordinates, at.point, strict=True):
         if coordinate.statistic is None:
-            node = problem.tape.facts.nodes[coordinate.node]
             entry = "".join(f"[{k}]" for k in coordinate.entry)
-            name = "t" if node.op == "time" else variable_name(node.attr)
-            found[f"{name}{entry}"] = float(value)
+            found[f"{leaf_name(tape, coordinate.node)}{entry}"] = float(value)
     return found
 
 
@@ -84,5 +101,5 @@ def value_witness(problem: LargestValue) -> Witness | None:
         return None
     found = place_witness(problem.tape, problem.place)
     for name, law in problem.laws.items():
-        found[f"law of {name}"] = law_text(law, problem.spaces[name])
+        found[f"law of {name}"] = law_text(problem.tape, law, problem.spaces[name])
     return found

@@ -11,13 +11,13 @@ from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import SUM_TOLERANCE, TOLERANCE, enclosure, reach
+from mfdsl.compiler.sema.regularity import Claim, is_regularity, read_claim
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import Env, Poison, Term
 from mfdsl.compiler.syntax import ast
 
 FUTURE_CLAIMS = frozenset(
-    "asymmetry contraction independent invariant linear_quadratic lipschitz monotone"
-    " potential".split()
+    "asymmetry contraction independent invariant linear_quadratic monotone potential".split()
 )
 
 
@@ -91,16 +91,23 @@ def reward_range(facts: Facts, player: Player) -> tuple[float, float]:
 
 def check_requirements(
     ctx: Context, facts: Facts, unit: ast.Unit, players: Sequence[Player]
-) -> list[Certificate]:
-    """Decide every `require`; the ones that do not hold are errors."""
-    found = []
+) -> tuple[list[Certificate], list[Claim]]:
+    """Decide every `require`; the ones that do not hold are errors.
+
+    Claims about slopes and structure are handed back: they are decided on the finished model.
+    """
+    found, claims = [], []
     for requirement, env, player in _requirements(ctx, unit, players):
         started = time.perf_counter()
+        if is_regularity(requirement.claim):
+            claim = read_claim(ctx, env, requirement.claim, player)
+            claims += [claim] if claim is not None else []
+            continue
         certificate = _decide(ctx, facts, env, requirement, player)
         if certificate is not None:
             seconds = round(time.perf_counter() - started, 6)
             found.append(certificate.model_copy(update={"seconds": seconds}))
-    return found
+    return found, claims
 
 
 def _requirements(

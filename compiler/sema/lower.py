@@ -18,6 +18,7 @@ from mfdsl.compiler.sema.lint import check_conditions, check_interaction, check_
 from mfdsl.compiler.sema.members import declare_members
 from mfdsl.compiler.sema.parameters import Override, bind_parameters
 from mfdsl.compiler.sema.players import lower_players
+from mfdsl.compiler.sema.regularity import decide_claims
 from mfdsl.compiler.sema.result import build_model
 from mfdsl.compiler.sema.scopes import declare_file, declare_grids, declare_imports
 from mfdsl.compiler.sema.settings import Settings, check_assumptions, lower_settings
@@ -64,9 +65,10 @@ def lower_unit(
         for found in certify(ctx, facts, players)
         if found.claim != "symmetry" or found.subject not in fixed
     ]
-    certificates += check_requirements(ctx, facts, unit, players)
+    decided, claims = check_requirements(ctx, facts, unit, players)
     report_unknown_names(ctx)
     model = build_model(ctx, unit, settings, players)
+    certificates += [*decided, *decide_claims(ctx, model, claims)]
     _check_size(ctx, model)
     if sink.failed:
         return None

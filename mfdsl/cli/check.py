@@ -50,6 +50,7 @@ def check(
     set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
     params: options.Params = None,
     accept: options.Accept = options.AcceptChoice.tested,
+    effort: options.Effort = options.EffortChoice.default,
     format: Annotated[Format, typer.Option(help="How to print what was found.")] = Format.text,
     dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
     json: options.Json = False,
@@ -57,7 +58,9 @@ def check(
 ) -> int:
     """Check specs and every `require` in them."""
     values = gather(set_, params)
-    reports = [api.check(spec, params=values, accept=accept.value) for spec in specs]
+    reports = [
+        api.check(spec, params=values, accept=accept.value, effort=effort.value) for spec in specs
+    ]
     if dump is not None:
         for report in reports:
             print(_dump(report, dump))

@@ -14,6 +14,14 @@ class AcceptChoice(StrEnum):
     proved = "proved"
 
 
+class EffortChoice(StrEnum):
+    """How long to look for what the spec does not require."""
+
+    none = "none"
+    default = "default"
+    high = "high"
+
+
 class DeviceChoice(StrEnum):
     """Where tensors live; `auto` takes a CUDA device when there is one."""
 
@@ -63,6 +71,10 @@ Out = Annotated[
 ]
 Accept = Annotated[
     AcceptChoice, typer.Option("--accept", help="What a `require` needs in order to pass.")
+]
+Effort = Annotated[
+    EffortChoice,
+    typer.Option("--effort", help="Time for certificates: none, 0.6 s, or 30 s."),
 ]
 Device = Annotated[DeviceChoice, typer.Option("--device", help="Where to compute.")]
 Dtype = Annotated[DtypeChoice, typer.Option("--dtype", help="Precision.")]

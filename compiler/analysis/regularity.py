@@ -1,0 +1,57 @@
+"""All that is found out about the slopes and the structure of a game without being asked.
+
+Every reward and every kernel in every law that it depends on, then the structure. There is a time
+limit for all of it together: what it leaves out is unknown, with the reason "budget".
+"""
+
+import time
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
+from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.analysis.subjects import interactions
+from mfdsl.compiler.ir.model import Model, Player
+
+SECONDS = {"none": 0.0, "default": 0.6, "high": 30.0}
+SHARE = 0.2  # of the time that is left, for one claim
+
+
+def regularity(model: Model, effort: str = "default") -> tuple[Certificate, ...]:
+    """Certificates of slopes; `effort` is a key of SECONDS."""
+    whole = SECONDS[effort]
+    if not whole:
+        return ()
+    began = time.perf_counter()
+    facts = facts_of(model)
+    found: list[Certificate] = []
+    for player, subject, source in interactions(model, facts):
+        left = whole - (time.perf_counter() - began)
+        if left <= 0:
+            found.append(_left_out(player, subject, source, model))
+            continue
+        started = time.perf_counter()
+        question = Question(facts, subject, source, Budget(seconds=SHARE * left), model.places)
+        certificate = lipschitz(question)
+        seconds = round(time.perf_counter() - started, 6)
+        found.append(_named(certificate, player, model).model_copy(update={"seconds": seconds}))
+    return tuple(found)
+
+
+def _named(certificate: Certificate, player: Player, model: Model) -> Certificate:
+    """With the name of the player where there are several."""
+    several = len(model.players) > 1
+    subject = f"{certificate.subject} of {player.name}" if several else certificate.subject
+    return certificate.model_copy(update={"subject": subject})
+
+
+def _left_out(player: Player, subject: Subject, source: Source, model: Model) -> Certificate:
+    certificate = Certificate(
+        claim=f"lipschitz({subject.name}, {source.name})",
+        subject=subject.name,
+        source=source.name,
+        verdict="unknown",
+        reason="budget",
+        detail="no time was left: try `--effort high`",
+    )
+    return _named(certificate, player, model)
