@@ -3,11 +3,12 @@
 Torch is imported by the verbs that compute, not by those that check and compile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mfdsl.artifact import Artifact, write_artifact
+from mfdsl.compiler.analysis.questions import QuestionError, answers
 from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.errors import UsageError
@@ -47,19 +48,28 @@ def check(
     params: Parameters | None = None,
     accept: Accept = "tested",
     effort: Effort = "default",
+    ask: Sequence[str] = (),
 ) -> Report:
     """Check a spec; what is wrong with it is in the report, and what is proved about it.
 
-    `effort` is the time for what the spec does not `require`: none, 0.6 or 30 seconds.
+    `effort` is the time for what the spec does not `require`: none, 0.6 or 30 seconds. With
+    questions to `ask`, such as `lipschitz(reward, mu)`, these are answered instead.
 
     Raises:
-        UsageError: a name that is neither a file nor a shipped game.
+        UsageError: a name that is neither a file nor a shipped game, or a question that makes no
+            sense for the game.
     """
     options = Options(parameters=dict(params or {}), accept=accept)
     compilation = with_settings_checked(compile_file(find_spec(path), options))
     if compilation.model is None or not compilation.ok:
         return Report(compilation)
-    return Report(compilation, regularity(compilation.model, effort))
+    if not ask:
+        return Report(compilation, regularity(compilation.model, effort))
+    try:
+        found = [c for text in ask for c in answers(compilation.model, text)]
+    except QuestionError as error:
+        raise UsageError(str(error), error.hint) from None
+    return Report(compilation, tuple(found))
 
 
 def compile(

@@ -9,6 +9,7 @@ from mfdsl.compiler.driver import Compilation
 from mfdsl.compiler.exchange import render_json
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.render import render_text, summary
+from mfdsl.explaining import explained
 from mfdsl.summary import certificate_text, headline, model_json
 
 
@@ -68,6 +69,10 @@ class Report:
             for claim, text, verdict in rows
         ]
         return "\n".join([*lines, f"{'ok' if self.ok else 'failed'}: {summary(self.diagnostics)}"])
+
+    def explained(self) -> str:
+        """Every certificate in full: terms, witnesses, reasons, helps."""
+        return explained(self.certificates, self.compilation)
 
     def __str__(self) -> str:
         shown = render_text(self.diagnostics, self.compilation.sources)

@@ -206,8 +206,8 @@ def dynamics_bounds(question: Question, player: Player) -> Bounds:
     real = [s for s in player.states if not facts.types[s.type].finite]
     noises = finite_noises(facts, player)
     try:
-        if source.kind != "law":
-            raise Unsupported("dynamics in a variable")
+        if source.kind != "law" and len(real) < len(player.states):
+            raise Unsupported("laws of finite next states in a variable")
         for state in player.states:
             if state not in real and source.read_by(facts, given(state.next)):
                 found = value_bounds(question, [given(state.next)])
@@ -258,17 +258,27 @@ def _real_dynamics(question: Question, player: Player) -> Bounds:
     """Real next states with the same noise."""
     facts = question.facts
     roots = [
-        (unwrapped(facts, given(s.next)), entry)
+        (unwrapped(facts, given(s.next), facts.types[s.type]), entry)
         for s in player.states
         if not facts.types[s.type].finite
         for entry in np.ndindex(*facts.types[s.type].dims)
         if question.source.read_by(facts, given(s.next))
     ]
     tape = make_tape(Copies(facts).facts, roots)
-    return _in_law(question, tape, np.zeros((0, 0), dtype=np.int64))
+    if question.source.kind == "law":
+        return _in_law(question, tape, np.zeros((0, 0), dtype=np.int64))
+    moving = [k for k, c in enumerate(tape.coordinates) if c.node in question.source.leaves]
+    if not moving:
+        raise Unsupported("real next states in a finite variable")
+    return _by_points(question, tape, moving, None)
 
 
-def unwrapped(facts: Facts, node: int) -> int:
+def unwrapped(facts: Facts, node: int, type: Type) -> int:
     """The value before it is put back on a ring: the distance on the ring is no larger."""
     here = facts.nodes[node]
-    return here.args[0] if here.op == "rem" else node
+    if not type.periodic:
+        return node
+    for part in here.args if here.op == "add" else (node,):
+        if facts.nodes[part].op == "rem":
+            return facts.nodes[part].args[0]
+    return node

@@ -52,6 +52,10 @@ def check(
     accept: options.Accept = options.AcceptChoice.tested,
     effort: options.Effort = options.EffortChoice.default,
     format: Annotated[Format, typer.Option(help="How to print what was found.")] = Format.text,
+    ask: Annotated[
+        list[str], typer.Option(metavar="CLAIM", help="Ask for a bound: lipschitz(reward, mu).")
+    ] = [],  # noqa: B006
+    explain: Annotated[bool, typer.Option("--explain", help="Show certificates in full.")] = False,
     dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -59,13 +63,16 @@ def check(
     """Check specs and every `require` in them."""
     values = gather(set_, params)
     reports = [
-        api.check(spec, params=values, accept=accept.value, effort=effort.value) for spec in specs
+        api.check(spec, params=values, accept=accept.value, effort=effort.value, ask=ask)
+        for spec in specs
     ]
     if dump is not None:
         for report in reports:
             print(_dump(report, dump))
     else:
         _show(reports, Format.json if json else format, quiet)
+        if explain and format is Format.text and not json:
+            Console(quiet=quiet).line("\n\n".join(["", *(r.explained() for r in reports)]))
     return max(exit_code(report.diagnostics) for report in reports)
 
 
