@@ -12,21 +12,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
 from mfdsl.compiler.analysis.intervals import Array, Interval
 from mfdsl.compiler.analysis.slopes.atoms import ATOMS
-from mfdsl.compiler.analysis.slopes.domain import members, middle_of, root_rows, sample_laws
+from mfdsl.compiler.analysis.slopes.domain import (
+    in_balls,
+    members,
+    middle_of,
+    root_rows,
+    sample_laws,
+)
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.jumps import Cliff, change, climb
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
 from mfdsl.compiler.analysis.slopes.search import Found
-from mfdsl.compiler.analysis.slopes.tape import Tape
+from mfdsl.compiler.analysis.slopes.tape import BOOLEAN, Tape
 from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.model import Node, Place
 
 Problem = LawSlope | PointSlope
 SEGMENTS = 6
 PLACES = 6  # grid points at which segments are tried
+REACH = 10.0  # where a variable has no bounds
+CLOSE = 1e-9  # of the argument of a pole to 0
+POLES = ("log", "xlogx", "sqrt", "pow", "div")
+APART = {op: 0.0 for op in (*BOOLEAN, "ind", "floor", "ceil", "round", "lookup", *GRID_RULES)}
+APART |= {"rem": 1e-3, "atan2": 1.0}  # how far apart the sides of a jump are
 FIXES = {
     "log": "keep its argument away from 0: `log(... + eps)` has slope at most 1/eps",
     "xlogx": "keep its argument away from 0: `log(... + eps)`",
@@ -63,23 +75,28 @@ def gap_of(
     if not joints and not infinite:
         return None
     problem.deadline = deadline
-    steep = steepest(problem, deadline)
+    steep, ends = steepest(problem, deadline)
     blamed = culprit(problem, found, joints)
     op = problem.tape.steps[blamed].op if blamed is not None else ""
     place = _place(problem.tape, blamed, places)
     if steep is not None and steep.steep:
-        return _cliff_gap(steep, op, place)
+        if (steep.jump and flips(problem.tape, ends)) or reaches(problem.tape, ends, blamed, CLOSE):
+            return _cliff_gap(steep, op, place)
     if infinite and blamed is not None and pole_at(problem, found, blamed):
-        if steep is not None and steep.growing:
+        if (
+            steep is not None
+            and steep.growing
+            and reaches(problem.tape, ends, blamed, CLOSE if steep.steep else 0.0)
+        ):
             text = f"the slope of `{_written(op)}` grows without end towards the edge of its domain"
-            return Gap(text, place, True, found.lower, FIXES.get(op))
+            return Gap(text, place, True, found.lower, FIXES.get("ind" if op in BOOLEAN else op))
         if not np.isfinite([*found.worst.lo[0], *found.worst.hi[0]]).all():
             text = "grows faster than linearly where a variable has no bounds"
             return Gap(text, place, False, 0.0, "bound the variable: `real in [lo, hi]`")
     if joints:
         return Gap("the branches were not shown to meet", place, False, 0.0, FIXES["if"])
     text = f"no bound for the slope of `{_written(op)}`" if op else "no bound was found"
-    return Gap(text, place, False, 0.0, FIXES.get(op))
+    return Gap(text, place, False, 0.0, FIXES.get("ind" if op in BOOLEAN else op))
 
 
 def _cliff_gap(cliff: Cliff, op: str, place: Place | None) -> Gap:
@@ -88,10 +105,13 @@ def _cliff_gap(cliff: Cliff, op: str, place: Place | None) -> Gap:
         text = f"jumps by {cliff.gap:.3g} (slope {slope:.2g} across {width:.1e})"
     else:
         text = f"the slope grows without end ({slope:.2g} across {width:.1e})"
-    return Gap(text, place, True, slope, FIXES.get(op), {"change": cliff.gap, "distance": width})
+    evidence: Witness = {"change": cliff.gap, "distance": width}
+    return Gap(text, place, True, slope, FIXES.get("ind" if op in BOOLEAN else op), evidence)
 
 
 def _written(op: str) -> str:
+    if op in BOOLEAN:
+        return "a condition"
     return {"xlogx": "log", "ind": "a condition", "pow": "^", "div": "/"}.get(op, op)
 
 
@@ -196,25 +216,64 @@ def pole_at(problem: Problem, found: Found, pole: int) -> bool:
     return False
 
 
+def flips(tape: Tape, ends: Sequence[Forward]) -> bool:
+    """Whether a step that jumps has different values on both sides of a cliff."""
+    for i, step in enumerate(tape.steps):
+        least = APART.get(step.op)
+        if least is None or any(i not in end.values for end in ends):
+            continue
+        one, other = (end.values[i] for end in ends)
+        if np.any((one.lo - other.hi > least) | (other.lo - one.hi > least)):
+            return True
+    return False
+
+
+def reaches(tape: Tape, ends: Sequence[Forward], pole: int | None, close: float) -> bool:
+    """Whether the argument of a pole comes close to 0, where its slope has no bound."""
+    if pole is None or tape.steps[pole].op not in POLES:
+        return False
+    below = tape.steps[pole].args[-1 if tape.steps[pole].op == "div" else 0]
+    for end in ends:
+        value = end.values.get(below)
+        if value is not None and np.any(np.maximum(np.abs(value.lo), np.abs(value.hi)) <= close):
+            return True
+    return False
+
+
 def _away(value: Interval) -> np.ndarray:
     return (value.lo > 0) | (value.hi < 0)
 
 
-def steepest(problem: Problem, deadline: float) -> Cliff | None:
-    """The cliff with the steepest end, on segments through the domain."""
+def steepest(problem: Problem, deadline: float) -> tuple[Cliff | None, Sequence[Forward]]:
+    """The cliff with the steepest end, on segments through the domain, and passes at its sides."""
     best: Cliff | None = None
-    for value, length in _segments(problem, deadline):
+    ends: Sequence[Forward] = ()
+    for at, length in _segments(problem, deadline):
         if time.perf_counter() > deadline:
             break
-        cliff = climb(value, length)
+        cliff = climb(_root_values(problem.tape, at), length)
         if cliff is not None and (best is None or cliff.slopes[-1][1] > best.slopes[-1][1]):
-            best = cliff
+            best, ends = cliff, [at(cliff.at), at(cliff.at + cliff.width / length)]
+            for end in ends:
+                for root in problem.tape.roots:
+                    end.value(root)
         if best is not None and best.jump and best.steep:
             break
-    return best
+    return best, ends
 
 
-Segment = tuple[Callable[[float], Sequence[Interval]], float]
+def _root_values(
+    tape: Tape, at: Callable[[float], Forward]
+) -> Callable[[float], Sequence[Interval]]:
+    def value(share: float) -> list[Interval]:
+        forward = at(share)
+        return [forward.value(root) for root in tape.roots]
+
+    return value
+
+
+Segment = tuple[Callable[[float], Forward], float]
+"""A pass at each point of a segment, by its share of the way, and the length of the segment."""
 
 
 def _segments(problem: Problem, deadline: float) -> Iterator[Segment]:
@@ -236,23 +295,23 @@ def _segments(problem: Problem, deadline: float) -> Iterator[Segment]:
 def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
     laws = {name: sample_laws(members(space)) for name, space in problem.spaces.items()}
     own = laws[problem.population]
-    middle = middle_of(row)
+    middle = middle_of(row, problem.tape)
     at = Rows(row.places, middle, middle)
     others = {n: law[len(law) // 2][None] for n, law in laws.items() if n != problem.population}
 
-    def at_laws(law: Array) -> list[Interval]:
+    def at_laws(law: Array) -> Forward:
         tiled = at.take(np.zeros(len(law), dtype=np.int64))
         here = {n: np.repeat(w, len(law), 0) for n, w in others.items()}
-        forward = Forward(
+        return Forward(
             problem.tape,
             tiled,
             problem.directions.moves(problem.tape, tiled),
             here | {problem.population: law},
             problem.spaces,
         )
-        return [forward.value(root) for root in problem.tape.roots]
 
-    values = at_laws(own)
+    still = at_laws(own)
+    values = [still.value(root) for root in problem.tape.roots]
     count = len(own)
     flat = np.array([np.broadcast_to(v.lo.reshape(len(v.lo), -1)[:, 0], (count,)) for v in values])
     flat = np.nan_to_num(flat, posinf=1e300, neginf=-1e300)
@@ -262,37 +321,40 @@ def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
     order = np.argsort(-moved / np.maximum(distance, 1e-9))[:SEGMENTS]
 
     def segment(a: Array, b: Array) -> Segment:
-        def value(share: float) -> list[Interval]:
+        def at_share(share: float) -> Forward:
             return at_laws(((1 - share) * a + share * b)[None])
 
-        return value, float(np.abs(a - b).sum())
+        return at_share, float(np.abs(a - b).sum())
 
     return [segment(own[one[k]], own[other[k]]) for k in order if distance[k] > 0]
 
 
 def _point_segments(problem: PointSlope, row: Rows) -> list[Segment]:
     source = np.random.default_rng(0)
-    lo = np.where(np.isfinite(row.lo[0]), row.lo[0], -10.0)
-    hi = np.where(np.isfinite(row.hi[0]), row.hi[0], 10.0)
+    lo, hi = row.lo[0], row.hi[0]
+    lo = np.where(np.isfinite(lo), lo, np.where(np.isfinite(hi), hi - 2 * REACH, -REACH))
+    hi = np.where(np.isfinite(hi), hi, lo + 2 * REACH)
     moving = list(problem.moving)
     laws = problem.even_laws(row)
     found = []
 
-    def values_at(point: Array) -> list[Interval]:
-        there = problem.filled(Rows(row.places, point[None], point[None]))
-        forward = Forward(problem.tape, there, problem.moves, laws, problem.spaces)
-        return [forward.value(root) for root in problem.tape.roots]
+    def at_point(point: Array) -> Forward:
+        return problem.at(Rows(row.places, point[None], point[None]), laws)
 
+    def values_at(point: Array) -> Sequence[Interval]:
+        return _root_values(problem.tape, lambda _: at_point(point))(0.0)
+
+    whole = np.array([c.whole for c in problem.tape.coordinates], bool)
     for _ in range(64):
-        start = lo + source.random(len(lo)) * (hi - lo)
-        end = start.copy()
-        end[moving] = (lo + source.random(len(lo)) * (hi - lo))[moving]
+        both = lo + source.random((2, len(lo))) * (hi - lo)
+        start, end = in_balls(np.where(whole, np.floor(both), both), problem.tape)
+        end = np.where(np.isin(np.arange(len(lo)), moving), end, start)
         length = float(np.linalg.norm(end - start))
         if length:
             found.append((start, end, length, change(values_at(start), values_at(end))))
     found.sort(key=lambda f: -f[3] / f[2])
 
     def segment(start: Array, end: Array, length: float) -> Segment:
-        return (lambda share: values_at((1 - share) * start + share * end)), length
+        return (lambda share: at_point((1 - share) * start + share * end)), length
 
     return [segment(a, b, length) for a, b, length, _ in found[:SEGMENTS]]

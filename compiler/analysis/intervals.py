@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 SPLITTER = 134217729.0  # 2**27 + 1, halves a 53-bit significand
-LIBRARY_ERROR = 4  # units in the last place that exp, log, tanh, sin and cos may be off
+LIBRARY_ERROR = 4  # units in the last place that exp, log, tanh, sin, cos and pow may be off
 SPLIT_LIMIT = 2.0**970  # above this splitting overflows
 
 
@@ -38,8 +38,10 @@ def _nudged(value: Array, down: bool) -> Array:
         return np.nextafter(value, -np.inf if down else np.inf)
 
 
-def _widened(lo: Array, hi: Array) -> Interval:
-    return Interval(_nudged(lo, True), _nudged(hi, False))
+def _widened(lo: Array, hi: Array, times: int = 1) -> Interval:
+    for _ in range(times):
+        lo, hi = _nudged(lo, True), _nudged(hi, False)
+    return Interval(lo, hi)
 
 
 def whole(*arguments: Interval) -> bool:
@@ -153,12 +155,13 @@ def _pow(a: Interval, b: Interval) -> Interval:
             if exponent % 2 == 0:
                 lo = np.where((a.lo <= 0) & (a.hi >= 0), min(0.0, float(exponent)), lo)
             result = Interval(lo, hi)
-            return result if whole(a, result) else _widened(lo, hi)
+            return result if whole(a, result) else _widened(lo, hi, LIBRARY_ERROR)
         if constant and exponent.is_integer():
             return _inverse(_pow(a, _neg(b)))
         ends = np.stack(np.broadcast_arrays(*[x**y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]))
     ends = np.where(np.isnan(ends), np.inf, ends)
-    return _widened(np.minimum(ends.min(0), np.where(a.lo <= 0, 0.0, np.inf)), ends.max(0))
+    low = np.minimum(ends.min(0), np.where(a.lo <= 0, 0.0, np.inf))
+    return _widened(low, ends.max(0), LIBRARY_ERROR)
 
 
 def _monotone(

@@ -82,9 +82,8 @@ def _pow(args: Sequence[Interval], value: Interval) -> list[Interval]:
     base, exponent = args
     less = add(exponent, point(np.float64(-1.0)))
     at_base = multiply(exponent, RULES["pow"](base, less))
-    log = RULES["log"](Interval(np.maximum(base.lo, 0.0), base.hi))
-    fixed = bool(np.all(exponent.lo == exponent.hi))
-    return [at_base, ZERO if fixed else multiply(log, value)]
+    log = RULES["log"](Interval(np.maximum(base.lo, 0.0), np.maximum(base.hi, 0.0)))
+    return [at_base, multiply(log, value)]
 
 
 def _exp(args: Sequence[Interval], value: Interval) -> list[Interval]:
@@ -148,9 +147,12 @@ def _cos(args: Sequence[Interval], value: Interval) -> list[Interval]:
 
 
 def _atan2(args: Sequence[Interval], value: Interval) -> list[Interval]:
+    """The angle jumps by a turn across the negative half of the axis of `x`."""
     y, x = args
     around = add(squared(x), squared(y))
-    return [RULES["div"](x, around), RULES["neg"](RULES["div"](y, around))]
+    rates = [RULES["div"](x, around), RULES["neg"](RULES["div"](y, around))]
+    cut = (y.lo < 0) & (y.hi >= 0) & (x.lo <= 0)
+    return [hull_where(cut, WHOLE, rate) for rate in rates]
 
 
 def _abs(args: Sequence[Interval], value: Interval) -> list[Interval]:
@@ -180,9 +182,13 @@ def _steps(args: Sequence[Interval], value: Interval) -> list[Interval]:
 
 
 def _rem(args: Sequence[Interval], value: Interval) -> list[Interval]:
+    """Slope 1 where no multiple of the divisor lies in the argument, both ends included but the
+    lower one, from which the remainder grows.
+    """
     a, b = args
-    with np.errstate(invalid="ignore"):
-        same = (b.lo == b.hi) & (value.hi - value.lo <= (a.hi - a.lo) * (1 + 1e-9) + 1e-300)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        turn = (b.lo == b.hi) & (b.lo > 0) & (a.hi - a.lo < b.lo)
+        same = turn & (np.mod(a.lo, b.lo) <= np.mod(a.hi, b.lo))
     return [hull_where(same, ONE, WHOLE), WHOLE]
 
 

@@ -58,9 +58,7 @@ def law_directions(tape: Tape, population: str) -> LawDirections:
     if count <= MAX_PAIRED and representatives is None:
         representatives = np.arange(count)[None]
     if representatives is not None and representatives.shape[1] <= MAX_PAIRED:
-        one, other = np.triu_indices(representatives.shape[1], 1)
-        if not len(one):
-            one = other = np.zeros(1, dtype=np.int64)
+        one, other = np.triu_indices(representatives.shape[1])  # equal enclosures are two numbers
         return LawDirections(
             population, variables, representatives[:, one], representatives[:, other], False
         )
@@ -79,12 +77,12 @@ def _representatives(tape: Tape, population: str, space: Space) -> np.ndarray | 
     )
     if not mine or not scalar or grid * members(space) * len(mine) > MAX_COLUMNS:
         return None
-    columns = table_columns(tape, mine, space)
+    low, high = table_columns(tape, mine, space)
     if len(mine) == 1:
-        return np.stack([columns[..., 0].argmax(1), columns[..., 0].argmin(1)], 1)
+        return np.stack([high[..., 0].argmax(1), low[..., 0].argmin(1)], 1)
     if grid > 2000:
         return None
-    return padded([distinct(part) for part in columns])
+    return padded([distinct(part) for part in np.concatenate([low, high], -1)])
 
 
 def distinct(columns: Array) -> np.ndarray:

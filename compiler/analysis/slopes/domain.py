@@ -81,12 +81,38 @@ def _extremes(forward: Forward, statistic: Statistic, step: int) -> tuple[Array,
     return ends[0], ends[1]
 
 
-def middle_of(rows: Rows, share: float = 0.5) -> Array:
-    """A point of each box: its middle, or another share of the way; 0 where a side has no end."""
+def middle_of(rows: Rows, tape: Tape, share: float = 0.5) -> Array:
+    """A point of each box that lies in the domain: its middle, or another share of the way, 0 where
+    a side has no end; rounded for whole numbers, and drawn into balls.
+    """
     lo, hi = np.maximum(rows.lo, -LARGEST), np.minimum(rows.hi, LARGEST)
     bounded = (rows.lo >= -LARGEST) & (rows.hi <= LARGEST)
     inside = np.clip(0.0, rows.lo, rows.hi)
-    return np.where(bounded, (1 - share) * lo + share * hi, inside)
+    point = np.where(bounded, np.clip((1 - share) * lo + share * hi, rows.lo, rows.hi), inside)
+    whole = np.array([c.whole for c in tape.coordinates], bool)
+    return in_balls(np.where(whole, np.clip(np.floor(point), rows.lo, rows.hi), point), tape)
+
+
+def in_balls(points: Array, tape: Tape) -> Array:
+    """Points [rows, coordinates] with vectors that are too long for their type shortened."""
+    for places, radius in balls_of(tape):
+        length = np.linalg.norm(points[:, places], axis=1, keepdims=True)
+        shrink = np.minimum(1.0, radius / np.maximum(length, 1e-300)) * (1 - 1e-12)
+        points[:, places] *= np.where(length > radius * (1 - 1e-12), shrink, 1.0)
+    return points
+
+
+def balls_of(tape: Tape) -> list[tuple[list[int], float]]:
+    """Coordinates of vectors that lie in a ball, and its radius."""
+    found: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for k, c in enumerate(tape.coordinates):
+        node = tape.facts.nodes[c.node]
+        if c.entry and tape.facts.types[node.type].ball is not None:
+            found.setdefault((c.node, c.entry[:-1]), []).append(k)
+    kinds = tape.facts.types, tape.facts.nodes
+    return [
+        (places, kinds[0][kinds[1][node].type].ball or 0.0) for (node, _), places in found.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,18 +144,20 @@ def templates_of(tape: Tape) -> list[Template]:
 
 
 def _template(tape: Tape, linear: Sequence[Statistic], space: Space) -> Template:
-    columns = table_columns(tape, linear, space)  # [grid, members, statistics]
+    low, high = table_columns(tape, linear, space)  # [grid, members, statistics]
     forms = np.array(
         [f for f in product((-1, 0, 1), repeat=len(linear)) if sum(map(abs, f)) >= 2], float
     )
-    values = columns @ forms.T
-    slack = 1e-12 * (1 + np.abs(columns).sum((1, 2)))
-    top = values.max(1) + slack[:, None]
+    with np.errstate(invalid="ignore"):
+        values = high @ np.maximum(forms, 0).T + low @ np.minimum(forms, 0).T
+        size = np.maximum(np.abs(low), np.abs(high)).max((1, 2))
+        top = values.max(1) + (1e-12 * len(linear) * size)[:, None]
+    top = np.where(np.isnan(top), np.inf, top)
     return Template(tuple(s.coordinate or 0 for s in linear), forms, top)
 
 
-def table_columns(tape: Tape, linear: Sequence[Statistic], space: Space) -> Array:
-    """Bodies of statistics at every kind of member, [grid, members, statistics]."""
+def table_columns(tape: Tape, linear: Sequence[Statistic], space: Space) -> tuple[Array, Array]:
+    """Ends of the bodies of statistics at each kind of member, [grid, members, statistics]."""
     count = int(np.prod(tape.sizes)) if tape.sizes else 1
     sizes = tape.sizes
     places = (
@@ -137,13 +165,23 @@ def table_columns(tape: Tape, linear: Sequence[Statistic], space: Space) -> Arra
     )
     empty = np.zeros((count, len(tape.coordinates)))
     forward = Forward(tape, Rows(places, empty, empty), STILL, None, {})
-    return np.stack([columns_at(forward, s, space) for s in linear], -1)
+    ends = [forward.value(s.body) for s in linear]
+    pairs = [
+        [_at_members(forward, s, space, end) for s, end in zip(linear, part, strict=True)]
+        for part in ([e.lo for e in ends], [e.hi for e in ends])
+    ]
+    return np.stack(pairs[0], -1), np.stack(pairs[1], -1)
 
 
 def columns_at(forward: Forward, statistic: Statistic, space: Space) -> Array:
     """The body of a scalar statistic at every kind of member, [rows, members]: middles."""
     value = forward.value(statistic.body)
-    middle = np.where(value.lo == value.hi, value.lo, (value.lo + value.hi) / 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = np.where(value.lo == value.hi, value.lo, value.lo / 2 + value.hi / 2)
+    return _at_members(forward, statistic, space, middle)
+
+
+def _at_members(forward: Forward, statistic: Statistic, space: Space, middle: Array) -> Array:
     shape = [len(forward.rows), *forward._shape()]
     order = []
     for variable, size in space:
@@ -166,8 +204,9 @@ def feasible_in(tape: Tape, templates: Sequence[Template], rows: Rows) -> np.nda
     for template in templates:
         at = list(template.coordinates)
         lo, hi = rows.lo[:, at], rows.hi[:, at]
-        least = lo @ np.maximum(template.forms, 0).T + hi @ np.minimum(template.forms, 0).T
-        ok &= (least <= template.top[flat]).all(1)
+        with np.errstate(invalid="ignore"):
+            least = lo @ np.maximum(template.forms, 0).T + hi @ np.minimum(template.forms, 0).T
+        ok &= ~(least > template.top[flat]).any(1)
     return ok
 
 

@@ -26,6 +26,7 @@ from mfdsl.compiler.analysis.intervals import (
 from mfdsl.compiler.analysis.slopes.atoms import (
     ATOMS,
     ONE,
+    WHOLE,
     ZERO,
     bump,
     hull_where,
@@ -78,8 +79,9 @@ class Forward:
     variables, statistics have the values of these laws instead of coordinates.
 
     The step `cut` counts as one that does not move; with `lead` only that step does, at rate 1.
-    `jumps` and `joints` collect steps that may jump, and conditions that are not decided, where the
-    direction moves them.
+    With `single` every law has all mass in one point, that of the row; else a row may be a part of
+    where its members are. `jumps` and `joints` collect steps that may jump, and conditions that are
+    not decided, where the direction moves them.
     """
 
     tape: Tape
@@ -91,6 +93,8 @@ class Forward:
     lead: int | None = None
     jumps: set[int] = field(default_factory=set)
     joints: set[int] = field(default_factory=set)
+    single: bool = False
+    _widened: "Forward | None" = None
     values: dict[int, Interval] = field(default_factory=dict)
     tangents: dict[int, Interval | None] = field(default_factory=dict)
 
@@ -142,7 +146,8 @@ class Forward:
         if step.op == "norm":
             return _norm(args)
         if step.op == "w2":
-            far = self._over_members(step, self._reaches(step, args))
+            anywhere = args if self.single else [self._wide().value(a) for a in step.args]
+            far = self._over_members(step, self._reaches(step, anywhere))
             return Interval(np.zeros_like(far), far)
         if step.op == "logistic_down":
             return logistic(RULES["neg"](args[0]))
@@ -190,6 +195,8 @@ class Forward:
     def _statistic(self, statistic: Statistic, args: list[Interval]) -> Interval:
         if self.laws is not None and statistic.population in self.laws:
             return self._mean(statistic, args)
+        if statistic.coordinate is None and statistic.points and not self.single:
+            args = [self._wide().value(a) for a in args_of(self.tape, statistic)]
         body = args[0]
         if statistic.mass is not None:
             possible = args[1].hi > 0
@@ -203,6 +210,18 @@ class Forward:
         if statistic.points:  # the body ranges over a part of its members here
             return box
         return Interval(np.maximum(lo, box.lo), np.minimum(hi, box.hi))
+
+    def _wide(self) -> "Forward":
+        """The same with the members of all laws anywhere: a mean is not taken over a part."""
+        if self._widened is None:
+            lo, hi = self.rows.lo.copy(), self.rows.hi.copy()
+            for place in self.tape.read:
+                lo[:, place] = self.tape.coordinates[place].lo
+                hi[:, place] = self.tape.coordinates[place].hi
+            rows = Rows(self.rows.places, lo, hi)
+            self._widened = Forward(self.tape, rows, self.moves, self.laws, self.spaces)
+            self._widened._widened = self._widened
+        return self._widened
 
     def _hull(self, statistic: Statistic, body: Interval) -> tuple[Array, Array]:
         axes = self._positions(statistic)
@@ -307,11 +326,18 @@ class Forward:
             if step.attr[3] == self.moves.population:
                 far = _lifted(self.values[index]).hi
                 return Interval(-far, far)
-        if step.op in BOOLEAN or all(part is None for part in parts):
-            if step.op in BOOLEAN and any(part is not None for part in parts):
-                return Interval(np.zeros((1, *self._shape(), 1)), np.zeros((1, *self._shape(), 1)))
+        if all(part is None for part in parts):
             return None
+        if step.op in BOOLEAN:
+            return self._flips(index, parts)
         return self._chain(index, step, parts)
+
+    def _flips(self, index: int, parts: Sequence[Interval | None]) -> Interval:
+        """A truth value has no slope where it is decided or stands still, else any."""
+        value = self.values[index]
+        moves = np.any(np.broadcast_arrays(*map(_moving, parts)), axis=0)
+        unsure = (value.lo != value.hi)[..., None] & moves
+        return Interval(np.where(unsure, -np.inf, 0.0), np.where(unsure, np.inf, 0.0))
 
     def _chain(self, index: int, step: Step, parts: list[Interval | None]) -> Interval | None:
         args = [self.values[a] for a in step.args]
@@ -336,8 +362,7 @@ class Forward:
             rates = [add(RULES["log"](args[0]), ONE)]
         elif step.op in GRID_RULES or step.op == "lookup":
             decided = value.lo == value.hi
-            whole = Interval(np.asarray(-np.inf), np.asarray(np.inf))
-            rates = [hull_where(decided, ZERO, whole)] * len(args)
+            rates = [hull_where(decided, ZERO, WHOLE)] * len(args)
         elif step.op in ATOMS:
             rates = slopes(step.op, args, value)
         else:
@@ -354,7 +379,7 @@ class Forward:
         surely, never = (condition.lo > 0)[..., None], (condition.hi <= 0)[..., None]
         one, other = (ZERO if p is None else p for p in parts[1:])
         both = joined(one, other)
-        if parts[0] is not None and not np.all(surely | never):
+        if np.any(_moving(parts[0]) & ~(surely | never)):
             self.joints.add(index)
         return hull_where(surely, one, hull_where(never, other, both))
 
@@ -392,7 +417,13 @@ class Forward:
             return None
         axis, count = step.attr
         if step.op in ("any_over", "all_over"):
-            return part
+            unsure = (value.lo != value.hi)[..., None]
+            if axis is not None:
+                place = self._place(axis)
+                part = Interval(
+                    part.lo.min(place, keepdims=True), part.hi.max(place, keepdims=True)
+                )
+            return hull_where(unsure & _moving(part), WHOLE, ZERO)
         if axis is None:
             return multiply(part, point(np.float64(count))) if step.op == "sum_over" else part
         place = self._place(axis)
@@ -519,6 +550,10 @@ class Forward:
         """Whether `one` is the mass of the condition of `other`: the mean of its indicator."""
         if one.population != other.population or other.mass is None:
             return False
+        if self.tape.inside[other.mass] != frozenset(one.axes.values()) & frozenset(
+            other.axes.values()
+        ):
+            return False
         mine, theirs = self.tape.steps[one.body], self.tape.steps[other.mass]
         nodes = self.tape.facts.nodes
         below = mine.node
@@ -560,6 +595,18 @@ class Forward:
     def _place(self, axis: int) -> int:
         """Where an inner axis stands among those of a value."""
         return 1 + axis - len(self.tape.grid)
+
+
+def args_of(tape: Tape, statistic: Statistic) -> list[int]:
+    """The body of a statistic, and the condition on its members if there is one."""
+    return [statistic.body] if statistic.mass is None else [statistic.body, statistic.mass]
+
+
+def _moving(part: Interval | None) -> np.ndarray:
+    """Where a derivative is not surely 0."""
+    if part is None:
+        return np.zeros(1, bool)
+    return np.asarray(~((part.lo == 0) & (part.hi == 0)))
 
 
 def _combined(rates: Sequence[Interval], parts: Sequence[Interval | None]) -> Interval | None:

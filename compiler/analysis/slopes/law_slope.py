@@ -85,7 +85,7 @@ class LawSlope:
         def feasible(halves: Rows) -> np.ndarray:
             return feasible_in(self.tape, self.templates, halves)
 
-        return search(rows, self.bound, self.improve, budget, whole, feasible)
+        return search(rows, self.bound, self.improve, budget, whole, feasible, self.tape.several)
 
     def bound(self, rows: Rows) -> Array:
         """An upper bound of the slope in each row; inf for rows that no time is left for."""
@@ -142,7 +142,7 @@ class LawSlope:
     def improve(self, rows: Rows, upper: Array) -> float:
         """The largest slope that is attained close to the best of some rows."""
         top = rows.take(np.argsort(-upper)[:NEAR])
-        middle = middle_of(top)
+        middle = middle_of(top, self.tape)
         at = Rows(top.places, middle, middle)
         still = Forward(self.tape, at, self.directions.moves(self.tape, at), None, {})
         self._try(at, midpoint_laws(still, middle, self.spaces))

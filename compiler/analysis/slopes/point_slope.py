@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     Template,
     dyadic,
     feasible_in,
+    in_balls,
     members,
     middle_of,
     root_rows,
@@ -26,7 +27,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
-from mfdsl.compiler.analysis.slopes.tape import Tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 
 OVERTIME = 2  # times the budget of a search, for its last pass
 ENTRIES = 1 << 19
@@ -66,6 +67,8 @@ class PointSlope:
     def __post_init__(self) -> None:
         self.spaces = spaces_of(self.tape)
         self.templates = templates_of(self.tape)
+        if any(self.tape.coordinates[k].whole for k in self.moving):
+            raise Unsupported("a variable that takes more whole numbers than are listed")
         units = np.eye(len(self.moving))
         self.moves = Moves(len(units), seeds=dict(zip(self.moving, units, strict=True)))
 
@@ -77,7 +80,15 @@ class PointSlope:
         def feasible(halves: Rows) -> np.ndarray:
             return feasible_in(self.tape, self.templates, halves)
 
-        return search(root_rows(self.tape), self.bound, self.improve, budget, whole, feasible)
+        return search(
+            root_rows(self.tape),
+            self.bound,
+            self.improve,
+            budget,
+            whole,
+            feasible,
+            self.tape.several,
+        )
 
     def bound(self, rows: Rows) -> Array:
         """An upper bound of the slope in each row; inf for rows that no time is left for."""
@@ -121,7 +132,7 @@ class PointSlope:
         """The largest slope that is attained close to the best of some rows."""
         top = rows.take(np.argsort(-upper)[:NEAR])
         for share in (0.5, 0.25, 1.0):
-            point = middle_of(top, share)
+            point = middle_of(top, self.tape, share)
             for k in range(len(top)):
                 self._secants(top.places[k : k + 1], point[k], top.lo[k], top.hi[k])
         return self.attained.slope if self.attained is not None else 0.0
@@ -129,7 +140,7 @@ class PointSlope:
     def _secants(self, place: np.ndarray, point: Array, lo: Array, hi: Array) -> None:
         row = Rows(place, point[None], point[None])
         laws = self.even_laws(row)
-        forward = Forward(self.tape, self.filled(row), self.moves, laws, self.spaces)
+        forward = self.at(row, laws)
         ways = [self._flat(forward.tangent(root), 1) for root in self.tape.roots]
         with np.errstate(invalid="ignore"):
             middles = np.array([w.lo[0] / 2 + w.hi[0] / 2 for w in ways])
@@ -151,12 +162,11 @@ class PointSlope:
         highs = np.array([ends[k].hi for k in moving])
         end[moving] = np.clip(end[moving], lows, highs)
         length = float(np.linalg.norm(end[moving] - start[moving]) * (1 + 1e-12))
-        if length == 0:
+        if length == 0 or not np.array_equal(in_balls(end[None].copy(), self.tape)[0], end):
             return
         values = []
         for point in (start, end):
-            there = self.filled(Rows(row.places, point[None], point[None]))
-            forward = Forward(self.tape, there, self.moves, laws, self.spaces)
+            forward = self.at(Rows(row.places, point[None], point[None]), laws)
             values.append([forward.value(root) for root in self.tape.roots])
         squares = 0.0
         for before, after in zip(*values, strict=True):
@@ -180,8 +190,14 @@ class PointSlope:
     def _finite(self, population: str) -> bool:
         return not any(s.points for s in self.tape.statistics if s.population == population)
 
+    def at(self, row: Rows, laws: dict[str, Array]) -> Forward:
+        """A pass at points: laws that are not given have all mass in one."""
+        return Forward(self.tape, self.filled(row), self.moves, laws, self.spaces, single=True)
+
     def filled(self, row: Rows) -> Rows:
-        """The row with statistics of laws that have all mass in one point."""
+        """The row with statistics of laws that have all mass in one point, the first by finite
+        variables; nan where that does not meet the condition of a mean.
+        """
         lo, hi = row.lo.copy(), row.hi.copy()
         for step in self.tape.steps:
             if step.op != "statistic":
@@ -189,11 +205,15 @@ class PointSlope:
             statistic = self.tape.statistics[step.attr]
             if statistic.coordinate is None or self._finite(statistic.population):
                 continue
-            forward = Forward(self.tape, Rows(row.places, lo, hi), self.moves, None, self.spaces)
+            here = Rows(row.places, lo, hi)
+            forward = Forward(self.tape, here, self.moves, None, self.spaces, single=True)
             body = forward.value(statistic.body)
-            first = body.lo.reshape(len(body.lo), -1), body.hi.reshape(len(body.hi), -1)
-            lo[:, statistic.coordinate] = first[0][:, 0]
-            hi[:, statistic.coordinate] = first[1][:, 0]
+            first = [end.reshape(len(end), -1)[:, 0] for end in (body.lo, body.hi)]
+            if statistic.mass is not None:
+                holds = forward.value(statistic.mass).lo
+                met = holds.reshape(len(holds), -1)[:, 0] > 0
+                first = [np.where(met, end, np.nan) for end in first]
+            lo[:, statistic.coordinate], hi[:, statistic.coordinate] = first
         return Rows(row.places, lo, hi)
 
 

@@ -5,7 +5,7 @@ lies above it is a mistake of the analysis and raises, it is never cut off.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +56,10 @@ def search(
     budget: Budget,
     whole: np.ndarray,
     feasible: Feasible | None = None,
+    several: Iterable[int] = (),
 ) -> Found:
-    """The largest value over all rows; `whole` marks coordinates that take whole numbers only.
+    """The largest value over all rows; `whole` marks coordinates that take whole numbers only,
+    those in `several` are not split.
 
     Raises:
         ContradictionError: a value is attained above a proved bound.
@@ -65,7 +67,8 @@ def search(
     began = time.perf_counter()
     sizes = np.maximum(rows.hi - rows.lo, 0.0)
     first = sizes.max(0) if len(sizes) else sizes
-    upper = bound(rows)
+    first[..., list(several)] = 0.0
+    upper = _certain(bound(rows))
     best, parked, boxes = improve(rows, upper), -np.inf, len(rows)
     worst, tried = rows.take(np.argsort(-upper)[:1]), boxes
     while len(rows):
@@ -90,13 +93,18 @@ def search(
             halves, above = halves.take(possible), above[possible]
         boxes += len(halves)
         rows = joined_rows(rows.take(keep), halves)
-        upper = np.concatenate([upper[keep], np.minimum(above, bound(halves))])
+        upper = np.concatenate([upper[keep], np.minimum(above, _certain(bound(halves)))])
         if len(rows) and boxes > PATIENCE * tried:
             tried = boxes
             best = max(best, improve(rows, upper))
     if best > parked * (1 + 1e-9) + 1e-300:
         raise ContradictionError(f"a slope of {best!r} is attained above the bound {parked!r}")
     return Found(best, parked, boxes, True, worst)
+
+
+def _certain(upper: Array) -> Array:
+    """Bounds, infinite where there is none."""
+    return np.where(np.isnan(upper), np.inf, upper)
 
 
 def _stopped(rows: Rows, upper: Array, parked: float, best: float, boxes: int) -> Found:
@@ -120,7 +128,7 @@ def _widths(rows: Rows, first: Array, whole: np.ndarray) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         width = rows.hi - rows.lo
         share = np.where(first > 0, width / first, 0.0)
-    share = np.where(np.isinf(width), 1.0, share)
+    share = np.where(np.isinf(width) & (first > 0), 1.0, share)
     return np.where(whole & (width < 1), 0.0, np.nan_to_num(share))
 
 

@@ -29,6 +29,9 @@ BOOLEAN = ("and", "or", "not", "eq", "ne", "lt", "le")
 Env = tuple[tuple[int, int], ...]
 """What indices stand for: (depth, node)."""
 
+Binders = tuple[tuple[int, str], ...]
+"""Of which population the member of each depth is."""
+
 
 class Unsupported(Exception):
     """An expression that has no tape; the text says why."""
@@ -74,7 +77,11 @@ class Statistic:
 
 @dataclass
 class Tape:
-    """Steps of some roots. `grid` and `inner` are the enumerated leaves, an axis each."""
+    """Steps of some roots. `grid` and `inner` are the enumerated leaves, an axis each.
+
+    `read` says by coordinate of members of which populations they are. Coordinates in `several`
+    stand for several values at once, so that a box of them is never split.
+    """
 
     facts: Facts
     grid: tuple[int, ...]
@@ -87,6 +94,7 @@ class Tape:
     read: dict[int, set[str]] = field(default_factory=dict)
     inside: list[frozenset[int]] = field(default_factory=list)
     touched: list[frozenset[int]] = field(default_factory=list)
+    several: frozenset[int] = frozenset()
     evaluator: Evaluator = None  # type: ignore[assignment]
 
     @property
@@ -134,6 +142,7 @@ def make_tape(
     taping = _Taping(tape)
     try:
         tape.roots = [taping.step(node, entry) for node, entry in entries]
+        tape.several = _several(tape)
     except RecursionError:
         raise Unsupported("nested too deeply") from None
     return tape
@@ -161,6 +170,40 @@ def _enumerated(
     return tuple(sorted(grid)), tuple(sorted(inner))
 
 
+def _several(tape: Tape) -> frozenset[int]:
+    """Coordinates that are several numbers: indices that are not enumerated, members of a law that
+    meet other members of it, and means that depend on a member.
+    """
+    nodes = tape.facts.nodes
+    found = {k for k, c in enumerate(tape.coordinates) if nodes[c.node].op == "index"}
+    below: list[frozenset[int]] = []
+    for i, step in enumerate(tape.steps):
+        inside = frozenset[int]().union(*(below[a] for a in step.args))
+        if step.op == "statistic":
+            outer = tape.statistics[step.attr]
+            for k in inside:
+                found |= _met(tape, outer, k)
+        below.append(inside | {i} if step.op in ("statistic", "w2") else inside)
+    return frozenset(found)
+
+
+def _met(tape: Tape, outer: Statistic, step: int) -> set[int]:
+    """Coordinates that are several numbers since one mean, a step, is inside another."""
+    mine = {place for places in outer.points.values() for place in places}
+    if tape.steps[step].op == "w2":
+        return mine | (tape.touched[step] & set(tape.read))
+    inner = tape.statistics[tape.steps[step].attr]
+    theirs = {place for places in inner.points.values() for place in places}
+    read = tape.touched[inner.body]
+    if inner.mass is not None:
+        read |= tape.touched[inner.mass]
+    same = outer.population == inner.population and bool(mine | theirs)
+    found = (mine | theirs) if same else set()
+    if inner.coordinate is not None and (same or mine & read):
+        found.add(inner.coordinate)
+    return found
+
+
 def _listed(facts: Facts, leaf: int) -> bool:
     return facts.nodes[leaf].op == "time" or listed(facts.types[facts.nodes[leaf].type])
 
@@ -173,7 +216,9 @@ class _Taping:
     def __init__(self, tape: Tape) -> None:
         self.tape, self.facts = tape, tape.facts
         self.axis = {leaf: k for k, leaf in enumerate((*tape.grid, *tape.inner))}
-        self._memo: dict[tuple[int, tuple[int, ...], Env], int] = {}
+        self._memo: dict[tuple[int, tuple[int, ...], Env, Binders], int] = {}
+        self._binders: dict[int, str] = {}
+        self._rough: dict[int, bool] = {}
         self._same: dict[Step, int] = {}
         self._given: dict[int, bool] = {}
         self._depths: dict[int, frozenset[int]] = {}
@@ -183,7 +228,7 @@ class _Taping:
         """The step of one entry of a node, with nodes in the place of some indices."""
         inside = self._indices(node)
         env = tuple(pair for pair in env if pair[0] in inside)
-        key = (node, entry, env)
+        key = (node, entry, env, self._populations(node))
         if key not in self._memo:
             self._memo[key] = self._made(node, entry, env)
         return self._memo[key]
@@ -191,7 +236,7 @@ class _Taping:
     def _made(self, node: int, entry: tuple[int, ...], env: Env) -> int:
         facts, here = self.facts, self.facts.nodes[node]
         type_ = facts.types[here.type]
-        if not env and not type_.dims and self._is_given(node):
+        if not env and not type_.dims and self._is_given(node) and not self._is_rough(node):
             return self._add("given", (), None, node)
         if here.op == "const":
             return self._const(float(here.attr), node)  # type: ignore[arg-type]
@@ -276,6 +321,23 @@ class _Taping:
             if nodes[i].op == "index"
         )
 
+    def _populations(self, node: int) -> Binders:
+        """Of which populations the members are that a node is not closed under."""
+        nodes = self.facts.nodes
+        depths = {depth_of(nodes[i]) for i in self._free(node) if nodes[i].op != "index"}
+        return tuple((d, self._binders[d]) for d in sorted(depths) if d in self._binders)
+
+    def _is_rough(self, node: int) -> bool:
+        """Whether a node is built from arrays that an evaluator has one interval for."""
+        if node not in self._rough:
+            here = self.facts.nodes[node]
+            source = self.facts.nodes[here.args[0]] if here.args else here
+            table = here.op == "element" and source.op in ("param", "array")
+            below = here.args[1:] if table else here.args
+            arrays = any(self._dims(a) for a in below)
+            self._rough[node] = arrays or any(self._is_rough(a) for a in below)
+        return self._rough[node]
+
     def _is_given(self, node: int) -> bool:
         """Whether a node depends on enumerated leaves and bound parameters only."""
         if node not in self._given:
@@ -298,8 +360,7 @@ class _Taping:
             return self._add("given", (), None, node)
         key: object = node
         if here.op.startswith("peer_"):  # one member: its variables are the same at any depth
-            assert isinstance(here.attr, tuple)
-            key = _variable_of(here)
+            key = (self._binders[depth_of(here)], _variable_of(here))
         return self._coordinate(key, node, entry, *_ends(self.facts, here, type_, entry))
 
     def _coordinate(
@@ -401,8 +462,11 @@ class _Taping:
     def _mean(self, here: Node, node: int, entry: tuple[int, ...], env: Env) -> int:
         assert isinstance(here.attr, tuple)
         depth, population = int(here.attr[0]), str(here.attr[1])
+        outside = self._binders
+        self._binders = {**outside, depth: population}
         body = self.step(here.args[0], entry, env)
         mass = self.step(here.args[1], (), env) if here.op.endswith("_if") else None
+        self._binders = outside
         nodes, tape = self.facts.nodes, self.tape
         below = leaves_of(nodes, here.args)
         self._note(below, depth, population)
@@ -412,8 +476,9 @@ class _Taping:
         for i in own:
             if i not in self.axis:
                 name = _variable_of(nodes[i])
+                key = (population, name)
                 points[name] = tuple(
-                    place for (key, _), place in self._coordinates.items() if key == name
+                    place for (other, _), place in self._coordinates.items() if other == key
                 )
         members = frozenset(axes.values())
         used = tape.inside[body] | (tape.inside[mass] if mass is not None else frozenset())
@@ -434,7 +499,7 @@ class _Taping:
         """Remember of which population the coordinates of members are."""
         nodes = self.facts.nodes
         names = {
-            _variable_of(nodes[i])
+            (population, _variable_of(nodes[i]))
             for i in leaves
             if nodes[i].op.startswith("peer_") and depth_of(nodes[i]) == depth
         }
@@ -449,7 +514,10 @@ class _Taping:
         assert isinstance(here.attr, tuple)
         depth, population = int(here.attr[0]), str(here.attr[1])
         dim, count = self._dims(here.args[0])[0], self._dims(here.args[1])[0]
+        outside = self._binders
+        self._binders = {**outside, depth: population}
         point = [self.step(here.args[0], (k,), env) for k in range(dim)]
+        self._binders = outside
         targets = [self.step(here.args[1], (j, k), env) for j in range(count) for k in range(dim)]
         nodes = self.facts.nodes
         own = frozenset(

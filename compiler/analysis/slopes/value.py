@@ -51,20 +51,20 @@ class LargestValue:
             return feasible_in(self.tape, self.templates, halves)
 
         rows = root_rows(self.tape)
-        low = float(self._values(rows, None)[0].min())
-        if not np.isfinite(low):
-            low = 0.0
+        certain = float(self._values(rows, None)[0].min())
+        low = certain if np.isfinite(certain) else 0.0
 
         def bound(some: Rows) -> Array:
-            return self._values(some, None)[1] - low
+            above = np.nextafter(self._values(some, None)[1] - low, np.inf)
+            return np.where(above < 0, 0.0, above)
 
         def improve(some: Rows, upper: Array) -> float:
-            return max(self._improved(some, upper) - low, 0.0)
+            return max(float(np.nextafter(self._improved(some, upper) - low, -np.inf)), 0.0)
 
-        found = search(rows, bound, improve, budget, whole, feasible)
+        found = search(rows, bound, improve, budget, whole, feasible, self.tape.several)
         return Found(
-            max(found.lower + low, self.best),
-            found.upper + low,
+            max(certain, self.best),
+            float(np.nextafter(found.upper + low, np.inf)),
             found.boxes,
             found.closed,
             found.worst,
@@ -80,7 +80,7 @@ class LargestValue:
     def _improved(self, rows: Rows, upper: Array) -> float:
         top = rows.take(np.argsort(-upper)[:NEAR])
         for share in (0.5, 0.0, 1.0):
-            point = middle_of(top, share)
+            point = middle_of(top, self.tape, share)
             at = Rows(top.places, point, point)
             if not self._all_finite():
                 return self.best
@@ -91,7 +91,7 @@ class LargestValue:
             laws = {name: sample_laws(members(space)) for name, space in self.spaces.items()}
             count = max(map(len, laws.values()))
             at = top.take(np.zeros(count, dtype=np.int64))
-            middle = middle_of(at)
+            middle = middle_of(at, self.tape)
             resized = {n: np.resize(law, (count, law.shape[1])) for n, law in laws.items()}
             self._keep(Rows(at.places, middle, middle), resized)
         return self.best
