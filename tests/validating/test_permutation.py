@@ -123,9 +123,25 @@ BUGS: dict[str, tuple[tuple[tuple[str, str], ...], int, str]] = {
 }
 
 
-def infected(replacements: tuple[tuple[str, str], ...]) -> AgentProgram:
-    """The emitted module of the epidemic with some of its text replaced."""
-    game = mfdsl.load(text=EPIDEMIC)
+CORRIDOR = """model corridor
+
+objective nash
+horizon 3
+
+population person {
+  state  x : int in 0..2 ~ uniform
+  action a : int in -1..1 where x + a >= 0 and x + a <= 2
+  x' = x + a
+  reward crowd = -mean(ind(q.x == x) for q in person)
+  final reward end = -x
+}
+"""
+PLACE = "(torch.arange(s.person.x.shape[1]) + 1)"
+
+
+def infected(replacements: tuple[tuple[str, str], ...], spec: str = EPIDEMIC) -> AgentProgram:
+    """The emitted module of a game with some of its text replaced."""
+    game = mfdsl.load(text=spec)
     text = game.emit("agents")
     for old, new in replacements:
         assert text.count(old) == 1, (old, text)
@@ -160,6 +176,23 @@ def test_an_injected_bug_is_found_in_the_first_trial_and_shrunk(bug: str) -> Non
     assert len(found.moved) == 2
     assert name in found.sentence
     assert broken(program, program.params(), found.situation, found.field, found.order[None])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("person=((-s.person.x)", f"person=((-s.person.x * {PLACE})", "final reward"),
+        ("(part <= 2)", f"(part * {PLACE} <= 2)", "legal actions"),
+        ("crowd = -_look_up(", f"crowd = (a.person.a == -1) * {PLACE} * _look_up(", "reward"),
+    ],
+)
+def test_masks_and_final_rewards_are_compared_and_kept(old: str, new: str, name: str) -> None:
+    found = refuted(infected(((old, new),), CORRIDOR), Effort(trials=1))
+    assert found.names[0][1] == name
+    assert len(found.order) == 2
+    x = found.situation.groups["state"].person.x
+    a = found.situation.groups["action"].person.a
+    assert ((x + a >= 0) & (x + a <= 2)).all()
 
 
 def test_the_untouched_epidemic_passes() -> None:

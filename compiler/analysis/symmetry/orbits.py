@@ -90,7 +90,8 @@ class _Search:
             if self.left < 0:
                 raise OverBudgetError
             sums = [_mixed(self.links + _mixed(c.astype(np.uint64)) * GOLDEN).sum(1) for c in found]
-            finer, more = _numbered([hashed(c, s) for c, s in zip(found, sums, strict=True)])
+            ranks, seen = _numbered(sums)
+            finer, more = _numbered([c * seen + r for c, r in zip(found, ranks, strict=True)])
             if more <= size:
                 return finer
             found, size = finer, more

@@ -95,6 +95,27 @@ def test_classes_are_those_of_all_transpositions_tried_one_by_one(data: st.DataO
         assert (place[i] == place[j]) == exchangeable(codes, i, j)
 
 
+@pytest.mark.parametrize("bits", [0, 1])
+def test_hashes_that_collide_do_no_harm(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    def poor(places: Any, codes: Any) -> Any:
+        return (0 * places + codes).astype(np.uint64) & np.uint64(bits)
+
+    monkeypatch.setattr("mfdsl.compiler.analysis.symmetry.types.hashed", poor)
+    monkeypatch.setattr("mfdsl.compiler.analysis.symmetry.orbits.hashed", poor)
+    monkeypatch.setattr(
+        "mfdsl.compiler.analysis.symmetry.orbits._mixed", lambda v: v & np.uint64(bits)
+    )
+    rng = np.random.default_rng(bits)
+    for _ in range(100):
+        count = int(rng.integers(2, 6))
+        codes = coded(rng.integers(0, 2, (count, count)), list(rng.integers(0, 2, count)))
+        place = {i: k for k, c in enumerate(transposition_classes(codes)) for i in c}
+        for i, j in combinations(range(count), 2):
+            assert (place[i] == place[j]) == exchangeable(codes, i, j)
+    assert graph_types(networkx.path_graph(4)).orbits == 2
+    assert graph_types(networkx.path_graph(5)).orbits == 3
+
+
 def test_links_in_one_direction_and_equal_rows_alone_are_not_exchangeable() -> None:
     one_way = np.zeros((3, 3))
     one_way[0, 1] = 1
