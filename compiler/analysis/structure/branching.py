@@ -1,0 +1,165 @@
+"""Monotonicity of few kinds of members by branch and bound over their masses.
+
+On a box of laws the slope matrix is an interval matrix; where its symmetric part on moves of mass
+is definite for certain the box is done, otherwise it is halved.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mfdsl.compiler.analysis.intervals import Array, Interval, add
+from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
+from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.search import split
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.structure.jacobian import entry_terms
+from mfdsl.compiler.analysis.structure.masses import InMasses
+from mfdsl.compiler.analysis.structure.matrices import proved_negative, tangent_pairs
+from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
+from mfdsl.compiler.ir.walk import MEMBERS, reachable
+
+MAX_KINDS = 5
+MAX_BOXES = 20_000
+CHUNK = 512
+SMOOTH = ("add", "mul", "neg", "div", "pow", "exp", "log", "sqrt", "sin", "cos", "tanh", "softplus")
+
+
+@dataclass(frozen=True)
+class Branched:
+    """`proved` when the game is strictly monotone at all laws; else a direction that may rise."""
+
+    proved: bool
+    boxes: int
+    direction: tuple[float, ...] | None = None
+
+
+def is_smooth(game: InMasses) -> bool:
+    """Whether the rewards are smooth in the masses, by their operators."""
+    nodes = game.terms.nodes
+    masses = set(game.masses)
+    for reward in game.rewards:
+        stack, seen = [reward], {reward}
+        while stack:
+            index = stack.pop()
+            if index in masses:
+                continue
+            if any(nodes[i].op in MEMBERS for i in reachable(nodes, [index])):
+                if nodes[index].op not in SMOOTH:
+                    return False
+            for argument in nodes[index].args:
+                if argument not in seen:
+                    seen.add(argument)
+                    stack.append(argument)
+    return True
+
+
+def branched(game: InMasses, seconds: float) -> Branched:
+    """Search all laws for a place where the slope matrix is not proved definite.
+
+    Raises:
+        UnsupportedError: too many kinds, or rewards that are not smooth.
+    """
+    if len(game.kinds) > MAX_KINDS or not is_smooth(game):
+        raise UnsupportedError("a search over masses of few kinds and smooth rewards only")
+    deadline = time.perf_counter() + seconds
+    entries = entry_terms(game)
+    try:
+        tape = make_tape(game.terms.as_facts(), [e for row in entries for e in row])
+        return _search(tape, game, deadline)
+    except Unsupported as error:
+        raise UnsupportedError(str(error)) from error
+
+
+def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
+    rows = root_rows(tape)
+    first = rows.hi[0] - rows.lo[0]
+    whole = np.array([c.whole for c in tape.coordinates], bool)
+    groups = _simplices(tape, game)
+    done = 0
+    while len(rows):
+        if time.perf_counter() > deadline or done + len(rows) > MAX_BOXES:
+            return Branched(False, done, _worst(tape, rows.take(np.arange(1)), game))
+        part = rows.take(np.arange(min(CHUNK, len(rows))))
+        rest = rows.take(np.arange(len(part), len(rows)))
+        done += len(part)
+        middle, radius = _matrices(tape, part, game.groups)
+        open_ = np.array(
+            [not proved_negative(m, r) for m, r in zip(middle, radius, strict=True)], bool
+        )
+        left = part.take(np.flatnonzero(open_))
+        if len(left):
+            left = _inside(split(left, np.maximum(first, 1e-300), whole), groups)
+        rows = Rows(
+            np.concatenate([rest.places, left.places]),
+            np.concatenate([rest.lo, left.lo]),
+            np.concatenate([rest.hi, left.hi]),
+        )
+    return Branched(True, done)
+
+
+def _simplices(tape: Tape, game: InMasses) -> list[list[int]]:
+    """Coordinates that are all the masses of a population."""
+    where = {s.node: s.coordinate for s in tape.statistics}
+    found = []
+    for group in dict.fromkeys(game.groups):
+        masses = [m for m, g in zip(game.masses, game.groups, strict=True) if g == group]
+        places = [where.get(m) for m in masses]
+        if all(p is not None for p in places):
+            found.append([p for p in places if p is not None])
+    return found
+
+
+def _inside(rows: Rows, groups: Sequence[Sequence[int]]) -> Rows:
+    """Boxes cut down to the laws in them; boxes without any are dropped."""
+    lo, hi = rows.lo.copy(), rows.hi.copy()
+    ok = np.ones(len(rows), bool)
+    for group in groups:
+        at = list(group)
+        low, high = lo[:, at], hi[:, at]
+        slack = 1e-12
+        ok &= (low.sum(1) <= 1 + slack) & (high.sum(1) >= 1 - slack)
+        lo[:, at] = np.maximum(low, 1 - slack - (high.sum(1)[:, None] - high))
+        hi[:, at] = np.minimum(high, 1 + slack - (low.sum(1)[:, None] - low))
+    return Rows(rows.places[ok], lo[ok], hi[ok])
+
+
+def _matrices(tape: Tape, rows: Rows, groups: Sequence[int]) -> tuple[Array, Array]:
+    """The symmetric part of the slope matrices on moves of mass: middles, radii [rows, n, n]."""
+    count, size = len(rows), len(groups)
+    forward = Forward(tape, rows, STILL, None, spaces_of(tape))
+    shape = (count, *(1,) * len(tape.inner))
+    flat = []
+    for root in tape.roots:
+        value = forward.value(root)
+        flat.append([np.broadcast_to(e, shape).reshape(count) for e in (value.lo, value.hi)])
+    jac = [[Interval(*flat[i * size + j]) for j in range(size)] for i in range(size)]
+    pairs = tangent_pairs(groups)
+    middle = np.zeros((count, len(pairs), len(pairs)))
+    radius = np.zeros_like(middle)
+    for a, (i, n) in enumerate(pairs):
+        for b, (j, m) in enumerate(pairs):
+            both = [
+                *(jac[i][j], _neg(jac[i][m]), _neg(jac[n][j]), jac[n][m]),
+                *(jac[j][i], _neg(jac[m][i]), _neg(jac[j][n]), jac[m][n]),
+            ]
+            whole = add(*both)
+            with np.errstate(invalid="ignore"):
+                middle[:, a, b] = (whole.lo + whole.hi) / 4
+                wide = (whole.hi - whole.lo) / 4
+                radius[:, a, b] = wide * (1 + 1e-14) + np.abs(middle[:, a, b]) * 1e-15
+    return middle, radius
+
+
+def _neg(a: Interval) -> Interval:
+    return Interval(-a.hi, -a.lo)
+
+
+def _worst(tape: Tape, row: Rows, game: InMasses) -> tuple[float, ...] | None:
+    middle, _ = _matrices(tape, row, game.groups)
+    if not np.isfinite(middle).all():
+        return None
+    _, vectors = np.linalg.eigh(middle[0])
+    return tuple(vectors[:, -1].tolist())

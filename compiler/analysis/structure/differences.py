@@ -1,0 +1,67 @@
+"""Differences of high order along a line: what no polynomial of a lower degree has.
+
+A polynomial of degree d in own variables and means, along a line of values and mixtures of laws, is
+one of degree d in the place on the line, so its difference of order d + 1 is 0.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import pairwise
+from math import comb
+
+from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.symbolic import decimals
+from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
+from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Point, value_at
+from mfdsl.compiler.analysis.symbolic.points import points, shown
+from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError
+
+LINES = 24
+FIXED = ("time", "param")
+
+
+def line_difference(terms: Terms, root: int, order: int) -> Witness | None:
+    """Ends of a line along which the difference of this order is not 0, None where none is found.
+
+    Variables are taken as real ones; time stays the same.
+    """
+    try:
+        for start, end in pairwise(points(terms, (root,), LINES)):
+            found = _difference(terms, root, order, start, end)
+            if found is not None and (found[0] > 0 or found[1] < 0):
+                return {
+                    **{f"from {k}": v for k, v in shown(start).items()},
+                    **{f"to {k}": v for k, v in shown(end).items()},
+                    f"difference of order {order}": float(found[0]),
+                }
+    except UnsupportedError:
+        return None
+    return None
+
+
+def _difference(
+    terms: Terms, root: int, order: int, start: Point, end: Point
+) -> decimals.Range | None:
+    parts = []
+    for k in range(order + 1):
+        share = Fraction(k, order)
+        own: dict[Key, Fraction] = {
+            key: value if key[0] in FIXED else value + share * (end.own[key] - value)
+            for key, value in start.own.items()
+        }
+        laws = {name: _mixed(law, end.laws[name], share) for name, law in start.laws.items()}
+        try:
+            value = value_at(terms, root, Point(own, laws))
+        except UndefinedError:
+            return None
+        weight = decimals.enclosed(Fraction(comb(order, k) * (-1) ** (order - k)))
+        parts.append(decimals.multiply(weight, value))
+    return decimals.add(*parts)
+
+
+def _mixed(one: Law, other: Law, share: Fraction) -> Law:
+    """The mixture of two laws."""
+    first: list[tuple[Fraction, Mapping[Key, Fraction]]] = [
+        ((1 - share) * mass, member) for mass, member in one if share < 1
+    ]
+    return first + [(share * mass, member) for mass, member in other if share]

@@ -1,0 +1,400 @@
+"""Linear-quadratic players: affine next states and quadratic rewards, with their matrices.
+
+Sources: Bensoussan, Sung, Yam and Yung, Linear-quadratic mean field games, 2016, arXiv:1404.5741;
+Huang, Large-population LQG games involving a major player, 2010. The proof is a normal form of the
+expressions; a refutation is a difference of high order, along a line, that is not 0 for certain.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
+from mfdsl.compiler.analysis.intervals import Array
+from mfdsl.compiler.analysis.structure.differences import line_difference
+from mfdsl.compiler.analysis.structure.features import term_of
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
+from mfdsl.compiler.analysis.symbolic.evaluation import Point, leaf_key, value_at
+from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
+from mfdsl.compiler.analysis.symbolic.naming import names as named
+from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial, polynomials
+from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError, written_out
+from mfdsl.compiler.ir.build import TooManyNodes
+from mfdsl.compiler.ir.model import Model, Player, Variable
+from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
+
+MAX_ENTRIES = 64
+MAX_STAGES = 2000
+
+Name = tuple[str, str]  # sort, name: ("state", "x[0]"), ("mean", "x"), ("noise", "weather.shock")
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """constant + linear . z + z' matrix z of a vector z, each with a first axis of stages or 1."""
+
+    constant: Array
+    linear: Array
+    matrix: Array
+
+
+@dataclass(frozen=True)
+class LinearQuadratic:
+    """A linear-quadratic player: `z` names the entries of the vector that everything reads.
+
+    `offset` [stages or 1, states] and `slopes` [stages or 1, states, z] give the next states,
+    `running` and `final` the rewards. Sorts of `z` are state, trait, action, mean, common, noise;
+    `A`, `B`, `means` and `noises` are the columns of `slopes` by sort.
+    """
+
+    player: str
+    states: tuple[str, ...]
+    z: tuple[Name, ...]
+    offset: Array
+    slopes: Array
+    running: Quadratic
+    final: Quadratic
+
+    def columns(self, sort: str) -> list[int]:
+        """Positions of the entries of one sort in `z`."""
+        return [k for k, (s, _) in enumerate(self.z) if s == sort]
+
+    @property
+    def A(self) -> Array:
+        """Slopes of next states in states, [stages or 1, states, states]."""
+        return np.asarray(self.slopes[:, :, self.columns("state")])
+
+    @property
+    def B(self) -> Array:
+        """Slopes of next states in actions, [stages or 1, states, actions]."""
+        return np.asarray(self.slopes[:, :, self.columns("action")])
+
+    @property
+    def means(self) -> Array:
+        """Slopes of next states in means, [stages or 1, states, means]."""
+        return np.asarray(self.slopes[:, :, self.columns("mean")])
+
+    @property
+    def Q(self) -> Array:
+        """The quadratic part of the running reward in states, [stages or 1, states, states]."""
+        at = self.columns("state")
+        return np.asarray(self.running.matrix[:, at][:, :, at])
+
+    @property
+    def R(self) -> Array:
+        """The quadratic part of the running reward in actions, [stages or 1, actions, actions]."""
+        at = self.columns("action")
+        return np.asarray(self.running.matrix[:, at][:, :, at])
+
+
+@dataclass(frozen=True)
+class _Root:
+    """One expression that has to be a polynomial of degree `degree` in z."""
+
+    where: str
+    node: int
+    degree: int
+    place: int
+
+
+@dataclass
+class _Reading:
+    """The expressions of a player as polynomials; `coefficients` by root and entries of z."""
+
+    terms: Terms
+    roots: Sequence[_Root]
+    terms_of: Sequence[int]
+    z: list[Name] = field(default_factory=list)
+    coefficients: list[dict[tuple[int, ...], int]] = field(default_factory=list)
+
+
+def linear_quadratic(model: Model, copies: Copies, player: Player) -> Certificate:
+    """The certificate `linear_quadratic` of a population or a major."""
+    return linear_quadratic_form(model, copies, player)[0]
+
+
+def linear_quadratic_form(
+    model: Model, copies: Copies, player: Player
+) -> tuple[Certificate, LinearQuadratic | None]:
+    """The certificate, and the matrices where it is proved, or proved up to bounds."""
+    started = time.perf_counter()
+    whole = _whole_variable(model, player)
+    if whole is not None:
+        detail = f"`{whole}` takes finitely many values, and is not drawn from an interval"
+        return _certificate(player, "refuted", started, detail=detail), None
+    try:
+        reading = _read(model, copies, player)
+        guilty = _guilty(reading)
+    except (UnsupportedError, TooLargeError, TooManyNodes) as error:
+        why = str(error)
+        return _certificate(player, "unknown", started, reason="unsupported", detail=why), None
+    if guilty is not None:
+        return _refuted(model, player, reading, *guilty, started), None
+    form = _matrices(model, player, reading)
+    bounded = _bounded_variable(model, player)
+    if bounded is not None:
+        detail = f"up to the bounds of `{bounded}`, which may bind"
+        found = _certificate(player, "unknown", started, reason="domain", detail=detail)
+        return found, form
+    return _certificate(player, "proved", started), form
+
+
+def _certificate(
+    player: Player,
+    verdict: Verdict,
+    started: float,
+    *,
+    reason: Reason | None = None,
+    detail: str | None = None,
+    witness: Witness | None = None,
+) -> Certificate:
+    return Certificate(
+        claim="linear_quadratic",
+        subject=player.name,
+        verdict=verdict,
+        method=("normal form of polynomials",),
+        rigor="exact",
+        reason=reason,
+        detail=detail,
+        witness=witness,
+        seconds=round(time.perf_counter() - started, 6),
+    )
+
+
+def _whole_variable(model: Model, player: Player) -> str | None:
+    """A variable that is not real."""
+    for v in (*player.states, *player.traits, *player.actions, *player.noises):
+        if model.types[v.type].kind != "real":
+            return v.name
+    return None
+
+
+def _bounded_variable(model: Model, player: Player) -> str | None:
+    """A state or an action with ends."""
+    for v in (*player.states, *player.actions):
+        type_ = model.types[v.type]
+        if type_.lo is not None or type_.hi is not None or type_.ball is not None or type_.box:
+            return v.name
+    return None
+
+
+def _read(model: Model, copies: Copies, player: Player) -> _Reading:
+    roots = []
+    for state in player.states:
+        for name, node in _entries(copies, state, _unclipped(copies, given(state.next), model)):
+            roots.append(_Root(f"next {name}", node, 1, given(state.next)))
+    for term in player.rewards:
+        where = f"final {term.name}" if term.final else term.name
+        roots.append(_Root(where, term.node, 2, term.node))
+    if len(roots) > MAX_ENTRIES:
+        raise UnsupportedError(f"{len(roots)} expressions")
+    terms, nodes = written_out(copies.facts, [r.node for r in roots], bind=True)
+    return _Reading(terms, roots, nodes)
+
+
+def _entries(copies: Copies, variable: Variable, node: int) -> list[tuple[str, int]]:
+    """A scalar, or the entries of an array, by name."""
+    type_ = copies.types[variable.type]
+    if not type_.dims:
+        return [(variable.name, node)]
+    kept = copies.types.index(type_.scalar) if type_.scalar in copies.types else len(copies.types)
+    if kept == len(copies.types):
+        copies.types.append(type_.scalar)
+    whole = Type(kind="int")
+    if whole not in copies.types:
+        copies.types.append(whole)
+    at = copies.types.index(whole)
+    found = []
+    for place in np.ndindex(*type_.dims):
+        positions = [copies.add("const", (), int(p), at) for p in place]
+        entry = copies.add("element", (node, *positions), None, kept)
+        found.append((f"{variable.name}[{', '.join(map(str, place))}]", entry))
+    return found
+
+
+def _unclipped(copies: Copies, node: int, model: Model) -> int:
+    """The value before it is cut off at constant ends."""
+    here = copies.nodes[node]
+    if here.op in ("min", "max") and len(here.args) == 2:
+        constant = [a for a in here.args if copies.nodes[a].op in ("const", "param")]
+        if len(constant) == 1:
+            (inner,) = (a for a in here.args if a != constant[0])
+            return _unclipped(copies, inner, model)
+    return node
+
+
+def _guilty(reading: _Reading) -> tuple[_Root, int, str] | None:
+    """The first root that is no polynomial of its degree, and the monomial that spoils it."""
+    found = polynomials(reading.terms, reading.terms_of, opaque=True)
+    assert found is not None
+    place: dict[Name, int] = {}
+    for root, node, whole in zip(reading.roots, reading.terms_of, found, strict=True):
+        groups: dict[tuple[int, ...], dict[tuple[int, ...], Fraction]] = {}
+        names = [_name(reading.terms, v) for v in whole.variables]
+        for exponents, coefficient in whole.terms.items():
+            entries: list[int] = []
+            for v, e, name in zip(whole.variables, exponents, names, strict=True):
+                if not e:
+                    continue
+                if name is None:
+                    return root, node, _text(reading.terms, whole, exponents)
+                if name[0] != "coefficient":
+                    entries += [place.setdefault(name, len(place))] * e
+            if len(entries) > root.degree:
+                return root, node, _text(reading.terms, whole, exponents)
+            rest = tuple(
+                e if name is not None and name[0] == "coefficient" else 0
+                for e, name in zip(exponents, names, strict=True)
+            )
+            groups.setdefault(tuple(sorted(entries)), {})[rest] = coefficient
+        reading.coefficients.append(
+            {
+                key: term_of(reading.terms, Polynomial(whole.variables, parts))
+                for key, parts in groups.items()
+            }
+        )
+    reading.z = list(place)
+    return None
+
+
+def _name(terms: Terms, variable: int) -> Name | None:
+    """An entry of z, ("coefficient", "") for what varies with time at most, None for others."""
+    below = [terms.nodes[i] for i in reachable(terms.nodes, [variable])]
+    if all(n.args or n.op in ("const", "array", "time", "param") for n in below) and not any(
+        n.op in MEMBERS for n in below
+    ):
+        return "coefficient", ""
+    node = terms.nodes[variable]
+    if node.op in ("mean", "mean_others"):
+        key = leaf_key(terms, node.args[0])
+        if key is None or not key[0].startswith("peer_") or key[0] == "peer_noise":
+            return None
+        assert isinstance(node.attr, tuple)
+        return "mean", f"{node.attr[1]}.{_placed(key[1], key[2])}"
+    key = leaf_key(terms, variable)
+    if key is None:
+        return None
+    op, name, at = key
+    if op in ("state", "trait", "action", "noise"):
+        return op, _placed(name, at)
+    if op in ("common_state", "common_action"):
+        return "common", _placed(name, at)
+    return ("noise", _placed(name, at)) if op == "common_noise" else None
+
+
+def _placed(name: str, at: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, at))}]" if at else name
+
+
+def _text(terms: Terms, whole: Polynomial, exponents: tuple[int, ...]) -> str:
+    used = [(v, e) for v, e in zip(whole.variables, exponents, strict=True) if e]
+    moving = [(v, e) for v, e in used if _name(terms, v) != ("coefficient", "")]
+    texts = named(terms, [v for v, _ in moving])
+    parts = []
+    for name, (_, e) in zip(texts, moving, strict=True):
+        text = name.meaning if name.meaning is not None else name.text
+        parts.append(text if e == 1 else f"{text}^{e}")
+    return " * ".join(parts)
+
+
+def _refuted(
+    model: Model, player: Player, reading: _Reading, root: _Root, node: int, text: str, began: float
+) -> Certificate:
+    """Refuted at a line, or unknown where no line shows it."""
+    detail = f"{text} in {root.where}"
+    found = line_difference(reading.terms, node, root.degree + 1)
+    certificate = _certificate(
+        player,
+        "refuted" if found is not None else "unknown",
+        began,
+        reason=None if found is not None else "unsupported",
+        detail=detail,
+        witness=found,
+    )
+    place = model.places[root.place] if root.place < len(model.places) else None
+    return certificate.model_copy(update={"culprit": place})
+
+
+def _matrices(model: Model, player: Player, reading: _Reading) -> LinearQuadratic:
+    own = [("state", name) for s in player.states for name in _state_names(model, s)]
+    acts = [("action", name) for a in player.actions for name in _state_names(model, a)]
+    order = list(dict.fromkeys([*own, *acts, *sorted(reading.z)]))
+    at = [order.index(name) for name in reading.z]
+    count = len(order)
+    timed = any(
+        reading.terms.nodes[i].op == "time"
+        for parts in reading.coefficients
+        for i in reachable(reading.terms.nodes, list(parts.values()))
+    )
+    stages = min(model.horizon.steps or 1, MAX_STAGES) if timed else 1
+    nexts = [k for k, r in enumerate(reading.roots) if r.degree == 1]
+    rewards = [k for k, r in enumerate(reading.roots) if r.degree == 2]
+    offset = np.zeros((stages, len(nexts)))
+    slopes = np.zeros((stages, len(nexts), count))
+    for row, k in enumerate(nexts):
+        part = _quadratic(reading, k, at, count, stages)
+        offset[:, row], slopes[:, row] = part.constant, part.linear
+    finals = [k for k in rewards if reading.roots[k].where.startswith("final ")]
+    return LinearQuadratic(
+        player.name,
+        tuple(name for _, name in own),
+        tuple(order),
+        offset,
+        slopes,
+        _summed(reading, [k for k in rewards if k not in finals], at, count, stages),
+        _summed(reading, finals, at, count, stages),
+    )
+
+
+def _state_names(model: Model, variable: Variable) -> list[str]:
+    dims = model.types[variable.type].dims
+    if not dims:
+        return [variable.name]
+    return [_placed(variable.name, place) for place in np.ndindex(*dims)]
+
+
+def _summed(
+    reading: _Reading, which: Sequence[int], at: Sequence[int], count: int, stages: int
+) -> Quadratic:
+    parts = [_quadratic(reading, k, at, count, stages) for k in which]
+    return Quadratic(
+        np.sum([p.constant for p in parts], axis=0) if parts else np.zeros(stages),
+        np.sum([p.linear for p in parts], axis=0) if parts else np.zeros((stages, count)),
+        np.sum([p.matrix for p in parts], axis=0) if parts else np.zeros((stages, count, count)),
+    )
+
+
+def _quadratic(reading: _Reading, k: int, at: Sequence[int], count: int, stages: int) -> Quadratic:
+    constant, linear = np.zeros(stages), np.zeros((stages, count))
+    matrix = np.zeros((stages, count, count))
+    for entries, node in reading.coefficients[k].items():
+        value = np.array([_number(reading.terms, node, t) for t in range(stages)])
+        places = [at[e] for e in entries]
+        if not places:
+            constant += value
+        elif len(places) == 1:
+            linear[:, places[0]] += value
+        else:
+            matrix[:, places[0], places[1]] += value / 2
+            matrix[:, places[1], places[0]] += value / 2
+    return Quadratic(constant, linear, matrix)
+
+
+def _number(terms: Terms, node: int, stage: int) -> float:
+    """The float nearest to a coefficient at a stage; nan where it has no value."""
+    exact = terms.builder.exact(node)
+    if exact is not None:
+        return float(exact)
+    own: Mapping[tuple[str, str, tuple[int, ...]], Fraction] = {
+        ("time", "None", ()): Fraction(stage)
+    }
+    try:
+        lo, hi = value_at(terms, node, Point(own))
+    except UndefinedError:
+        return float("nan")
+    return float((lo + hi) / 2)

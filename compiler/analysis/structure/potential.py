@@ -1,0 +1,112 @@
+"""Potentials: rewards that are the slopes of one function of the law, stage by stage.
+
+A reward has a potential just when its slope matrix is symmetric on moves of mass (Sandholm,
+Population games and evolutionary dynamics, 2010, 3.1). With a potential and monotone rewards the
+potential is concave. Rewards are skew-affine when they are affine in the law and the matrix is
+antisymmetric there: all inner products of differences are 0, as in zero-sum matrix games.
+"""
+
+import time
+from collections.abc import Sequence
+
+from mfdsl.compiler.analysis.certificate import Certificate, Reason, Rigor, Verdict
+from mfdsl.compiler.analysis.structure.forms import Form, Forms
+from mfdsl.compiler.analysis.structure.monotone import NULL, place_of
+from mfdsl.compiler.ir.model import Model
+
+
+def potential(model: Model, stages: Sequence[Forms]) -> Certificate:
+    """The certificate `potential` of the rewards of a model."""
+    started = time.perf_counter()
+    forms = [f for s in stages for f in s.forms]
+    bad = next((f for f in forms if f.symmetric is False), None)
+    open_ = next((f for f in forms if f.symmetric is None), None)
+    verdict: Verdict = "proved"
+    reason: Reason | None = None
+    detail = None
+    if bad is not None and _alone(stages, bad):
+        verdict, detail = "refuted", f"{bad.parts[0].term}: slopes in two masses differ crosswise"
+    elif bad is not None or open_ is not None:
+        form = open_ or bad
+        assert form is not None
+        verdict, reason = "unknown", form.reason or "unsupported"
+        detail = f"{form.parts[0].term}: {form.detail or 'no rule says whether slopes agree'}"
+    return Certificate(
+        claim="potential",
+        subject="reward",
+        source="mu",
+        verdict=verdict,
+        method=_methods(forms),
+        rigor=_rigor(forms),
+        reason=reason,
+        detail=detail,
+        culprit=place_of(model, bad if bad is not None else open_),
+        seconds=round(time.perf_counter() - started, 6),
+    )
+
+
+def _alone(stages: Sequence[Forms], bad: Form) -> bool:
+    """Whether all other parts of its stage are symmetric, so that the whole is not."""
+    stage = next(s for s in stages if bad in s.forms)
+    return all(f is bad or f.symmetric for f in stage.forms)
+
+
+def concave_potential(one: Certificate, other: Certificate) -> Certificate:
+    """The certificate `concave_potential` from those of `potential` and `monotone`."""
+    verdicts = (one.verdict, other.verdict)
+    verdict: Verdict = "unknown"
+    if verdicts == ("proved", "proved"):
+        verdict = "proved"
+    elif "refuted" in verdicts:
+        verdict = "refuted"
+    reason = one.reason or other.reason or "unsupported" if verdict == "unknown" else None
+    return Certificate(
+        claim="concave_potential",
+        subject="reward",
+        source="mu",
+        verdict=verdict,
+        method=("a potential with monotone slopes is concave",),
+        rigor="exact" if one.rigor == other.rigor == "exact" else "enclosure",
+        witness=other.witness if verdict == "refuted" else None,
+        reason=reason,
+        detail=f"potential {one.verdict}, monotone {other.verdict}",
+        obligations=(one, other),
+    )
+
+
+def skew_affine(model: Model, stages: Sequence[Forms], monotone: Certificate) -> Certificate:
+    """The certificate `skew_affine` of the rewards of a model."""
+    forms = [f for s in stages for f in s.forms]
+    verdict: Verdict = "unknown"
+    reason: Reason | None = None
+    detail = None
+    if all(f.sign == "zero" and f.constant for f in forms):
+        verdict = "proved"
+    elif monotone.verdict == "refuted":
+        verdict, detail = "refuted", monotone.detail
+    elif all(f.sign == "zero" or (f.sign in ("definite", "negative")) for f in forms) and any(
+        f.sign == "definite" for f in forms
+    ):
+        verdict, detail = "refuted", "some inner products are below 0"
+    else:
+        reason, detail = "unsupported", "the slopes are not known to be antisymmetric"
+    return Certificate(
+        claim="skew_affine",
+        subject="reward",
+        source="mu",
+        verdict=verdict,
+        method=_methods(forms),
+        rigor=_rigor(forms),
+        witness=monotone.witness if verdict == "refuted" else None,
+        reason=reason,
+        detail=detail,
+        culprit=place_of(model, next((f for f in forms if f.sign != "zero"), None)),
+    )
+
+
+def _methods(forms: Sequence[Form]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f.rule for f in forms if f.rule)) or (NULL,)
+
+
+def _rigor(forms: Sequence[Form]) -> Rigor:
+    return "exact" if all(f.rigor == "exact" for f in forms) else "enclosure"
