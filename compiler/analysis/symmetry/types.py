@@ -156,7 +156,8 @@ def _joined(first: Codes, second: Codes) -> Codes:
 
 
 def _candidates(codes: Codes) -> list[tuple[int, list[int]]]:
-    """Groups of players whose rows and columns may be equal with a value on the diagonal.
+    """Groups of players with equal own codes whose rows and columns may be equal with a value on
+    the diagonal.
 
     A row is hashed as the sum of a hash of each (place, code), so that replacing the diagonal is
     one addition.
@@ -186,7 +187,7 @@ def _repeated(codes: Codes) -> list[int]:
 
 def _twins(codes: Codes, i: int, j: int, value: int) -> bool:
     """Whether rows and columns i and j are equal with `value` on their diagonal."""
-    if codes[i, j] != value or codes[j, i] != value or codes[i, i] != codes[j, j]:
+    if codes[i, j] != value or codes[j, i] != value:
         return False
     others = np.ones(len(codes), dtype=bool)
     others[[i, j]] = False

@@ -90,10 +90,21 @@ def test_labels_say_what_each_expression_reads() -> None:
 
 
 def test_a_mean_without_oneself_is_about_oneself() -> None:
-    model = mfdsl.load("push").model
-    known = labels(model, model.population.name)
-    found = {n.op: label for n, label in zip(model.nodes, known, strict=True) if n.op in MEMBERS}
-    assert found["mean_others"] is Label.OWN
+    text = """model pair
+objective nash
+horizon 2
+population person {
+  state  x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = a
+  reward near = mean(q.x for q in others(person))
+  reward all = mean(q.x for q in person)
+}
+"""
+    found = provenance(mfdsl.load(text=text).model, "person")
+    known = {root.name: root.label for root in found.roots}
+    assert known["reward near"] is Label.OWN
+    assert known["reward all"] is Label.ANON
 
 
 def test_the_table_of_operators_is_the_documented_one() -> None:
