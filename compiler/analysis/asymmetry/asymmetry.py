@@ -1,0 +1,361 @@
+"""Certificates `asymmetry(dynamics)` and `asymmetry(reward)` of a population: alpha and beta."""
+
+import time
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+
+import numpy as np
+
+from mfdsl.compiler.analysis.asymmetry.degrees import means_reading
+from mfdsl.compiler.analysis.asymmetry.extremes import Extremes, extremes
+from mfdsl.compiler.analysis.asymmetry.outputs import (
+    Outputs,
+    difference,
+    reads_traits,
+    total,
+    transition_masses,
+)
+from mfdsl.compiler.analysis.asymmetry.traits import (
+    Hidden,
+    averaged,
+    hidden_of,
+    hidden_sources,
+    own,
+    twins,
+)
+from mfdsl.compiler.analysis.asymmetry.weights import weighted
+from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
+from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.analysis.slopes.tape import Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.value import LargestValue
+from mfdsl.compiler.analysis.subjects import place_of, subject_of
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.ir.model import Model, Place, Player
+from mfdsl.compiler.ir.walk import reachable
+
+LARGEST_L1 = 2.0
+ROUNDING = 1e-13
+TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
+SYMMETRIC = ("all players have the same",)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """alpha or beta of a population, enclosed in [lower, upper].
+
+    `mean` encloses the mean over the players, `centred` half the range of the signed difference at
+    the worst player (rewards only). `heterogeneity` and `anonymity` bound how far one player's
+    mean over all orders of the others is from the average, and from what it does in an order.
+    `players` [N, 2] and `centred_players` [N, 2] where the players stand in files.
+    """
+
+    lower: float
+    upper: float
+    mean: tuple[float, float]
+    centred: tuple[float, float] | None
+    heterogeneity: float
+    anonymity: float
+    players: np.ndarray | None = None
+    centred_players: np.ndarray | None = None
+    witness: Witness | None = None
+    method: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+    culprit: Place | None = None
+    detail: str = ""
+    reason: Reason | None = None
+    boxes: int = 0
+
+
+def asymmetry(
+    model: Model, population: str, what: str, seconds: float = 1.0, most: float | None = None
+) -> Certificate:
+    """The certificate of alpha (`dynamics`) or beta (`reward`, or the name of a term or let).
+
+    With `most` the claim is that it is at most that. Norm: l1 between laws of next states,
+    absolute value of rewards.
+
+    Raises:
+        ValueError: there is no such population or subject.
+    """
+    began = time.perf_counter()
+    found = measured(model, population, what, seconds)
+    claim = f"asymmetry({what})"
+    verdict, reason = _verdict(found, most)
+    return Certificate(
+        claim=claim if most is None else f"{claim} <= {most:.10g}",
+        subject=what,
+        source=", ".join(found.traits) or None,
+        verdict=verdict,
+        lower=found.lower,
+        upper=found.upper if isfinite(found.upper) else None,
+        norm="l1" if what == "dynamics" else "absolute",
+        method=found.method,
+        rigor="float64",
+        witness=found.witness,
+        reason=reason,
+        detail=_detail(found),
+        shares=tuple(
+            Share(term=name, upper=upper)
+            for name, upper in (
+                ("heterogeneity", found.heterogeneity),
+                ("non-anonymity", found.anonymity),
+            )
+            if isfinite(upper)
+        ),
+        culprit=found.culprit if found.upper > 0 else None,
+        boxes=found.boxes,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _verdict(found: Measured, most: float | None) -> tuple[Verdict, Reason | None]:
+    if most is not None and found.lower > most + TIGHT * (1 + abs(most)):
+        return "refuted", None
+    if most is not None and found.upper <= most + TIGHT * (1 + abs(most)):
+        return "proved", None
+    if found.reason is not None:
+        return "unknown", found.reason
+    if not isfinite(found.upper):
+        return "unknown", "domain"
+    return ("proved", None) if most is None else ("unknown", "budget")
+
+
+def _detail(found: Measured) -> str:
+    parts = [found.detail] if found.detail else []
+    if found.upper > 0 and isfinite(found.upper):
+        parts.append(f"mean over players in [{found.mean[0]:.4g}, {found.mean[1]:.4g}]")
+        if found.centred is not None:
+            parts.append(f"centred in [{found.centred[0]:.4g}, {found.centred[1]:.4g}]")
+    return "; ".join(parts)
+
+
+def measured(model: Model, population: str, what: str, seconds: float = 1.0) -> Measured:
+    """Alpha or beta with everything that is known of it.
+
+    Raises:
+        ValueError: there is no such population or subject.
+    """
+    player = next((p for p in model.populations if p.name == population), None)
+    if player is None:
+        raise ValueError(f"no population `{population}`")
+    if subject_of(model, player, what) is None:
+        raise ValueError(f"`{population}` has no `{what}`")
+    copies = Copies(facts_of(model))
+    try:
+        return _measured(model, player, what, copies, seconds)
+    except Unsupported as error:
+        top = _largest_possible(model, player, what, seconds)
+        return Measured(
+            0.0,
+            top,
+            (0.0, top),
+            None if what == "dynamics" else (0.0, top),
+            top,
+            top,
+            method=("range",),
+            detail=str(error),
+            reason="unsupported",
+        )
+
+
+def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: float) -> Measured:
+    traits = hidden_of(model, player)
+    names = frozenset(t.name for t in traits)
+    roots = _roots(model, player, what)
+    others = {(p.name, t.name) for p in model.populations for t in hidden_of(model, p)}
+    marked = [m for r in roots for m in means_reading(copies.nodes, r, "peer_trait")]
+    for mean in marked:
+        if _reads_hidden(copies, mean, others):
+            raise Unsupported("a mean that reads hidden traits of the others")
+    by_weights = any(means_reading(copies.nodes, r, "weight") for r in roots)
+    if not by_weights and not any(reads_traits(copies, r, names) for r in roots):
+        return Measured(
+            0.0,
+            0.0,
+            (0.0, 0.0),
+            None if what == "dynamics" else (0.0, 0.0),
+            0.0,
+            0.0,
+            method=(f"{SYMMETRIC[0]} {what}",),
+        )
+    outputs = _outputs(model, player, what, copies, names)
+    if by_weights:
+        if any(reads_traits(copies, r, names) for r in outputs.roots):
+            raise Unsupported("hidden traits beside weights")
+        return _of_weights(model, player, copies, outputs)
+    read = tuple(
+        t for t in traits if any(reads_traits(copies, r, frozenset({t.name})) for r in roots)
+    )
+    hidden = hidden_sources(copies, player, read)
+    return _of_traits(model, player, copies, outputs, hidden, seconds)
+
+
+def _roots(model: Model, player: Player, what: str) -> list[int]:
+    subject = subject_of(model, player, what)
+    assert subject is not None
+    if subject.dynamics is None:
+        return [t.node for t in subject.terms]
+    nexts = [s.next for s in player.states if s.next is not None]
+    return nexts + [n.density for n in player.noises if n.density is not None]
+
+
+def _reads_hidden(copies: Copies, mean: int, hidden: set[tuple[str, str]]) -> bool:
+    attr = copies.nodes[mean].attr
+    assert isinstance(attr, tuple)
+    return any(
+        copies.nodes[i].op == "peer_trait"
+        and (str(attr[1]), str(copies.nodes[i].attr[1])) in hidden  # type: ignore[index]
+        for i in reachable(copies.nodes, copies.nodes[mean].args)
+    )
+
+
+def _outputs(
+    model: Model, player: Player, what: str, copies: Copies, names: frozenset[str]
+) -> Outputs:
+    if what == "dynamics":
+        return transition_masses(copies, player, names)
+    root = total(copies, _roots(model, player, what))
+    if copies.types[copies.nodes[root].type].dims:
+        raise Unsupported(f"`{what}` is an array")
+    return Outputs((root,), (what,))
+
+
+def _apart(copies: Copies, player: Player, outputs: Outputs, roots: list[int]) -> Outputs:
+    """The differences in the place of the outputs; a noise that is held fixed is not averaged."""
+    noises = {n.name for n in player.noises}
+    below = (copies.nodes[i] for i in reachable(copies.nodes, roots))
+    fixed = any(n.op == "noise" and n.attr in noises for n in below)
+    return Outputs(tuple(roots), outputs.names, outputs.sharp and not fixed)
+
+
+def _of_traits(
+    model: Model,
+    player: Player,
+    copies: Copies,
+    outputs: Outputs,
+    hidden: Hidden,
+    seconds: float,
+) -> Measured:
+    populations = [p.name for p in model.populations]
+    mine = [own(copies, r, hidden) for r in outputs.roots]
+    means = [averaged(copies, r, hidden) for r in mine]
+    if all(m is not None for m in means):
+        apart = [
+            difference(copies, r, m) for r, m in zip(mine, means, strict=True) if m is not None
+        ]
+        found = extremes(
+            copies,
+            player,
+            _apart(copies, player, outputs, apart),
+            hidden,
+            populations,
+            seconds,
+        )
+        return _measured_of(model, player, hidden, found)
+    apart = [difference(copies, r, twins(copies, r, hidden)) for r in mine]
+    found = extremes(
+        copies,
+        player,
+        _apart(copies, player, outputs, apart),
+        hidden,
+        populations,
+        seconds,
+    )
+    result = _measured_of(model, player, hidden, found)
+    return replace(
+        result,
+        lower=0.5 * found.lower,  # of two players one is at least half of it from the mean
+        mean=(0.0, result.upper),
+        centred=None if result.centred is None else (0.0, result.upper),
+        players=None,
+        centred_players=None,
+        witness=None,
+        detail="no exact mean over the traits: bounded by the largest distance of two players",
+    )
+
+
+def _measured_of(model: Model, player: Player, hidden: Hidden, found: Extremes) -> Measured:
+    slack = ROUNDING * (1 + found.upper)  # means over traits are rounded
+    rows = next((d.given for d in player.draws if d.given is not None), None)
+    order = None if rows is None else np.array(model.arrays[rows].values, dtype=np.int64)
+    players, centred_players, witness = found.players, found.centred_players, found.witness
+    if order is not None and players is not None:
+        players = _of_agents(players, order, slack)
+        if centred_players is not None:
+            centred_players = _of_agents(centred_players, order, slack)
+    if witness is not None and order is not None and "player" in witness:
+        witness = witness | {"player": int(np.flatnonzero(order == witness["player"])[0])}
+    centred = found.centred
+    return Measured(
+        max(found.lower - slack, 0.0),
+        found.upper + slack,
+        (max(found.mean[0] - slack, 0.0), found.mean[1] + slack),
+        None if centred is None else (max(centred[0] - slack, 0.0), centred[1] + slack),
+        found.upper + slack,
+        0.0,
+        players,
+        centred_players,
+        witness,
+        found.method,
+        tuple(t.name for t in hidden.traits),
+        _declared(model, hidden),
+        boxes=found.boxes,
+    )
+
+
+def _of_agents(rows: np.ndarray, order: np.ndarray, slack: float) -> np.ndarray:
+    """Enclosures of the agents from those of the different rows of their files."""
+    ends = rows[order]
+    return np.stack([np.maximum(ends[:, 0] - slack, 0.0), ends[:, 1] + slack], -1)
+
+
+def _declared(model: Model, hidden: Hidden) -> Place | None:
+    """Where the first of the traits is written."""
+    first = hidden.traits[0]
+    leaves = [i for i, n in enumerate(model.nodes) if n.op == "trait" and n.attr == first.name]
+    nodes = [n for n in (first.start, first.initial, *leaves) if n is not None]
+    return next((p for n in nodes if (p := place_of(model, n)) is not None), None)
+
+
+def _of_weights(model: Model, player: Player, copies: Copies, outputs: Outputs) -> Measured:
+    found = weighted(copies, model, player, outputs)
+    low, high = found.players[:, 0], found.players[:, 1]
+    centred = None
+    if found.centred is not None:
+        top = float(found.centred.max())
+        centred = (0.0, top)
+    return Measured(
+        float(low.max()),
+        float(high.max()),
+        (float(low.mean()), float(high.mean())),
+        centred,
+        float(found.heterogeneity.max()),
+        float(found.anonymity.max()),
+        found.players,
+        None if found.centred is None else np.stack([0 * found.centred, found.centred], -1),
+        found.witness,
+        ("half-sum of the weights",),
+        tuple(w.name for w in player.weights),
+    )
+
+
+def _largest_possible(model: Model, player: Player, what: str, seconds: float) -> float:
+    """2 between laws; the span of a reward."""
+    if what == "dynamics":
+        return LARGEST_L1
+    low, high = value_range(model, _roots(model, player, what), seconds)
+    return high - low
+
+
+def value_range(model: Model, roots: list[int], seconds: float = 1.0) -> tuple[float, float]:
+    """An enclosure of the sum of some expressions over everything; infinite where none is found."""
+    copies = Copies(facts_of(model))
+    ends = []
+    for least in (True, False):
+        try:
+            problem = LargestValue(make_tape(copies.facts, [total(copies, roots)]), least)
+            ends.append(problem.found(Budget(seconds=seconds)).upper)
+        except Unsupported:
+            ends.append(inf)
+    return -ends[0], ends[1]

@@ -1,0 +1,253 @@
+"""alpha and beta of specs against figures by hand, and against the enumeration of small games."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry, measured
+from mfdsl.game import load
+from mfdsl.runtime.finite_population.enumerate import Measured, measure, of_arrays
+from mfdsl.runtime.finite_population.grid import all_profiles
+
+HEAD = """
+model small
+enum Health { S, I }
+enum Choice { out, home }
+objective nash
+horizon 3
+population person as mu {
+"""
+TAIL = """
+  observe h, t
+}
+"""
+
+
+def spec(body: str) -> str:
+    return HEAD + body + TAIL
+
+
+def sis(traits: str, rate: str = "b", reward: str = "0") -> str:
+    return spec(
+        f"""
+  {traits}
+  state  h : Health ~ mix {{ 0.5 -> I, else -> S }}
+  action a : Choice
+  let ill = mean(ind(q.h == I) for q in others(person))
+  h' ~ match h {{
+    S -> if a == home then S else mix {{ {rate} * ill -> I, else -> S }},
+    I -> mix {{ 0.3 -> S, else -> I }}
+  }}
+  reward all = {reward}
+"""
+    )
+
+
+def near(value: float | None, expected: float, margin: float = 1e-12) -> bool:
+    return value is not None and abs(value - expected) <= margin
+
+
+def test_the_figures_of_asymmetric_sis() -> None:
+    """|beta - 0.81| <= 0.081 moved between two states at full exposure; fear within 0.1 of 1."""
+    model = load("specs/asymmetric_sis.mfg").model
+    dynamics = asymmetry(model, "person", "dynamics", most=2 * 0.81 * 0.1)
+    assert dynamics.verdict == "proved"
+    assert near(dynamics.lower, 0.162)
+    assert near(dynamics.upper, 0.162)
+    assert dynamics.witness is not None
+    assert dynamics.witness["h"] == "S"
+    assert dynamics.source == "beta, nu"
+    reward = measured(model, "person", "reward")
+    assert near(reward.lower, 0.1)
+    assert near(reward.upper, 0.1)
+    assert reward.centred is not None  # the difference is 0 where nobody is ill
+    assert near(reward.centred[1], 0.05)
+    assert near(reward.mean[0], 0.05)
+    assert near(reward.mean[1], 0.05)
+    assert asymmetry(model, "person", "reward", most=0.099).verdict == "refuted"
+
+
+def test_the_mean_over_players_is_enclosed() -> None:
+    """alpha of a player is 2 max(|beta - 0.81|, |nu - 0.3|), independent and uniform."""
+    model = load("specs/asymmetric_sis.mfg").model
+    low, high = measured(model, "person", "dynamics").mean
+    rng = np.random.default_rng(0)
+    beta, nu = rng.uniform(-0.081, 0.081, 10**6), rng.uniform(-0.03, 0.03, 10**6)
+    mean = float(2 * np.maximum(abs(beta), abs(nu)).mean())
+    assert low - 3e-4 <= mean <= high + 3e-4
+    assert high - low < 0.01
+
+
+def test_the_tastes_of_a_rps() -> None:
+    """0.075 |z_k - mean z| is largest at z = (1, -1, -1): 0.075 * 4 / 3."""
+    model = load("specs/a_rps.mfg").model
+    assert asymmetry(model, "player", "dynamics").upper == 0
+    beta = measured(model, "player", "reward")
+    assert near(beta.lower, 0.1)
+    assert near(beta.upper, 0.1)
+    assert beta.centred is not None
+    assert near(beta.centred[0], 0.075)  # from 1 to -1 among the moves of one player
+
+
+def test_every_player_of_a_file() -> None:
+    model = load("specs/a_sis_players.mfg").model
+    rows = np.genfromtxt("specs/data/asymmetric_players.csv", delimiter=",", names=True)
+    apart = [2 * abs(rows[k] - rows[k].mean()) for k in ("beta", "gamma")]
+    alpha = measured(model, "person", "dynamics")
+    assert alpha.players is not None
+    np.testing.assert_allclose(alpha.players[:, 1], np.maximum(*apart), atol=1e-11)
+    np.testing.assert_allclose(alpha.players[:, 0], np.maximum(*apart), atol=1e-11)
+    assert near(alpha.upper, float(np.maximum(*apart).max()), 1e-11)
+    assert near(alpha.mean[1], float(np.maximum(*apart).mean()), 1e-11)
+    beta = measured(model, "person", "reward")
+    assert beta.centred_players is not None
+    fear = abs(rows["fear"] - rows["fear"].mean())
+    np.testing.assert_allclose(beta.centred_players[:, 1], fear / 2, atol=1e-11)
+
+
+def enumerated_sis(rates: np.ndarray) -> Measured:
+    """Kernels of `sis` with these rates, at every profile of the others on (h, a)."""
+    players, others = len(rates), len(rates) - 1
+    ill = (all_profiles(others, 4) // 2 == 1).mean(-1)
+    table = np.zeros((players, 2, 2, len(ill), 2))
+    table[:, 0, 0, :, 1] = rates[:, None] * ill
+    table[:, 0, 1, :, 1] = 0
+    table[:, 1, :, :, 1] = 0.7
+    table[..., 0] = 1 - table[..., 1]
+    return measure(of_arrays(table), players, 4, rewards=False)
+
+
+def test_rows_of_a_file_against_enumeration(tmp_path: Path) -> None:
+    rates = np.array([0.2, 0.5, 0.55, 0.9])
+    (tmp_path / "rows.csv").write_text("b\n" + "\n".join(map(str, rates)) + "\n")
+    path = tmp_path / "small.mfg"
+    path.write_text(sis('trait b : real in [0, 1] from "rows.csv"'))
+    found = measured(load(path).model, "person", "dynamics")
+    exact = enumerated_sis(rates)
+    assert found.players is not None
+    np.testing.assert_allclose(found.players[:, 1], exact.total, atol=1e-12)
+    np.testing.assert_allclose(found.players[:, 0], exact.total, atol=1e-12)
+    assert found.anonymity == 0
+    assert near(float(exact.anonymity.max()), 0)
+
+
+def test_rows_that_do_not_enter_linearly(tmp_path: Path) -> None:
+    rates = np.array([0.2, 0.5, 0.5, 0.9])
+    (tmp_path / "rows.csv").write_text("b\n" + "\n".join(map(str, rates)) + "\n")
+    path = tmp_path / "small.mfg"
+    path.write_text(sis('trait b : real in [0, 1] from "rows.csv"', "b^2"))
+    found = measured(load(path).model, "person", "dynamics")
+    exact = enumerated_sis(rates**2)
+    assert near(found.lower, exact.total.max())
+    assert near(found.upper, exact.total.max())
+    assert found.players is not None
+    np.testing.assert_allclose(found.players[:, 1], exact.total, atol=1e-12)
+
+
+@pytest.mark.parametrize(("rate", "power"), [("b", 1), ("b * b", 2), ("b * b * b", 3)])
+def test_polynomials_of_a_uniform_trait_have_exact_means(rate: str, power: int) -> None:
+    """E b^k = 1 / (k + 1); the farthest player has b = 1 or b = 0."""
+    text = sis("trait b : real in [0, 1] ~ uniform", rate)
+    found = measured(load(text=text).model, "person", "dynamics", 2.0)
+    mean = 1 / (power + 1)
+    assert found.lower <= 2 * max(mean, 1 - mean) + 1e-9
+    assert near(found.upper, 2 * max(mean, 1 - mean), 1e-5)
+    assert found.upper >= 2 * max(mean, 1 - mean) - 1e-9
+
+
+def test_without_an_exact_mean_pairs_of_players_bound_it() -> None:
+    text = sis("trait b : real in [0, 1] ~ uniform", "exp(-b)")
+    found = measured(load(text=text).model, "person", "dynamics", 2.0)
+    mean = 1 - np.exp(-1)
+    exact = 2 * max(1 - mean, mean - np.exp(-1))
+    assert found.lower <= exact <= found.upper
+    assert near(found.upper, 2 * (1 - np.exp(-1)), 1e-4)
+    assert found.lower > 0.6
+
+
+def test_finite_traits_and_their_masses() -> None:
+    text = sis(
+        "trait b : int in 0..2 ~ mix { 0.5 -> 0, else -> 1 }",
+        "0.4 * b",
+        "0.7 * b * ind(h == I)",
+    )
+    model = load(text=text).model
+    dynamics, reward = (measured(model, "person", w) for w in ("dynamics", "reward"))
+    assert near(dynamics.upper, 2 * 0.4 * 0.5)  # nobody has b = 2
+    assert near(dynamics.mean[0], 2 * 0.4 * 0.5)
+    assert near(reward.lower, 0.35)
+    assert reward.centred is not None
+    assert near(reward.centred[1], 0.175)
+
+
+def test_players_that_are_alike() -> None:
+    shown = sis("trait b : real in [0, 1] ~ uniform").replace("observe h, t", "observe h, b, t")
+    for text in (sis("", "0.5"), shown):
+        found = asymmetry(load(text=text).model, "person", "dynamics", most=0.0)
+        assert (found.verdict, found.lower, found.upper) == ("proved", 0, 0)
+
+
+def test_traits_of_the_others_are_not_anonymous() -> None:
+    text = sis("trait b : real in [0, 1] ~ uniform", "0.5").replace(
+        "ind(q.h == I)", "q.b * ind(q.h == I)"
+    )
+    found = asymmetry(load(text=text).model, "person", "dynamics", most=0.5)
+    assert (found.verdict, found.reason, found.upper) == ("unknown", "unsupported", 2)
+
+
+def weighted_game(folder: Path, table: np.ndarray) -> Path:
+    rows = "\n".join(",".join(map(str, row)) for row in table)
+    (folder / "w.csv").write_text(rows + "\n")
+    path = folder / "weights.mfg"
+    path.write_text(
+        """
+model pairs
+enum Hand { rock, paper, scissors }
+objective nash
+horizon 2
+population player {
+  weights w from "w.csv"
+  state  x : Hand ~ uniform
+  action a : Hand
+  x' = a
+  let size = if x == paper then 2 else 1
+  reward all = size * mean(
+    w[q] * (if q.x == x then 1 else if q.x == rock then 0.5 else 0) for q in others(player)
+  )
+}
+"""
+    )
+    return path
+
+
+def test_weights_against_enumeration(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    table = rng.uniform(0, 1, (4, 4)).round(3)
+    np.fill_diagonal(table, 0)
+    model = load(weighted_game(tmp_path, table)).model
+    found = measured(model, "player", "reward")
+    profiles = all_profiles(3, 3)
+    values = np.zeros((4, 3, 1, len(profiles)))
+    for i in range(4):
+        w = np.delete(table[i], i)
+        for x in range(3):
+            seen = np.where(profiles == x, 1.0, np.where(profiles == 0, 0.5, 0.0))
+            values[i, x, 0] = (2 if x == 1 else 1) * (seen * w).mean(-1)
+    exact = measure(of_arrays(values), 4, 3, rewards=True)
+    assert found.players is not None
+    assert found.centred_players is not None
+    assert exact.centred is not None
+    np.testing.assert_allclose(found.players[:, 1], exact.total, atol=1e-10)
+    np.testing.assert_allclose(found.players[:, 0], exact.total, atol=1e-10)
+    np.testing.assert_allclose(found.centred_players[:, 1], exact.centred, atol=1e-10)
+    assert near(found.anonymity, float(exact.anonymity.max()), 1e-10)
+    assert near(found.heterogeneity, float(exact.heterogeneity.max()), 1e-10)
+
+
+def test_names_that_do_not_exist() -> None:
+    model = load("specs/a_rps.mfg").model
+    with pytest.raises(ValueError, match="nobody"):
+        asymmetry(model, "nobody", "reward")
+    with pytest.raises(ValueError, match="nothing"):
+        asymmetry(model, "player", "nothing")
