@@ -23,21 +23,10 @@ FUTURE_CLAIMS = frozenset(
 
 def certify(ctx: Context, facts: Facts, players: Sequence[Player]) -> list[Certificate]:
     """What is established about every model that passes the checks."""
-    exchangeable = [
-        Certificate(
-            claim="symmetry",
-            subject=player.name,
-            verdict="proved",
-            method=("agents are reached only through means over the population",),
-            rigor="exact",
-        )
-        for player in players
-        if player.kind == "population"
-    ]
     laws = [_normalised(ctx, player) for player in players if _laws_of(player)]
     paid = [player for player in players if player.rewards]
     ranges = [_reward_range(facts, player, alone=len(paid) == 1) for player in paid]
-    return [*exchangeable, *laws, *ranges]
+    return [*laws, *ranges]
 
 
 def _laws_of(player: Player) -> int:

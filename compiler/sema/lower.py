@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.symmetry.claims import symmetry_certificate
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.imports import Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.build import MAX_NODES, Builder
@@ -58,17 +59,12 @@ def lower_unit(
     if sink.failed:
         return None
     facts = facts_of(ctx, main)
-    fixed = {player.name for player in players if player.fixed}
-    # Agents that files tell apart are not exchangeable, however they reach each other.
-    certificates = [
-        found
-        for found in certify(ctx, facts, players)
-        if found.claim != "symmetry" or found.subject not in fixed
-    ]
+    certificates = certify(ctx, facts, players)
     decided, claims = check_requirements(ctx, facts, unit, players)
     report_unknown_names(ctx)
     model = build_model(ctx, unit, settings, players)
-    certificates += [*decided, *decide_claims(ctx, model, claims)]
+    symmetries = [symmetry_of(model, player) for player in model.populations]
+    certificates = [*symmetries, *certificates, *decided, *decide_claims(ctx, model, claims)]
     _check_size(ctx, model)
     if sink.failed:
         return None
@@ -125,6 +121,12 @@ def _has_population(sink: Sink, unit: ast.Unit) -> bool:
         helps=["add `population NAME { ... }`"],
     )
     return False
+
+
+def symmetry_of(model: Model, player: Player) -> Certificate:
+    """Whether the agents of a population may be exchanged for one another."""
+    found = symmetry_certificate(model, player.name)
+    return found.model_copy(update={"claim": "symmetry", "subject": player.name})
 
 
 def _declare(

@@ -261,8 +261,10 @@ def test_the_range_of_a_weight_bounds_the_reward(tmp_path: Path) -> None:
 
 def test_agents_that_files_tell_apart_are_not_called_symmetric(tmp_path: Path) -> None:
     for members, reward in ((TRAITS, "prob(q.x for q in person)"), (WEIGHTS, MEAN)):
-        found = compiled(tmp_path, spec(members, reward), w="0,1\n1,0\n").certificates
+        found = compiled(tmp_path, spec(members, reward), w="0,1\n0,0\n").certificates
         assert "proved" not in {c.verdict for c in found if c.claim == "symmetry"}
+    twins = compiled(tmp_path, spec(WEIGHTS, MEAN), w="0,1\n1,0\n").certificates
+    assert [c.verdict for c in twins if c.claim == "symmetry"] == ["proved"]
 
 
 def test_the_model_survives_json_and_the_layout_is_stable(tmp_path: Path) -> None:
