@@ -15,6 +15,7 @@ from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.streams import draw
+from mfdsl.runtime.transport import surrogate_in_use
 
 NEGLIGIBLE = 1e-4
 WORKING_COPIES = 12  # tensors of the size of all draws and states that a step holds at once
@@ -43,6 +44,7 @@ class Rollout:
     """A simulated stretch: returns by player and by term, and what was recorded.
 
     `record` has arrays by name, `drone.pos` [T + 1, B, N, 2], `drone.reward` [T, B, N], ...
+    `transport` is "surrogate" when rewards were computed within `smooth_transport`.
     """
 
     agents: Mapping[str, int]
@@ -54,6 +56,7 @@ class Rollout:
     state: Any = field(repr=False)
     seconds: float = 0.0
     record: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    transport: Literal["exact", "surrogate"] = "exact"
 
     @property
     def agent_steps_per_second(self) -> float:
@@ -88,6 +91,8 @@ class Simulator:
         _keep_freed_memory()
         self._step: Callable[..., Any] = program.module.step
         self._terms: Callable[..., Any] = program.module.reward_terms
+        if compile and surrogate_in_use():
+            raise SimulationError("a compiled step keeps the transport that it was traced with")
         if compile:
             self._step = torch.compile(program.module.step, fullgraph=True)
 
@@ -188,7 +193,18 @@ class Simulator:
         team = None
         if self.program.objective == "team":
             team = _return(torch.stack([r.values for r in returns.values()]).sum(0))
-        return Rollout(self.agents, self.batch, steps, returns, named, team, state, seconds, record)
+        return Rollout(
+            self.agents,
+            self.batch,
+            steps,
+            returns,
+            named,
+            team,
+            state,
+            seconds,
+            record,
+            "surrogate" if surrogate_in_use() else "exact",
+        )
 
     def _draws(self, kind: Any, laws: Mapping[str, Any], step: int, what: str) -> Any:
         """The nested tuple of draws, each from its own stream."""

@@ -62,6 +62,11 @@ def smooth_transport(epsilon: float = 0.02, iterations: int = 100) -> Iterator[N
         _SMOOTH.reset(token)
 
 
+def surrogate_in_use() -> bool:
+    """Whether `w2` stands for its surrogate here."""
+    return _SMOOTH.get() is not None
+
+
 @torch.library.custom_op("mfdsl::w2_plan", mutates_args=())
 def w2_plan(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values [B], and their slopes in x [B, N, d] and in y [B, M, d]."""

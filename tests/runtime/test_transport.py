@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+import mfdsl
 from mfdsl.compiler.ir.transport import squared_distance
 from mfdsl.runtime import transport
+from mfdsl.runtime.behaviours import still
+from mfdsl.runtime.simulator import SimulationError
 from mfdsl.runtime.transport import sinkhorn_surrogate, smooth_transport, w2
 
 
@@ -178,3 +181,15 @@ def test_the_operator_is_smooth_only_inside_the_context() -> None:
     assert torch.equal(smooth, sinkhorn_surrogate(x, y, epsilon=0.1, iterations=300))
     assert not torch.equal(smooth, exact)
     assert torch.equal(torch.ops.mfdsl.w2(x, y), exact)
+
+
+def test_a_simulation_says_when_its_rewards_are_of_the_surrogate() -> None:
+    game = mfdsl.load("m3fc_2g")
+    exact = game.simulator(agents=20, seed=1).rollout(still, steps=3)
+    assert exact.transport == "exact"
+    with smooth_transport(epsilon=0.05):
+        smooth = game.simulator(agents=20, seed=1).rollout(still, steps=3)
+        with pytest.raises(SimulationError, match="keeps the transport"):
+            game.simulator(agents=20, compile=True)
+    assert smooth.transport == "surrogate"
+    assert smooth.returns["drone"].mean != exact.returns["drone"].mean
