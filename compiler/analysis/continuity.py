@@ -317,8 +317,9 @@ def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
     flat = np.nan_to_num(flat, posinf=1e300, neginf=-1e300)
     one, other = np.triu_indices(count, 1)
     distance = np.abs(own[one] - own[other]).sum(1)
-    moved = np.abs(flat[:, one] - flat[:, other]).sum(0)
-    order = np.argsort(-moved / np.maximum(distance, 1e-9))[:SEGMENTS]
+    with np.errstate(over="ignore"):
+        moved = np.abs(flat[:, one] - flat[:, other]).sum(0)
+        order = np.argsort(-moved / np.maximum(distance, 1e-9))[:SEGMENTS]
 
     def segment(a: Array, b: Array) -> Segment:
         def at_share(share: float) -> Forward:

@@ -393,7 +393,7 @@ RULES: dict[str, Callable[..., Interval]] = {
     "exp": _monotone(np.exp, 0.0, pivot=(0.0, 1.0)),
     "log": _monotone(np.log, pivot=(1.0, 0.0)),
     "sqrt": _sqrt,
-    "softplus": _monotone(_softplus, 0.0),
+    "softplus": _monotone(_softplus, 0.0, pivot=(-np.inf, 0.0)),
     "atan2": lambda a, b: _quarters(a, b),
     "tanh": _monotone(np.tanh, -1.0, 1.0),
     "sin": _wave(np.sin, np.pi / 2),

@@ -132,8 +132,6 @@ def _verdict(bounds: Bounds, most: float | None) -> tuple[Verdict, Reason | None
         return "refuted", None
     if most is not None and bounds.lower > most * (1 + TIGHT):
         return "refuted", None
-    if bounds.gap is not None:
-        return "unknown", "continuity" if isfinite(bounds.upper) else "domain"
     if bounds.reason is not None:
         return "unknown", bounds.reason
     if not isfinite(bounds.upper):

@@ -141,11 +141,11 @@ def _by_points(
 
 
 def _bounds(found: Found, gap: Gap | None, witness: Witness | None) -> Bounds:
-    lower = max(found.lower, gap.slope if gap is not None else 0.0)
-    certain = gap is not None and gap.certain
-    upper = inf if certain else found.upper
-    shown = gap.witness if gap is not None and gap.witness is not None else witness
-    return Bounds(lower, max(upper, lower), found.boxes, shown, gap)
+    if gap is None:
+        return Bounds(found.lower, found.upper, found.boxes, witness)
+    shown = gap.witness if gap.witness is not None else witness
+    reason: Reason = "continuity" if np.isfinite(found.upper) else "domain"
+    return Bounds(max(found.lower, gap.slope), inf, found.boxes, shown, gap, reason)
 
 
 def _in_variables(question: Question, copies: Copies, total: int) -> Bounds:

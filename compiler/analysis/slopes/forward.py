@@ -240,7 +240,7 @@ class Forward:
         holds = args[1]
         top = self._weighted(statistic, weights, multiply(args[0], holds))
         mass = self._weighted(statistic, weights, holds)
-        return RULES["div"](top, mass)
+        return hull_where(mass.lo > 0, RULES["div"](top, mass), WHOLE)  # else there is no value
 
     def _weights(self, statistic: Statistic) -> Array:
         """Weights [rows, inner axes] of the members of a statistic: a marginal of its law."""

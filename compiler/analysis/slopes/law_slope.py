@@ -85,7 +85,16 @@ class LawSlope:
         def feasible(halves: Rows) -> np.ndarray:
             return feasible_in(self.tape, self.templates, halves)
 
-        return search(rows, self.bound, self.improve, budget, whole, feasible, self.tape.several)
+        return search(
+            rows,
+            self.bound,
+            self.improve,
+            budget,
+            whole,
+            feasible,
+            self.tape.several,
+            lambda: not self.joints,
+        )
 
     def bound(self, rows: Rows) -> Array:
         """An upper bound of the slope in each row; inf for rows that no time is left for."""

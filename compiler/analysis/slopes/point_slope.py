@@ -80,14 +80,16 @@ class PointSlope:
         def feasible(halves: Rows) -> np.ndarray:
             return feasible_in(self.tape, self.templates, halves)
 
+        rows = root_rows(self.tape)
         return search(
-            root_rows(self.tape),
+            rows,
             self.bound,
             self.improve,
             budget,
             whole,
             feasible,
             self.tape.several,
+            lambda: not self.joints,
         )
 
     def bound(self, rows: Rows) -> Array:

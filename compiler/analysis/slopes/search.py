@@ -57,9 +57,10 @@ def search(
     whole: np.ndarray,
     feasible: Feasible | None = None,
     several: Iterable[int] = (),
+    smooth: Callable[[], bool] = lambda: True,
 ) -> Found:
     """The largest value over all rows; `whole` marks coordinates that take whole numbers only,
-    those in `several` are not split.
+    those in `several` are not split. The bounds hold where `smooth()` says so at the end.
 
     Raises:
         ContradictionError: a value is attained above a proved bound.
@@ -82,7 +83,8 @@ def search(
         spent = time.perf_counter() - began > budget.seconds or boxes > budget.boxes
         stuck = ~splittable(rows, first, budget.width, whole)
         if spent or stuck.all():
-            return _stopped(rows, upper, parked, best, boxes)
+            top = rows.take(np.argsort(-upper)[:1])
+            return _judged(best, max(parked, float(upper.max())), boxes, False, top, smooth())
         order = np.argsort(-upper, kind="stable")
         order = order[~stuck[order]][:CHUNK]
         keep = np.ones(len(rows), bool)
@@ -97,9 +99,7 @@ def search(
         if len(rows) and boxes > PATIENCE * tried:
             tried = boxes
             best = max(best, improve(rows, upper))
-    if best > parked * (1 + 1e-9) + 1e-300:
-        raise ContradictionError(f"a slope of {best!r} is attained above the bound {parked!r}")
-    return Found(best, parked, boxes, True, worst)
+    return _judged(best, parked, boxes, True, worst, smooth())
 
 
 def _certain(upper: Array) -> Array:
@@ -107,11 +107,12 @@ def _certain(upper: Array) -> Array:
     return np.where(np.isnan(upper), np.inf, upper)
 
 
-def _stopped(rows: Rows, upper: Array, parked: float, best: float, boxes: int) -> Found:
-    top = max(parked, float(upper.max()))
-    if best > top * (1 + 1e-9) + 1e-300:
+def _judged(
+    best: float, top: float, boxes: int, closed: bool, worst: Rows, smooth: bool
+) -> Found:
+    if smooth and best > top:
         raise ContradictionError(f"a slope of {best!r} is attained above the bound {top!r}")
-    return Found(best, top, boxes, False, rows.take(np.argsort(-upper)[:1]))
+    return Found(best, top, boxes, closed, worst)
 
 
 def joined_rows(one: Rows, other: Rows) -> Rows:
