@@ -238,7 +238,7 @@ def _guilty(reading: _Reading) -> tuple[_Root, int, str] | None:
         names = [_name(reading.terms, v) for v in whole.variables]
         for exponents, coefficient in whole.terms.items():
             entries: list[int] = []
-            for v, e, name in zip(whole.variables, exponents, names, strict=True):
+            for e, name in zip(exponents, names, strict=True):
                 if not e:
                     continue
                 if name is None:
