@@ -87,7 +87,7 @@ def compile(
 
 def solve(
     game: Game | str | Path,
-    solver: str = "auto",
+    solver: str | None = None,
     *,
     iterations: int | None = None,
     tolerance: float | None = None,
@@ -102,8 +102,9 @@ def solve(
 ) -> "Solution":
     """An approximate equilibrium and its exploitability, by a named solver or a fitting one.
 
-    What is not given is taken from the spec's `solver` block. A `sweep` of parameter values makes
-    a batch of games, one for each combination. With `out` a run folder is written under it.
+    What is not given is taken from the spec's `solver` block; `solver="auto"` leaves the choice to
+    what is proved about the game. A `sweep` of parameter values makes a batch of games, one for
+    each combination. With `out` a run folder is written under it.
 
     Raises:
         CompileError: the spec has errors.

@@ -28,6 +28,7 @@ from mfdsl.shipped import find_spec
 from mfdsl.summary import model_card
 
 if TYPE_CHECKING:
+    from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.runtime.agents import AgentProgram
     from mfdsl.runtime.program import Program
     from mfdsl.runtime.simulator import Simulator
@@ -108,6 +109,13 @@ class Game:
                 f"`{self.name}` has no tables: {error}",
                 error.advice or "simulate it, or use a solver that learns from its agents",
             ) from None
+
+    @cached_property
+    def certificates(self) -> "tuple[Certificate, ...]":
+        """What the check proved, and what a short look at slopes and structure adds."""
+        from mfdsl.compiler.analysis.regularity import regularity
+
+        return (*self.compilation.certificates, *regularity(self.model, "solve"))
 
     @cached_property
     def program(self) -> "Program":

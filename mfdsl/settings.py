@@ -53,13 +53,16 @@ class Settings:
 
 def resolve(
     model: Model,
-    solver: str = "auto",
+    solver: str | None = None,
     *,
     iterations: int | None = None,
     tolerance: float | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings of a run: arguments first, then the spec's block, then defaults.
+
+    Without a solver the spec's `method` counts; "auto" leaves the choice to the certificates
+    even where the spec names one, and its options with it.
 
     Raises:
         UsageError: an unknown solver or option, or a value out of range.
@@ -70,7 +73,7 @@ def resolve(
     wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
     name, reason = _choose(model, solver, block)
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
-    own = given if block.get("method", name) == name else {}
+    own = given if solver != "auto" and block.get("method", name) == name else {}
     limit = block.get("iterations", ITERATIONS) if iterations is None else iterations
     goal = block.get("tolerance", TOLERANCE) if tolerance is None else tolerance
     if not isinstance(limit, int) or limit < 0:
@@ -78,7 +81,7 @@ def resolve(
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
     config = _validated(name, own | wanted)
-    unnamed = solver == "auto" and "method" not in block and not own | wanted
+    unnamed = (solver == "auto" or (solver is None and "method" not in block)) and not own | wanted
     limited = iterations is not None or "iterations" in block
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
 
@@ -151,12 +154,13 @@ def _check_end(key: str, value: Any, kind: Type) -> None:
         raise UsageError(f"`{key} = {value}` lies outside of the domain, or the domain is a circle")
 
 
-def _choose(model: Model, solver: str, block: Mapping[str, Scalar]) -> tuple[str, str]:
-    if solver != "auto":
+def _choose(model: Model, solver: str | None, block: Mapping[str, Scalar]) -> tuple[str, str]:
+    if solver not in (None, "auto"):
+        assert solver is not None
         if solver not in SOLVERS:
             raise unknown("solver", solver, SOLVERS)
         return solver, "asked for"
-    if "method" in block:
+    if solver is None and "method" in block:
         return str(block["method"]), "named by the spec"
     if alone(model):
         return "fixed_point", "one best response solves a game without interaction"

@@ -158,7 +158,7 @@ def license_of(game: Game, settings: Settings, *, swept: bool = False) -> Licens
 
 
 def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
-    return with_structure(game.model, () if swept else game.compilation.certificates)
+    return with_structure(game.model, () if swept else game.certificates)
 
 
 def _check_defined(game: Game, settings: Settings) -> None:

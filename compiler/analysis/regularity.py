@@ -13,7 +13,7 @@ from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.subjects import interactions
 from mfdsl.compiler.ir.model import Model, Player
 
-SECONDS = {"none": 0.0, "default": 0.6, "high": 30.0}
+SECONDS = {"none": 0.0, "solve": 0.4, "default": 0.6, "high": 30.0}
 SHARE = 0.2  # of the time that is left, for one claim
 
 

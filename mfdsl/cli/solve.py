@@ -40,8 +40,9 @@ class Limits:
 def solve(
     spec: options.OptionalSpec = None,
     solver: Annotated[
-        str, typer.Option(metavar="NAME", help="A solver, or auto; `mfdsl solvers` lists them.")
-    ] = "auto",
+        str | None,
+        typer.Option(metavar="NAME", help="A solver, or auto: what is proved to work here."),
+    ] = None,
     iterations: Annotated[int | None, typer.Option(min=0, help="Stop after so many.")] = None,
     tol: Annotated[
         float | None, typer.Option("--tol", min=0, help="Stop at this exploitability.")
@@ -93,7 +94,7 @@ def solve(
 
 def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
     """A resumed run keeps its game, parameters and solver."""
-    if any(flag and flag != "auto" for flag in given):
+    if any(given):
         raise UsageError(
             "a resumed run keeps its parameters, its solver and its options",
             "only --iterations, --tol and --device go with --resume",

@@ -46,7 +46,7 @@ def _list(console: Console) -> None:
 
 def _judge(console: Console, game: api.Game, tol: float | None) -> None:
     """The decision table on one game: who applies, because of what, with which guarantee."""
-    certificates = with_structure(game.model, game.compilation.certificates)
+    certificates = with_structure(game.model, game.certificates)
     settings = resolve(game.model, tolerance=tol)
     entries = licences(certificates, case_of(game.model, settings.tolerance))
     settings = licensed(settings, game.model, certificates)
