@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import check, compile, resume, simulate, solve
+    from mfdsl.api import check, compile, resume, simulate, solve, validate
     from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
@@ -33,6 +33,7 @@ _HOMES = {
     "resume": "mfdsl.api",
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",
+    "validate": "mfdsl.api",
 }
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "resume",
     "simulate",
     "solve",
+    "validate",
 ]
 
 

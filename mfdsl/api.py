@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Record, Solution
     from mfdsl.runtime.views.particles import Simulation
+    from mfdsl.validating.outcome import Validation
 
 __all__ = [
     "Artifact",
@@ -36,6 +37,7 @@ __all__ = [
     "resume",
     "simulate",
     "solve",
+    "validate",
 ]
 
 Effort = Literal["none", "default", "high"]
@@ -204,6 +206,43 @@ def simulate(
         behaviour = behaviour_named("uniform" if policy is None else policy)
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record)
     return play(game, behaviour, wanted)
+
+
+def validate(
+    target: Game | str | Path,
+    policy: str | Path | None = None,
+    *,
+    agents: Sequence[int] = (10, 100, 1000),
+    games: int | None = None,
+    params: Parameters | None = None,
+    seed: int = 0,
+    seconds: float = 20.0,
+) -> "Validation":
+    """Play a game against its tables, its certificates, its limit and its equilibrium.
+
+    `target` is a game, a spec or the folder of a run, `policy` is `still`, `uniform` or the folder
+    of a run: by default the run, or `uniform`. Bounds that are exceeded are written to a file.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: a number is out of range, or the run is damaged or of another game.
+        TypeError: `params` for a game that is loaded already.
+    """
+    from mfdsl.validating.validate import trial_of, validate as run
+
+    if isinstance(target, Game):
+        target = _loaded(target, params)
+        params = None
+    trial = trial_of(
+        target,
+        policy=policy,
+        params=params,
+        agents=agents,
+        games=games,
+        seed=seed,
+        seconds=seconds,
+    )
+    return run(trial)
 
 
 def _loaded(game: Game | str | Path, params: Parameters | None) -> Game:

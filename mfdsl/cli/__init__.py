@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import mfdsl
-from mfdsl.cli import check, compile, draw, simulate, solve, solvers, tables
+from mfdsl.cli import check, compile, draw, simulate, solve, solvers, tables, validate
 from mfdsl.cli.failure import guarded, interruptible
 
 __all__ = ["app", "run"]
@@ -25,6 +25,7 @@ for verb in (
     compile.compile,
     solve.solve,
     simulate.simulate,
+    validate.validate,
     check.fmt,
     check.fix,
     check.explain,

@@ -15,7 +15,7 @@ NEVER = 1e-15  # a probability of which rounding is all there is: such an outcom
 
 
 def divergences(counts: Tensor, law: Tensor) -> tuple[Tensor, Tensor]:
-    """n KL(observed || law) of each row, and its degrees of freedom k - 1.
+    """The divergence n KL(observed || law) of each row, and its degrees of freedom k - 1.
 
     `counts` and `law` are [R, K]; infinite where an outcome of no probability was seen.
     """

@@ -1,6 +1,6 @@
 """Exact tables against agents: how often agents move where, and what they are paid.
 
-The two come from different emitters. Random laws are those of some thousand agents who stand at a
+The two come from different emitters. Random laws are those of many agents who stand at a
 few random places and act at random; the tables at their empirical law say how often each of them
 should move where, and what each of them gets. The false-alarm probability of all frequencies
 together is FALSE_ALARM.
@@ -22,7 +22,7 @@ from mfdsl.validating.deviation import divergences, log_chance
 from mfdsl.validating.outcome import Row, Trial, left
 
 NAME = "kernel"
-AGENTS = 20_000
+AGENTS = 50_000
 PLACES = 24  # pairs of state and action that the agents of a trial share
 FALSE_ALARM = 1e-6
 TRIALS = 64
@@ -133,7 +133,9 @@ def _moves(
     after, paid = module.step(params[1], crowd.t, state, action, noise)
     arrived = flat_of(getattr(after, field), program.state_axes(), AGENTS)[0]
     pair = crowd.states * program.action_count + crowd.actions
-    kinds, row = pair.unique(return_inverse=True)
+    kinds = torch.arange(program.state_count * program.action_count)
+    kinds = kinds[torch.bincount(pair, minlength=len(kinds)) > 0]
+    row = torch.searchsorted(kinds, pair)
     counts = torch.zeros(len(kinds), program.state_count, dtype=torch.float64)
     counts.index_put_((row, arrived), torch.ones((), dtype=torch.float64), accumulate=True)
     _tallied(tally, counts, kernel.reshape(-1, program.state_count)[kinds], int(crowd.t), kinds)

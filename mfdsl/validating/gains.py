@@ -1,0 +1,260 @@
+"""The policy of a run: its exploitability once more, and what one agent gains among N - 1 others.
+
+The best response is that to the flow of the limit. Agent 0 follows it in one of two games with the
+same draws, so that the mean of the differences has a small standard error. As N grows the gain goes
+to the exploitability; the check fails when it is further away at the largest N than at all smaller
+ones, by more than three standard errors.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.game import Game
+from mfdsl.playing import by_table
+from mfdsl.records import explained, open_run, read_options
+from mfdsl.runtime.behaviours import Behaviour, Scene
+from mfdsl.runtime.evaluate import Evaluation, build_view
+from mfdsl.runtime.policy import TabularPolicy, greedy_probs
+from mfdsl.runtime.simulator import Simulator
+from mfdsl.validating.outcome import Row, Trial, left
+
+EXPLOITABILITY = "exploitability"
+NAME = "gain among N"
+AGREE = {"float64": 1e-9, "float32": 1e-4}
+NEGLIGIBLE = 1e-4
+MOST_GAMES = 2000
+LEAST_GAMES = 16
+SIGMAS = 3.0
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one agent of a population gains by the best response, and its standard error.
+
+    `types` has the same for each value of its finite traits.
+    """
+
+    population: str
+    agents: int
+    games: int
+    mean: float
+    std_error: float
+    types: dict[str, tuple[float, float]]
+
+
+def evaluated(trial: Trial) -> Evaluation | None:
+    """The exact evaluation of the policy of a run, None without one."""
+    if trial.table is None:
+        return None
+    with torch.no_grad():
+        view = build_view(trial.game.program, trial.game.program.params())
+        return Evaluation(view, view.policy(trial.table.probs.double()))
+
+
+def exploitability_row(trial: Trial, evaluation: Evaluation | None) -> Row:
+    """The exploitability of the saved policy beside that of the summary."""
+    if evaluation is None or trial.run is None:
+        return Row(EXPLOITABILITY, "not applicable", "no run is given")
+    folder = open_run(trial.run)
+    with explained():
+        saved = folder.summary.get("exploitability", {}).get("value")
+    if not isinstance(saved, (int, float)):
+        return Row(EXPLOITABILITY, "not applicable", "the run has no exploitability in its summary")
+    with torch.no_grad():
+        again = evaluation.exploitability
+    figures = {"saved": saved, "again": again.value, "per_population": dict(again.per_population)}
+    limit = AGREE[read_options(folder).dtype] * (1 + abs(saved))
+    if not abs(again.value - saved) <= limit:
+        detail = f"the saved policy has {again.value:.9g}, the summary says {saved:.9g}"
+        return Row(EXPLOITABILITY, "failed", detail, figures)
+    detail = f"the saved policy has {again.value:.6g}, as the summary says ({again.kind})"
+    return Row(EXPLOITABILITY, "passed", detail, figures)
+
+
+def gain_row(trial: Trial, evaluation: Evaluation | None, until: float) -> Row:
+    """Gains for each number of agents, each population and each type."""
+    if evaluation is None or trial.table is None:
+        return Row(NAME, "not applicable", "no run is given")
+    if trial.game.program.kind == "stationary":
+        return Row(NAME, "not applicable", "agents do not start from the law that the policy keeps")
+    with torch.no_grad():
+        best = evaluation.view.policy(greedy_probs(evaluation.best_q, "first"))
+        limits = evaluation.exploitability.per_population
+    gains = measured(trial, best, until)
+    if not gains:
+        return Row(NAME, "not applicable", "the time is too short for any number of agents")
+    return judged(gains, limits, exact=trial.game.program.exact)
+
+
+def measured(trial: Trial, best: TabularPolicy, until: float) -> list[Gain]:
+    """Gains of one agent of each population by a table, among the numbers of agents that fit."""
+    assert trial.table is not None
+    program = trial.game.agents
+    numbers: tuple[int | None, ...] = tuple(sorted(set(trial.agents)))
+    if program.fixed:
+        numbers = (None,)
+    found: list[Gain] = []
+    jobs = [(n, field) for n in numbers for field in program.populations]
+    for k, (number, field) in enumerate(jobs):
+        share = max(left(until), 0.0) / (len(jobs) - k)
+        games = _affordable(trial, best, field, number, share)
+        if games:
+            found.append(_gain(trial, best, field, number, games))
+    return found
+
+
+def _affordable(
+    trial: Trial, best: TabularPolicy, field: str, number: int | None, seconds: float
+) -> int:
+    """The number of games that fit, 0 when that is too few; a few steps are timed."""
+    games = min(LEAST_GAMES, trial.games or LEAST_GAMES)
+    simulator = _simulator(trial, number, games)
+    steps = stages_of(trial.game)
+    tried = min(2, steps)
+    began = time.perf_counter()
+    base, other = (by_table(trial.game, table) for table in (_table(trial), best))
+    _returns(simulator, deviating(base, other, field), field, tried)
+    each = (time.perf_counter() - began) / tried / games
+    fits = int(seconds / (2 * each * steps))
+    return 0 if fits < games else min(fits, trial.games or MOST_GAMES)
+
+
+def _gain(trial: Trial, best: TabularPolicy, field: str, number: int | None, games: int) -> Gain:
+    simulator = _simulator(trial, number, games)
+    steps = stages_of(trial.game)
+    followed = by_table(trial.game, _table(trial))
+    stays, start = _returns(simulator, followed, field, steps)
+    base, other = (by_table(trial.game, table) for table in (_table(trial), best))
+    leaves, _ = _returns(simulator, deviating(base, other, field), field, steps)
+    gain = leaves - stays
+    name = simulator.program.names[field]
+    mean, error = _summed(gain)
+    return Gain(
+        name, simulator.agents[name], games, mean, error, _by_type(trial.game, name, start, gain)
+    )
+
+
+def _table(trial: Trial) -> TabularPolicy:
+    assert trial.table is not None
+    return trial.table
+
+
+def _simulator(trial: Trial, number: int | None, games: int) -> Simulator:
+    return trial.game.simulator(agents=number, batch=games, seed=trial.seed)
+
+
+def deviating(base: Behaviour, other: Behaviour, field: str) -> Behaviour:
+    """Everybody follows `base`, agent 0 of a population `other`."""
+
+    def behave(scene: Scene) -> Any:
+        usual, instead = base(scene), other(scene)
+        part, new = getattr(usual, field), getattr(instead, field)
+        values = [torch.cat([b[:, :1], a[:, 1:]], 1) for a, b in zip(part, new, strict=True)]
+        return usual._replace(**{field: type(part)(*values)})
+
+    return behave
+
+
+def stages_of(game: Game) -> int:
+    """The stages of a game, without end to where discounting leaves 0.01 %."""
+    program = game.agents
+    if program.kind == "finite":
+        return program.horizon or 1
+    if program.discount == 0:
+        return 1
+    return math.ceil(math.log(NEGLIGIBLE) / math.log(program.discount))
+
+
+def _returns(
+    simulator: Simulator, behaviour: Behaviour, field: str, steps: int
+) -> tuple[Tensor, Any]:
+    """The discounted return [B] of agent 0 of a population, and the states at t = 0."""
+    program = simulator.program
+    state = start = simulator.reset()
+    total, weight = torch.zeros(simulator.batch, dtype=torch.float64), 1.0
+    for t in range(steps):
+        action = behaviour(simulator.scene(t, state))
+        state, rewards = simulator.step(t, state, action)
+        paid = getattr(rewards, field, None)
+        if paid is not None:
+            total = total + weight * paid[:, 0]
+        weight *= program.discount
+    if program.module.HAS_FINAL and steps == program.horizon:
+        ended = program.module.final_rewards(simulator.params, simulator.time(steps), state)
+        if hasattr(ended, field):
+            total = total + weight * getattr(ended, field)[:, 0]
+    return total, getattr(start, field, None)
+
+
+def _summed(values: Tensor) -> tuple[float, float]:
+    error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return values.mean().item(), error
+
+
+def _by_type(game: Game, name: str, start: Any, gain: Tensor) -> dict[str, tuple[float, float]]:
+    """Gains by the values of the finite traits of agent 0."""
+    player = game.model.player(name)
+    places = [
+        (trait.name, len(player.states) + k)
+        for k, trait in enumerate(player.traits)
+        if game.model.types[trait.type].finite and not game.model.types[trait.type].dims
+    ]
+    if not places or start is None:
+        return {}
+    columns = [start[place][:, 0].long().tolist() for _, place in places]
+    labels = [
+        ", ".join(f"{key} = {v}" for (key, _), v in zip(places, row, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+    found = {}
+    for label in sorted(set(labels)):
+        mine = torch.tensor([other == label for other in labels])
+        found[label] = _summed(gain[mine])
+    return found
+
+
+def judged(gains: Sequence[Gain], limits: dict[str, float], *, exact: bool) -> Row:
+    """The verdict on gains whose limits are the exploitabilities of the populations."""
+    entries = [
+        {
+            "population": g.population,
+            "agents": g.agents,
+            "games": g.games,
+            "gain": g.mean,
+            "std_error": g.std_error,
+            "types": {k: {"gain": m, "std_error": s} for k, (m, s) in g.types.items()},
+        }
+        for g in gains
+    ]
+    worst = max(gains, key=lambda g: g.mean)
+    figures = {"gains": entries, "limits": dict(limits), "exact": exact}
+    text = f"at most {worst.mean:.4g} ± {worst.std_error:.2g} ({worst.agents:,} {worst.population})"
+    types = [(m, s, k) for g in gains for k, (m, s) in g.types.items()]
+    if types:
+        mean, error, label = max(types)
+        text += f", of the worst type {mean:.4g} ± {error:.2g} ({label})"
+    fault, compared = "", False
+    for name, limit in limits.items():
+        mine = sorted((g for g in gains if g.population == name), key=lambda g: g.agents)
+        if len(mine) < 2:
+            continue
+        compared = True
+        apart = [abs(g.mean - limit) for g in mine]
+        allowed = max(a + SIGMAS * g.std_error for a, g in zip(apart[:-1], mine[:-1], strict=True))
+        if apart[-1] > allowed + SIGMAS * mine[-1].std_error + AGREE["float64"]:
+            fault = (
+                f"{name}: {mine[-1].mean:.4g} among {mine[-1].agents:,}, {limit:.4g} in the limit"
+            )
+    if fault:
+        return Row(NAME, "failed", f"the gain moves away from its limit: {fault}", figures)
+    shown = ", ".join(f"{limit:.4g} for {name}" for name, limit in limits.items())
+    if not compared:
+        detail = f"{text}; one number of agents only, the limit is {shown}"
+        return Row(NAME, "not applicable", detail, figures)
+    return Row(NAME, "passed", f"{text}; the limit is {shown}", figures)

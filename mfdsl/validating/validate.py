@@ -1,0 +1,218 @@
+"""All checks of a game one after another, each with a share of the time that is left."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.driver import ParameterValue
+from mfdsl.errors import UsageError
+from mfdsl.game import Game, load
+from mfdsl.playing import behaviour_named, by_table
+from mfdsl.records import open_run
+from mfdsl.runtime.simulator import SimulationError
+from mfdsl.simulating import game_of_run, setting_of_run
+from mfdsl.validating.convergence import convergence_row
+from mfdsl.validating.excess import range_row, write_reproduction
+from mfdsl.validating.frequencies import kernel_row
+from mfdsl.validating.gains import evaluated, exploitability_row, gain_row
+from mfdsl.validating.interpreted import interpreter_row
+from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
+from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
+from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
+from mfdsl.validating.trajectories import mass_row, trajectory_row
+
+PERMUTATION = "permutation"
+MOST_AGENTS = 10**6
+
+Found = Row | tuple[Row, tuple[Excess, ...]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check and its share of the time that is left when it begins."""
+
+    share: float
+    run: Callable[[float], Found]
+
+
+def trial_of(
+    target: str | Path | Game,
+    *,
+    policy: str | Path | None = None,
+    params: Mapping[str, ParameterValue] | None = None,
+    agents: Sequence[int] = (10, 100, 1000),
+    games: int | None = None,
+    seed: int = 0,
+    seconds: float = 20.0,
+) -> Trial:
+    """A trial of a game, a spec, or the folder of a run.
+
+    The policy is `still`, `uniform` or a run; by default that of the run if `target` is one, else
+    `uniform`, or `still` where an action has no bounds.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: a number is out of range, or the run is damaged, of another game or of a sweep.
+    """
+    _check_sizes(agents, games, seconds)
+
+    def sized(trial: Trial) -> Trial:
+        numbers = tuple(sorted(set(agents)))
+        return replace(trial, agents=numbers, games=games, seed=seed, seconds=seconds)
+
+    folder = Path(target) if not isinstance(target, Game) and Path(target).is_dir() else None
+    named = policy if isinstance(policy, str) and policy in ("still", "uniform") else None
+    if named is None and policy is not None and not Path(policy).is_dir():
+        raise UsageError(f"`{policy}` is not a run folder", "policies by name: uniform, still")
+    run = Path(policy) if policy is not None and named is None else None
+    if folder is not None and named is None:
+        run = folder if run is None else run
+    if run is not None or folder is not None:
+        if params:
+            raise UsageError("a run keeps its parameters", "leave out --set and --params")
+    if run is not None:
+        spec = None if folder is not None or isinstance(target, Game) else target
+        found = setting_of_run(spec, run)
+        if found.swept:
+            raise UsageError(
+                f"{run} has a policy for each value of its sweep",
+                "solve the value to validate with --set",
+            )
+        behaviour = by_table(found.game, found.policy)
+        return sized(Trial(found.game, behaviour, "run", found.policy, run))
+    if folder is not None:
+        game = game_of_run(None, open_run(folder))
+    else:
+        game = target if isinstance(target, Game) else load(target, params=params)
+    return sized(_by_name(game, named))
+
+
+def _by_name(game: Game, named: str | None) -> Trial:
+    """A trial under a policy by name."""
+    unbounded = _unbounded(game)
+    if named == "uniform" and unbounded:
+        raise UsageError(
+            f"the action `{unbounded}` has no bounds, so no law on it is uniform",
+            "`--policy still`, or a run",
+        )
+    name = named or ("still" if unbounded else "uniform")
+    return Trial(game, behaviour_named(name), name)
+
+
+def _unbounded(game: Game) -> str | None:
+    for player in game.model.players:
+        for action in player.actions:
+            kind = game.model.types[action.type]
+            if kind.kind == "real" and kind.ball is None and (kind.lo is None or kind.hi is None):
+                return action.name
+    return None
+
+
+def _check_sizes(agents: Sequence[int], games: int | None, seconds: float) -> None:
+    if not agents:
+        raise UsageError("no number of agents is given", "`--agents 10,100,1000`")
+    for number in agents:
+        if not 1 <= number <= MOST_AGENTS:
+            raise UsageError(
+                f"{number:,} agents are out of range", f"give numbers from 1 to {MOST_AGENTS:,}"
+            )
+    if games is not None and games < 1:
+        raise UsageError(f"{games} games are out of range", "give at least one")
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{seconds:g} seconds are out of range", "give some, as `--seconds 20`")
+
+
+def validate(trial: Trial, on_row: Callable[[Row], None] | None = None) -> Validation:
+    """Do all checks; `on_row` hears of each when it is done.
+
+    Bounds that are exceeded are written to a reproduction file.
+
+    Raises:
+        UsageError: the machine has too little memory, or the run is damaged.
+    """
+    end = time.perf_counter() + trial.seconds
+    rows: list[Row] = []
+    exceeded: list[Excess] = []
+    for check in checks(trial):
+        began = time.perf_counter()
+        try:
+            with torch.no_grad():
+                found = check.run(began + check.share * max(left(end), 0.0))
+        except SimulationError as error:
+            raise UsageError(str(error)) from None
+        except (torch.OutOfMemoryError, MemoryError):
+            raise UsageError("not enough memory", "give smaller numbers in --agents") from None
+        row, more = found if isinstance(found, tuple) else (found, ())
+        rows.append(replace(row, seconds=time.perf_counter() - began))
+        exceeded += more
+        if on_row is not None:
+            on_row(rows[-1])
+    written = write_reproduction(trial, exceeded) if exceeded else None
+    return Validation(
+        trial.game.compilation.name,
+        trial.policy,
+        trial.run,
+        trial.seed,
+        tuple(rows),
+        tuple(exceeded),
+        written,
+    )
+
+
+def checks(trial: Trial) -> list[Check]:
+    """The checks in their order: the cheap ones first, since later ones rest on them."""
+    known: list[tuple[Claim, ...]] = []
+
+    def interactions() -> tuple[Claim, ...]:
+        if not known:
+            known.append(judged_interactions(trial.game.model))
+        return known[0]
+
+    def slopes(until: float) -> Found:
+        proved = [c for c in interactions() if c.proved]
+        return slope_row(trial, proved, until)
+
+    def convergence(until: float) -> Found:
+        found: list[Certificate] = [c.certificate for c in interactions()]
+        return convergence_row(trial, found, until)
+
+    evaluation = evaluated(trial)
+    return [
+        Check(0.1, lambda until: kernel_row(trial, until)),
+        Check(0.1, lambda until: interpreter_row(trial, until)),
+        Check(0.1, lambda until: permutation_row(trial)),
+        Check(0.1, lambda until: trajectory_row(trial, until)),
+        Check(0.1, lambda until: mass_row(trial, until)),
+        Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
+        Check(0.2, slopes),
+        Check(0.6 if trial.table is not None else 0.9, convergence),
+        Check(1.0, lambda until: exploitability_row(trial, evaluation)),
+        Check(0.9, lambda until: gain_row(trial, evaluation, until)),
+    ]
+
+
+def permutation_row(trial: Trial) -> Row:
+    """Whether reordering agents does no more than that, for all populations."""
+    game = trial.game
+    names = [p.name for p in game.model.populations if not p.weights]
+    if not names:
+        reason = "weights between single agents tell them apart"
+        reason = reason if game.model.populations else "the game has no population"
+        return Row(PERMUTATION, "not applicable", reason)
+    outcomes = [equivariance(game.agents, name, Effort(seed=trial.seed)) for name in names]
+    certificates = [equivariance_certificate(outcome) for outcome in outcomes]
+    games = {o.population: o.games for o in outcomes}
+    for certificate in certificates:
+        if certificate.verdict == "refuted":
+            seen = {"witness": certificate.witness, "games": games}
+            return Row(PERMUTATION, "failed", certificate.detail or certificate.claim, seen)
+    number = sum(games.values())
+    rounded = sum(o.rounded for o in outcomes)
+    figures = {"games": games, "rounded": rounded}
+    detail = f"{number:,} games with agents in another order agree"
+    detail += f", {rounded} up to rounding at a threshold" if rounded else ""
+    return Row(PERMUTATION, "passed", detail, figures)
