@@ -3,7 +3,7 @@
 The map takes a flow to the soft best response at a temperature, and that to its own flow. With
 L_mu, K_mu the l1 moduli of reward and kernel in the law, delta_P the Dobrushin coefficient and
 L = delta_P + K_mu, policies at stage k move by (1 / temperature) sum over j >= k of
-B[k, j] |law_j| and flows at stage h by sum over k <= h of L^(h - k) |policy_k|, so the map contracts
+B[k, j] |law_j| and flows at stage h by sum over k <= h of L^(h - k) |policy_k|; the map contracts
 above tau* = the spectral radius of F B (compare Cui and Koeppl, Approximately solving mean field
 games via entropy-regularized deep reinforcement learning, AISTATS 2021, arXiv:2102.01585). The
 radius is bounded by the quotients of Collatz and Wielandt.

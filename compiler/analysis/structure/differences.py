@@ -16,7 +16,7 @@ from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Point, value_a
 from mfdsl.compiler.analysis.symbolic.points import points, shown
 from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError
 
-LINES = 24
+LINES = 10
 FIXED = ("time", "param")
 
 

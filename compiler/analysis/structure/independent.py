@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise, product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
-from mfdsl.compiler.analysis.structure.stages import reads_law
+from mfdsl.compiler.analysis.structure.stages import is_noisy, reads_law
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
@@ -25,17 +25,24 @@ from mfdsl.compiler.ir.model import Model, NoiseVariable, Place, Player
 from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
 
 POINTS = 24
+SECONDS = 1.0
 MAX_OUTCOMES = 64
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
 
 
 def independent_value(
-    model: Model, copies: Copies, name: str, nodes: Sequence[int], *, player: Player | None = None
+    model: Model,
+    copies: Copies,
+    name: str,
+    nodes: Sequence[int],
+    *,
+    player: Player | None = None,
+    seconds: float = SECONDS,
 ) -> Certificate:
     """The certificate `independent(NAME, mu)` of a sum of nodes: a reward, a `let`."""
     started = time.perf_counter()
     reading = [n for n in nodes if reads_law(copies.facts, n)]
-    verdict, method, reason, witness, detail = _decided(copies, reading, player)
+    verdict, method, reason, witness, detail = _decided(copies, reading, player, started + seconds)
     return Certificate(
         claim=f"independent({name}, mu)",
         subject=name,
@@ -54,7 +61,9 @@ def independent_value(
 Decision = tuple[Verdict, str, Reason | None, Witness | None, str | None]
 
 
-def _decided(copies: Copies, reading: Sequence[int], player: Player | None) -> Decision:
+def _decided(
+    copies: Copies, reading: Sequence[int], player: Player | None, deadline: float
+) -> Decision:
     if not reading:
         return "proved", "reads no law", None, None, None
     try:
@@ -64,7 +73,9 @@ def _decided(copies: Copies, reading: Sequence[int], player: Player | None) -> D
         whole = terms.builder.add("add", sorted(roots)) if len(roots) > 1 else roots[0]
         if not _moves(terms, whole):
             return "proved", "normal form without a law", None, None, None
-        witness = _two_laws(terms, [whole], where)
+        if any(is_noisy(copies.facts, n) for n in reading):
+            raise UnsupportedError("a reward that reads a noise and a law")
+        witness = _two_laws(terms, [whole], where, deadline)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -85,9 +96,11 @@ def _moves(terms: Terms, root: int) -> bool:
     return any(terms.nodes[i].op in MEMBERS for i in reachable(terms.nodes, used))
 
 
-def _two_laws(terms: Terms, roots: Sequence[int], where: Sequence[int]) -> Witness | None:
+def _two_laws(
+    terms: Terms, roots: Sequence[int], where: Sequence[int], deadline: float
+) -> Witness | None:
     """Two laws at which one of the terms differs, at a legal point."""
-    for here, laws in _law_pairs(terms, [*roots, *where]):
+    for here, laws in _law_pairs(terms, [*roots, *where], deadline):
         for root in roots:
             try:
                 if any(value_at(terms, c, here)[0] < 1 for c in where):
@@ -101,9 +114,13 @@ def _two_laws(terms: Terms, roots: Sequence[int], where: Sequence[int]) -> Witne
     return None
 
 
-def _law_pairs(terms: Terms, roots: Sequence[int]) -> Iterator[tuple[Point, Mapping[str, Law]]]:
+def _law_pairs(
+    terms: Terms, roots: Sequence[int], deadline: float
+) -> Iterator[tuple[Point, Mapping[str, Law]]]:
     """Points, each with a second law: another one, or all members as oneself is."""
     for one, other in pairwise(points(terms, roots, POINTS)):
+        if time.perf_counter() > deadline:
+            return
         yield one, other.laws
         alike: dict[str, Law] = {}
         for name, law in one.laws.items():
@@ -126,7 +143,7 @@ def _witness(here: Point, laws: Mapping[str, Law], one: Range, other: Range) -> 
     return found | {"value": float(one[0]), "other value": float(other[0])}
 
 
-def independent_dynamics(model: Model, copies: Copies) -> Certificate:
+def independent_dynamics(model: Model, copies: Copies, *, seconds: float = SECONDS) -> Certificate:
     """The certificate `dynamics_independent_of_mu` of all players of a model."""
     started = time.perf_counter()
     reading = [(p, n) for p in model.players for n in _moving(p) if reads_law(copies.facts, n)]
@@ -134,7 +151,7 @@ def independent_dynamics(model: Model, copies: Copies) -> Certificate:
     method, reason, detail, witness = "reads no law", None, None, None
     for player in dict.fromkeys(p.name for p, _ in reading):
         own = model.player(player)
-        verdict, method, reason, witness, detail = _dynamics(model, copies, own)
+        verdict, method, reason, witness, detail = _dynamics(model, copies, own, started + seconds)
         if verdict != "proved":
             break
     return Certificate(
@@ -158,7 +175,7 @@ def _moving(player: Player) -> list[int]:
     return nexts + [n.density for n in player.noises if n.density is not None]
 
 
-def _dynamics(model: Model, copies: Copies, player: Player) -> Decision:
+def _dynamics(model: Model, copies: Copies, player: Player, deadline: float) -> Decision:
     roots = _moving(player)
     if any(copies.types[s.type].dims for s in player.states):
         return "unknown", "normal form", "unsupported", None, "next states that are arrays"
@@ -168,7 +185,7 @@ def _dynamics(model: Model, copies: Copies, player: Player) -> Decision:
         moving, where = nodes[: len(roots)], nodes[len(roots) :]
         if not any(_moves(terms, n) for n in moving):
             return "proved", "normal form without a law", None, None, None
-        witness = _two_kernels(model, terms, player, moving, where)
+        witness = _two_kernels(model, terms, player, moving, where, deadline)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -177,7 +194,12 @@ def _dynamics(model: Model, copies: Copies, player: Player) -> Decision:
 
 
 def _two_kernels(
-    model: Model, terms: Terms, player: Player, moving: Sequence[int], where: Sequence[int]
+    model: Model,
+    terms: Terms,
+    player: Player,
+    moving: Sequence[int],
+    where: Sequence[int],
+    deadline: float,
 ) -> Witness | None:
     """Two laws under which the next state has another law, for certain."""
     nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
@@ -185,9 +207,11 @@ def _two_kernels(
     smooth = [n for n in player.noises if n.density is None]
     if smooth:
         return (
-            _shifted(terms, nexts, where) if not any(_moves(terms, d) for d in densities) else None
+            _shifted(terms, nexts, where, deadline)
+            if not any(_moves(terms, d) for d in densities)
+            else None
         )
-    for here, laws in _law_pairs(terms, [*moving, *where]):
+    for here, laws in _law_pairs(terms, [*moving, *where], deadline):
         try:
             if any(value_at(terms, c, here)[0] < 1 for c in where):
                 continue
@@ -248,7 +272,9 @@ def _kernel(
     return found
 
 
-def _shifted(terms: Terms, nexts: Sequence[int], where: Sequence[int]) -> Witness | None:
+def _shifted(
+    terms: Terms, nexts: Sequence[int], where: Sequence[int], deadline: float
+) -> Witness | None:
     """Two laws that move a next state by a number that no noise changes: its law moves with it."""
     for node in nexts:
         found = polynomials(terms, [node], opaque=True)
@@ -260,7 +286,7 @@ def _shifted(terms: Terms, nexts: Sequence[int], where: Sequence[int]) -> Witnes
             law = any(n.op in MEMBERS for n in below)
             mixed |= law and any("noise" in n.op for n in below)
         if not mixed and _moves(terms, node):
-            witness = _two_laws(terms, [node], where)
+            witness = _two_laws(terms, [node], where, deadline)
             if witness is not None:
                 return witness
     return None

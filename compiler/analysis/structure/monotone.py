@@ -27,10 +27,21 @@ STATIC = "about rewards at fixed laws: says nothing of dynamics that depend on t
 
 
 def monotone(
-    model: Model, copies: Copies, stages: Sequence[Forms], seconds: float, *, strictly: bool = False
+    model: Model,
+    copies: Copies,
+    stages: Sequence[Forms],
+    seconds: float,
+    *,
+    strictly: bool = False,
+    weak: Certificate | None = None,
 ) -> Certificate:
-    """The certificate `monotone`, or `strictly_monotone`, of the rewards of a model."""
+    """The certificate `monotone`, or `strictly_monotone`, of the rewards of a model.
+
+    `weak` is the certificate `monotone`, if it is known: what is refuted there is refuted here.
+    """
     started = time.perf_counter()
+    if strictly and weak is not None and weak.verdict != "proved":
+        return weak.model_copy(update={"claim": "strictly_monotone"})
     claim = "strictly_monotone" if strictly else "monotone"
     rigors: list[Rigor] = []
     methods: list[str] = []
@@ -98,8 +109,11 @@ def _verdict(
     running = [s for s in stages if s.stage.name == "running"]
     if not running or all(f.sign == "zero" for f in running[0].forms):
         return "refuted", None, "the rewards move with the law in no way that counts"
-    if any(f.sign == "definite" for f in running[0].forms):
-        return "proved", None, f"between laws that differ in what is read; {STATIC}"
+    strict = [f for f in running[0].forms if f.sign == "definite"]
+    covered = {p.player.name for f in strict for p in f.parts}
+    if covered == {p.player.name for f in running[0].forms for p in f.parts}:
+        names = ", ".join(dict.fromkeys(p.term for f in strict for p in f.parts))
+        return "proved", None, f"between laws that differ in what {names} read; {STATIC}"
     return "unknown", "tight", "the slopes may vanish"
 
 

@@ -1,0 +1,126 @@
+"""Expressions in which all members of a population, and what is common, have been moved alike.
+
+A map of variables moves a member to its image and a law to the law of the images. So own leaves are
+replaced by their images, those of members in means over the population by theirs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from mfdsl.compiler.analysis.enclosure import Evaluator, leaves_of
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.walk import MEMBERS, depth_of
+
+OWN = ("state", "trait", "action")
+MAX_VALUES = 200_000
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Images of own variables of a player by name, and of variables of others as "player.name"."""
+
+    copies: Copies
+    player: Player
+    images: Mapping[str, int]
+    memo: dict[tuple[int, str, tuple[tuple[int, str], ...]], int] = field(default_factory=dict)
+
+    def moved(self, root: int, owner: str, scope: tuple[tuple[int, str], ...] = ()) -> int:
+        """The expression `root` of the player `owner` after the motion."""
+        key = (root, owner, scope)
+        if key not in self.memo:
+            self.memo[key] = self._moved(root, owner, scope)
+        return self.memo[key]
+
+    def _moved(self, root: int, owner: str, scope: tuple[tuple[int, str], ...]) -> int:
+        node = self.copies.nodes[root]
+        if node.op in OWN:
+            mine = owner == self.player.name and str(node.attr) in self.images
+            return self.images[str(node.attr)] if mine else root
+        if node.op.startswith("peer_") and isinstance(node.attr, tuple):
+            depth, name = int(node.attr[0]), str(node.attr[1])
+            mine = dict(scope).get(depth) == self.player.name and name in self.images
+            return self._of_member(self.images[name], depth) if mine else root
+        if node.op.startswith("common_") and isinstance(node.attr, tuple):
+            name = ".".join(map(str, node.attr))
+            if node.attr[0] == self.player.name and str(node.attr[1]) in self.images:
+                name = str(node.attr[1])
+            return self.images.get(name, root) if node.op != "common_noise" else root
+        if node.op in MEMBERS:
+            assert isinstance(node.attr, tuple)
+            rest = tuple(s for s in scope if s[0] != depth_of(node))
+            scope = (*rest, (depth_of(node), str(node.attr[1])))
+        args = tuple(self.moved(a, owner, scope) for a in node.args)
+        if args == node.args:
+            return root
+        return self.copies.add(node.op, args, node.attr, node.type)
+
+    def _of_member(self, image: int, depth: int) -> int:
+        """An image of own variables as one of the member that a binder binds."""
+        node = self.copies.nodes[image]
+        if node.op in OWN:
+            return self.copies.add(f"peer_{node.op}", (), (depth, str(node.attr)), node.type)
+        args = tuple(self._of_member(a, depth) for a in node.args)
+        if args == node.args:
+            return image
+        return self.copies.add(node.op, args, node.attr, node.type)
+
+
+def motion(model: Model, copies: Copies, player: Player, images: Mapping[str, int]) -> Motion:
+    """The motion of a player's variables; values on a ring wrap.
+
+    Raises:
+        ValueError: there is no variable of a name, or it is not the player's to move.
+    """
+    known = {v.name: v.type for v in (*player.states, *player.traits, *player.actions)}
+    for other in model.players:
+        if other.kind != "population":
+            known |= {f"{other.name}.{v.name}": v.type for v in (*other.states, *other.actions)}
+    found = {}
+    for name, image in images.items():
+        if name not in known:
+            raise ValueError(f"{player.name} has no variable `{name}`")
+        type_ = copies.types[known[name]]
+        whole = type_.periodic and type_.lo is not None and type_.hi is not None
+        found[name] = wrapped(copies, image, known[name]) if whole else image
+    _check_permutes(model, copies, found, known)
+    return Motion(copies, player, found)
+
+
+def _check_permutes(
+    model: Model, copies: Copies, images: Mapping[str, int], known: Mapping[str, int]
+) -> None:
+    """Raise unless finite variables keep their values, each joint value taken once."""
+    finite = {n: i for n, i in images.items() if copies.types[known[n]].finite}
+    leaves = leaves_of(copies.nodes, list(finite.values()))
+    sizes = [copies.types[copies.nodes[leaf].type] for leaf in leaves]
+    if any(not t.finite or t.dims for t in sizes) or prod(t.size for t in sizes) > MAX_VALUES:
+        raise ValueError("a finite variable has an image over its own finite variables")
+    evaluator = Evaluator(copies.facts, {leaf: axis for axis, leaf in enumerate(leaves)})
+    columns = []
+    for name, image in finite.items():
+        type_, value = copies.types[known[name]], evaluator.value(image)
+        if type_.dims or np.any(value.lo != value.hi):
+            raise ValueError(f"the image of `{name}` is not one value")
+        if value.lo.min() < type_.first or value.lo.max() >= type_.first + type_.size:
+            raise ValueError(f"the image of `{name}` leaves its values")
+        columns.append(np.broadcast_to(value.lo, [t.size for t in sizes]).reshape(-1))
+    moved = {(copies.nodes[leaf].op, copies.nodes[leaf].attr) for leaf in leaves}
+    if columns and len(moved) == len(columns):
+        joint = np.unique(np.stack(columns, 1), axis=0)
+        if len(joint) < prod(t.size for t in sizes):
+            raise ValueError("two joint values have one image")
+
+
+def wrapped(copies: Copies, image: int, kind: int) -> int:
+    """A value on a ring put back between its ends."""
+    type_ = copies.types[kind]
+    first, last = type_.lo or 0, type_.hi or 0
+    size = last - first + (1 if type_.kind != "real" else 0)
+    at = copies.nodes[image].type
+    shifted = copies.add("add", (image, copies.add("const", (), -first, at)), None, at)
+    rest = copies.add("rem", (shifted, copies.add("const", (), size, at)), None, at)
+    return copies.add("add", (rest, copies.add("const", (), first, at)), None, at)
