@@ -33,6 +33,7 @@ CHUNK = 20_000
 MOST_KINDS = 512  # values of the draws that are looked at one by one
 CELLS = 64  # of the grid of one uniform draw, at most
 GAP = 1e-6
+VERTICES = "all vertices"
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _at_vertices(
         players=by_kind if given else None,
         centred_players=centred if given else None,
         witness=witness,
-        method=("affine in the law and in the draws of traits", "all vertices"),
+        method=("affine in the law and in the draws of traits", VERTICES),
     )
 
 

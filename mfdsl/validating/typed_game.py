@@ -1,0 +1,240 @@
+"""A game with hidden traits as one of types: its tables at each type, as theorem B needs them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mfdsl.compiler.analysis.asymmetry.degrees import means_reading
+from mfdsl.compiler.analysis.asymmetry.traits import Hidden, hidden_of, hidden_sources, masses
+from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.slopes.domain import STILL
+from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.ir.model import Attribute, Model, Parameter, Player
+from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.tabular.frames import NoTables
+from mfdsl.compiler.tabular.naming import free_name, names_in
+from mfdsl.compiler.tabular.quadrature import gauss
+from mfdsl.compiler.tabular.rebuild import player_roots
+from mfdsl.errors import UsageError
+from mfdsl.game import Game
+from mfdsl.runtime.finite_population.theorem_b import TypedGame
+from mfdsl.runtime.program import Params, Program
+
+Floats = NDArray[np.float64]
+
+MOST_TYPES = 4096
+QUADRATURE = 256  # points of all draws together, at most
+MOST_ENDS = 8  # draws whose ends are looked at together
+LARGEST_TABLE = 10**8
+
+
+@dataclass(frozen=True)
+class Types:
+    """Values of the hidden traits by name, [types, ...], and the share of each type, [types].
+
+    Types of share 0 are nobody's but could be somebody's: the ends of continuous draws. `fixed`
+    says that files give the players, `note` how a continuous law was put on points.
+    """
+
+    values: dict[str, Floats]
+    shares: Floats
+    fixed: bool = False
+    note: str | None = None
+
+
+def types_of(model: Model, player: Player) -> Types:
+    """The types of a population.
+
+    Raises:
+        UsageError: there are too many, or their law has no points.
+    """
+    traits = hidden_of(model, player)
+    if not traits:
+        return Types({}, np.ones(1))
+    copies = Copies(facts_of(model))
+    try:
+        hidden = hidden_sources(copies, player, traits)
+        return _types(copies, player, hidden)
+    except (Unsupported, NoTables) as error:
+        raise UsageError(f"the types of `{player.name}` have no list: {error}") from None
+
+
+def _types(copies: Copies, player: Player, hidden: Hidden) -> Types:
+    entries = [
+        (name, node, entry)
+        for name, node in hidden.values.items()
+        for entry in np.ndindex(*copies.types[copies.nodes[node].type].dims)
+    ]
+    finite = tuple(s.leaf for s in hidden.sources if s.law is None)
+    roots = [(node, tuple(entry)) for _, node, entry in entries]
+    tape = make_tape(copies.facts, roots, also=finite)
+    if set(finite) != set(tape.grid):
+        raise UsageError(f"the traits of `{player.name}` have too many values")
+    weights = masses(copies, hidden, tape.grid).reshape(-1)
+    points, shares, note = _points(tape, hidden)
+    keep = np.flatnonzero(weights > 0)
+    if len(keep) * len(points) > MOST_TYPES:
+        raise UsageError(f"`{player.name}` has {len(keep) * len(points)} types")
+    at = np.indices((len(keep), len(points))).reshape(2, -1).T
+    places = np.stack(np.unravel_index(keep, tape.sizes or (1,)), -1)[:, : len(tape.grid)]
+    rows = Rows(places[at[:, 0]], points[at[:, 1]], points[at[:, 1]])
+    forward = Forward(tape, rows, STILL, None, {})
+    values: dict[str, list[Floats]] = {name: [] for name in hidden.values}
+    for (name, _, _), step in zip(entries, tape.roots, strict=True):
+        found = forward.value(step)
+        shape = (len(at), *(1,) * len(tape.inner))
+        values[name].append(np.broadcast_to((found.lo + found.hi) / 2, shape).reshape(-1))
+    shaped = {
+        name: np.stack(columns, -1).reshape(
+            len(at), *copies.types[copies.nodes[hidden.values[name]].type].dims
+        )
+        for name, columns in values.items()
+    }
+    mass = weights[keep][at[:, 0]] / weights[keep].sum() * shares[at[:, 1]]
+    return Types(shaped, mass, player.fixed, note)
+
+
+def _points(tape: Tape, hidden: Hidden) -> tuple[Floats, Floats, str | None]:
+    """Points of the draws [points, coordinates] with their shares: Gauss points, and the ends."""
+    laws = {s.leaf: s.law for s in hidden.sources}
+    axes = [laws[c.node] for c in tape.coordinates]
+    if not axes:
+        return np.zeros((1, 0)), np.ones(1), None
+    count = max(2, min(9, int(QUADRATURE ** (1 / len(axes)))))
+    rules = [gauss(law, count) for law in axes if law is not None]
+    points = np.array(list(product(*(rule[0] for rule in rules))))
+    shares = np.array([prod(w) for w in product(*(rule[1] for rule in rules))])
+    note = f"{count} Gauss points for each of {len(axes)} continuous draws of traits"
+    bounded = all(law == ("uniform",) for law in axes)
+    if bounded and len(axes) <= MOST_ENDS:
+        ends = np.array(list(product((0.0, 1.0), repeat=len(axes))))
+        points = np.concatenate([points, ends])
+        shares = np.concatenate([shares, np.zeros(len(ends))])
+        note += ", and all their ends"
+    return points, shares, note
+
+
+def typed_model(model: Model, player: Player) -> tuple[Model, dict[str, str]]:
+    """The model in which the hidden traits of oneself are parameters, and how those are named.
+
+    Raises:
+        UsageError: somebody reads hidden traits of the others.
+    """
+    traits = {t.name: t for t in hidden_of(model, player)}
+    if not traits:
+        return model, {}
+    roots = [n for p in model.players for n in player_roots(p)]
+    if any(_reads_traits(model, mean, traits.keys()) for mean in _means(model, roots)):
+        raise UsageError(f"members of `{player.name}` read hidden traits of the others")
+    names: dict[str, str] = {}
+    taken = (names_in(model) - set(traits)) | {p.name for p in model.parameters}
+    for name in traits:
+        names[name] = free_name(name, taken)
+        taken |= {names[name]}
+    nodes = tuple(
+        n.model_copy(update={"op": "param", "attr": names[str(n.attr)]})
+        if n.op == "trait" and n.attr in traits
+        else n
+        for n in model.nodes
+    )
+    kept = tuple(t for t in player.traits if t.name not in traits)
+    read = player_roots(player.model_copy(update={"traits": kept, "draws": ()}))
+    used = {str(nodes[i].attr) for i in reachable(nodes, read) if nodes[i].op == "draw"}
+    draws = tuple(d for d in player.draws if d.name in used)
+    changed = player.model_copy(update={"traits": kept, "draws": draws})
+    more = tuple(_parameter(model, names[n], t.type, t.doc) for n, t in traits.items())
+    players = tuple(changed if p.name == player.name else p for p in model.players)
+    update = {"nodes": nodes, "players": players, "parameters": (*model.parameters, *more)}
+    return model.model_copy(update=update), names
+
+
+def _means(model: Model, roots: list[int]) -> list[int]:
+    return sorted({m for r in roots for m in means_reading(model.nodes, r, "peer_trait")})
+
+
+def _reads_traits(model: Model, mean: int, names: Collection[str]) -> bool:
+    below = (model.nodes[i] for i in reachable(model.nodes, model.nodes[mean].args))
+    return any(n.op == "peer_trait" and _peer(n.attr) in names for n in below)
+
+
+def _peer(attr: Attribute) -> str:
+    assert isinstance(attr, tuple)
+    return str(attr[1])
+
+
+def _parameter(model: Model, name: str, type_: int, doc: str) -> Parameter:
+    kind = model.types[type_]
+    low = kind.lo if kind.lo is not None else 0
+    value = low if not kind.dims else (float(low),) * prod(kind.dims)
+    return Parameter(name=name, type=type_, value=value, default=value, structural=False, doc=doc)
+
+
+def typed_program(game: Game, player: Player, types: Types) -> tuple[Program, Params]:
+    """The tables of the game with the traits of oneself as parameters, a batch over the types."""
+    model, names = typed_model(game.model, player)
+    if not names:
+        return game.program, game.program.params()
+    typed = Game(replace(game.compilation, model=model), game.parameters, game.bins)
+    program = typed.program
+    if program.states != game.program.states or program.actions != game.program.actions:
+        raise UsageError(f"the tables of the types of `{game.name}` have other states")
+    values = {names[n]: v.tolist() for n, v in types.values.items()}
+    return program, program.params(values)
+
+
+def game_of_types(program: Program, params: Params, shares: Floats, stages: int) -> TypedGame:
+    """The tables at each type; a final reward is one more step with the same state after it.
+
+    Raises:
+        UsageError: legal actions change in time or with the type, or the tables are too large.
+    """
+    module, count = program.module, len(shares)
+    states, actions = program.state_count, program.action_count
+    steps = stages + bool(module.HAS_FINAL)
+    if count * steps * states**2 * actions > LARGEST_TABLE:
+        raise UsageError(f"{count} types with {states} states are too many for a bound")
+    if "time" in module.LEGAL_READ:
+        raise UsageError("legal actions that change in time have no bound here")
+    allowed = module.legal(params, torch.tensor(0)).reshape(-1, states, actions).numpy()
+    if (allowed != allowed[:1]).any():
+        raise UsageError("legal actions that depend on traits have no bound here")
+    axes = (*program.states.values(), *program.actions.values())
+
+    def at(name: str, h: int, joint: Floats, shape: tuple[int, ...]) -> Floats:
+        law = torch.from_numpy(np.ascontiguousarray(joint))
+        if name == "final_rewards":
+            law = law.sum(-1).reshape(1, *program.states.values())
+        else:
+            law = law.reshape(1, *axes)
+        made = getattr(module, name)(params, torch.tensor(h), law)
+        return np.broadcast_to(made.reshape(-1, *shape).numpy(), (count, *shape))
+
+    def kernel(h: int, joint: Floats) -> Floats:
+        if h == stages:
+            stay = np.eye(states)[:, None]
+            return np.broadcast_to(stay, (count, states, actions, states))
+        return at("kernel", h, joint, (states, actions, states))
+
+    def reward(h: int, joint: Floats) -> Floats:
+        if h == stages:
+            final = at("final_rewards", h, joint, (states,))
+            return np.broadcast_to(final[..., None], (count, states, actions))
+        return at("rewards", h, joint, (states, actions))
+
+    start = module.initial_law(params).reshape(-1, states).numpy()
+    return TypedGame(
+        steps=steps,
+        initial=np.broadcast_to(start, (count, states)),
+        shares=shares / shares.sum(),
+        kernel=kernel,
+        reward=reward,
+        legal=allowed[0].astype(np.float64),
+        discount=program.discount,
+    )

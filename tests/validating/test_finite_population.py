@@ -1,0 +1,168 @@
+"""Certificates of policies among finitely many players, against simulations and by hand."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from mfdsl import solve
+from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
+from mfdsl.errors import UsageError
+from mfdsl.game import Game, load
+from mfdsl.runtime.evaluate import build_view
+from mfdsl.validating.finite_population import FinitePopulation, finite_population_report
+from mfdsl.validating.law_slopes import law_slopes
+from mfdsl.validating.typed_game import game_of_types, typed_program, types_of
+
+SPECS = ("asymmetric_sis", "a_rps", "a_sis_players", "beach_bar")
+SIZES = (1000, 10_000, 1_000_000, 100_000_000)
+
+
+@cache
+def reported(name: str) -> FinitePopulation:
+    game = load(f"specs/{name}.mfg")
+    return finite_population_report(game, solve(game, iterations=40), SIZES, 2.0, seed=1)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_simulated_gain_does_not_exceed_the_certificate(name: str) -> None:
+    found = reported(name)
+    assert found.simulated is not None
+    low = found.simulated.mean - 3 * found.simulated.std_error
+    assert found.simulated.players == 1000
+    assert low <= found.sizes[0].typed
+    assert low <= found.sizes[0].worst
+    assert found.sizes[0].limit[0] == max(found.sizes[0].limit)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_more_players_never_gain_more(name: str) -> None:
+    found = reported(name)
+    for column in ("worst", "typed", "a_priori", "finite"):
+        values = [getattr(s, column) for s in found.sizes]
+        assert values == sorted(values, reverse=True)
+    for size in found.sizes:
+        assert size.worst <= size.cap
+        total = sum(size.terms.values())
+        assert size.typed == pytest.approx(min(total, size.cap))
+        assert size.vacuous == (size.worst >= size.cap)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_text_and_json(name: str) -> None:
+    found = reported(name)
+    plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert [e["players"] for e in plain["eps"]] == list(SIZES)
+    assert plain["verdict"] == ("exact" if name == "beach_bar" else "approximate")
+    text = found.text()
+    assert text.startswith(f"symmetry  {plain['verdict'].upper()}")
+    assert ("says nothing" in text) == any(s.vacuous for s in found.sizes)
+
+
+def test_tastes_by_hand() -> None:
+    """With even play a player of taste z gains 0.075 (max z - mean z) in 9 of 10 steps."""
+    game = load("specs/a_rps.mfg")
+    even = build_view(game.program).uniform()
+    found = finite_population_report(game, even, [100, 1000])
+    worst, _, mean = found.sizes[0].limit
+    assert worst == pytest.approx(9 * 0.1)
+    assert mean == pytest.approx(9 * 0.075 * 0.5, abs=0.02)  # E max z = 1 / 2, by 6^3 points
+    assert np.ptp(found.worst_type["z"]) == 2
+    assert found.sizes[0].terms["solver gap"] == pytest.approx(0)
+    assert found.sizes[0].worst <= found.sizes[0].a_priori
+
+
+def test_the_least_number_of_players() -> None:
+    game = load("specs/a_rps.mfg")
+    even = build_view(game.program).uniform()
+    least = finite_population_report(game, even, [100], 1.2).least
+    assert least is not None
+    at = finite_population_report(game, even, [least, least - 1]).sizes
+    assert at[0].worst <= 1.2 < at[1].worst
+    assert finite_population_report(game, even, [100], 0.5).least is None
+
+
+def test_a_symmetric_game_has_one_type() -> None:
+    found = reported("beach_bar")
+    assert found.dynamics.upper == found.reward.upper == 0
+    for size in found.sizes:
+        assert size.typed == pytest.approx(size.a_priori)
+        assert len(set(size.limit)) == 1
+
+
+def typed(game: Game) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean kernels and rewards of the types, and the kernel of the tables, at a law."""
+    program = game.program
+    types = types_of(game.model, game.model.population)
+    game_ = game_of_types(*typed_program(game, game.model.population, types), types.shares, 3)
+    joint = (
+        np.random.default_rng(0)
+        .dirichlet(np.ones(game_.legal.size))
+        .reshape(  # type: ignore[union-attr]
+            program.state_count, program.action_count
+        )
+    )
+    law = torch.from_numpy(joint).reshape(1, *program.states.values(), *program.actions.values())
+    made = program.module.kernel(program.params(), torch.tensor(0), law)
+    mean = np.einsum("k,ksat->sat", game_.shares, game_.kernel(0, joint))
+    return mean, made.reshape(mean.shape).numpy(), types.shares
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_types_average_to_the_tables(name: str) -> None:
+    mean, table, shares = typed(load(f"specs/{name}.mfg"))
+    np.testing.assert_allclose(mean, table, atol=1e-12)
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_constants_of_affine_games_stay_below_their_certificate() -> None:
+    game = load("specs/asymmetric_sis.mfg")
+    player = game.model.population
+    types = types_of(game.model, player)
+    kinds = game_of_types(*typed_program(game, player, types), types.shares, 20)
+    mean = game_of_types(game.program, game.program.params(), np.ones(1), 20)
+    found = law_slopes(game, player, kinds, mean, 20)
+    subject = Subject("dynamics", dynamics=player)
+    source = Source("mu", "law", player)
+    certificate = lipschitz(Question(facts_of(game.model), subject, source))
+    assert certificate.upper is not None
+    assert found.kernel.max() == pytest.approx(0.891)  # beta at most 0.891, half of 2 beta
+    assert found.kernel.max() <= certificate.upper * (1 + 1e-9)
+    assert found.kernel[:, :, 1].max() == 0  # who is ill does not feel the others
+    assert found.groups is not None
+    assert len(np.unique(found.groups)) == 2
+
+
+PEERS = """
+model peers
+enum Choice { left, right }
+objective nash
+horizon 2
+population person {
+  trait  b : real in [0, 1] ~ uniform
+  state  x : Choice ~ uniform
+  action a : Choice
+  x' = a
+  reward all = mean(q.b * ind(q.x == x) for q in person)
+  observe x, t
+}
+"""
+
+
+def test_what_has_no_bound_is_refused() -> None:
+    game = load("specs/a_rps.mfg")
+    even = build_view(game.program).uniform()
+    with pytest.raises(UsageError, match="at least two"):
+        finite_population_report(game, even, [1])
+    other = load("specs/asymmetric_sis.mfg")
+    with pytest.raises(UsageError, match="does not fit"):
+        finite_population_report(other, even, [10])
+    peers = load(text=PEERS)
+    with pytest.raises(UsageError, match="hidden traits of the others"):
+        finite_population_report(peers, build_view(peers.program).uniform(), [10])
+    several = load("specs/predator_prey.mfg")
+    with pytest.raises(UsageError, match="one population"):
+        finite_population_report(several, even, [10])
