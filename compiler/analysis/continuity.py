@@ -23,7 +23,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     sample_laws,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
-from mfdsl.compiler.analysis.slopes.jumps import Cliff, change, climb
+from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS, Cliff, change, climb
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
 from mfdsl.compiler.analysis.slopes.search import Found
@@ -100,12 +100,14 @@ def gap_of(
 
 
 def _cliff_gap(cliff: Cliff, op: str, place: Place | None) -> Gap:
+    if cliff.gap >= BOUNDLESS:
+        return Gap("the value itself grows without end", place, True, 0.0, FIXES.get(op))
     width, slope = cliff.slopes[-1]
     if cliff.jump:
         text = f"jumps by {cliff.gap:.3g} (slope {slope:.2g} across {width:.1e})"
     else:
         text = f"the slope grows without end ({slope:.2g} across {width:.1e})"
-    evidence: Witness = {"change": cliff.gap, "distance": width}
+    evidence: Witness = {"change": slope * width, "distance": width}
     return Gap(text, place, True, slope, FIXES.get("ind" if op in BOOLEAN else op), evidence)
 
 
@@ -313,12 +315,15 @@ def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
     still = at_laws(own)
     values = [still.value(root) for root in problem.tape.roots]
     count = len(own)
-    flat = np.array([np.broadcast_to(v.lo.reshape(len(v.lo), -1)[:, 0], (count,)) for v in values])
-    flat = np.nan_to_num(flat, posinf=1e300, neginf=-1e300)
+    low, high = (
+        np.array([np.broadcast_to(e.reshape(len(e), -1)[:, 0], (count,)) for e in ends])
+        for ends in ([v.lo for v in values], [v.hi for v in values])
+    )
     one, other = np.triu_indices(count, 1)
     distance = np.abs(own[one] - own[other]).sum(1)
-    with np.errstate(over="ignore"):
-        moved = np.abs(flat[:, one] - flat[:, other]).sum(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.maximum(low[:, one] - high[:, other], low[:, other] - high[:, one])
+        moved = np.nan_to_num(np.maximum(apart, 0.0), posinf=1e300).sum(0)
         order = np.argsort(-moved / np.maximum(distance, 1e-9))[:SEGMENTS]
 
     def segment(a: Array, b: Array) -> Segment:

@@ -116,7 +116,7 @@ def _neg(a: Interval) -> Interval:
 
 def _inverse(b: Interval) -> Interval:
     zero = (b.lo <= 0) & (b.hi >= 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         lo, hi = 1.0 / b.hi, 1.0 / b.lo
     return _widened(
         np.where(zero, np.where(b.lo >= 0, lo, -np.inf), lo),
@@ -271,11 +271,16 @@ def _softplus(value: Array) -> Array:
 
 
 def _quarters(y: Interval, x: Interval) -> Interval:
-    """The angle of (x, y): between -pi and pi, and in the right half plane or above it less."""
+    """The angle of (x, y): between -pi and pi, in half planes away from the cut at corners."""
     shape = np.broadcast_shapes(y.lo.shape, x.lo.shape)
     lo, hi = np.full(shape, -np.pi), np.full(shape, np.pi)
     lo = np.where(y.lo >= 0, 0.0, np.where(x.lo > 0, -np.pi / 2, lo))
     hi = np.where(y.hi < 0, 0.0, np.where(x.lo > 0, np.pi / 2, hi))
+    with np.errstate(invalid="ignore"):  # away from the cut the angle is extreme at corners
+        corners = [np.arctan2(v, u) for v in (y.lo, y.hi) for u in (x.lo, x.hi)]
+    one_branch = ((x.lo > 0) | (y.lo > 0) | (y.hi < 0)) & np.isfinite(sum(corners))
+    lo = np.where(one_branch, np.minimum.reduce(corners), lo)
+    hi = np.where(one_branch, np.maximum.reduce(corners), hi)
     for _ in range(LIBRARY_ERROR):
         lo, hi = _nudged(lo, True), _nudged(hi, False)
     return Interval(lo, hi)

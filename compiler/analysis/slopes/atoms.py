@@ -147,11 +147,12 @@ def _cos(args: Sequence[Interval], value: Interval) -> list[Interval]:
 
 
 def _atan2(args: Sequence[Interval], value: Interval) -> list[Interval]:
-    """The angle jumps by a turn across the negative half of the axis of `x`."""
+    """The angle jumps by a turn across the negative half of the axis of `x`, and at the origin."""
     y, x = args
     around = add(squared(x), squared(y))
     rates = [RULES["div"](x, around), RULES["neg"](RULES["div"](y, around))]
     cut = (y.lo < 0) & (y.hi >= 0) & (x.lo <= 0)
+    cut |= (y.lo <= 0) & (y.hi >= 0) & (x.lo <= 0) & (x.hi >= 0)
     return [hull_where(cut, WHOLE, rate) for rate in rates]
 
 

@@ -17,6 +17,7 @@ Value = Callable[[Array], Sequence[Interval]]
 
 HALVINGS = 40
 STEEP = 1e6
+BOUNDLESS = 1e300  # a change of at least so much is that of a value without bounds
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Cliff:
     @property
     def jump(self) -> bool:
         """Whether the change stays as the pieces shrink."""
+        if self.gap >= BOUNDLESS:
+            return False
         first, last = self.slopes[len(self.slopes) // 2], self.slopes[-1]
         return self.gap > 0 and last[1] * last[0] >= 0.4 * first[1] * first[0]
 

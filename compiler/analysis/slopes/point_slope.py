@@ -21,6 +21,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     in_balls,
     members,
     middle_of,
+    midpoint_laws,
     root_rows,
     spaces_of,
     templates_of,
@@ -32,6 +33,7 @@ from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 OVERTIME = 2  # times the budget of a search, for its last pass
 ENTRIES = 1 << 19
 NEAR = 16
+FEW = 4  # of these, where laws are fitted
 SHIFTS = (2.0**-10, 2.0**-18)
 
 
@@ -136,12 +138,14 @@ class PointSlope:
         for share in (0.5, 0.25, 1.0):
             point = middle_of(top, self.tape, share)
             for k in range(len(top)):
-                self._secants(top.places[k : k + 1], point[k], top.lo[k], top.hi[k])
+                if time.perf_counter() > self.deadline:
+                    break
+                row = Rows(top.places[k : k + 1], point[k : k + 1], point[k : k + 1])
+                for laws in self._laws_near(row, share == 0.5 and k < FEW):
+                    self._secants(row, laws)
         return self.attained.slope if self.attained is not None else 0.0
 
-    def _secants(self, place: np.ndarray, point: Array, lo: Array, hi: Array) -> None:
-        row = Rows(place, point[None], point[None])
-        laws = self.even_laws(row)
+    def _secants(self, row: Rows, laws: dict[str, Array]) -> None:
         forward = self.at(row, laws)
         ways = [self._flat(forward.tangent(root), 1) for root in self.tape.roots]
         with np.errstate(invalid="ignore"):
@@ -180,6 +184,15 @@ class PointSlope:
         best = self.attained.slope if self.attained is not None else 0.0
         if np.isfinite(slope) and slope > best:
             self.attained = Step(slope, tuple(row.places[0]), start, end[moving] - start[moving])
+
+    def _laws_near(self, row: Rows, close: bool) -> list[dict[str, Array]]:
+        """Even laws, and if `close` those with about the statistics of a point."""
+        even = self.even_laws(row)
+        if not even or not close:
+            return [even]
+        spaces = {name: self.spaces[name] for name in even}
+        forward = Forward(self.tape, row, self.moves, None, self.spaces, single=True)
+        return [even, midpoint_laws(forward, row.lo, spaces)]
 
     def even_laws(self, row: Rows) -> dict[str, Array]:
         """Even laws of the populations that have finitely many kinds of members."""

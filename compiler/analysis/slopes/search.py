@@ -107,9 +107,7 @@ def _certain(upper: Array) -> Array:
     return np.where(np.isnan(upper), np.inf, upper)
 
 
-def _judged(
-    best: float, top: float, boxes: int, closed: bool, worst: Rows, smooth: bool
-) -> Found:
+def _judged(best: float, top: float, boxes: int, closed: bool, worst: Rows, smooth: bool) -> Found:
     if smooth and best > top:
         raise ContradictionError(f"a slope of {best!r} is attained above the bound {top!r}")
     return Found(best, top, boxes, closed, worst)

@@ -49,7 +49,10 @@ def drawn(seed: int, shape: Shape, size: int | None = None) -> Case:
 def evaluated(case: Case, world: World, count: int) -> np.ndarray:
     """Values of the expression, [samples]."""
     with np.errstate(all="ignore"):
-        return np.broadcast_to(case.expression.value(world), (count,)).astype(float)
+        values = np.broadcast_to(case.expression.value(world), (count,)).astype(float)
+        for where in world.undefined:
+            values = np.where(where, np.nan, values)
+        return values
 
 
 def checked_slopes(
@@ -130,11 +133,11 @@ def slopes_in_places(case: Case, budget: Budget = QUICK) -> Certificate:
     step = random.choice([2.0**-9, -(2.0**-9), 0.2, 1.0], (SAMPLES, members))
     step *= random.random((SAMPLES, members)) < random.choice([0.2, 1.0], (SAMPLES, 1))
     moved = np.clip(places + step, 0, 1)
-    other = np.where(
-        random.random((SAMPLES, members)) < 0.1, random.integers(shape.kinds), kinds
-    )
+    other = np.where(random.random((SAMPLES, members)) < 0.1, random.integers(shape.kinds), kinds)
     if found.norm.startswith("l1"):  # only the law of the kinds is read
-        share = [np.stack([(k == v).mean(1) for v in range(shape.kinds)], 1) for k in (kinds, other)]
+        share = [
+            np.stack([(k == v).mean(1) for v in range(shape.kinds)], 1) for k in (kinds, other)
+        ]
         distance = np.abs(share[0] - share[1]).sum(1)
     else:
         distance = (np.abs(moved - places) + (other != kinds)).mean(1)
@@ -180,15 +183,11 @@ def enclosed(case: Case) -> bool:
     directions = law_directions(tape, "mu")
     count = directions.to.shape[1]
     boxes = _boxes(case, tape, directions, random)
-    forward = Forward(
-        tape, boxes.rows, directions.moves(tape, boxes.rows), None, spaces_of(tape)
-    )
+    forward = Forward(tape, boxes.rows, directions.moves(tape, boxes.rows), None, spaces_of(tape))
     value, rate = forward.value(tape.roots[0]), forward.tangent(tape.roots[0])
     flat = [np.broadcast_to(e.reshape(len(e), -1)[:, 0], (count,)) for e in (value.lo, value.hi)]
     found = [
-        evaluated(
-            case, worlds.finite_world(shape, boxes.own, law, boxes.rest, boxes.time), count
-        )
+        evaluated(case, worlds.finite_world(shape, boxes.own, law, boxes.rest, boxes.time), count)
         for law in (boxes.laws, boxes.ends)
     ]
     size = 1e-12 * (1 + np.abs(found[0]))
@@ -213,14 +212,20 @@ def _boxes(case: Case, tape: Tape, directions: Any, random: np.random.Generator)
     """Pairs of laws along each direction, and boxes around both."""
     shape, count = case.shape, directions.to.shape[1]
     spaces = spaces_of(tape)
-    places = np.stack([random.integers(size, size=count) for size in tape.sizes], -1) if (
-        tape.sizes
-    ) else np.zeros((count, 0), dtype=np.int64)
+    places = (
+        np.stack([random.integers(size, size=count) for size in tape.sizes], -1)
+        if (tape.sizes)
+        else np.zeros((count, 0), dtype=np.int64)
+    )
     # one grid point for all rows, so that the world has one time
     places = np.repeat(places[:1], count, 0)
-    at = np.zeros(count, int) if not tape.grid else np.ravel_multi_index(tuple(places.T), tape.sizes)
-    to, off = (d[at if len(d) > 1 else np.zeros(count, int), np.arange(count)] for d in (
-        directions.to, directions.off))
+    at = (
+        np.zeros(count, int) if not tape.grid else np.ravel_multi_index(tuple(places.T), tape.sizes)
+    )
+    to, off = (
+        d[at if len(d) > 1 else np.zeros(count, int), np.arange(count)]
+        for d in (directions.to, directions.off)
+    )
     laws = worlds.random_laws(random, count, shape.kinds)
     ends, share = laws.copy(), np.zeros(count)
     if spaces["mu"]:
@@ -254,8 +259,9 @@ def _boxes(case: Case, tape: Tape, directions: Any, random: np.random.Generator)
                 continue
             k = tape.statistics[step.attr].coordinate
             value = still.value(step_index)
-            ends_ = [np.broadcast_to(e.reshape(len(e), -1)[:, 0], (count,)) for e in (
-                value.lo, value.hi)]
+            ends_ = [
+                np.broadcast_to(e.reshape(len(e), -1)[:, 0], (count,)) for e in (value.lo, value.hi)
+            ]
             pad = random.choice([0.0, 0.01, 0.2], count)
             lo[:, k] = np.where(np.isinf(lo[:, k]), ends_[0], np.minimum(lo[:, k], ends_[0])) - pad
             hi[:, k] = np.where(np.isinf(hi[:, k]), ends_[1], np.maximum(hi[:, k], ends_[1])) + pad
@@ -299,9 +305,7 @@ def thin(case: Case) -> bool:
         return False
     point = np.full((1, len(tape.coordinates)), 0.375)
     rows = Rows(place, point, point)
-    weights = {
-        n: ({"mu": law, "nu": rest}[n] if spaces[n] else np.ones(1))[None] for n in spaces
-    }
+    weights = {n: ({"mu": law, "nu": rest}[n] if spaces[n] else np.ones(1))[None] for n in spaces}
     forward = Forward(tape, rows, directions.moves(tape, rows), weights, spaces)
     value, rate = forward.value(tape.roots[0]), forward.tangent(tape.roots[0])
     if not (value.lo.min() <= truth <= value.hi.max()):

@@ -72,6 +72,7 @@ class World:
     peers: Mapping[int, Member] = field(default_factory=dict)
     indices: Mapping[int, int] = field(default_factory=dict)
     time: int = 0
+    undefined: list[Any] = field(default_factory=list)  # where a mean had no members to be of
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,10 @@ class Generator:
                     share = w.lib.where(guard.value(inside), weight, w.lib.number(0))
                 top = top + share * body.value(inside)
                 below = below + share
-            return top if guard is None else top / below
+            if guard is None:
+                return top
+            w.undefined.append(below == 0)
+            return top / below
 
         return Expression(node, value)
 
@@ -229,9 +233,7 @@ class Generator:
             own, mine = self.own_kind()
             return Expression(self.spec.op("le", node, own), lambda w: value(w) <= mine(w))
         limit = int(self.random.integers(self.shape.kinds))
-        return Expression(
-            self.spec.op("le", self.spec.i(limit), node), lambda w: limit <= value(w)
-        )
+        return Expression(self.spec.op("le", self.spec.i(limit), node), lambda w: limit <= value(w))
 
     def indicator(self, depth: int) -> Expression:
         node, value = self.peer_kind(depth)
