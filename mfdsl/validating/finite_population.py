@@ -268,10 +268,10 @@ def _asymmetry(
         beta[:, -1] = _centred(measured(model, player.name, "final"))
     apart = LARGEST_L1 if _starts_apart(model, player) else 0.0
     return Asymmetry(
-        transitions=np.full((1, steps), dynamics.upper),
+        transitions=np.full((1, steps), min(dynamics.upper, LARGEST_L1)),
         rewards=beta,
         initial=np.array([apart]),
-        others_transitions=np.full((1, steps), dynamics.mean[1]),
+        others_transitions=np.full((1, steps), min(dynamics.mean[1], LARGEST_L1)),
         others_initial=np.array([apart]),
     )
 

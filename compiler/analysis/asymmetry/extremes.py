@@ -84,6 +84,22 @@ def _dims(copies: Copies, node: int) -> tuple[int, ...]:
     return copies.types[copies.nodes[node].type].dims
 
 
+@dataclass(frozen=True)
+class _Vertices:
+    """Grid points, ends of the coordinates, vertices of the laws, and all combinations `at`.
+
+    `cell` counts the ends along each moving coordinate, negative where it is no trait.
+    """
+
+    places: np.ndarray
+    points: np.ndarray
+    laws: np.ndarray
+    at: np.ndarray
+    sizes: Mapping[str, int]
+    spaces: Mapping[str, Space]
+    cell: tuple[int, ...]
+
+
 def _at_vertices(
     copies: Copies,
     player: Player,
@@ -96,81 +112,85 @@ def _at_vertices(
     _check_affine(copies, outputs, hidden, tape, populations, moving)
     finite = tuple(s.leaf for s in hidden.sources if s.law is None and s.leaf in tape.grid)
     weights = masses(copies, hidden, finite)
-    spaces = spaces_of(tape)
-    sizes = {name: members(space) for name, space in spaces.items()}
-    corners, cell = _points(tape, moving, hidden, prod(tape.sizes) * prod(sizes.values()))
-    kinds = weights.size * len(corners)
-    allowed = _allowed(tape, player)
-    places = np.stack(np.unravel_index(np.arange(allowed.size), tape.sizes or (1,)), -1)
-    places = places[:, : len(tape.grid)]
-    vertices = (
-        np.stack([m.reshape(-1) for m in np.indices(tuple(sizes.values()))], -1)
-        if sizes
-        else np.zeros((1, 0), int)
-    )
-    count = len(places) * len(corners) * len(vertices)
-    if count > MOST_ROWS:
-        raise Unsupported(f"{count} vertices")
-    at = np.indices((len(places), len(corners), len(vertices))).reshape(3, -1).T
-    points = np.zeros((count, len(tape.coordinates)))
-    points[:, moving] = corners[at[:, 1]]
-    low = np.zeros((count, len(outputs.roots)))
-    high = np.zeros_like(low)
-    for start in range(0, count, CHUNK):
-        part = at[start : start + CHUNK]
-        rows = Rows(
-            places[part[:, 0]], points[start : start + CHUNK], points[start : start + CHUNK]
-        )
-        laws = {
-            name: np.eye(size)[vertices[part[:, 2], k]]
-            for k, (name, size) in enumerate(sizes.items())
-        }
-        forward = Forward(tape, rows, STILL, laws, spaces)
-        for k in range(len(outputs.roots)):
-            value = forward.value(tape.roots[k])
-            shape = (len(rows), *(1,) * len(tape.inner))
-            low[start : start + CHUNK, k] = np.broadcast_to(value.lo, shape).reshape(-1)
-            high[start : start + CHUNK, k] = np.broadcast_to(value.hi, shape).reshape(-1)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise Unsupported("a value that is not finite")
-    axes = [tape.grid.index(leaf) for leaf in finite]
-    row_kind = (
-        np.ravel_multi_index(tuple(places[:, axes].T), weights.shape)
-        if finite
-        else np.zeros(len(places), dtype=np.int64)
-    )
-    kind = row_kind[at[:, 0]] * len(corners) + at[:, 1]
-    keep = (allowed.reshape(-1)[at[:, 0]]) & (weights.reshape(-1)[row_kind][at[:, 0]] > 0)
-    low, high, kind, at = low[keep], high[keep], kind[keep], at[keep]
+    all_of = _vertices(tape, hidden, moving)
+    low, high = _values(tape, all_of, len(outputs.roots))
+    allowed, certain = _allowed(tape, player)
+    place_kind = np.zeros(len(all_of.places), dtype=np.int64)
+    if finite:
+        axes = [tape.grid.index(leaf) for leaf in finite]
+        place_kind = np.ravel_multi_index(tuple(all_of.places[:, axes].T), weights.shape)
+    kind = place_kind[all_of.at[:, 0]] * len(all_of.points) + all_of.at[:, 1]
+    keep = (allowed & (weights.reshape(-1)[place_kind] > 0))[all_of.at[:, 0]]
+    low, high, kind, at = low[keep], high[keep], kind[keep], all_of.at[keep]
     if not len(low):
         raise Unsupported("no legal action anywhere")
     small = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(np.abs(low), np.abs(high)))
     bottom, top = small.sum(-1), np.maximum(np.abs(low), np.abs(high)).sum(-1)
+    kinds = weights.size * len(all_of.points)
     by_kind = np.zeros((kinds, 2))
     np.maximum.at(by_kind[:, 0], kind, bottom)
     np.maximum.at(by_kind[:, 1], kind, top)
-    centred = _centred(low[:, 0], high[:, 0], kind, kinds) if low.shape[1] == 1 else None
-    if not outputs.sharp:
+    centred = None
+    if low.shape[1] == 1:
+        only_traits = all(n > 0 for n in all_of.cell)  # else one player has several kinds
+        half = _centred(low[:, 0], high[:, 0], kind, kinds)
+        centred = half if only_traits else np.stack([0 * by_kind[:, 1], by_kind[:, 1]], -1)
+    if not (outputs.sharp and certain):
         by_kind[:, 0] = 0.0
     best = int(bottom.argmax())
-    witness = _witness(
-        tape, hidden, places[at[best, 0]], points[keep][best], spaces, sizes, vertices[at[best, 2]]
-    )
-    witness["distance"] = float(bottom[best])
-    table = by_kind.reshape(*weights.shape, len(corners), 2)
-    given = any(s.rows for s in hidden.sources) and len(finite) == 1 and len(corners) == 1
+    given = any(s.rows for s in hidden.sources) and len(finite) == 1 and len(all_of.points) == 1
     return Extremes(
         lower=float(by_kind[:, 0].max()),
         upper=float(by_kind[:, 1].max()),
-        mean=_mean(table, weights, cell),
-        centred=None
-        if centred is None
-        else (float(centred[:, 0].max()), float(centred[:, 1].max())),
+        mean=_mean(by_kind.reshape(*weights.shape, -1, 2), weights, all_of.cell),
+        centred=None if centred is None else (centred[:, 0].max(), centred[:, 1].max()),
         players=by_kind if given else None,
         centred_players=centred if given else None,
-        witness=witness,
+        witness=_witness(tape, hidden, all_of, at[best]) | {"distance": float(bottom[best])},
         method=("affine in the law and in the draws of traits", VERTICES),
     )
+
+
+def _vertices(tape: Tape, hidden: Hidden, moving: Sequence[int]) -> _Vertices:
+    spaces = spaces_of(tape)
+    sizes = {name: members(space) for name, space in spaces.items()}
+    corners, cell = _points(tape, moving, hidden, prod(tape.sizes) * prod(sizes.values()))
+    count = prod(tape.sizes)
+    places = np.stack(np.unravel_index(np.arange(count), tape.sizes or (1,)), -1)
+    laws = np.stack(np.unravel_index(np.arange(prod(sizes.values())), (*sizes.values(), 1)), -1)
+    lengths = (count, len(corners), len(laws))
+    if prod(lengths) > MOST_ROWS:
+        raise Unsupported(f"{prod(lengths)} vertices")
+    points = np.zeros((len(corners), len(tape.coordinates)))
+    points[:, moving] = corners
+    at = np.indices(lengths).reshape(3, -1).T
+    return _Vertices(places[:, : len(tape.grid)], points, laws, at, sizes, spaces, cell)
+
+
+def _values(tape: Tape, all_of: _Vertices, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Enclosures [combinations, outputs] of the first roots, lower and upper ends."""
+    ends = []
+    for start in range(0, len(all_of.at), CHUNK):
+        part = all_of.at[start : start + CHUNK]
+        points = all_of.points[part[:, 1]]
+        rows = Rows(all_of.places[part[:, 0]], points, points)
+        laws = {
+            name: np.eye(size)[all_of.laws[part[:, 2], k]]
+            for k, (name, size) in enumerate(all_of.sizes.items())
+        }
+        forward = Forward(tape, rows, STILL, laws, all_of.spaces)
+        shape = (len(rows), *(1,) * len(tape.inner))
+        found = [forward.value(root) for root in tape.roots[:outputs]]
+        ends.append(
+            [
+                np.stack([np.broadcast_to(end, shape).reshape(-1) for end in column], -1)
+                for column in ([v.lo for v in found], [v.hi for v in found])
+            ]
+        )
+    low, high = (np.concatenate([pair[k] for pair in ends]) for k in (0, 1))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise Unsupported("a value that is not finite")
+    return low, high
 
 
 def _check_affine(
@@ -225,14 +245,15 @@ def _points(
     )
 
 
-def _allowed(tape: Tape, player: Player) -> np.ndarray:
-    """Which points of the grid have a legal action, [grid]."""
-    count = prod(tape.sizes) if tape.sizes else 1
+def _allowed(tape: Tape, player: Player) -> tuple[np.ndarray, bool]:
+    """Which points of the grid may have a legal action, [grid], and whether they surely have."""
+    count = prod(tape.sizes)
     if player.legal is None:
-        return np.ones(count, bool)
+        return np.ones(count, bool), True
     table = Evaluator(tape.facts, {leaf: k for k, leaf in enumerate(tape.grid)})
-    possible = np.broadcast_to(table.value(player.legal).hi > 0, tape.sizes or (1,))
-    return np.asarray(possible).reshape(-1)
+    value = table.value(player.legal)
+    possible = np.broadcast_to(value.hi > 0, tape.sizes or (1,)).reshape(-1)
+    return possible, bool(np.array_equal(value.lo > 0, value.hi > 0))
 
 
 def _centred(low: np.ndarray, high: np.ndarray, kind: np.ndarray, kinds: int) -> np.ndarray:
@@ -263,39 +284,30 @@ def _mean(table: np.ndarray, weights: np.ndarray, cell: tuple[int, ...]) -> tupl
     return float((share * low).sum()), float((share * high).sum())
 
 
-def _witness(
-    tape: Tape,
-    hidden: Hidden,
-    place: np.ndarray,
-    point: np.ndarray,
-    spaces: Mapping[str, Space],
-    sizes: dict[str, int],
-    vertex: np.ndarray,
-) -> Witness:
+def _witness(tape: Tape, hidden: Hidden, all_of: _Vertices, at: np.ndarray) -> Witness:
+    place, point, vertex = (
+        table[k] for table, k in zip((all_of.places, all_of.points, all_of.laws), at, strict=True)
+    )
+    nodes, types = tape.facts.nodes, tape.facts.types
+    rows = {s.leaf for s in hidden.sources if s.rows}
     drawn = {s.leaf for s in hidden.sources}
     found: Witness = {}
-    whole = place_witness(tape, tuple(int(p) for p in place))
-    for leaf, name in zip(tape.grid, list(whole), strict=True):
-        if leaf not in drawn:
-            found[name] = whole[name]
-        elif any(s.rows for s in hidden.sources if s.leaf == leaf):
+    for leaf, (name, value) in zip(tape.grid, place_witness(tape, place).items(), strict=True):
+        if leaf in rows:
             found["player"] = int(place[tape.grid.index(leaf)])
+        elif leaf not in drawn:
+            found[name] = value
     forward = Forward(tape, Rows(place[None], point[None], point[None]), STILL, None, {})
-    named = [
-        n for n, v in hidden.values.items() if not tape.facts.types[tape.facts.nodes[v].type].dims
-    ]
+    named = [n for n, v in hidden.values.items() if not types[nodes[v].type].dims]
     for name, step in zip(named, tape.roots[len(tape.roots) - len(named) :], strict=True):
-        value = forward.value(step)
-        found[name] = float(np.asarray((value.lo + value.hi) / 2).reshape(-1)[0])
-    for coordinate, value in zip(tape.coordinates, point, strict=True):
-        if (
-            coordinate.statistic is None
-            and tape.facts.types[tape.facts.nodes[coordinate.node].type].dims
-        ):
+        ends = forward.value(step)
+        found[name] = float(np.asarray((ends.lo + ends.hi) / 2).reshape(-1)[0])
+    for coordinate, number in zip(tape.coordinates, point, strict=True):
+        if coordinate.statistic is None and types[nodes[coordinate.node].type].dims:
             entry = "".join(f"[{k}]" for k in coordinate.entry)
-            found[f"draw of {tape.facts.nodes[coordinate.node].attr}{entry}"] = float(value)
-    for k, (name, size) in enumerate(sizes.items()):
-        found[f"law of {name}"] = law_text(tape, np.eye(size)[vertex[k]], spaces[name])
+            found[f"draw of {nodes[coordinate.node].attr}{entry}"] = float(number)
+    for k, (name, size) in enumerate(all_of.sizes.items()):
+        found[f"law of {name}"] = law_text(tape, np.eye(size)[vertex[k]], all_of.spaces[name])
     return found
 
 
