@@ -9,7 +9,6 @@ note "approximate symmetry", 2. Arithmetic is float64 without outward rounding.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from mfdsl.compiler.analysis.asymmetry.asymmetry import Measured, measured, value_range
 from mfdsl.compiler.analysis.asymmetry.extremes import VERTICES
 from mfdsl.compiler.analysis.asymmetry.outputs import reads_traits
+from mfdsl.compiler.analysis.asymmetry.sensitivity import sensitivities
 from mfdsl.compiler.analysis.asymmetry.traits import hidden_of
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -27,8 +27,14 @@ from mfdsl.compiler.tabular.rebuild import player_roots
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.finite_population.constants import Constants, along_flow
-from mfdsl.runtime.finite_population.recursion import Asymmetry, Seen
-from mfdsl.runtime.finite_population.theorem_a import Bound, least_players, theorem_a
+from mfdsl.runtime.finite_population.recursion import Asymmetry, Crowd, Seen
+from mfdsl.runtime.finite_population.theorem_a import (
+    Bound,
+    bound_gain,
+    least_players,
+    reward_cap,
+    theorem_a,
+)
 from mfdsl.runtime.finite_population.theorem_b import (
     Composition,
     TypedFlow,
@@ -38,12 +44,21 @@ from mfdsl.runtime.finite_population.theorem_b import (
     typed_gains,
 )
 from mfdsl.runtime.policy import TabularPolicy
-from mfdsl.runtime.solution import Solution, finite
+from mfdsl.runtime.solution import Solution
+from mfdsl.validating.finite_population_text import lines_of, plain
 from mfdsl.validating.law_slopes import LawSlopes, law_slopes
-from mfdsl.validating.simulated_gain import Deviator, SimulatedGain, simulated_gain
+from mfdsl.validating.simulated_gain import (
+    LEAST_GAMES,
+    MOST_AGENTS,
+    Deviator,
+    SimulatedGain,
+    simulated_gain,
+)
 from mfdsl.validating.typed_game import Types, game_of_types, typed_program, types_of
 
 Floats = NDArray[np.float64]
+Near = tuple[float, float, float]
+"""Change of dynamics, rewards and final rewards as all draws move by 1 each."""
 
 LARGEST_L1 = 2.0
 EXACT_MIXING = 400  # pairs of state and action; beyond that delta is 1
@@ -54,9 +69,9 @@ class AtSize:
     """What is certified with N players: no player gains more than `worst`.
 
     `typed` is theorem B at the types that are looked at, `a_priori` theorem A for everybody;
-    `worst` is the smaller one, where the types are everybody's, else `a_priori`. `limit` are the
-    worst, 95 % and mean gain of a type in the limit, `finite` what N adds at most, `terms` the
-    parts of the worst type by cause, `cap` what holds for any policy.
+    `worst` is the smaller one, with what players may be apart from a type added to the first.
+    `limit` are the worst, 95 % and mean gain of a type in the limit, `finite` what N adds at most,
+    `terms` the parts of the worst type by cause, `cap` what holds for any policy.
     """
 
     players: int
@@ -76,7 +91,7 @@ class FinitePopulation:
 
     `dynamics` and `reward` are alpha and beta, `sizes` one entry for each number of players asked
     for, `least` the least number for `target` (None: no number is enough), `simulated` the gain of
-    the worst type at the first number where it can be simulated. `notes` say what rests on what.
+    the worst type among the fewest players, None where that cannot be simulated. `notes` say what rests on what.
     """
 
     name: str
@@ -93,11 +108,11 @@ class FinitePopulation:
 
     def text(self) -> str:
         """The report as lines of text."""
-        return "\n".join(_lines(self)) + "\n"
+        return "\n".join(lines_of(self)) + "\n"
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data; numbers that are not finite are null."""
-        found: dict[str, Any] = json.loads(json.dumps(_plain(self), default=float))
+        found: dict[str, Any] = json.loads(json.dumps(plain(self), default=float))
         return found
 
 
@@ -134,8 +149,8 @@ def finite_population_report(
     player = _only_population(game)
     policy = solution if isinstance(solution, TabularPolicy) else solution.policy
     table = _table(game, policy)
-    types = types_of(game.model, player)
     dynamics, reward = (measured(game.model, player.name, w) for w in ("dynamics", "reward"))
+    types, complete, near = _everybody(game.model, player, dynamics, reward)
     analysed = _analysed(game, player, types, table)
     unlike = _asymmetry(game.model, player, dynamics, reward, analysed.induced.steps)
     seen = _seen(game.model, player)
@@ -157,22 +172,30 @@ def finite_population_report(
         gap = analysed.solver_gap
         return theorem_a(analysed.induced, players, gap, analysed.cap, asymmetry=unlike, seen=seen)
 
-    complete = types.note is None or _convex(game.model, player, dynamics, reward)
-    bounds = (of_types, before) if complete else (before,)
-    sizes = tuple(_at_size(n, of_types(n), before(n), analysed, complete=complete) for n in agents)
+    def of_all(players: int) -> Bound:
+        if complete:
+            return of_types(players)
+        return before(players) if near is None else _near(analysed, types, near, players, seen)
+
+    bounds = (of_all, before)
+    sizes = []
+    for n in agents:
+        first, everybody = before(n), of_all(n)
+        epsilon = min(everybody.worst, first.worst)
+        sizes.append(_at_size(n, of_types(n), epsilon, first, analysed))
     worst = int(analysed.gains.argmax())
     return FinitePopulation(
         name=game.name,
         steps=analysed.induced.steps,
         dynamics=dynamics,
         reward=reward,
-        sizes=sizes,
+        sizes=tuple(sizes),
         target=target,
         least=None if target is None else _least(bounds, target),
         simulated=_simulated(game, player, policy, types, analysed, worst, agents, seed),
         worst_type={name: np.asarray(v[worst]).tolist() for name, v in types.values.items()},
         constants=_constants(analysed.typed),
-        notes=_notes(game, types, analysed.slopes, complete=complete),
+        notes=_notes(game, types, analysed.slopes, complete=complete, near=near),
     )
 
 
@@ -281,14 +304,13 @@ def _centred(found: Measured) -> float:
 
 
 def _at_size(
-    players: int, bound: Bound, before: Bound, analysed: _Analysed, *, complete: bool
+    players: int, bound: Bound, epsilon: float, before: Bound, analysed: _Analysed
 ) -> AtSize:
     worst = int(bound.epsilon.argmax())
     shares, gains = analysed.shares, analysed.gains
     order = np.argsort(gains)
     high = gains[order][np.searchsorted(shares[order].cumsum(), 0.95 * shares.sum())]
     typed, cap = float(bound.epsilon[worst]), float(bound.cap[worst])
-    epsilon = min(typed, before.worst) if complete else before.worst
     return AtSize(
         players=players,
         worst=epsilon,
@@ -322,6 +344,40 @@ def _convex(model: Model, player: Player, dynamics: Measured, reward: Measured) 
     return dynamics.upper == 0 and affine and final and not _starts_apart(model, player)
 
 
+def _everybody(
+    model: Model, player: Player, dynamics: Measured, reward: Measured
+) -> tuple[Types, bool, Near | None]:
+    """The types, whether their bounds are everybody's, and how far others are from them."""
+    if _convex(model, player, dynamics, reward):
+        return types_of(model, player), True, None
+    plain = types_of(model, player)
+    if plain.note is None or _starts_apart(model, player):
+        return plain, plain.note is None, None
+    found = [sensitivities(model, player, what) for what in ("dynamics", "reward", "final")]
+    if any(bounds is None for bounds in found):
+        return plain, False, None
+    types = types_of(model, player, near=True)
+    slopes = [sum(bounds.values()) for bounds in found if bounds is not None]
+    return types, False, (slopes[0], slopes[1], slopes[2])
+
+
+def _near(analysed: _Analysed, types: Types, near: Near, players: int, seen: Seen) -> Bound:
+    """Theorem B for everybody: a player is at most a cell apart from a type, as in theorem A."""
+    rows = np.flatnonzero(types.centres)
+    steps = analysed.typed.steps
+    dynamics, running, final = (types.radius * slope for slope in near)
+    beta = np.full((len(rows), steps), max(running, final))
+    none = np.zeros((len(rows), steps))
+    return bound_gain(
+        analysed.typed,
+        Crowd(players, seen),
+        {"type incentive": analysed.gains[rows]},
+        np.full(len(rows), reward_cap(analysed.typed, analysed.cap)),
+        asymmetry=Asymmetry(none + dynamics, beta, none[:, 0], none, none[:, 0]),
+        types=rows,
+    )
+
+
 def _starts_apart(model: Model, player: Player) -> bool:
     """Whether the first states of a player depend on its hidden traits."""
     names = frozenset(t.name for t in hidden_of(model, player))
@@ -353,12 +409,12 @@ def _simulated(
     agents: Sequence[int],
     seed: int,
 ) -> SimulatedGain | None:
-    """The gain of the worst type in the game itself; None where its type cannot be set there."""
+    """The gain of the worst type in the game itself; None where there are too many."""
     stages = game.program.horizon or 0
     if _starts_apart(game.model, player) or game.program.grids:
         return None
     own = {name: v[worst] for name, v in types.values.items()}
-    players, agent = agents[0], 0
+    players, agent = min(agents), 0
     if player.fixed:
         if player.agents is None or player.agents not in agents:
             return None
@@ -370,6 +426,8 @@ def _simulated(
         for name, value in own.items():
             same &= np.isclose(group[fields.index(name)][0].numpy(), value, rtol=1e-9)
         agent, own = int(np.flatnonzero(same)[0]), {}
+    if players > MOST_AGENTS // LEAST_GAMES:
+        return None
     response = best_response(analysed.game, analysed.flow, worst)[:stages]
     deviator = Deviator(agent, own, response)
     return simulated_gain(game, policy, deviator, players, seed=seed)
@@ -387,110 +445,18 @@ def _constants(found: Constants) -> dict[str, float]:
     }
 
 
-def _notes(game: Game, types: Types, slopes: LawSlopes, *, complete: bool) -> tuple[str, ...]:
+def _notes(
+    game: Game, types: Types, slopes: LawSlopes, *, complete: bool, near: Near | None
+) -> tuple[str, ...]:
     notes = [slopes.note]
     if types.note is not None:
-        notes.append(
-            f"types: {types.note}; gains between them are bounded "
-            + ("by those at the ends" if complete else "a priori only")
-        )
+        between = "by those of cells of all draws" if near else "a priori only"
+        between = "by those at the ends" if complete else between
+        notes.append(f"types: {types.note}; gains between them are bounded " + between)
+        if not complete:
+            notes.append("the flow is that of these Gauss points in the place of their law")
     if types.fixed:
         notes.append("players are those of the files, other numbers whole copies of them")
     if game.reduced is not None and not game.reduced.exact:
         notes.append("the tables put continuous variables on points")
     return tuple(notes)
-
-
-def _plain(report: FinitePopulation) -> dict[str, Any]:
-    alpha, beta = report.dynamics, report.reward
-    exact = alpha.upper == beta.upper == 0
-    known = isfinite(alpha.upper) and isfinite(beta.upper) and not (alpha.reason or beta.reason)
-    verdict = "exact" if exact else "approximate" if known else "unknown"
-
-    def interval(found: Measured) -> dict[str, Any]:
-        return {
-            "lo": found.lower,
-            "hi": finite(found.upper),
-            "mean": [finite(v) for v in found.mean],
-            "centred": None if found.centred is None else [finite(v) for v in found.centred],
-            "heterogeneity": finite(found.heterogeneity),
-            "non_anonymity": finite(found.anonymity),
-            "traits": list(found.traits),
-            "witness": found.witness,
-            "method": list(found.method),
-        }
-
-    return {
-        "name": report.name,
-        "verdict": verdict,
-        "steps": report.steps,
-        "alpha": interval(alpha),
-        "beta": interval(beta),
-        "eps": [
-            {
-                "players": s.players,
-                "worst": finite(s.worst),
-                "typed": finite(s.typed),
-                "a_priori": finite(s.a_priori),
-                "limit": {"worst": s.limit[0], "p95": s.limit[1], "mean": s.limit[2]},
-                "finite_N": finite(s.finite),
-                "terms": {name: finite(v) for name, v in s.terms.items()},
-                "cap": finite(s.cap),
-                "vacuous": s.vacuous,
-            }
-            for s in report.sizes
-        ],
-        "target": report.target,
-        "least_players": report.least,
-        "simulated": None if report.simulated is None else vars(report.simulated),
-        "worst_type": report.worst_type,
-        "constants": report.constants,
-        "notes": list(report.notes),
-    }
-
-
-def _lines(report: FinitePopulation) -> list[str]:
-    plain = _plain(report)
-    lines = [f"symmetry  {plain['verdict'].upper()}   steps {report.steps}"]
-    for name, symbol, found in (
-        ("dynamics", "alpha", report.dynamics),
-        ("reward  ", "beta ", report.reward),
-    ):
-        split = f"heterogeneity {found.heterogeneity:.3f}  non-anonymity {found.anonymity:.3f}"
-        centred = "" if found.centred is None else f"  centred {found.centred[1]:.3f}"
-        bounds = f"[{found.lower:.3f}, {found.upper:.3f}]"
-        lines.append(f"  {name}  {symbol} in {bounds}  mean {found.mean[1]:.3f}{centred}   {split}")
-    for name, found in (("dynamics", report.dynamics), ("reward", report.reward)):
-        if found.traits:
-            lines.append(f"  because   {', '.join(found.traits)} -> {name}")
-        if found.witness is not None:
-            shown = ", ".join(f"{k} {_short(v)}" for k, v in found.witness.items())
-            lines.append(f"  witness   {shown}")
-    lines.append("  if you play this policy:")
-    for s in report.sizes:
-        says = f" (cap {s.cap:.3g}: says nothing)" if s.vacuous else ""
-        worst, high, mean = s.limit
-        lines.append(f"    N = {s.players}: no player gains more than {s.worst:.3g}{says}")
-        lines.append(
-            f"      limit: worst / 95 % / mean player {worst:.3g} / {high:.3g} / {mean:.3g}"
-            f"  + finite-N term <= {s.finite:.3g}"
-        )
-        lines.append(f"      types looked at {s.typed:.3g};  a priori {s.a_priori:.3g}")
-        parts = ", ".join(f"{k} {v:.3g}" for k, v in s.terms.items() if v > 0)
-        lines.append(f"      parts: {parts or 'none'}")
-    if report.target is not None:
-        found_n = (
-            "no number of players is enough" if report.least is None else f"N = {report.least}"
-        )
-        lines.append(f"    for a gain of at most {report.target:g}: {found_n}")
-    if report.simulated is not None:
-        s_ = report.simulated
-        lines.append(
-            f"    simulated gain of the worst type, N = {s_.players}: "
-            f"{s_.mean:.3g} +- {2 * s_.std_error:.2g} ({s_.games} games)"
-        )
-    return lines + [f"  note      {note}" for note in report.notes]
-
-
-def _short(value: float | int | str) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

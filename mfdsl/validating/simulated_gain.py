@@ -21,6 +21,7 @@ from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.policy import TabularPolicy
 
 MOST_AGENTS = 64_000  # of all games together
+LEAST_GAMES = 8
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def simulated_gain(
     """
     if players < 2 or game.program.grids:
         raise UsageError("a gain is simulated for two players or more with finite states")
-    games = max(8, min(256, MOST_AGENTS // players))
+    games = max(LEAST_GAMES, min(256, MOST_AGENTS // players))
     follow = by_table(game, policy)
     stages = len(deviator.response)
     returns = [

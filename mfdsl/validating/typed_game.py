@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 
 MOST_TYPES = 4096
 QUADRATURE = 256  # points of all draws together, at most
+MOST_CENTRES = 1024  # cells of all draws together, at most
+MOST_ALONG = 64
 MOST_ENDS = 8  # draws whose ends are looked at together
 LARGEST_TABLE = 10**8
 
@@ -40,33 +42,36 @@ class Types:
     """Values of the hidden traits by name, [types, ...], and the share of each type, [types].
 
     Types of share 0 are nobody's but could be somebody's: the ends of continuous draws. `fixed`
-    says that files give the players, `note` how a continuous law was put on points.
+    says that files give the players, `note` how a continuous law was put on points. Every player
+    has all its continuous draws within `radius` of those of one of the types `centres`.
     """
 
     values: dict[str, Floats]
     shares: Floats
+    centres: NDArray[np.bool_]
+    radius: float = 0.0
     fixed: bool = False
     note: str | None = None
 
 
-def types_of(model: Model, player: Player) -> Types:
-    """The types of a population.
+def types_of(model: Model, player: Player, *, near: bool = False) -> Types:
+    """The types of a population; with `near` also those of a grid of cells of uniform draws.
 
     Raises:
         UsageError: there are too many, or their law has no points.
     """
     traits = hidden_of(model, player)
     if not traits:
-        return Types({}, np.ones(1))
+        return Types({}, np.ones(1), np.ones(1, dtype=bool))
     copies = Copies(facts_of(model))
     try:
         hidden = hidden_sources(copies, player, traits)
-        return _types(copies, player, hidden)
+        return _types(copies, player, hidden, near)
     except (Unsupported, NoTables) as error:
         raise UsageError(f"the types of `{player.name}` have no list: {error}") from None
 
 
-def _types(copies: Copies, player: Player, hidden: Hidden) -> Types:
+def _types(copies: Copies, player: Player, hidden: Hidden, near: bool) -> Types:
     entries = [
         (name, node, entry)
         for name, node in hidden.values.items()
@@ -78,8 +83,14 @@ def _types(copies: Copies, player: Player, hidden: Hidden) -> Types:
     if set(finite) != set(tape.grid):
         raise UsageError(f"the traits of `{player.name}` have too many values")
     weights = masses(copies, hidden, tape.grid).reshape(-1)
-    points, shares, note = _points(tape, hidden)
     keep = np.flatnonzero(weights > 0)
+    points, shares, note = _points(tape, hidden)
+    radius, centres = 0.0, np.ones(len(points), dtype=bool)
+    if near and note is not None:
+        radius, cells = _cells(points.shape[1], MOST_CENTRES // len(keep))
+        centres = np.arange(len(points) + len(cells)) >= len(points)
+        points = np.concatenate([points, cells])
+        shares = np.concatenate([shares, np.zeros(len(cells))])
     if len(keep) * len(points) > MOST_TYPES:
         raise UsageError(f"`{player.name}` has {len(keep) * len(points)} types")
     at = np.indices((len(keep), len(points))).reshape(2, -1).T
@@ -98,7 +109,7 @@ def _types(copies: Copies, player: Player, hidden: Hidden) -> Types:
         for name, columns in values.items()
     }
     mass = weights[keep][at[:, 0]] / weights[keep].sum() * shares[at[:, 1]]
-    return Types(shaped, mass, player.fixed, note)
+    return Types(shaped, mass, centres[at[:, 1]], radius, player.fixed, note)
 
 
 def _points(tape: Tape, hidden: Hidden) -> tuple[Floats, Floats, str | None]:
@@ -119,6 +130,15 @@ def _points(tape: Tape, hidden: Hidden) -> tuple[Floats, Floats, str | None]:
         shares = np.concatenate([shares, np.zeros(len(ends))])
         note += ", and all their ends"
     return points, shares, note
+
+
+def _cells(draws: int, most: int) -> tuple[float, Floats]:
+    """Half a side and the centres [centres, draws] of equal cells of the unit cube."""
+    count = 1
+    while count < MOST_ALONG and (count + 1) ** draws <= most:
+        count += 1
+    side = (np.arange(count) + 0.5) / count
+    return 0.5 / count, np.array(list(product(side, repeat=draws)))
 
 
 def typed_model(model: Model, player: Player) -> tuple[Model, dict[str, str]]:

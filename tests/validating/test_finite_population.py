@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from mfdsl import solve
+from mfdsl.compiler.analysis.asymmetry.sensitivity import sensitivities
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
 from mfdsl.runtime.evaluate import build_view
+from mfdsl.runtime.finite_population.theorem_b import typed_flow, typed_gains
 from mfdsl.validating.finite_population import FinitePopulation, finite_population_report
 from mfdsl.validating.law_slopes import law_slopes
-from mfdsl.validating.typed_game import game_of_types, typed_program, types_of
+from mfdsl.validating.typed_game import Types, game_of_types, typed_program, types_of
 
 SPECS = ("asymmetric_sis", "a_rps", "a_sis_players", "beach_bar")
 SIZES = (1000, 10_000, 1_000_000, 100_000_000)
@@ -83,6 +85,40 @@ def test_the_least_number_of_players() -> None:
     at = finite_population_report(game, even, [least, least - 1]).sizes
     assert at[0].worst <= 1.2 < at[1].worst
     assert finite_population_report(game, even, [100], 0.5).least is None
+
+
+def test_players_between_the_types_gain_no_more_than_certified() -> None:
+    """Random traits against the same flow, in the limit and next to nobody else's influence."""
+    game = load("specs/asymmetric_sis.mfg")
+    player = game.model.population
+    policy = solve(game, iterations=40).policy
+    found = finite_population_report(game, policy, [10**12])
+    rng = np.random.default_rng(0)
+    low, high = np.array([0.729, 0.27, 0.9]), np.array([0.891, 0.33, 1.1])
+    drawn = rng.uniform(low, high, (400, 3))
+    listed = types_of(game.model, player)
+    values = {
+        name: np.concatenate([listed.values[name], drawn[:, k]])
+        for k, name in enumerate(("beta", "nu", "fear"))
+    }
+    shares = np.concatenate([listed.shares, np.zeros(400)])
+    everybody = Types(values, shares, shares == 0)
+    kinds = game_of_types(*typed_program(game, player, everybody), shares, 20)
+    table = policy.probs[0].numpy()
+    gains = typed_gains(kinds, typed_flow(kinds, table), table)
+    assert gains.max() <= found.sizes[0].worst
+    assert found.sizes[0].typed < found.sizes[0].worst < found.sizes[0].cap
+
+
+def test_how_far_a_draw_moves_a_player() -> None:
+    """beta goes through 0.162 and nu through 0.06, mass between two states; fear through 0.2."""
+    model = load("specs/asymmetric_sis.mfg").model
+    dynamics = sensitivities(model, model.population, "dynamics")
+    reward = sensitivities(model, model.population, "reward")
+    assert dynamics == pytest.approx({"beta": 0.324, "nu": 0.12, "fear": 0})
+    assert reward == pytest.approx({"beta": 0, "nu": 0, "fear": 0.2})
+    arrays = load("specs/a_rps.mfg").model
+    assert sensitivities(arrays, arrays.population, "reward") is None
 
 
 def test_a_symmetric_game_has_one_type() -> None:

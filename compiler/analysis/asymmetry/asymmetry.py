@@ -179,7 +179,7 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
             0.0,
             method=(f"{SYMMETRIC[0]} {what}",),
         )
-    outputs = _outputs(model, player, what, copies, names)
+    outputs = outputs_of(model, player, what, copies)
     if by_weights:
         if any(reads_traits(copies, r, names) for r in outputs.roots):
             raise Unsupported("hidden traits beside weights")
@@ -210,10 +210,14 @@ def _reads_hidden(copies: Copies, mean: int, hidden: set[tuple[str, str]]) -> bo
     )
 
 
-def _outputs(
-    model: Model, player: Player, what: str, copies: Copies, names: frozenset[str]
-) -> Outputs:
+def outputs_of(model: Model, player: Player, what: str, copies: Copies) -> Outputs:
+    """The reward of that name, or the masses of the next states.
+
+    Raises:
+        Unsupported: an array, or next states without such masses.
+    """
     if what == "dynamics":
+        names = frozenset(t.name for t in hidden_of(model, player))
         return transition_masses(copies, player, names)
     root = total(copies, _roots(model, player, what))
     if copies.types[copies.nodes[root].type].dims:
