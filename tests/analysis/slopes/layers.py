@@ -7,7 +7,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.slopes.directions import law_directions
-from mfdsl.compiler.analysis.slopes.domain import spaces_of
+from mfdsl.compiler.analysis.slopes.domain import root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Tape, make_tape
@@ -325,3 +325,25 @@ def thin(case: Case) -> bool:
         if not (ends[0][d] - slack <= slope <= ends[1][d] + slack):
             raise Caught(f"seed {case.seed}: slope {slope} outside [{ends[0][d]}, {ends[1][d]}]")
     return True
+
+
+def nested(case: Case) -> None:
+    """A box inside another has enclosures inside its enclosures."""
+    tape = make_tape(case.generator.spec.facts(), [case.expression.node])
+    if not any(s.population == "mu" for s in tape.statistics):
+        return
+    random = np.random.default_rng([case.seed, 7])
+    rows, directions = root_rows(tape), law_directions(tape, "mu")
+    share = np.sort(random.random((2, *rows.lo.shape)), 0)
+    wide = rows.hi - rows.lo
+    part = Rows(rows.places, rows.lo + share[0] * wide, rows.lo + share[1] * wide)
+    found = []
+    for some in (part, rows):
+        pass_ = Forward(tape, some, directions.moves(tape, some), None, spaces_of(tape))
+        found.append((pass_.value(tape.roots[0]), pass_.tangent(tape.roots[0])))
+    for inner, outer in zip(*found, strict=True):
+        if inner is None or outer is None:
+            continue
+        slack = 1e-9 * (1 + np.where(np.isfinite(outer.hi), np.abs(outer.hi), 0.0))
+        if np.any(inner.hi > outer.hi + slack) or np.any(inner.lo < outer.lo - slack):
+            raise Caught(f"seed {case.seed}: a part has a larger bound than the whole")

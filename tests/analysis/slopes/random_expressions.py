@@ -358,6 +358,25 @@ class Generator:
         below = self.apply("add", lambda lib, a, b: a + b, one, grown)
         return self.apply("div", lambda lib, a, b: a / b, one, below)
 
+    def make_crossing(self, size: int) -> Expression:
+        """Something whose slope turns where a mean crosses a number between 0 and 1."""
+        level = self.number(Fraction(int(self.random.integers(1, 8)), 8))
+        mean = self.make_mean(min(size, 1), mass=self.chance(0.7))
+        apart = self.apply("add", lambda lib, u, v: u + v, mean, self.apply("neg", _neg, level))
+        choice = self.pick(("abs", "square", "logistic", "max", "min"))
+        if choice == "abs":
+            return self.apply("abs", lambda lib, a: abs(a), apart)
+        if choice == "square":
+            return self.apply("pow", lambda lib, a, b: a * a, apart, self.number(2))
+        if choice == "logistic":
+            steep = self.apply("mul", lambda lib, a, b: a * b, self.number(-8), apart)
+            one = self.number(1)
+            grown = self.apply("exp", lambda lib, a: lib.exp(a), steep)
+            below = self.apply("add", lambda lib, a, b: a + b, one, grown)
+            return self.apply("div", lambda lib, a, b: a / b, one, below)
+        rule = {"max": lambda lib, a, b: lib.max(a, b), "min": lambda lib, a, b: lib.min(a, b)}
+        return self.apply(choice, rule[choice], apart, self.number(0))
+
     def make_softmax(self, size: int) -> Expression:
         parts = [
             self.apply("exp", lambda lib, a: lib.exp(a), self.real(size // 2)) for _ in range(3)
@@ -452,7 +471,13 @@ class Generator:
             return self.apply("pow", lambda lib, a, b: a**b, mass, exponent)
         if choice == "xlogx":
             grown = self.apply("log", lambda lib, a: lib.log(a), mass)
-            return self.apply("mul", lambda lib, a, b: a * b, mass, grown)
+            product = self.apply("mul", lambda lib, a, b: a * b, mass, grown)
+
+            def value(w: World) -> Any:
+                w.undefined.append(mass.value(w) == 0)
+                return product.value(w)
+
+            return Expression(product.node, value)
         rule = {"sqrt": lambda lib, a: lib.sqrt(a), "log": lambda lib, a: lib.log(a)}[choice]
         return self.apply(choice, rule, mass)
 
@@ -468,6 +493,6 @@ def _neg(lib: Any, a: Any) -> Any:
 
 TAME = (
     "add sub mul square div pow power exponent exp log sqrt sin cos tanh softplus abs min max"
-    " logistic softmax list guarded ramp mean mean sum add mul"
+    " logistic softmax list guarded ramp mean mean sum add mul crossing crossing crossing crossing"
 ).split()
 WILD = "choice count floor rem angle pole shielded".split()

@@ -90,6 +90,20 @@ class Spec:
         node = self.b.const(value, INT) if type.kind == "int" else self.b.const(value, type)
         return self.mean(self.ind(self.op("eq", peer, node)), depth, population)
 
+    def renamed_kinds(self, node: int, turn: np.ndarray) -> int:
+        """The same expression with `turn[x]` in the place of the kind x of each member."""
+        copies: dict[int, int] = {}
+        names = self.b.array(turn.shape, [float(k) for k in turn], kind="int")
+        for i in range(node + 1):
+            here = self.b.nodes[i]
+            args = tuple(copies.get(a, a) for a in here.args)
+            type_ = self.b.types[here.type]
+            if here.op == "peer_state" and here.attr[1] == "x":  # type: ignore[index]
+                copies[i] = self.b.add("element", (names, i), None, INT)
+            elif args != here.args:
+                copies[i] = self.b.add(here.op, args, here.attr, type_)
+        return copies.get(node, node)
+
     def facts(self) -> Facts:
         """The facts of what was built so far."""
         arrays = [np.array(a.values).reshape(a.dims) for a in self.b.arrays]

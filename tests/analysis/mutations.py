@@ -1,0 +1,273 @@
+"""Ten mistakes put into the slope engine one at a time: some layer of tests has to see each.
+
+Run as `python -m tests.analysis.mutations`; it exits with 1 when a mistake goes unseen.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from mfdsl.compiler.analysis import intervals
+from mfdsl.compiler.analysis.certificate import ContradictionError
+from mfdsl.compiler.analysis.intervals import Interval, multiply, point
+from mfdsl.compiler.analysis.slopes import (
+    atoms,
+    directions,
+    domain,
+    forward,
+    law_slope,
+    point_slope,
+    value,
+)
+from tests.analysis.slopes import layers, zoo
+from tests.analysis.slopes.random_expressions import Shape
+
+LAYERS: tuple[Callable[[layers.Case], object], ...] = (
+    layers.enclosed,
+    layers.thin,
+    layers.slopes_in_law,
+)
+SEEDS = 250
+Patch = tuple[Any, str, Any]
+
+
+def sign_of_abs() -> list[Patch]:
+    """The slope of abs is 0 at its kink, where it may be anything between -1 and 1."""
+
+    def mutant(args: Any, value: Any) -> list[Interval]:
+        a = args[0]
+        return [point(np.where(a.lo >= 0, 1.0, np.where(a.hi <= 0, -1.0, 0.0)))]
+
+    return [_atom("abs", mutant)]
+
+
+def middle_of_max() -> list[Patch]:
+    """A maximum has the slope of the branch that is higher in the middle of the box."""
+
+    def mutant(self: Any, step: Any, args: Any, value: Any, parts: Any) -> Interval:
+        sign = 1 if step.op == "max" else -1
+        middles = [sign * (a.lo + a.hi) / 2 for a in args]
+        best = np.argmax(np.stack(np.broadcast_arrays(*middles)), 0)
+        found = None
+        for k, part in enumerate(parts):
+            here = atoms.ZERO if part is None else part
+            mask = (best == k)[..., None]
+            at = Interval(np.where(mask, here.lo, np.inf), np.where(mask, here.hi, -np.inf))
+            found = at if found is None else intervals.joined(found, at)
+        assert found is not None
+        return found
+
+    return [(forward.Forward, "_extreme", mutant)]
+
+
+def one_factor_of_products() -> list[Patch]:
+    """The product rule forgets all but the first term."""
+
+    def mutant(args: Any, value: Any) -> list[Interval]:
+        first = multiply(*args[1:])
+        return [first, *[atoms.ZERO] * (len(args) - 1)]
+
+    return [_atom("mul", mutant)]
+
+
+def peak_of_logistic() -> list[Patch]:
+    """The slope p (1 - p) is taken at the ends only, and not at one half."""
+
+    def mutant(share: Interval) -> Interval:
+        ends = [e * (1 - e) for e in (share.lo, share.hi)]
+        return Interval(np.minimum(*ends) * (1 - 1e-12), np.maximum(*ends) * (1 + 1e-12))
+
+    return [(atoms, "bump", mutant), (forward, "bump", mutant)]
+
+
+def zero_of_even_powers() -> list[Patch]:
+    """An even power, and a square, has its extremes at the ends only."""
+
+    def ends(a: Interval) -> Interval:
+        both = a.lo * a.lo, a.hi * a.hi
+        return Interval(np.minimum(*both) * (1 - 1e-15), np.maximum(*both) * (1 + 1e-15))
+
+    def mutant(a: Interval, b: Interval) -> Interval:
+        even = np.all(b.lo == b.hi) and np.all(b.lo % 2 == 0) and np.all(b.lo > 0)
+        if not even:
+            return _rule("pow")(a, b)
+        both = a.lo**b.lo, a.hi**b.lo
+        return Interval(np.minimum(*both) * (1 - 1e-15), np.maximum(*both) * (1 + 1e-15))
+
+    return [_entry(intervals.RULES, "pow", mutant), (forward, "squared", ends)]
+
+
+def two_of_four_products() -> list[Patch]:
+    """A product of intervals multiplies lower with lower and upper with upper ends only."""
+
+    def mutant(*arguments: Interval) -> Interval:
+        lo, hi = arguments[0].lo, arguments[0].hi
+        for other in arguments[1:]:
+            with np.errstate(invalid="ignore", over="ignore"):
+                one, two = lo * other.lo, hi * other.hi
+            one, two = (np.where(np.isnan(e), 0.0, e) for e in (one, two))
+            lo, hi = np.minimum(one, two), np.maximum(one, two)
+        return Interval(lo, hi)
+
+    return [
+        (forward, "multiply", mutant),
+        (atoms, "multiply", mutant),
+        _entry(intervals.RULES, "mul", mutant),
+    ]
+
+
+def missing_directions() -> list[Patch]:
+    """Mass moves from the first kind of members only, and spans are not taken."""
+    real = directions.law_directions
+
+    def mutant(tape: Any, population: str) -> Any:
+        found = real(tape, population)
+        if found.span:
+            return replace(found, span=False)
+        some = found.off[0] == found.off[0, 0]
+        some &= found.to[0] == found.to[0, 0]
+        some[:2] = True
+        return replace(found, to=found.to[:, some], off=found.off[:, some])
+
+    return [(directions, "law_directions", mutant), (law_slope, "law_directions", mutant)]
+
+
+def finite_infinities() -> list[Patch]:
+    """Unbounded slopes are replaced by a large number that is not an upper bound."""
+    real = law_slope.LawSlope._flat
+
+    def mutant(self: Any, rate: Any, count: int) -> Interval:
+        flat = real(self, rate, count)
+        return Interval(*(np.nan_to_num(e, posinf=1e3, neginf=-1e3) for e in (flat.lo, flat.hi)))
+
+    return [(law_slope.LawSlope, "_flat", mutant)]
+
+
+def pruned_simplex() -> list[Patch]:
+    """Boxes are dropped that laws do reach."""
+    real = domain.feasible_in
+
+    def mutant(tape: Any, templates: Any, rows: Any) -> np.ndarray:
+        tight = [replace(t, top=t.top - 0.2 * np.abs(t.top) - 0.05) for t in templates]
+        return real(tape, tight, rows)
+
+    return [(m, "feasible_in", mutant) for m in (law_slope, point_slope, value)]
+
+
+def no_rounding() -> list[Patch]:
+    """Ends of intervals are rounded to nearest."""
+    return [(intervals, "_nudged", lambda value, down: value)]
+
+
+MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
+    "abs' = sign": sign_of_abs,
+    "max' by the middle": middle_of_max,
+    "product rule term dropped": one_factor_of_products,
+    "logistic peak forgotten": peak_of_logistic,
+    "even power ignores 0": zero_of_even_powers,
+    "mul uses 2 of 4 products": two_of_four_products,
+    "directions miss pairs": missing_directions,
+    "infinite slope made finite": finite_infinities,
+    "over-pruned simplex": pruned_simplex,
+    "no outward rounding": no_rounding,
+}
+
+
+class _Entry:
+    """A table and a key, patched like an attribute."""
+
+    def __init__(self, table: dict[str, Any], key: str) -> None:
+        self.table, self.key = table, key
+
+
+def _entry(table: dict[str, Any], key: str, mutant: Any) -> Patch:
+    return _Entry(table, key), key, mutant
+
+
+def _atom(op: str, mutant: Any) -> Patch:
+    return _entry(atoms.ATOMS, op, replace(atoms.ATOMS[op], slopes=mutant))
+
+
+_RULES = dict(intervals.RULES)
+
+
+def _rule(op: str) -> Any:
+    return _RULES[op]
+
+
+@contextmanager
+def applied(patches: list[Patch]) -> Iterator[None]:
+    """The engine with a mistake in it."""
+    undo = []
+    for target, name, mutant in patches:
+        one = (
+            mock.patch.dict(target.table, {target.key: mutant})
+            if isinstance(target, _Entry)
+            else mock.patch.object(target, name, mutant)
+        )
+        one.start()
+        undo.append(one)
+    try:
+        yield
+    finally:
+        for one in reversed(undo):
+            one.stop()
+
+
+def seen_by(seed: int) -> str | None:
+    """The layer that sees something wrong at a seed."""
+    shape = Shape(kinds=2 + seed % 3, wild=0.0 if seed % 2 else 0.1)
+    for layer in LAYERS:
+        try:
+            layer(layers.drawn(seed, shape))
+        except layers.Caught:
+            return layer.__name__
+        except ContradictionError:
+            return "lower above upper"
+    return None
+
+
+def seen_in_zoo() -> str | None:
+    """The entry of the zoo whose constant is wrong."""
+    for name, (build, constant) in zoo.LAW.items():
+        try:
+            found = zoo.in_law(build)
+        except ContradictionError:
+            return f"zoo, {name}: lower above upper"
+        if found.upper is not None and found.upper < constant * (1 - 1e-9):
+            return f"zoo, {name}"
+    for name, build in zoo.POLES.items():
+        if zoo.in_law(build).upper is not None:
+            return f"zoo, {name}"
+    return None
+
+
+def killer(name: str, seeds: int = SEEDS) -> str | None:
+    """What sees a mistake first, None when nothing does."""
+    with applied(MUTATIONS[name]()):
+        for seed in range(seeds):
+            seen = seen_by(seed)
+            if seen is not None:
+                return f"{seen} (seed {seed})"
+        return seen_in_zoo()
+
+
+def main() -> int:
+    """Apply all mistakes; the number of those that nothing sees."""
+    survived = 0
+    for name in MUTATIONS:
+        began = time.perf_counter()
+        seen = killer(name)
+        survived += seen is None
+        print(f"{name:28s} {seen or 'SURVIVED':44s} {time.perf_counter() - began:5.1f} s")
+    return survived
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
