@@ -91,7 +91,8 @@ class FinitePopulation:
 
     `dynamics` and `reward` are alpha and beta, `sizes` one entry for each number of players asked
     for, `least` the least number for `target` (None: no number is enough), `simulated` the gain of
-    the worst type among the fewest players, None where that cannot be simulated. `notes` say what rests on what.
+    the worst type among the fewest players, None where that cannot be simulated. `notes` say what
+    rests on what.
     """
 
     name: str
@@ -348,11 +349,11 @@ def _everybody(
     model: Model, player: Player, dynamics: Measured, reward: Measured
 ) -> tuple[Types, bool, Near | None]:
     """The types, whether their bounds are everybody's, and how far others are from them."""
-    if _convex(model, player, dynamics, reward):
-        return types_of(model, player), True, None
     plain = types_of(model, player)
-    if plain.note is None or _starts_apart(model, player):
-        return plain, plain.note is None, None
+    if plain.note is None or (plain.ends and _convex(model, player, dynamics, reward)):
+        return plain, True, None
+    if not plain.ends or _starts_apart(model, player):
+        return plain, False, None
     found = [sensitivities(model, player, what) for what in ("dynamics", "reward", "final")]
     if any(bounds is None for bounds in found):
         return plain, False, None

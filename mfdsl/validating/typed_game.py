@@ -44,12 +44,14 @@ class Types:
     Types of share 0 are nobody's but could be somebody's: the ends of continuous draws. `fixed`
     says that files give the players, `note` how a continuous law was put on points. Every player
     has all its continuous draws within `radius` of those of one of the types `centres`.
+    `ends` says that all ends of continuous draws are among the types.
     """
 
     values: dict[str, Floats]
     shares: Floats
     centres: NDArray[np.bool_]
     radius: float = 0.0
+    ends: bool = False
     fixed: bool = False
     note: str | None = None
 
@@ -84,7 +86,7 @@ def _types(copies: Copies, player: Player, hidden: Hidden, near: bool) -> Types:
         raise UsageError(f"the traits of `{player.name}` have too many values")
     weights = masses(copies, hidden, tape.grid).reshape(-1)
     keep = np.flatnonzero(weights > 0)
-    points, shares, note = _points(tape, hidden)
+    points, shares, note, ends = _points(tape, hidden)
     radius, centres = 0.0, np.ones(len(points), dtype=bool)
     if near and note is not None:
         radius, cells = _cells(points.shape[1], MOST_CENTRES // len(keep))
@@ -109,27 +111,27 @@ def _types(copies: Copies, player: Player, hidden: Hidden, near: bool) -> Types:
         for name, columns in values.items()
     }
     mass = weights[keep][at[:, 0]] / weights[keep].sum() * shares[at[:, 1]]
-    return Types(shaped, mass, centres[at[:, 1]], radius, player.fixed, note)
+    return Types(shaped, mass, centres[at[:, 1]], radius, ends, player.fixed, note)
 
 
-def _points(tape: Tape, hidden: Hidden) -> tuple[Floats, Floats, str | None]:
+def _points(tape: Tape, hidden: Hidden) -> tuple[Floats, Floats, str | None, bool]:
     """Points of the draws [points, coordinates] with their shares: Gauss points, and the ends."""
     laws = {s.leaf: s.law for s in hidden.sources}
     axes = [laws[c.node] for c in tape.coordinates]
     if not axes:
-        return np.zeros((1, 0)), np.ones(1), None
+        return np.zeros((1, 0)), np.ones(1), None, False
     count = max(2, min(9, int(QUADRATURE ** (1 / len(axes)))))
     rules = [gauss(law, count) for law in axes if law is not None]
     points = np.array(list(product(*(rule[0] for rule in rules))))
     shares = np.array([prod(w) for w in product(*(rule[1] for rule in rules))])
     note = f"{count} Gauss points for each of {len(axes)} continuous draws of traits"
-    bounded = all(law == ("uniform",) for law in axes)
-    if bounded and len(axes) <= MOST_ENDS:
+    bounded = all(law == ("uniform",) for law in axes) and len(axes) <= MOST_ENDS
+    if bounded:
         ends = np.array(list(product((0.0, 1.0), repeat=len(axes))))
         points = np.concatenate([points, ends])
         shares = np.concatenate([shares, np.zeros(len(ends))])
         note += ", and all their ends"
-    return points, shares, note
+    return points, shares, note, bounded
 
 
 def _cells(draws: int, most: int) -> tuple[float, Floats]:

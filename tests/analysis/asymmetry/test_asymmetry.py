@@ -245,6 +245,29 @@ def test_weights_against_enumeration(tmp_path: Path) -> None:
     assert near(found.heterogeneity, float(exact.heterogeneity.max()), 1e-10)
 
 
+def test_witnesses_attain_what_they_say() -> None:
+    """The worst player and its trait values, put into the rules of the spec by hand."""
+    drawn = asymmetry(load("specs/asymmetric_sis.mfg").model, "person", "dynamics").witness
+    assert drawn is not None
+    assert (drawn["h"], drawn["a"], drawn["law of person"]) == ("S", "out", "100% I")
+    assert near(float(drawn["distance"]), 2 * abs(float(drawn["beta"]) - 0.81))
+    rows = np.genfromtxt("specs/data/asymmetric_players.csv", delimiter=",", names=True)
+    given = asymmetry(load("specs/a_sis_players.mfg").model, "person", "reward").witness
+    assert given is not None
+    fear = rows["fear"][int(given["player"])]
+    assert fear == given["fear"]
+    assert near(float(given["distance"]), abs(fear - rows["fear"].mean()), 1e-11)
+
+
+def test_shares_and_places_of_a_certificate() -> None:
+    found = asymmetry(load("specs/taxi.mfg").model, "driver", "reward", most=0.1 * 0.3)
+    assert found.verdict == "proved"  # a step of driving costs 0.1, factors are within 0.3 of 1
+    assert near(found.lower, 0.03, 1e-9)
+    assert [share.term for share in found.shares] == ["heterogeneity", "non-anonymity"]
+    assert found.culprit is not None
+    assert Path("specs/taxi.mfg").read_text()[found.culprit.start :].startswith("uniform")
+
+
 def test_names_that_do_not_exist() -> None:
     model = load("specs/a_rps.mfg").model
     with pytest.raises(ValueError, match="nobody"):
