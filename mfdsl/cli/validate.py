@@ -69,11 +69,10 @@ def validate(
     found = run(trial, on_row=lambda row: console.line(_text(row)))
     failed = [row.name for row in found.rows if row.verdict == "failed"]
     passed = sum(row.verdict == "passed" for row in found.rows)
-    console.result(
-        f"failed: {', '.join(failed)}"
-        if failed
-        else f"ok: {passed} of {len(found.rows)} checks passed, the others are not applicable"
-    )
+    others = len(found.rows) - passed - len(failed)
+    rest = f", {others} not applicable" if others else ""
+    words = f"failed: {', '.join(failed)}; " if failed else "ok: "
+    console.result(f"{words}{passed} of {len(found.rows)} checks passed{rest}")
     console.json_object(found.to_json())
     if found.exceeded:
         where = found.reproduction

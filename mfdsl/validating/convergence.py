@@ -32,6 +32,7 @@ GAMES = 64
 FACTOR = 16  # agents of the reference over the most that are compared with it
 LEAST_FACTOR = 4
 REFERENCE_GAMES = 8
+REFERENCE_SHARE = 0.8  # of the time that is left for a reference run
 ROUNDING = 1e-9
 MEASURED = 0.15  # of the time, for measuring how long a step takes
 
@@ -78,7 +79,9 @@ def convergence_row(trial: Trial, certificates: Sequence[Certificate], until: fl
     limit, source = exact, "the exact flow"
     if limit is None:
         reference = _simulator(trial, many, games if random else 1)
-        limit, source = course(reference, trial.behaviour, steps), f"{many:,} agents"
+        half = time.perf_counter() + REFERENCE_SHARE * left(until)
+        limit = course(reference, trial.behaviour, steps, half)
+        source, steps = f"{many:,} agents", limit.steps
     points = [
         _point(course(_simulator(trial, n, games), trial.behaviour, steps), limit, n)
         for n in numbers
@@ -155,7 +158,9 @@ def _point(found: Course, limit: Course, agents: int) -> Point:
     for name, means in found.means.items():
         if name not in limit.means:
             continue
-        apart = (means - limit.means[name]).norm(dim=-1)
+        known = limit.means[name]
+        steps = min(len(means), len(known))
+        apart = (means[:steps] - known[:steps]).norm(dim=-1)
         spread = limit.spread[name].mean()
         if float(spread) <= ROUNDING:
             spread = torch.ones_like(spread)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from mfdsl.compiler.ir.model import Player
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.simulator import Simulator
 from mfdsl.validating.frequencies import flat_of
-from mfdsl.validating.outcome import Trial
+from mfdsl.validating.outcome import Trial, left
 from mfdsl.validating.stages import stages
 
 MOST_PLACES = 1 << 12  # joint states of which shares are kept, else those of each variable
@@ -29,11 +30,17 @@ class Course:
     means: Mapping[str, Tensor]
     spread: Mapping[str, Tensor]
 
+    @property
+    def steps(self) -> int:
+        """The number of steps T."""
+        return min(len(values) for values in self.means.values())
 
-def course(simulator: Simulator, behaviour: Behaviour, steps: int) -> Course:
+
+def course(simulator: Simulator, behaviour: Behaviour, steps: int, until: float = inf) -> Course:
     """The statistics of all populations: histograms of finite states, means of reals and rewards.
 
-    States are those at t = 1, 2, ... where the dynamics have acted, rewards those paid before.
+    States are those at t = 1, 2, ... where the dynamics have acted, rewards those paid before. It
+    ends early at the reading `until` of the clock.
     """
     program = simulator.program
     assert program.model is not None
@@ -50,6 +57,8 @@ def course(simulator: Simulator, behaviour: Behaviour, steps: int) -> Course:
             for name, (mean, deviation) in named.items():
                 means.setdefault(f"{player.name}.{name}", []).append(mean)
                 spread.setdefault(f"{player.name}.{name}", []).append(deviation)
+        if left(until) <= 0:
+            break
     stacked = ({k: torch.stack(v) for k, v in group.items()} for group in (means, spread))
     return Course(*stacked)
 

@@ -28,7 +28,8 @@ EXPLOITABILITY = "exploitability"
 NAME = "gain among N"
 AGREE = {"float64": 1e-9, "float32": 1e-4}
 NEGLIGIBLE = 1e-4
-MOST_GAMES = 2000
+MOST_GAMES = 20_000
+MOST_AGENTS = 1 << 21  # of all games together
 LEAST_GAMES = 16
 SIGMAS = 3.0
 
@@ -92,6 +93,15 @@ def gain_row(trial: Trial, evaluation: Evaluation | None, until: float) -> Row:
     return judged(gains, limits, exact=trial.game.program.exact)
 
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Everybody follows the policy of a run; or all but agent 0 of a population do."""
+
+    stays: Behaviour
+    leaves: Behaviour
+    field: str
+
+
 def measured(trial: Trial, best: TabularPolicy, until: float) -> list[Gain]:
     """Gains of one agent of each population by a table, among the numbers of agents that fit."""
     assert trial.table is not None
@@ -99,50 +109,47 @@ def measured(trial: Trial, best: TabularPolicy, until: float) -> list[Gain]:
     numbers: tuple[int | None, ...] = tuple(sorted(set(trial.agents)))
     if program.fixed:
         numbers = (None,)
+    base, other = (by_table(trial.game, table) for table in (trial.table, best))
+    pairs = [Pair(base, deviating(base, other, field), field) for field in program.populations]
     found: list[Gain] = []
-    jobs = [(n, field) for n in numbers for field in program.populations]
-    for k, (number, field) in enumerate(jobs):
+    jobs = [(n, pair) for n in numbers for pair in pairs]
+    for k, (number, pair) in enumerate(jobs):
         share = max(left(until), 0.0) / (len(jobs) - k)
-        games = _affordable(trial, best, field, number, share)
+        games = _affordable(trial, pair, number, share)
         if games:
-            found.append(_gain(trial, best, field, number, games))
+            found.append(_gain(trial, pair, number, games))
     return found
 
 
-def _affordable(
-    trial: Trial, best: TabularPolicy, field: str, number: int | None, seconds: float
-) -> int:
-    """The number of games that fit, 0 when that is too few; a few steps are timed."""
+def _affordable(trial: Trial, pair: Pair, number: int | None, seconds: float) -> int:
+    """The number of games that fit, 0 when that is too few; the second of two short runs is timed.
+
+    The first one makes tables that are kept.
+    """
     games = min(LEAST_GAMES, trial.games or LEAST_GAMES)
     simulator = _simulator(trial, number, games)
     steps = stages_of(trial.game)
     tried = min(2, steps)
-    began = time.perf_counter()
-    base, other = (by_table(trial.game, table) for table in (_table(trial), best))
-    _returns(simulator, deviating(base, other, field), field, tried)
+    for _ in range(2):
+        began = time.perf_counter()
+        _returns(simulator, pair.leaves, pair.field, tried)
     each = (time.perf_counter() - began) / tried / games
     fits = int(seconds / (2 * each * steps))
-    return 0 if fits < games else min(fits, trial.games or MOST_GAMES)
+    agents = max(simulator.agents.values())
+    most = min(MOST_GAMES, max(games, MOST_AGENTS // agents))
+    return 0 if fits < games else min(fits, trial.games or most)
 
 
-def _gain(trial: Trial, best: TabularPolicy, field: str, number: int | None, games: int) -> Gain:
+def _gain(trial: Trial, pair: Pair, number: int | None, games: int) -> Gain:
     simulator = _simulator(trial, number, games)
     steps = stages_of(trial.game)
-    followed = by_table(trial.game, _table(trial))
-    stays, start = _returns(simulator, followed, field, steps)
-    base, other = (by_table(trial.game, table) for table in (_table(trial), best))
-    leaves, _ = _returns(simulator, deviating(base, other, field), field, steps)
+    stays, start = _returns(simulator, pair.stays, pair.field, steps)
+    leaves, _ = _returns(simulator, pair.leaves, pair.field, steps)
     gain = leaves - stays
-    name = simulator.program.names[field]
+    name = simulator.program.names[pair.field]
     mean, error = _summed(gain)
-    return Gain(
-        name, simulator.agents[name], games, mean, error, _by_type(trial.game, name, start, gain)
-    )
-
-
-def _table(trial: Trial) -> TabularPolicy:
-    assert trial.table is not None
-    return trial.table
+    types = _by_type(trial.game, name, start, gain)
+    return Gain(name, simulator.agents[name], games, mean, error, types)
 
 
 def _simulator(trial: Trial, number: int | None, games: int) -> Simulator:

@@ -189,9 +189,9 @@ def checks(trial: Trial) -> list[Check]:
         Check(0.1, lambda until: mass_row(trial, until)),
         Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
         Check(0.2, slopes),
-        Check(0.6 if trial.table is not None else 0.9, convergence),
+        Check(0.4 if trial.table is not None else 0.8, convergence),
         Check(1.0, lambda until: exploitability_row(trial, evaluation)),
-        Check(0.9, lambda until: gain_row(trial, evaluation, until)),
+        Check(0.7, lambda until: gain_row(trial, evaluation, until)),
     ]
 
 
