@@ -77,7 +77,8 @@ def _split(a: Array) -> tuple[Array, Array]:
     return high, a - high
 
 
-def _product(a: Array, b: Array, down: bool) -> Array:
+def _products(a: Array, b: Array) -> tuple[Array, Array]:
+    """The product rounded down and up."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         total = a * b
         (a1, a2), (b1, b2) = _split(a), _split(b)
@@ -87,7 +88,8 @@ def _product(a: Array, b: Array, down: bool) -> Array:
     large = (np.abs(a) > SPLIT_LIMIT) | (np.abs(b) > SPLIT_LIMIT)
     error = np.where(tiny | large, np.nan, error)
     exact = zero | np.isinf(a) | np.isinf(b)
-    return _directed(np.where(zero, 0.0, total), np.where(exact, 0.0, error), down)
+    total, error = np.where(zero, 0.0, total), np.where(exact, 0.0, error)
+    return _directed(total, error, True), _directed(total, error, False)
 
 
 def add(*arguments: Interval) -> Interval:
@@ -102,11 +104,12 @@ def multiply(*arguments: Interval) -> Interval:
     """The product of intervals, rounded outwards."""
     lo, hi = arguments[0].lo, arguments[0].hi
     for other in arguments[1:]:
-        pairs = [(a, b) for a in (lo, hi) for b in (other.lo, other.hi)]
-        low = [_product(a, b, True) for a, b in pairs]
-        high = [_product(a, b, False) for a, b in pairs]
-        lo = np.minimum(np.minimum(low[0], low[1]), np.minimum(low[2], low[3]))
-        hi = np.maximum(np.maximum(high[0], high[1]), np.maximum(high[2], high[3]))
+        mine = (lo,) if lo is hi else (lo, hi)
+        theirs = (other.lo,) if other.lo is other.hi else (other.lo, other.hi)
+        ends = [_products(a, b) for a in mine for b in theirs]
+        lo, hi = ends[0]
+        for low, high in ends[1:]:
+            lo, hi = np.minimum(lo, low), np.maximum(hi, high)
     return Interval(lo, hi)
 
 
@@ -128,7 +131,8 @@ def _quotient(a: Array, b: Array, down: bool) -> Array:
     """`a / b` for a finite `b` that is not 0; a quotient without remainder is not rounded."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = a / b
-    exact = (_product(result, b, True) == a) & (_product(result, b, False) == a)
+    low, high = _products(result, b)
+    exact = (low == a) & (high == a)
     return np.where(exact | np.isinf(a), result, _nudged(result, down))
 
 
@@ -190,7 +194,8 @@ def _root(a: Array, down: bool) -> Array:
     """The square root, correctly rounded by IEEE 754; a root whose square is `a` is exact."""
     with np.errstate(invalid="ignore"):
         result = np.sqrt(np.maximum(a, 0.0))
-    exact = (_product(result, result, True) == a) & (_product(result, result, False) == a)
+    low, high = _products(result, result)
+    exact = (low == a) & (high == a)
     return np.where(exact | np.isinf(a), result, np.maximum(_nudged(result, down), 0.0))
 
 

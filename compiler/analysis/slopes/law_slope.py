@@ -28,6 +28,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
 from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
 from mfdsl.compiler.analysis.slopes.tape import Tape
 
@@ -248,7 +249,7 @@ class LawSlope:
             both.append([forward.value(root) for root in self.tape.roots])
         change = self._change(row, both)
         slope = float(np.nextafter(change / (2 * shift), 0.0))
-        if not np.isfinite(slope):
+        if not slope < BOUNDLESS:  # one of both laws has no value
             return None
         used = laws | {self.population: start}
         return Attained(slope, tuple(row.places[0]), row.lo[0], used, to, off, shift)

@@ -27,6 +27,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
+from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
 from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 
@@ -182,7 +183,7 @@ class PointSlope:
             squares += float(least.max()) ** 2
         slope = float(np.sqrt(squares) * (1 - 1e-12) / length)
         best = self.attained.slope if self.attained is not None else 0.0
-        if np.isfinite(slope) and slope > best:
+        if best < slope < BOUNDLESS:
             self.attained = Step(slope, tuple(row.places[0]), start, end[moving] - start[moving])
 
     def _laws_near(self, row: Rows, close: bool) -> list[dict[str, Array]]:

@@ -207,3 +207,10 @@ KERNELS: dict[str, Entry] = {
     "distancing": (distancing, 0.9),
     "SIS population map": (sis_map, 1.3),
 }
+
+TABLE = {
+    **{name: LAW[name] for name in list(LAW)[:14] if name != "-log(.1 + K m)"},
+    "share of one route of three": (routed, 0.4712),
+    "exp(-3 m) (1 - m)^2 + m log(m + .01)": (mixture, 4.802585),
+    **{name: (build, float("inf")) for name, build in POLES.items()},
+}
