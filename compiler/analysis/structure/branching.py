@@ -7,18 +7,26 @@ is definite for certain the box is done, otherwise it is halved.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import Array, Interval, add
+from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import split
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.structure.features import tidied
 from mfdsl.compiler.analysis.structure.jacobian import entry_terms
 from mfdsl.compiler.analysis.structure.masses import InMasses
 from mfdsl.compiler.analysis.structure.matrices import proved_negative, tangent_pairs
-from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
+from mfdsl.compiler.analysis.symbolic.terms import (
+    UnsupportedError,
+    difference,
+    product,
+    total,
+)
 from mfdsl.compiler.ir.walk import MEMBERS, reachable
 
 MAX_KINDS = 5
@@ -65,9 +73,8 @@ def branched(game: InMasses, seconds: float) -> Branched:
     if len(game.kinds) > MAX_KINDS or not is_smooth(game):
         raise UnsupportedError("a search over masses of few kinds and smooth rewards only")
     deadline = time.perf_counter() + seconds
-    entries = entry_terms(game)
     try:
-        tape = make_tape(game.terms.as_facts(), [e for row in entries for e in row])
+        tape = make_tape(game.terms.as_facts(), projected_terms(game))
         return _search(tape, game, deadline)
     except Unsupported as error:
         raise UnsupportedError(str(error)) from error
@@ -81,11 +88,11 @@ def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
     done = 0
     while len(rows):
         if time.perf_counter() > deadline or done + len(rows) > MAX_BOXES:
-            return Branched(False, done, _worst(tape, rows.take(np.arange(1)), game))
+            return Branched(False, done, _worst(tape, rows.take(np.arange(1))))
         part = rows.take(np.arange(min(CHUNK, len(rows))))
         rest = rows.take(np.arange(len(part), len(rows)))
         done += len(part)
-        middle, radius = _matrices(tape, part, game.groups)
+        middle, radius = _matrices(tape, part)
         open_ = np.array(
             [not proved_negative(m, r) for m, r in zip(middle, radius, strict=True)], bool
         )
@@ -126,39 +133,39 @@ def _inside(rows: Rows, groups: Sequence[Sequence[int]]) -> Rows:
     return Rows(rows.places[ok], lo[ok], hi[ok])
 
 
-def _matrices(tape: Tape, rows: Rows, groups: Sequence[int]) -> tuple[Array, Array]:
-    """The symmetric part of the slope matrices on moves of mass: middles, radii [rows, n, n]."""
-    count, size = len(rows), len(groups)
+def _matrices(tape: Tape, rows: Rows) -> tuple[Array, Array]:
+    """The matrices of the roots of a tape, row by row: middles and radii [rows, n, n]."""
+    count, size = len(rows), isqrt(len(tape.roots))
     forward = Forward(tape, rows, STILL, None, spaces_of(tape))
     shape = (count, *(1,) * len(tape.inner))
-    flat = []
-    for root in tape.roots:
+    middle, radius = np.zeros((count, size, size)), np.zeros((count, size, size))
+    for k, root in enumerate(tape.roots):
         value = forward.value(root)
-        flat.append([np.broadcast_to(e, shape).reshape(count) for e in (value.lo, value.hi)])
-    jac = [[Interval(*flat[i * size + j]) for j in range(size)] for i in range(size)]
-    pairs = tangent_pairs(groups)
-    middle = np.zeros((count, len(pairs), len(pairs)))
-    radius = np.zeros_like(middle)
-    for a, (i, n) in enumerate(pairs):
-        for b, (j, m) in enumerate(pairs):
-            both = [
-                *(jac[i][j], _neg(jac[i][m]), _neg(jac[n][j]), jac[n][m]),
-                *(jac[j][i], _neg(jac[m][i]), _neg(jac[j][n]), jac[m][n]),
-            ]
-            whole = add(*both)
-            with np.errstate(invalid="ignore"):
-                middle[:, a, b] = (whole.lo + whole.hi) / 4
-                wide = (whole.hi - whole.lo) / 4
-                radius[:, a, b] = wide * (1 + 1e-14) + np.abs(middle[:, a, b]) * 1e-15
+        lo, hi = (np.broadcast_to(e, shape).reshape(count) for e in (value.lo, value.hi))
+        at = (slice(None), k // size, k % size)
+        with np.errstate(invalid="ignore"):
+            middle[at] = lo / 2 + hi / 2
+            radius[at] = (hi - lo) / 2 * (1 + 1e-14) + np.abs(middle[at]) * 1e-15
     return middle, radius
 
 
-def _neg(a: Interval) -> Interval:
-    return Interval(-a.hi, -a.lo)
+def projected_terms(game: InMasses) -> list[int]:
+    """The symmetric part of the slope matrix on moves of mass, row by row, in normal form."""
+    terms, jac = game.terms, entry_terms(game)
+    pairs, half = tangent_pairs(game.groups), game.terms.builder.const(Fraction(1, 2))
+    found: dict[tuple[int, int], int] = {}
+    for a, (i, n) in enumerate(pairs):
+        for b, (j, m) in enumerate(pairs[: a + 1]):
+            plus = (jac[i][j], jac[n][m], jac[j][i], jac[m][n])
+            minus = (jac[i][m], jac[n][j], jac[m][i], jac[j][n])
+            whole = difference(terms, total(terms, plus), total(terms, minus))
+            found[a, b] = found[b, a] = tidied(terms, product(terms, (half, whole)))
+    size = len(pairs)
+    return [found[a, b] for a in range(size) for b in range(size)]
 
 
-def _worst(tape: Tape, row: Rows, game: InMasses) -> tuple[float, ...] | None:
-    middle, _ = _matrices(tape, row, game.groups)
+def _worst(tape: Tape, row: Rows) -> tuple[float, ...] | None:
+    middle, _ = _matrices(tape, row)
     if not np.isfinite(middle).all():
         return None
     _, vectors = np.linalg.eigh(middle[0])

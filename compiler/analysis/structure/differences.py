@@ -1,10 +1,11 @@
 """Differences of high order along a line: what no polynomial of a lower degree has.
 
-A polynomial of degree d in own variables and means, along a line of values and mixtures of laws, is
-one of degree d in the place on the line, so its difference of order d + 1 is 0.
+A polynomial of degree d in own variables and means of members, along a line of values on which laws
+are mixed, or all members move by one vector, is one of degree d in the place on the line: its
+difference of order d + 1 is 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
@@ -17,6 +18,7 @@ from mfdsl.compiler.analysis.symbolic.points import points, shown
 from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError
 
 LINES = 10
+Way = Callable[[Law, Law, Fraction], Law]
 FIXED = ("time", "param")
 
 
@@ -27,20 +29,22 @@ def line_difference(terms: Terms, root: int, order: int) -> Witness | None:
     """
     try:
         for start, end in pairwise(points(terms, (root,), LINES)):
-            found = _difference(terms, root, order, start, end)
-            if found is not None and (found[0] > 0 or found[1] < 0):
-                return {
-                    **{f"from {k}": v for k, v in shown(start).items()},
-                    **{f"to {k}": v for k, v in shown(end).items()},
-                    f"difference of order {order}": float(found[0]),
-                }
+            for way in (_mixed, _shifted):
+                found = _difference(terms, root, order, start, end, way)
+                if found is not None and (found[0] > 0 or found[1] < 0):
+                    return {
+                        **{f"from {k}": v for k, v in shown(start).items()},
+                        **{f"to {k}": v for k, v in shown(end).items()},
+                        "laws": "mixed" if way is _mixed else "shifted",
+                        f"difference of order {order}": float(found[0]),
+                    }
     except UnsupportedError:
         return None
     return None
 
 
 def _difference(
-    terms: Terms, root: int, order: int, start: Point, end: Point
+    terms: Terms, root: int, order: int, start: Point, end: Point, way: Way
 ) -> decimals.Range | None:
     parts = []
     for k in range(order + 1):
@@ -49,7 +53,7 @@ def _difference(
             key: value if key[0] in FIXED else value + share * (end.own[key] - value)
             for key, value in start.own.items()
         }
-        laws = {name: _mixed(law, end.laws[name], share) for name, law in start.laws.items()}
+        laws = {name: way(law, end.laws[name], share) for name, law in start.laws.items()}
         try:
             value = value_at(terms, root, Point(own, laws))
         except UndefinedError:
@@ -65,3 +69,12 @@ def _mixed(one: Law, other: Law, share: Fraction) -> Law:
         ((1 - share) * mass, member) for mass, member in one if share < 1
     ]
     return first + [(share * mass, member) for mass, member in other if share]
+
+
+def _shifted(one: Law, other: Law, share: Fraction) -> Law:
+    """All members moved by a share of the way from the first of one law to that of the other."""
+    first, last = one[0][1], other[0][1]
+    return [
+        (mass, {key: value + share * (last[key] - first[key]) for key, value in member.items()})
+        for mass, member in one
+    ]

@@ -52,7 +52,7 @@ class Features:
         nodes, type_of = self.terms.nodes, self.terms.builder.type_of
         leaves = {v for monomial in self.monomials for v, _ in monomial}
         return all(
-            (not nodes[v].args or not nodes[nodes[v].args[0]].args)
+            nodes[nodes[v].args[0] if nodes[v].op == "element" else v].op in OWN
             and type_of(v).kind == "real"
             and (type_of(v).lo is None or type_of(v).lo != type_of(v).hi)
             for v in leaves
@@ -98,7 +98,7 @@ def features(copies: Copies, player: Player, root: int) -> Features:
                 for mean in means
                 if other in inner[mean]
             ]
-            row.append(_tidied(terms, total(terms, parts)))
+            row.append(tidied(terms, total(terms, parts)))
         matrix.append(tuple(row))
     poles = any(_has_pole(terms, phi) for phi in outer.values())
     return Features(terms, tuple(names), tuple(matrix), poles)
@@ -232,7 +232,7 @@ def term_of(terms: Terms, whole: Polynomial) -> int:
     return total(terms, parts)
 
 
-def _tidied(terms: Terms, node: int) -> int:
+def tidied(terms: Terms, node: int) -> int:
     """The same term in normal form, where that is short."""
     try:
         found = polynomials(terms, [node], opaque=True)

@@ -8,7 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
+from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Unsupported, make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
@@ -19,7 +22,7 @@ from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, Kind, 
 from mfdsl.compiler.analysis.structure.matrices import Sign, sign_of, tangent_pairs
 from mfdsl.compiler.analysis.structure.refute import Direction
 from mfdsl.compiler.analysis.structure.separable import separable
-from mfdsl.compiler.analysis.structure.stages import Part, Stage, is_noisy, total_of
+from mfdsl.compiler.analysis.structure.stages import Part, Stage, is_noisy, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
@@ -32,7 +35,7 @@ from mfdsl.compiler.analysis.symbolic.terms import (
 )
 from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.ir.walk import MEMBERS, reachable
+from mfdsl.compiler.ir.walk import reachable
 
 FEW_KINDS = 32  # where functions of means have been found, but not decided
 Failed = (UnsupportedError, TooLargeError, TooManyNodes, UndefinedError)
@@ -164,17 +167,6 @@ def rewards_by_population(copies: Copies, parts: Sequence[Part]) -> dict[str, in
     return {n: total_of(copies, [p.node for p in parts if p.player.name == n]) for n in names}
 
 
-def laws_read(copies: Copies, node: int) -> set[str]:
-    """Populations whose law an expression reads."""
-    found = set()
-    for i in reachable(copies.nodes, [node]):
-        here = copies.nodes[i]
-        if here.op in MEMBERS:
-            assert isinstance(here.attr, tuple)
-            found.add(str(here.attr[1]))
-    return found
-
-
 def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form:
     matrix = constant_slopes(game)
     if matrix is not None:
@@ -289,8 +281,12 @@ def _features_symmetric(found: Features, deadline: float) -> bool | None:
 
 def largest(terms: Terms, node: int, seconds: float) -> float:
     """An upper bound of a term over all values of its leaves and all laws."""
+    facts = terms.as_facts()
+    top = float(np.max(Evaluator(facts, {}).value(node).hi))
+    if top <= 0:
+        return top
     try:
-        problem = LargestValue(make_tape(terms.as_facts(), [node]))
-        return problem.found(Budget(boxes=20_000, seconds=seconds)).upper
+        problem = LargestValue(make_tape(facts, [node]))
+        return min(top, problem.found(Budget(boxes=20_000, seconds=seconds)).upper)
     except Unsupported as error:
         raise UnsupportedError(str(error)) from error

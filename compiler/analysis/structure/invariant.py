@@ -13,10 +13,11 @@ import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
+from mfdsl.compiler.analysis.structure.cases import Verdicts
 from mfdsl.compiler.analysis.structure.masses import in_masses
 from mfdsl.compiler.analysis.structure.moving import Motion, motion
 from mfdsl.compiler.analysis.structure.stages import is_noisy
-from mfdsl.compiler.analysis.structure.steps import Verdicts, same_start, same_step
+from mfdsl.compiler.analysis.structure.steps import same_start, same_step
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Point, value_at

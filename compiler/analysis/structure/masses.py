@@ -97,6 +97,27 @@ def in_masses(
     )
 
 
+def over_masses(
+    terms: Terms,
+    player: Player,
+    variables: Sequence[Variable],
+    types: Sequence[Type],
+    nodes: Sequence[int],
+) -> tuple[int, ...]:
+    """Terms with the means over one population as sums of masses of its kinds.
+
+    Raises:
+        UnsupportedError: as `in_masses`.
+    """
+    sizes = [sized(player, types, v) for v in variables]
+    if prod(len(s) for s in sizes) > MAX_KINDS:
+        raise UnsupportedError(f"more than {MAX_KINDS} kinds of members")
+    values = joint(*sizes)
+    kinds = [Kind(player.name, tuple(zip(variables, v, strict=True))) for v in values]
+    table = _Masses(terms, kinds, [mass_of(terms, kind) for kind in kinds])
+    return tuple(rebuilt(terms, node, table.mean) for node in nodes)
+
+
 def variables_of(
     copies: Copies, player: Player, rewards: Mapping[str, int]
 ) -> tuple[Variable, ...]:

@@ -14,11 +14,10 @@ from mfdsl.compiler.analysis.structure.forms import (
     Failed,
     Form,
     Forms,
-    laws_read,
     rewards_by_population,
 )
 from mfdsl.compiler.analysis.structure.refute import Pair, pair_witness, rewards_of, rising_pair
-from mfdsl.compiler.analysis.structure.stages import Stage, total_of
+from mfdsl.compiler.analysis.structure.stages import Stage, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place
 

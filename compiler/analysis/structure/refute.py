@@ -4,6 +4,7 @@ The search is untrusted: vertices, mixtures and a direction that somebody sugges
 evaluated in decimal intervals, and only an inner product that is above 0 for certain counts.
 """
 
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from mfdsl.compiler.ir.walk import reachable
 
 SAMPLES = 12
 STEP = Fraction(1, 64)
+PAIRS = 40
+FEW = 4  # members of a random law
 
 Values = Mapping[tuple[str, str, tuple[int, ...]], Fraction]  # own leaves of a member
 
@@ -140,10 +143,33 @@ def _candidates(
                 one = [(share, a), (1 - share, b)] if share < 1 else [(Fraction(1), a)]
                 other: Law = [(Fraction(1), b)]
                 yield {**rest, name: one}, {**rest, name: other}, shared
+    yield from ((*pair, shared) for pair in _random_pairs(kinds))
     if len(names) > 1:
         for i, j in combinations(range(min(map(len, kinds.values()))), 2):
             first: Laws = {n: [(Fraction(1), kinds[n][i])] for n in names}
             yield first, {n: [(Fraction(1), kinds[n][j])] for n in names}, shared
+
+
+def _random_pairs(kinds: Mapping[str, Sequence[Values]]) -> Iterator[tuple[Laws, Laws]]:
+    """Random laws over few members, far from each other and close by."""
+    chance = random.Random(0)
+    for _ in range(PAIRS):
+        both: list[Laws] = [{}, {}]
+        for name, members in kinds.items():
+            few = members[:FEW]
+            for law in both:
+                weights = [chance.randint(0, 8) ** 2 for _ in few]
+                weights[chance.randrange(len(few))] += 1
+                law[name] = [
+                    (Fraction(w, sum(weights)), m) for w, m in zip(weights, few, strict=True)
+                ]
+        one, other = both
+        yield one, other
+        near = {
+            n: [((7 * b + a) / 8, m) for (a, m), (b, _) in zip(one[n], other[n], strict=True)]
+            for n in one
+        }
+        yield dict(near), other
 
 
 def _sampled(game: Rewards) -> tuple[dict[str, list[Values]], dict[Key, Fraction]]:

@@ -90,3 +90,14 @@ def reads_law(facts: Facts, node: int) -> bool:
 def is_noisy(facts: Facts, node: int) -> bool:
     """Whether an expression reads a noise, or names single agents."""
     return any(facts.nodes[i].op in NOISY for i in leaves_of(facts.nodes, [node]))
+
+
+def laws_read(copies: Copies, node: int) -> set[str]:
+    """Populations whose law an expression reads."""
+    found = set()
+    for i in reachable(copies.nodes, [node]):
+        here = copies.nodes[i]
+        if here.op in MEMBERS:
+            assert isinstance(here.attr, tuple)
+            found.add(str(here.attr[1]))
+    return found

@@ -7,25 +7,29 @@ variables the chances of next states are compared at each kind of member.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from itertools import product as joint
 from math import prod
 
 import numpy as np
 
-from mfdsl.compiler.analysis.certificate import Reason, Verdict, Witness
+from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.structure.cases import (
+    MAX_CASES,
+    Verdicts,
+    constants,
+    image_of,
+    own_leaf,
+    same_chances,
+    values_of,
+)
 from mfdsl.compiler.analysis.structure.moving import Motion
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.identities import is_zero
-from mfdsl.compiler.analysis.symbolic.points import shown
 from mfdsl.compiler.analysis.symbolic.terms import (
-    Terms,
     UnsupportedError,
     difference,
-    total,
     written_out,
 )
 from mfdsl.compiler.ir.build import TooManyNodes
@@ -33,21 +37,9 @@ from mfdsl.compiler.ir.model import NoiseVariable, Player, StateVariable
 from mfdsl.compiler.ir.types import INT, Type
 from mfdsl.compiler.ir.walk import given
 
-MAX_CASES = 3000
 MAX_MIRRORS = 4  # noises of which each may be mirrored
 MIRRORED = {"normal": 0, "uniform": 1}  # law: the sum of a value and its mirror image
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """A verdict with what belongs to it in a certificate."""
-
-    verdict: Verdict
-    reason: Reason | None = None
-    detail: str | None = None
-    method: tuple[str, ...] = ()
-    witness: Witness | None = None
 
 
 def same_step(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
@@ -63,7 +55,7 @@ def same_step(copies: Copies, moving: Motion, player: Player, deadline: float) -
         if _same_noises(copies, moving, player, player.noises, "noise", nexts, deadline):
             return Verdicts("proved", method=("identities with the same or mirrored noises",))
         if _is_finite(copies, player):
-            return _by_cases(copies, moving, player, deadline)
+            return same_chances(copies, moving, player, deadline)
     except Failed as error:
         return Verdicts("unknown", "unsupported", str(error))
     detail = "neither the same noises nor mirrored ones lead to the image of the next state"
@@ -88,13 +80,6 @@ def same_start(copies: Copies, moving: Motion, player: Player, deadline: float) 
     except Failed as error:
         return Verdicts("unknown", "unsupported", str(error))
     return Verdicts("unknown", "unsupported", "the law at t = 0 is not known to be its own image")
-
-
-def image_of(moving: Motion, player: Player, name: str) -> int | None:
-    """The image of a state of a player, None if it stays."""
-    if player.name == moving.player.name and name in moving.images:
-        return moving.images[name]
-    return moving.images.get(f"{player.name}.{name}")
 
 
 def _same_noises(
@@ -171,17 +156,12 @@ def _pairs(
             leaves = {
                 leaf: whole[name]
                 for name in whole
-                if (leaf := _own_leaf(copies, player, name)) is not None
+                if (leaf := own_leaf(copies, player, name)) is not None
             }
             wanted = copies.replaced(image, leaves)
         dims = copies.types[variable.type].dims
         for place in np.ndindex(*dims):
             yield _entry(copies, after, place), _entry(copies, wanted, place)
-
-
-def _own_leaf(copies: Copies, player: Player, name: str) -> int | None:
-    state = leaf_of(copies.facts, player, name, "state")
-    return state if state is not None else leaf_of(copies.facts, player, name, "trait")
 
 
 def _entry(copies: Copies, node: int, place: tuple[int, ...]) -> int:
@@ -206,126 +186,6 @@ def _is_finite(copies: Copies, player: Player) -> bool:
     )
 
 
-def _by_cases(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
-    """Chances of next states at every kind of member, in the law as it is."""
-    own = [("state", s.name, s.type) for s in player.states]
-    own += [("trait", s.name, s.type) for s in player.traits]
-    own += [("action", a.name, a.type) for a in player.actions]
-    noises = [("noise", n.name, n.type) for n in player.noises]
-    sizes = [copies.types[t].size for _, _, t in (*own, *noises)]
-    if prod(sizes) > MAX_CASES:
-        raise UnsupportedError(f"{prod(sizes):,} cases")
-    cases = [
-        case
-        for case in joint(*(_range(copies, t) for _, _, t in own))
-        if _is_legal(copies, player, own, case)
-    ]
-    draws = list(joint(*(_range(copies, t) for _, _, t in noises)))
-    roots: list[int] = []
-    for case in cases:
-        for draw in draws:
-            roots += _case_roots(copies, moving, player, (*own, *noises), (*case, *draw))
-    terms, nodes = written_out(copies.facts, roots, bind=True)
-    width = len(roots) // max(len(cases) * len(draws), 1)
-    for k, case in enumerate(cases):
-        if time.perf_counter() > deadline:
-            return Verdicts("unknown", "budget", "no time for all kinds of members")
-        start = k * len(draws) * width
-        part = nodes[start : start + len(draws) * width]
-        found = _same_chances(terms, part, len(player.states), width)
-        if found is not None:
-            names = {name: v for (_, name, _), v in zip(own, case, strict=True)}
-            return Verdicts(
-                found.verdict,
-                found.reason,
-                found.detail,
-                found.method,
-                {**names, **(found.witness or {})} if found.verdict == "refuted" else None,
-            )
-    return Verdicts("proved", method=("chances of next states at each kind of member",))
-
-
-def _range(copies: Copies, kind: int) -> range:
-    type_ = copies.types[kind]
-    return range(type_.first, type_.first + type_.size)
-
-
-Own = Sequence[tuple[str, str, int]]
-
-
-def _is_legal(copies: Copies, player: Player, own: Own, case: Sequence[int]) -> bool:
-    """Whether a mask allows a case; a mask without a value there counts as one that does."""
-    if player.legal is None:
-        return True
-    instead = _constants(copies, player, own, case)
-    terms, (node,) = written_out(copies.facts, [copies.replaced(player.legal, instead)], bind=True)
-    return terms.builder.exact(node) != 0
-
-
-def _constants(copies: Copies, player: Player, own: Own, case: Sequence[int]) -> dict[int, int]:
-    found = {}
-    for (kind, name, _), value in zip(own, case, strict=True):
-        leaf = leaf_of(copies.facts, player, name, kind)
-        if leaf is not None:
-            found[leaf] = copies.const(value, leaf)
-    return found
-
-
-def _case_roots(
-    copies: Copies, moving: Motion, player: Player, own: Own, case: Sequence[int]
-) -> list[int]:
-    """Chance and image of the next states, chance and next states of the image, in one case."""
-    instead = _constants(copies, player, own, case)
-    densities = [n.density for n in player.noises if n.density is not None]
-    nexts = {s.name: copies.replaced(given(s.next), instead) for s in player.states}
-    leaves = {
-        leaf: node
-        for name, node in nexts.items()
-        if (leaf := _own_leaf(copies, player, name)) is not None
-    }
-    images = []
-    for name, node in nexts.items():
-        image = image_of(moving, player, name)
-        images.append(node if image is None else copies.replaced(image, leaves))
-    before = [copies.replaced(d, instead) for d in densities]
-    after = [copies.replaced(moving.moved(d, player.name), instead) for d in densities]
-    moved = [
-        copies.replaced(moving.moved(given(s.next), player.name), instead) for s in player.states
-    ]
-    return [*images, *before, *moved, *after]
-
-
-def _same_chances(terms: Terms, part: Sequence[int], states: int, width: int) -> Verdicts | None:
-    """Whether both ways lead to the same chances; None if they do."""
-    half = width // 2
-    sums: dict[tuple[Fraction | None, ...], tuple[list[int], list[int]]] = {}
-    for start in range(0, len(part), width):
-        for side in (0, 1):
-            row = part[start + side * half : start + (side + 1) * half]
-            state = tuple(terms.builder.exact(n) for n in row[:states])
-            if any(s is None for s in state):
-                return Verdicts("unknown", "unsupported", "a next state that reads a law or time")
-            chances = sorted(row[states:])
-            chance = terms.builder.add("mul", chances) if len(chances) > 1 else None
-            if chance is None:
-                chance = chances[0] if chances else terms.builder.const(1)
-            sums.setdefault(state, ([], []))[side].append(chance)
-    for state, (one, other) in sums.items():
-        apart = difference(terms, total(terms, other), total(terms, one))
-        if terms.builder.exact(apart) == 0:
-            continue
-        answer = is_zero(terms, apart, seconds=0.3)
-        if answer.holds:
-            continue
-        text = ", ".join(str(s) for s in state)
-        if answer.holds is None or answer.point is None or answer.value is None:
-            return Verdicts("unknown", "unsupported", f"the chance of {text}")
-        witness: Witness = {**shown(answer.point), "next": text, "difference": answer.value[0]}
-        detail = f"the chance of {text} changes by {answer.value[0]:.4g}"
-        return Verdicts("refuted", None, detail, (answer.method,), witness)
-    return None
-
-
 def _same_masses(
     copies: Copies,
     moving: Motion,
@@ -339,10 +199,10 @@ def _same_masses(
     if prod(sizes) > MAX_CASES:
         return Verdicts("unknown", "unsupported", f"{prod(sizes):,} values at t = 0")
     masses = [given(v.initial) for v in variables]
-    for case in joint(*(_range(copies, t) for _, _, t in own)):
+    for case in joint(*(values_of(copies, t) for _, _, t in own)):
         if time.perf_counter() > deadline:
             return Verdicts("unknown", "budget", "no time for all values at t = 0")
-        instead = _constants(copies, player, own, case)
+        instead = constants(copies, player, own, case)
         before = [copies.replaced(m, instead) for m in masses]
         after = [copies.replaced(moving.moved(m, player.name), instead) for m in masses]
         terms, nodes = written_out(copies.facts, [*before, *after], bind=True)

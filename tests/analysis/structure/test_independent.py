@@ -1,0 +1,113 @@
+"""What does not depend on the law, by its text, by algebra, or shown by two laws."""
+
+import pytest
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.structure.existence import existence
+from mfdsl.compiler.analysis.structure.independent import independent_dynamics, independent_value
+from tests.analysis.structure.games import certificate, copies_of, line, model_of
+
+TEXT = """model moves
+objective nash
+horizon 3
+population person as mu {
+  state  x : int in 0..2 ~ uniform
+  action a : int in 0..2
+  x' ~ STEP
+  reward r = x
+}
+"""
+
+
+def of_reward(reward: str) -> Certificate:
+    model = line(reward, 5)
+    node = model.populations[0].rewards[0].node
+    return independent_value(model, copies_of(model), "reward", [node])
+
+
+REWARDS = [
+    ("x", "proved"),
+    ("0 * mu[x] + x", "proved"),
+    ("mu[x] - mu[x] + x", "proved"),
+    ("(1 + mu[x])^2 - mu[x]^2 - 2 * mu[x]", "proved"),
+    ("sum(mu[k] for k in 0..4)", "proved"),
+    ("mu[x]", "refuted"),
+    ("exp(-mean(y.x for y in person))", "refuted"),
+    ("if x == 4 then mu[0] else 0", "refuted"),
+]
+
+
+@pytest.mark.parametrize(("reward", "verdict"), REWARDS)
+def test_rewards_have_their_verdicts(reward: str, verdict: str) -> None:
+    found = of_reward(reward)
+    assert found.claim == "independent(reward, mu)"
+    if reward.startswith("sum("):  # true, but the masses are written out as they are
+        assert found.verdict in ("proved", "unknown")
+        return
+    assert found.verdict == verdict
+    if verdict == "refuted":
+        assert found.witness is not None and found.culprit is not None
+        assert found.witness["value"] != found.witness["other value"]
+
+
+STEPS = [
+    ("mix { 0.5 -> a, else -> x }", "proved"),
+    ("mix { 0.5 * mu[x] -> a, else -> x }", "refuted"),
+    ("mix { 0.5 * mu[x] -> x, else -> x }", "proved"),
+    ("mix { 0.5 * (mu[x] - mu[x]) -> a, else -> x }", "proved"),
+]
+
+
+@pytest.mark.parametrize(("step", "verdict"), STEPS)
+def test_dynamics_have_their_verdicts(step: str, verdict: str) -> None:
+    model = model_of(TEXT.replace("STEP", step))
+    found = independent_dynamics(model, copies_of(model))
+    assert found.verdict == verdict
+    whole = certificate(model, "independent")
+    assert whole.verdict == verdict
+
+
+def test_a_noise_that_a_law_shifts_moves_the_next_state() -> None:
+    text = """model drift
+objective nash
+horizon 3
+population agent {
+  state  x : real ~ normal(0, std = 1)
+  action u : real
+  noise  e : real ~ normal(0, std = 1)
+  x' = x + u + PULL * mean(q.x for q in agent) + e
+  reward r = -u^2
+}
+"""
+    for pull, verdict in (("0.5", "refuted"), ("0", "proved")):
+        model = model_of(text.replace("PULL", pull))
+        assert independent_dynamics(model, copies_of(model)).verdict == verdict
+
+
+EXISTENCE = [
+    ("-mu[x]", "proved", None),
+    ("-log(mu[x] + 0.1)", "proved", None),
+    ("abs(mu[x] - 0.5)", "proved", None),
+    ("if mu[x] < 0.5 then mu[x] else 0.5", "proved", None),
+    ("ind(mu[x] < 0.5)", "unknown", "continuity"),
+    ("floor(3 * mu[x])", "unknown", "continuity"),
+    ("if mu[x] < 0.5 then mu[x] else 0.7", "unknown", "continuity"),
+]
+
+
+@pytest.mark.parametrize(("reward", "verdict", "reason"), EXISTENCE)
+def test_existence_needs_continuity(reward: str, verdict: str, reason: str | None) -> None:
+    model = line(reward)
+    found = existence(model, copies_of(model), 5.0)
+    assert (found.verdict, found.reason) == (verdict, reason), found.detail
+    assert (found.culprit is None) == (verdict == "proved")
+
+
+def test_existence_says_what_the_theorem_lacks() -> None:
+    for text, word in (
+        (TEXT.replace("x : int in 0..2 ~ uniform", "x : real ~ normal(0, std = 1)"), "`x`"),
+        (TEXT.replace("  reward r = x", "  reward r = x\n  observe t"), "do not see `x`"),
+    ):
+        model = model_of(text.replace("~ STEP", "= x" if "real" in text else "= a"))
+        found = existence(model, copies_of(model), 1.0)
+        assert found.verdict == "unknown" and found.detail is not None and word in found.detail

@@ -1,0 +1,135 @@
+"""Invariance under maps of variables, on rings, chains and the real line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.structure.invariant import invariant
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.driver import Options, compile_file
+from mfdsl.compiler.ir.model import Model
+from tests.analysis.structure.games import copies_of, model_of
+
+SPECS = Path(__file__).resolve().parents[3] / "specs"
+
+Image = Callable[[Copies, int], int]
+
+
+def negative(copies: Copies, leaf: int) -> int:
+    return copies.add("neg", (leaf,), None, copies.nodes[leaf].type)
+
+
+def plus(step: float) -> Image:
+    return lambda copies, leaf: copies.add(
+        "add", (leaf, copies.const(step, leaf)), None, copies.nodes[leaf].type
+    )
+
+
+def minus_from(whole: int) -> Image:
+    return lambda copies, leaf: plus(whole)(copies, negative(copies, leaf))
+
+
+def moved(model: Model, **images: Image) -> Certificate:
+    copies, player = copies_of(model), model.populations[0]
+    found = {}
+    for name, image in images.items():
+        kind = "action" if name in {a.name for a in player.actions} else "state"
+        leaf = leaf_of(copies.facts, player, name, kind)
+        assert leaf is not None
+        found[name] = image(copies, leaf)
+    return invariant(model, copies, player, found, "invariant", 20.0)
+
+
+def spec(name: str, **parameters: float) -> Model:
+    return compile_file(SPECS / f"{name}.mfg", Options(parameters=parameters)).require_model()
+
+
+def test_a_tracking_game_looks_the_same_from_both_sides() -> None:
+    assert moved(spec("lq_game", m0=0.0), x=negative, a=negative).verdict == "proved"
+    found = moved(spec("lq_game"), x=negative, a=negative)
+    assert found.verdict != "proved" and found.detail is not None and "start" in found.detail
+    found = moved(spec("lq_game", m0=0.0), x=negative)
+    assert found.verdict != "proved"
+
+
+def test_only_distances_to_the_mean_count_in_systemic_risk() -> None:
+    """A shift leaves rewards and steps as they are, but not the law at t = 0."""
+    found = moved(spec("lq_common_noise"), x=plus(1.0))
+    assert found.verdict == "unknown" and found.detail is not None
+    assert found.detail.startswith("start of bank")
+
+
+def test_the_beach_is_symmetric_about_its_bar() -> None:
+    model = spec("beach_bar", n=10)
+    assert moved(model, x=negative, a=negative).verdict == "proved"
+    assert moved(model, x=negative).verdict != "proved"
+    found = moved(model, x=plus(1))
+    assert found.verdict == "refuted"
+    assert found.detail is not None and found.detail.startswith("proximity")
+    assert found.witness is not None and found.culprit is not None
+    assert found.witness["value"] != found.witness["value after"]
+
+
+RING = """model ring
+objective nash
+horizon 3
+population person as mu {
+  state  x : int mod 6 ~ START
+  action a : int in -1..1 LEGAL
+  noise  e : int in -1..1 ~ mix { 0.5 * CHANCE -> 0, 0.25 -> 1, else -> -1 }
+  x' = x + a + e
+  reward apart = -mu[x] + 0.5 * mean(cos(q.x - x) for q in person)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "legal", "chance", "verdict", "word"),
+    [
+        ("uniform", "", "1", "proved", ""),
+        ("uniform", "", "mu[x]", "proved", ""),
+        ("mix { 0.5 -> 0, else -> 3 }", "", "1", "refuted", "start"),
+        ("uniform", "where x > 0 or a != 1", "1", "refuted", "legal"),
+        ("uniform", "", "ind(x > 2)", "refuted", "next states"),
+        ("uniform", "", "mu[0]", "refuted", "next states"),
+    ],
+)
+def test_rings_turn(start: str, legal: str, chance: str, verdict: str, word: str) -> None:
+    text = RING.replace("START", start).replace("LEGAL", legal).replace("CHANCE", chance)
+    text = text.replace("+ 0.5 * mean(cos(q.x - x) for q in person)", "")
+    found = moved(model_of(text), x=plus(1))
+    assert found.verdict == verdict, found.detail
+    if word:
+        assert found.detail is not None and word in found.detail
+
+
+def test_differences_on_a_ring_wrap_but_places_do_not() -> None:
+    text = RING.replace("START", "uniform").replace("LEGAL", "").replace("CHANCE", "1")
+    assert moved(model_of(text), x=plus(1)).verdict == "proved"
+    cut = text.replace("cos(q.x - x)", "cos(q.x)")
+    assert moved(model_of(cut), x=plus(1)).verdict == "refuted"
+
+
+def test_reflections_of_a_chain() -> None:
+    model = spec("lasry_lions_chain")
+    assert moved(model, x=minus_from(6), a=negative).verdict == "proved"
+    assert moved(model, x=minus_from(6)).verdict == "refuted"
+    with pytest.raises(ValueError, match="leaves its values"):
+        moved(model, x=plus(1))
+
+
+def test_images_must_be_of_known_variables_and_permute() -> None:
+    model = spec("lasry_lions_chain")
+    copies, player = copies_of(model), model.populations[0]
+    leaf = leaf_of(copies.facts, player, "x", "state")
+    assert leaf is not None
+    with pytest.raises(ValueError, match="no variable"):
+        invariant(model, copies, player, {"y": leaf}, "invariant")
+    three, kind = copies.const(3, leaf), copies.nodes[leaf].type
+    above = copies.add("max", (leaf, three), None, kind)
+    constant = copies.add("min", (above, three), None, kind)
+    with pytest.raises(ValueError, match="one image"):
+        invariant(model, copies, player, {"x": constant}, "invariant")
