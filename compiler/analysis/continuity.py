@@ -253,7 +253,7 @@ def steepest(problem: Problem, deadline: float) -> tuple[Cliff | None, Sequence[
     for at, length in _segments(problem, deadline):
         if time.perf_counter() > deadline:
             break
-        cliff = climb(_root_values(problem.tape, at), length)
+        cliff = climb(_root_values(problem.tape, at), length, deadline)
         if cliff is not None and (best is None or cliff.slopes[-1][1] > best.slopes[-1][1]):
             best, ends = cliff, [at(cliff.at), at(cliff.at + cliff.width / length)]
             for end in ends:
@@ -291,7 +291,7 @@ def _segments(problem: Problem, deadline: float) -> Iterator[Segment]:
         if isinstance(problem, LawSlope):
             yield from _law_segments(problem, row)
         else:
-            yield from _point_segments(problem, row)
+            yield from _point_segments(problem, row, deadline)
 
 
 def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
@@ -335,7 +335,7 @@ def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
     return [segment(own[one[k]], own[other[k]]) for k in order if distance[k] > 0]
 
 
-def _point_segments(problem: PointSlope, row: Rows) -> list[Segment]:
+def _point_segments(problem: PointSlope, row: Rows, deadline: float) -> list[Segment]:
     source = np.random.default_rng(0)
     lo, hi = row.lo[0], row.hi[0]
     lo = np.where(np.isfinite(lo), lo, np.where(np.isfinite(hi), hi - 2 * REACH, -REACH))
@@ -352,6 +352,8 @@ def _point_segments(problem: PointSlope, row: Rows) -> list[Segment]:
 
     whole = np.array([c.whole for c in problem.tape.coordinates], bool)
     for _ in range(64):
+        if time.perf_counter() > deadline:
+            break
         both = lo + source.random((2, len(lo))) * (hi - lo)
         start, end = in_balls(np.where(whole, np.floor(both), both), problem.tape)
         end = np.where(np.isin(np.arange(len(lo)), moving), end, start)

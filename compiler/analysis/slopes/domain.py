@@ -242,6 +242,7 @@ def midpoint_laws(
 def nearest_law(columns: Array, wanted: Array, steps: int = 60) -> Array:
     """Laws whose statistics come close to `wanted` [rows, statistics] (Frank and Wolfe 1956)."""
     rows = np.arange(len(columns))
+    columns = np.nan_to_num(columns, posinf=LARGEST, neginf=-LARGEST)
     scale = np.maximum(np.ptp(columns, axis=1, keepdims=True), 1e-100)
     with np.errstate(over="ignore", invalid="ignore"):
         columns, wanted = columns / scale, wanted / scale[:, 0]

@@ -5,6 +5,7 @@ jump the change stays while the distance goes to 0; at a pole the slope grows wi
 shown by certified slopes at distances that shrink.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,12 +51,18 @@ class Cliff:
         return self.gap > 0 and last[1] * last[0] >= 0.4 * first[1] * first[0]
 
 
-def climb(value: Callable[[float], Sequence[Interval]], length: float) -> Cliff | None:
-    """Narrow the segment of that length; None where nothing changes along it."""
+def climb(
+    value: Callable[[float], Sequence[Interval]], length: float, deadline: float = np.inf
+) -> Cliff | None:
+    """Narrow the segment of that length; None where nothing changes along it, or at the deadline of
+    `time.perf_counter`.
+    """
     lo, hi = 0.0, 1.0
     left, right = value(lo), value(hi)
     slopes = []
     for _ in range(HALVINGS):
+        if time.perf_counter() > deadline:
+            return None
         middle = lo / 2 + hi / 2
         inside = value(middle)
         first, second = change(left, inside), change(inside, right)
