@@ -7,6 +7,7 @@ together is FALSE_ALARM.
 """
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from mfdsl.validating.deviation import divergences, log_chance
 from mfdsl.validating.outcome import Row, Trial, left
 
 NAME = "kernel"
-AGENTS = 50_000
+FEWEST, MOST = 5_000, 50_000  # agents of a trial
 PLACES = 24  # pairs of state and action that the agents of a trial share
 FALSE_ALARM = 1e-6
 TRIALS = 64
@@ -68,10 +69,14 @@ def kernel_row(trial: Trial, until: float) -> Row:
     tally = Tally()
     _initial(program, agents, params, generator, tally)
     exact = not _noisy_rewards(trial.game.model)
+    size, began = FEWEST, time.perf_counter()
     for number in range(TRIALS):
         if number and left(until) <= 0:
             break
-        crowd = _crowd(program, params[0], generator)
+        if number == 1:
+            spent = max(time.perf_counter() - began, 1e-6)
+            size = max(FEWEST, min(MOST, int(FEWEST * left(until) / (TRIALS * spent))))
+        crowd = _crowd(program, params[0], size, generator)
         _moves(program, agents, params, crowd, generator, tally, exact)
         if number == 0:
             _final(program, agents, params, crowd, tally)
@@ -95,7 +100,7 @@ def _noisy_rewards(model: Model) -> bool:
     return any(model.nodes[i].op == "noise" for i in reachable(model.nodes, roots))
 
 
-def _crowd(program: Program, params: Any, generator: torch.Generator) -> Crowd:
+def _crowd(program: Program, params: Any, size: int, generator: torch.Generator) -> Crowd:
     """Agents at random places, some of them crowded."""
     last = program.horizon if program.kind == "finite" and program.horizon else 8
     t = torch.randint(last, (), generator=generator)
@@ -103,10 +108,10 @@ def _crowd(program: Program, params: Any, generator: torch.Generator) -> Crowd:
     places = legal[0].reshape(-1).nonzero()[:, 0]
     chosen = places[torch.randint(len(places), (PLACES,), generator=generator)]
     weights = torch.rand(PLACES, generator=generator, dtype=torch.float64) ** 3 + 0.01
-    drawn = chosen[torch.multinomial(weights, AGENTS, True, generator=generator)]
+    drawn = chosen[torch.multinomial(weights, size, True, generator=generator)]
     counts = torch.zeros(legal[0].numel(), dtype=torch.float64)
-    counts.scatter_add_(0, drawn, torch.ones(AGENTS, dtype=torch.float64))
-    law = counts.reshape(1, program.state_count, program.action_count) / AGENTS
+    counts.scatter_add_(0, drawn, torch.ones(size, dtype=torch.float64))
+    law = counts.reshape(1, program.state_count, program.action_count) / size
     return Crowd(t, drawn // program.action_count, drawn % program.action_count, law)
 
 
@@ -129,9 +134,10 @@ def _moves(
     (field,) = agents.populations
     state = _tuple(module.State, field, crowd.states, program.state_axes())
     action = _tuple(module.Action, field, crowd.actions, program.action_axes())
-    noise = module.draw_noise(1, {field: AGENTS}, generator, torch.float64)
+    size = len(crowd.states)
+    noise = module.draw_noise(1, {field: size}, generator, torch.float64)
     after, paid = module.step(params[1], crowd.t, state, action, noise)
-    arrived = flat_of(getattr(after, field), program.state_axes(), AGENTS)[0]
+    arrived = flat_of(getattr(after, field), program.state_axes(), size)[0]
     pair = crowd.states * program.action_count + crowd.actions
     kinds = torch.arange(program.state_count * program.action_count)
     kinds = kinds[torch.bincount(pair, minlength=len(kinds)) > 0]
@@ -139,7 +145,7 @@ def _moves(
     counts = torch.zeros(len(kinds), program.state_count, dtype=torch.float64)
     counts.index_put_((row, arrived), torch.ones((), dtype=torch.float64), accumulate=True)
     _tallied(tally, counts, kernel.reshape(-1, program.state_count)[kinds], int(crowd.t), kinds)
-    tally.agents += AGENTS
+    tally.agents += size
     if exact and hasattr(paid, field):
         wanted = rewards[crowd.states, crowd.actions]
         _paid(tally, getattr(paid, field), wanted, f"t = {int(crowd.t)}")
@@ -180,9 +186,9 @@ def _initial(
 ) -> None:
     """Agents at t = 0 against the initial law."""
     (field,) = agents.populations
-    draws = agents.module.draw_initial(1, {field: AGENTS}, generator, torch.float64)
+    draws = agents.module.draw_initial(1, {field: MOST}, generator, torch.float64)
     start = agents.module.init(params[1], draws)
-    places = flat_of(getattr(start, field), program.state_axes(), AGENTS)[0]
+    places = flat_of(getattr(start, field), program.state_axes(), MOST)[0]
     counts = torch.bincount(places, minlength=program.state_count).to(torch.float64)
     law = program.module.initial_law(params[0]).reshape(-1, program.state_count)[:1]
     _tallied(tally, counts[None], law, 0, None)
