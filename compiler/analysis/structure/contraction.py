@@ -25,7 +25,7 @@ from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
 from mfdsl.compiler.analysis.structure.existence import continuity
 from mfdsl.compiler.analysis.structure.mixing import mixing
-from mfdsl.compiler.analysis.structure.stages import total_of
+from mfdsl.compiler.analysis.structure.stages import draws_from_law, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.walk import given
@@ -60,6 +60,8 @@ def contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
     if why is None:
         player = model.population
         try:
+            if any(draws_from_law(copies.facts, model.players, t.node) for t in player.rewards):
+                raise Unsupported("a reward reads a noise whose chances depend on the law")
             broken = [c for c in continuity(model, copies, seconds) if c.verdict != "proved"]
             if broken:
                 raise Unsupported(f"{broken[0].subject}: {broken[0].detail}")

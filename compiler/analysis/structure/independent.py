@@ -11,7 +11,7 @@ from fractions import Fraction
 from itertools import pairwise, product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
-from mfdsl.compiler.analysis.structure.stages import is_noisy, reads_law
+from mfdsl.compiler.analysis.structure.stages import draws_from_law, is_noisy, reads_law
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
@@ -43,6 +43,10 @@ def independent_value(
     started = time.perf_counter()
     reading = [n for n in nodes if reads_law(copies.facts, n)]
     verdict, method, reason, witness, detail = _decided(copies, reading, player, started + seconds)
+    drawn = any(draws_from_law(copies.facts, model.players, n) for n in nodes)
+    if drawn and verdict == "proved":
+        verdict, reason = "unknown", "unsupported"
+        detail = "it reads a noise, and chances of noises depend on a law"
     return Certificate(
         claim=f"independent({name}, mu)",
         subject=name,

@@ -149,6 +149,8 @@ def _type_of(model: Model, copies: Copies, moving: Motion, name: str) -> Type:
 def _same_value(copies: Copies, moving: Motion, asked: _Asked, deadline: float) -> Verdicts:
     """Whether a value is the same after the motion, wherever it is legal."""
     after = moving.moved(asked.node, asked.player.name)
+    if _draws_differently(copies, moving, asked):
+        return Verdicts("unknown", "unsupported", "it reads a noise whose chances are moved")
     if after == asked.node:
         return Verdicts("proved")
     mask = asked.player.legal if asked.player.legal != asked.node else None
@@ -172,6 +174,13 @@ def _same_value(copies: Copies, moving: Motion, asked: _Asked, deadline: float) 
     if answer.holds is None:
         return Verdicts("unknown", answer.reason or "unsupported", answer.detail)
     return _different(terms, found[0], found[1], answer)
+
+
+def _draws_differently(copies: Copies, moving: Motion, asked: _Asked) -> bool:
+    """Whether a value reads noises, and the motion changes the chances of some noise."""
+    densities = [n.density for n in asked.player.noises if n.density is not None]
+    moved = any(moving.moved(d, asked.player.name) != d for d in densities)
+    return moved and is_noisy(copies.facts, asked.node)
 
 
 def _different(terms: Terms, before: int, after: int, answer: Finding) -> Verdicts:

@@ -43,7 +43,7 @@ def law_stages(model: Model, copies: Copies) -> tuple[Stage, ...]:
             for term in player.rewards
             if term.final == final
             for node in summands(copies, term.node)
-            if reads_law(copies.facts, node)
+            if reads_law(copies.facts, node) or draws_from_law(copies.facts, model.players, node)
         ]
         if parts:
             found.append(Stage(name, tuple(parts)))
@@ -85,6 +85,19 @@ def _real(copies: Copies) -> int:
 def reads_law(facts: Facts, node: int) -> bool:
     """Whether an expression depends on the law of any population."""
     return any(facts.nodes[i].op in MEMBERS for i in reachable(facts.nodes, [node]))
+
+
+def draws_from_law(facts: Facts, players: Sequence[Player], node: int) -> bool:
+    """Whether an expression reads a noise while the chances of some noise depend on a law.
+
+    Its expectation over the noises then depends on the law even where the expression does not.
+    """
+    densities = [n.density for p in players for n in p.noises if n.density is not None]
+    below = (facts.nodes[i].op for i in leaves_of(facts.nodes, [node]))
+    drawn = any(op in ("noise", "common_noise") for op in below)
+        facts.nodes[i].op in ("noise", "common_noise") for i in leaves_of(facts.nodes, [node])
+    )
+    return drawn and any(reads_law(facts, d) for d in densities)
 
 
 def is_noisy(facts: Facts, node: int) -> bool:

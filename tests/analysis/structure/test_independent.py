@@ -3,6 +3,7 @@
 import pytest
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import independent_dynamics, independent_value
 from tests.analysis.structure.games import certificate, copies_of, line, model_of
@@ -111,3 +112,27 @@ def test_existence_says_what_the_theorem_lacks() -> None:
         model = model_of(text.replace("~ STEP", "= x" if "real" in text else "= a"))
         found = existence(model, copies_of(model), 1.0)
         assert found.verdict == "unknown" and found.detail is not None and word in found.detail
+
+
+def test_noises_that_a_law_draws_make_rewards_depend_on_it() -> None:
+    text = """model fares
+objective nash
+horizon 3
+population driver {
+  state  x : int in 0..2 ~ uniform
+  action a : int in 0..2
+  noise  picks : bool ~ bernoulli(CHANCE)
+  x' = a
+  reward fare = x * ind(picks)
+}
+"""
+    model = model_of(text.replace("CHANCE", "0.5 * mean(q.x for q in driver) / 2"))
+    found = {c.claim: c.verdict for c in structure_certificates(model, 5.0)}
+    for claim in ("independent", "monotone", "potential", "skew_affine", "contraction"):
+        assert found[claim] != "proved", claim
+    node = model.populations[0].rewards[0].node
+    player = model.populations[0]
+    certificate_ = independent_value(model, copies_of(model), "fare", [node], player=player)
+    assert certificate_.verdict == "unknown"
+    calm = model_of(text.replace("CHANCE", "0.5"))
+    assert certificate(calm, "monotone").verdict == "proved"
