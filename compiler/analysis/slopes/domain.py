@@ -246,7 +246,7 @@ def nearest_law(columns: Array, wanted: Array, steps: int = 60) -> Array:
     scale = np.maximum(np.ptp(columns, axis=1, keepdims=True), 1e-100)
     with np.errstate(over="ignore", invalid="ignore"):
         columns, wanted = columns / scale, wanted / scale[:, 0]
-    columns, wanted = np.nan_to_num(columns, posinf=1e9, neginf=-1e9), np.clip(wanted, -1e9, 1e9)
+    columns, wanted = np.clip(columns, -1e9, 1e9), np.clip(np.nan_to_num(wanted), -1e9, 1e9)
     start = np.argmin(((columns - wanted[:, None]) ** 2).sum(-1), 1)
     law = np.zeros(columns.shape[:2])
     law[rows, start] = 1.0
