@@ -95,8 +95,6 @@ def draws_from_law(facts: Facts, players: Sequence[Player], node: int) -> bool:
     densities = [n.density for p in players for n in p.noises if n.density is not None]
     below = (facts.nodes[i].op for i in leaves_of(facts.nodes, [node]))
     drawn = any(op in ("noise", "common_noise") for op in below)
-        facts.nodes[i].op in ("noise", "common_noise") for i in leaves_of(facts.nodes, [node])
-    )
     return drawn and any(reads_law(facts, d) for d in densities)
 
 
