@@ -5,7 +5,7 @@ over the standard deviation of one agent, averaged over the statistics; it is ab
 independent agents. The limit is exact where the game is tabular, else a reference run with many
 more agents and the same common noise.
 
-The slope of log error against log N is fitted by weighted least squares. The check fails when the
+The slope of log error against log N is fitted by weighted least squares, from 10 agents on. The check fails when the
 slope lies above LINE by more than three standard errors, the errors are not rounding, and the error
 at the largest N is above what the reference itself is uncertain by. The rate is promised for
 rewards and dynamics that are Lipschitz in the law; where that is not proved, it is not judged.
@@ -29,6 +29,7 @@ LINE = -0.35
 SIGMAS = 3.0
 STEPS = 20
 GAMES = 64
+FEWEST = 10  # agents from which on the rate is fitted
 FACTOR = 16  # agents of the reference over the most that are compared with it
 LEAST_FACTOR = 4
 REFERENCE_GAMES = 8
@@ -192,7 +193,11 @@ def judged(points: list[Point], source: str, uncertain: float, steps: int, games
     if max(p.error for p in points) <= ROUNDING:
         detail = f"N agents are the limit ({source}): nothing is random in the statistics"
         return Row(NAME, "passed", detail, figures)
-    fit = fitted(points)
+    late = [p for p in points if p.agents >= FEWEST]
+    if len(late) < 2:
+        detail = f"the rate shows from {FEWEST} agents on: --agents 10,100"
+        return Row(NAME, "not applicable", detail, figures)
+    fit = fitted(late)
     figures |= {"slope": fit.slope, "slope_std_error": fit.std_error, "line": LINE}
     shown = ", ".join(f"{p.error:.3g} at {p.agents:,}" for p in points)
     text = f"errors {shown} agents against {source}: slope {fit.slope:.2f} ± {fit.std_error:.2f}"

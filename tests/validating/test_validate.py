@@ -251,6 +251,8 @@ def test_slopes_are_fitted_and_judged() -> None:
         row = judged_errors(points, "the exact flow", 0.0, 5, 8)
         assert row.verdict == ("passed" if slope == -0.5 else "failed")
     assert judged_errors(points, "few agents", 1.0, 5, 8).verdict == "not applicable"
+    few = [replace(p, agents=p.agents // 10) for p in points[:2]]
+    assert judged_errors(few, "the exact flow", 0.0, 5, 8).verdict == "not applicable"
 
 
 def test_the_gain_goes_to_the_exploitability() -> None:
