@@ -5,10 +5,11 @@ over the standard deviation of one agent, averaged over the statistics; it is ab
 independent agents. The limit is exact where the game is tabular, else a reference run with many
 more agents and the same common noise.
 
-The slope of log error against log N is fitted by weighted least squares, from 10 agents on. The check fails when the
-slope lies above LINE by more than three standard errors, the errors are not rounding, and the error
-at the largest N is above what the reference itself is uncertain by. The rate is promised for
-rewards and dynamics that are Lipschitz in the law; where that is not proved, it is not judged.
+The slope of log error against log N is fitted by weighted least squares, from 10 agents on. The
+check fails when it lies above LINE by more than three standard errors, the errors are not rounding,
+and the error at the largest N is above what the reference itself is uncertain by. The rate is
+promised for rewards and dynamics that are Lipschitz in the law; where that is not proved, it is not
+judged.
 """
 
 import math
