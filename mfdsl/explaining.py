@@ -30,8 +30,8 @@ def _lines(certificate: Certificate, compilation: Compilation) -> list[str]:
         lines.append(f"  help: {certificate.fix}")
     for text in certificate.assumptions:
         lines.append(f"  assuming {text}")
-    for part in certificate.obligations:
-        lines.append(f"  rests on {part.claim}: {certificate_text(part)}, {part.verdict}")
+    for other in certificate.obligations:
+        lines.append(f"  rests on {other.claim}: {certificate_text(other)}, {other.verdict}")
     method = "; ".join(certificate.method)
     boxes = f", {certificate.boxes} boxes" if certificate.boxes else ""
     lines.append(f"  by {method} ({certificate.rigor}{boxes}, {certificate.seconds:.3f} s)")

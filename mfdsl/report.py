@@ -12,6 +12,17 @@ from mfdsl.compiler.render import render_text, summary
 from mfdsl.explaining import explained
 from mfdsl.summary import certificate_text, headline, model_json
 
+# Properties that few games have: their rows say nothing new unless they are proved.
+SPECIAL = frozenset(
+    "independent linear_quadratic strictly_monotone concave_potential skew_affine"
+    " contraction".split()
+)
+
+
+def told(certificate: Certificate) -> bool:
+    """Whether a certificate has a row on the screen; `--explain` and `--json` have all."""
+    return certificate.claim not in SPECIAL or certificate.verdict == "proved"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -60,7 +71,7 @@ class Report:
     def screen(self) -> str:
         """The model in a line, one row for each certificate, and the verdict."""
         lines = [headline(self.model)] if self.model is not None and self.ok else [self.spec]
-        found = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates]
+        found = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates if told(c)]
         rows = list(dict.fromkeys(found))
         claim_width = max((len(claim) for claim, _, _ in rows), default=0)
         text_width = max((len(text) for _, text, _ in rows), default=0)

@@ -120,7 +120,9 @@ def certificate_text(certificate: Certificate) -> str:
     parts = [certificate.subject]
     if certificate.source is not None:
         parts.append(f"in {certificate.source}")
-    if certificate.lower is not None or certificate.upper is not None:
+    if certificate.claim == "contraction" and certificate.upper is not None:
+        parts.append(f"at temperatures above {number_text(certificate.upper)}")
+    elif certificate.lower is not None or certificate.upper is not None:
         parts.append(interval_text(certificate.lower, certificate.upper))
     if certificate.norm is not None:
         parts.append(f"({certificate.norm})")

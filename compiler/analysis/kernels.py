@@ -8,7 +8,8 @@ from math import prod
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import NoiseVariable, Player
 from mfdsl.compiler.ir.walk import MEMBERS, given, reachable

@@ -17,7 +17,8 @@ from mfdsl.compiler.analysis.kernels import Kernel, finite_noises, make_kernel
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.witness import law_witness, point_witness, value_witness

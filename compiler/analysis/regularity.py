@@ -6,25 +6,29 @@ limit for all of it together: what it leaves out is unknown, with the reason "bu
 
 import time
 
+from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.subjects import interactions
 from mfdsl.compiler.ir.model import Model, Player
 
 SECONDS = {"none": 0.0, "solve": 0.4, "default": 0.6, "high": 30.0}
+STRUCTURE = 0.4  # of the time, for the structure
 SHARE = 0.2  # of the time that is left, for one claim
 
 
 def regularity(model: Model, effort: str = "default") -> tuple[Certificate, ...]:
-    """Certificates of slopes; `effort` is a key of SECONDS."""
+    """Certificates of structure, asymmetry and slopes; `effort` is a key of SECONDS."""
     whole = SECONDS[effort]
     if not whole:
         return ()
     began = time.perf_counter()
     facts = facts_of(model)
-    found: list[Certificate] = []
+    found = list(structure_certificates(model, STRUCTURE * whole))
+    found += _asymmetries(model, began + whole)
     for player, subject, source in interactions(model, facts):
         left = whole - (time.perf_counter() - began)
         if left <= 0:
@@ -36,6 +40,26 @@ def regularity(model: Model, effort: str = "default") -> tuple[Certificate, ...]
         seconds = round(time.perf_counter() - started, 6)
         found.append(_named(certificate, player, model).model_copy(update={"seconds": seconds}))
     return tuple(found)
+
+
+def _asymmetries(model: Model, deadline: float) -> list[Certificate]:
+    """How far the agents of populations that differ are from being alike."""
+    found = []
+    for player in model.populations:
+        hidden = player.traits and not seen(model, player)
+        for what in ("dynamics", "reward") if hidden or player.weights else ():
+            left = deadline - time.perf_counter()
+            if left > 0:
+                found.append(
+                    _named(asymmetry(model, player.name, what, SHARE * left), player, model)
+                )
+    return found
+
+
+def seen(model: Model, player: Player) -> bool:
+    """Whether policies see all traits, so that agents of equal traits are alike."""
+    shown = {(model.nodes[n.node].op, model.nodes[n.node].attr) for n in player.observe}
+    return not player.observe or all(("trait", t.name) in shown for t in player.traits)
 
 
 def _named(certificate: Certificate, player: Player, model: Model) -> Certificate:

@@ -9,16 +9,13 @@ from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.model import Player
 from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
+from mfdsl.compiler.sema.claim import Claim
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import SUM_TOLERANCE, TOLERANCE, enclosure, reach
-from mfdsl.compiler.sema.regularity import Claim, is_regularity, read_claim
+from mfdsl.compiler.sema.regularity import is_regularity, read_claim
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import Env, Poison, Term
 from mfdsl.compiler.syntax import ast
-
-FUTURE_CLAIMS = frozenset(
-    "asymmetry contraction independent invariant linear_quadratic monotone potential".split()
-)
 
 
 def certify(ctx: Context, facts: Facts, players: Sequence[Player]) -> list[Certificate]:
@@ -123,27 +120,9 @@ def _decide(
     ctx: Context, facts: Facts, env: Env, requirement: ast.Require, player: Player | None
 ) -> Certificate | None:
     claim = requirement.claim
-    future = _future_claim(claim)
-    if future is not None:
-        ctx.error(
-            "MFG706",
-            f"the claim `{future.function.name}` comes with a later release",
-            claim.span,
-            "cannot be decided by this release",
-            helps=["remove the `require`, or keep it as a comment until then"],
-        )
-        return None
     if isinstance(claim, ast.Member) and isinstance(claim.set, ast.Vector | ast.Range):
         return _decide_range(ctx, facts, env, claim, player)
     return _decide_condition(ctx, env, requirement)
-
-
-def _future_claim(claim: ast.Expr) -> ast.Call | ast.CallFor | None:
-    if isinstance(claim, ast.Compare):
-        return next((c for c in map(_future_claim, claim.operands) if c is not None), None)
-    if isinstance(claim, ast.Call) and claim.function.name in FUTURE_CLAIMS:
-        return claim
-    return None
 
 
 def _decide_condition(ctx: Context, env: Env, requirement: ast.Require) -> Certificate | None:

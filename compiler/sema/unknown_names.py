@@ -146,10 +146,11 @@ def report_unknown_names(ctx: Context) -> None:
         helps: list[Help | str] = []
         if name in FUTURE_NAMES:
             ctx.error(
-                "MFG706",
-                f"`{name}` comes with a later release",
+                "MFG113",
+                f"`{name}` is a claim, not a value",
                 spans[0],
-                "cannot be decided by this release",
+                "stands only in a `require`",
+                helps=[f"write `require {name}(reward, mu)`"],
             )
             continue
         known = known if position < MAX_GUESSES else []

@@ -14,7 +14,8 @@ from mfdsl.compiler.analysis.asymmetry.traits import Hidden, hidden_of, hidden_s
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.slopes.domain import STILL
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Attribute, Model, Parameter, Player
 from mfdsl.compiler.ir.walk import reachable

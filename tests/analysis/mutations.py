@@ -23,6 +23,8 @@ from mfdsl.compiler.analysis.slopes import (
     forward,
     law_slope,
     point_slope,
+    ranges,
+    rules,
     value,
 )
 from tests.analysis.slopes import layers, zoo
@@ -83,7 +85,7 @@ def peak_of_logistic() -> list[Patch]:
         ends = [e * (1 - e) for e in (share.lo, share.hi)]
         return Interval(np.minimum(*ends) * (1 - 1e-12), np.maximum(*ends) * (1 + 1e-12))
 
-    return [(atoms, "bump", mutant), (forward, "bump", mutant)]
+    return [(atoms, "bump", mutant), (forward, "bump", mutant), (rules, "bump", mutant)]
 
 
 def zero_of_even_powers() -> list[Patch]:
@@ -100,7 +102,7 @@ def zero_of_even_powers() -> list[Patch]:
         both = a.lo**b.lo, a.hi**b.lo
         return Interval(np.minimum(*both) * (1 - 1e-15), np.maximum(*both) * (1 + 1e-15))
 
-    return [_entry(intervals.RULES, "pow", mutant), (forward, "squared", ends)]
+    return [_entry(intervals.RULES, "pow", mutant), (rules, "squared", ends)]
 
 
 def two_of_four_products() -> list[Patch]:
@@ -117,6 +119,8 @@ def two_of_four_products() -> list[Patch]:
 
     return [
         (forward, "multiply", mutant),
+        (ranges, "multiply", mutant),
+        (rules, "multiply", mutant),
         (atoms, "multiply", mutant),
         _entry(intervals.RULES, "mul", mutant),
     ]

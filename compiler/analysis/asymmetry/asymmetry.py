@@ -27,7 +27,8 @@ from mfdsl.compiler.analysis.asymmetry.weights import weighted
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.subjects import place_of, subject_of
 from mfdsl.compiler.analysis.substitute import Copies

@@ -21,7 +21,8 @@ from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.witness import law_text, place_witness, value_witness

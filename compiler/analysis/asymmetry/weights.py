@@ -18,7 +18,8 @@ from mfdsl.compiler.analysis.asymmetry.traits import type_index
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.witness import member_text, place_witness
 from mfdsl.compiler.ir.model import Model, Player

@@ -16,7 +16,8 @@ from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import split
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.structure.features import tidied
 from mfdsl.compiler.analysis.structure.jacobian import entry_terms
 from mfdsl.compiler.analysis.structure.masses import InMasses
@@ -81,6 +82,8 @@ def branched(game: InMasses, seconds: float) -> Branched:
 
 
 def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
+    if tape.several:
+        raise UnsupportedError("means that depend on members are not searched")
     rows = root_rows(tape)
     first = rows.hi[0] - rows.lo[0]
     whole = np.array([c.whole for c in tape.coordinates], bool)

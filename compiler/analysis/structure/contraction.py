@@ -22,7 +22,8 @@ from mfdsl.compiler.analysis.kernels import finite_noises, make_kernel, reads_me
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.structure.existence import continuity
 from mfdsl.compiler.analysis.structure.mixing import mixing
 from mfdsl.compiler.analysis.structure.stages import draws_from_law, total_of

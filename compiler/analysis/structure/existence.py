@@ -18,7 +18,8 @@ from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.search import Found
-from mfdsl.compiler.analysis.slopes.tape import Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place, Player
 

@@ -13,7 +13,8 @@ import numpy as np
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.structure.branching import MAX_KINDS as MAX_BRANCHED, branched
 from mfdsl.compiler.analysis.structure.features import Features, features

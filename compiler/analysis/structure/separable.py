@@ -14,7 +14,8 @@ from mfdsl.compiler.analysis.continuity import continuous_at
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
 from mfdsl.compiler.ir.model import Player

@@ -10,7 +10,8 @@ from mfdsl.compiler.analysis.slopes.directions import law_directions
 from mfdsl.compiler.analysis.slopes.domain import root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Tape, make_tape
+from mfdsl.compiler.analysis.slopes.tape import Tape
+from mfdsl.compiler.analysis.slopes.taping import make_tape
 from tests.analysis.slopes import worlds
 from tests.analysis.slopes.random_expressions import (
     Expression,
