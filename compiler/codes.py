@@ -168,6 +168,7 @@ _ROWS = (
         {
             901: "the model has no such parameter",
             903: "a value became infinite or undefined during the run",
+            904: "a proved bound was exceeded at run time",
         },
     ),
 )

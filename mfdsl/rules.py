@@ -144,7 +144,16 @@ def _pmd_bound(c: Constants, options: Options) -> rates.Bound:
 
 def _warm(c: Constants) -> Options:
     """Halfway between the threshold and the temperature whose bias is the tolerance."""
-    threshold, highest = _threshold(c), c.tolerance / c.entropy
+    return _between(c, _free_threshold(c))
+
+
+def _certified(c: Constants) -> Options:
+    """The same above the threshold of a certificate, which covers moves that read the law."""
+    return _between(c, c.threshold)
+
+
+def _between(c: Constants, threshold: float) -> Options:
+    highest = c.tolerance / c.entropy
     if not threshold < highest:
         raise NotApplicable(
             f"a contraction needs a temperature above {threshold:.3g}, where the bias is up to "
@@ -153,9 +162,9 @@ def _warm(c: Constants) -> Options:
     return {"temperature": (threshold + highest) / 2}
 
 
-def _threshold(c: Constants) -> float:
-    root = rates.contraction(c.laws, c.largest)[0] if math.isfinite(c.largest) else math.inf
-    return min(root, c.threshold)
+def _free_threshold(c: Constants) -> float:
+    """The threshold of a game whose moves do not read the law; nothing is known of others."""
+    return rates.contraction(c.laws, c.largest)[0] if math.isfinite(c.largest) else math.inf
 
 
 def _warm_bound(c: Constants, options: Options) -> rates.Bound | None:
@@ -222,7 +231,7 @@ RULES = (
         "soft_fixed_point",
         ("contraction",),
         "flows contract by tau* / temperature, bias <= temperature H log|A|",
-        _warm,
+        _certified,
     ),
     Rule(
         "soft_fixed_point",

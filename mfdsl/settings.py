@@ -74,7 +74,8 @@ def resolve(
     name, reason = _choose(model, solver, block)
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
-    limit = block.get("iterations", ITERATIONS) if iterations is None else iterations
+    named = {} if solver == "auto" else block
+    limit = named.get("iterations", ITERATIONS) if iterations is None else iterations
     goal = block.get("tolerance", TOLERANCE) if tolerance is None else tolerance
     if not isinstance(limit, int) or limit < 0:
         raise UsageError(f"`iterations` is a whole number from 0, not {limit}")
@@ -82,7 +83,7 @@ def resolve(
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
     config = _validated(name, own | wanted)
     unnamed = (solver == "auto" or (solver is None and "method" not in block)) and not own | wanted
-    limited = iterations is not None or "iterations" in block
+    limited = iterations is not None or "iterations" in named
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
 
 

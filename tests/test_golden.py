@@ -22,6 +22,7 @@ ELSEWHERE = {
     "MFG013",  # a file that cannot be read: tests/test_bad_input.py
     "MFG901",  # `--set`: tests/test_bad_input.py
     "MFG903",  # a run
+    "MFG904",  # a validation
 }
 INTERNAL = re.compile(
     r"\b(node|AST|IR|Term|Poison|[Ll]ark|token|terminal|NAME|None|[Tt]raceback|NoneType|str|float"

@@ -1,7 +1,7 @@
 """Every way a verb can fail, as an exit code and a message: the one place that catches.
 
 0 fine; 1 the spec, a `require` or the validation failed; 2 usage, a missing file, or an internal
-error; 130 stopped by the user.
+error; 3 a proved bound was exceeded (`validate`); 130 stopped by the user.
 """
 
 import functools
