@@ -1,4 +1,4 @@
-"""`--solver auto` on shipped games: the property that licenses it, and the promise that it keeps."""
+"""`--solver auto` on shipped games: what licenses it, and the promise that it keeps."""
 
 import pytest
 
