@@ -51,11 +51,13 @@ def check(
     accept: Accept = "tested",
     effort: Effort = "default",
     ask: Sequence[str] = (),
+    whole_box: bool = False,
 ) -> Report:
     """Check a spec; what is wrong with it is in the report, and what is proved about it.
 
     `effort` is the time for what the spec does not `require`: none, 0.6 or 30 seconds. With
-    questions to `ask`, such as `lipschitz(reward, mu)`, these are answered instead.
+    questions to `ask`, such as `lipschitz(reward, mu)`, these are answered instead. With
+    `whole_box` constants hold for all values of the parameters in their ranges.
 
     Raises:
         UsageError: a name that is neither a file nor a shipped game, or a question that makes no
@@ -66,9 +68,9 @@ def check(
     if compilation.model is None or not compilation.ok:
         return Report(compilation)
     if not ask:
-        return Report(compilation, regularity(compilation.model, effort))
+        return Report(compilation, regularity(compilation.model, effort, whole_box=whole_box))
     try:
-        found = [c for text in ask for c in answers(compilation.model, text)]
+        found = [c for text in ask for c in answers(compilation.model, text, whole_box=whole_box)]
     except QuestionError as error:
         raise UsageError(str(error), error.hint) from None
     return Report(compilation, tuple(found))

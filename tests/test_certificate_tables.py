@@ -1,6 +1,6 @@
 """The certificates of every shipped spec beside a golden file: claims, verdicts, proved bounds.
 
-`pytest tests/test_certificate_tables.py --update-golden` writes the file; read it before committing.
+`pytest tests/test_certificate_tables.py --update-golden` writes it; read it before committing.
 Verdicts that a faster or slower machine may change (where a search ran out of time) are left out.
 """
 

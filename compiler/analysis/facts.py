@@ -9,6 +9,18 @@ from mfdsl.compiler.ir.spaces import grid_space
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 
 
+def parameter_box(model: Model) -> dict[str, tuple[float, float]]:
+    """The ranges of the scalar parameters that fix no sizes and have both ends."""
+    found = {}
+    for parameter in model.parameters:
+        kind = model.types[parameter.type]
+        bounded = kind.lo is not None and kind.hi is not None
+        if not parameter.structural and not kind.dims and kind.kind == "real" and bounded:
+            assert kind.lo is not None and kind.hi is not None
+            found[parameter.name] = (float(kind.lo), float(kind.hi))
+    return found
+
+
 def facts_of(model: Model) -> Facts:
     """The facts of a model at the bound values of its parameters."""
     sizes = {p.name: model.types[p.type].dims for p in model.parameters if hasattr(p, "type")}

@@ -1,6 +1,6 @@
 """Transition laws as expressions: masses of joint outcomes of the noises of one player."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -51,10 +51,16 @@ def reads_means(facts: Facts, root: int, population: str) -> bool:
     return any(isinstance(attr, tuple) and attr[1] == population for attr in attrs)
 
 
-def make_kernel(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -> Kernel:
+def make_kernel(
+    facts: Facts,
+    player: Player,
+    wanted: Sequence[NoiseVariable],
+    free: Mapping[str, tuple[float, float]] | None = None,
+) -> Kernel:
     """The law of the next states of a player as masses of the joint outcomes of `wanted` noises.
 
-    Other noises are held fixed, each value a point of the grid: a law is a mixture over them.
+    Parameters in `free` range over these intervals. Other noises are held fixed, each value a point
+    of the grid: a law is a mixture over them.
 
     Raises:
         Unsupported: there are too many outcomes, or a next state depends on a law directly.
@@ -80,7 +86,7 @@ def make_kernel(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -
         weights.append(whole)
         nexts.append([copies.replaced(given(s.next), instead) for s in player.states])
     also = [node for row in nexts for node in row]
-    tape = make_tape(copies.facts, weights, also=also)
+    tape = make_tape(copies.facts, weights, free, also)
     return Kernel(tape, _outcomes(tape, nexts))
 
 

@@ -8,7 +8,7 @@ of their laws (synchronous coupling).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
@@ -61,13 +61,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of which facts, with how much patience; places of the nodes, for messages."""
+    """What is asked of which facts, with how much patience; places of the nodes, for messages.
+
+    Parameters in `free` range over these intervals, all others have their bound values.
+    """
 
     facts: Facts
     subject: Subject
     source: Source
     budget: Budget = field(default_factory=Budget)
     places: Sequence[Place | None] = ()
+    free: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def lipschitz(question: Question, most: float | None = None) -> Certificate:
@@ -102,6 +106,7 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
         culprit=gap.place if gap is not None else None,
         fix=gap.fix if gap is not None else None,
         boxes=bounds.boxes,
+        assumptions=tuple(f"{n} in [{a:g}, {b:g}]" for n, (a, b) in question.free.items()),
     )
 
 

@@ -72,7 +72,7 @@ def value_bounds(question: Question, nodes: Sequence[int]) -> Bounds:
         kind = question.facts.nodes[nodes[0]].type
         total = nodes[0] if len(nodes) == 1 else copies.add("add", tuple(nodes), None, kind)
         if question.source.kind == "law":
-            return _in_law(question, make_tape(copies.facts, [total]), None)
+            return _in_law(question, make_tape(copies.facts, [total], question.free), None)
         return _in_variables(question, copies, total)
     except Unsupported as error:
         return Bounds.none(error)
@@ -155,7 +155,7 @@ def _in_variables(question: Question, copies: Copies, total: int) -> Bounds:
     leaves = [i for i in question.source.leaves]
     real = [i for i in leaves if not facts.types[facts.nodes[i].type].finite]
     if real:
-        tape = make_tape(copies.facts, [total])
+        tape = make_tape(copies.facts, [total], question.free)
         moving = [k for k, c in enumerate(tape.coordinates) if c.node in real]
         if moving:
             found = _by_points(question, tape, moving, None)
@@ -243,10 +243,10 @@ def _finite_dynamics(question: Question, player: Player) -> Bounds:
         return Bounds.zero()
     for wanted in (noises, moving):
         try:
-            return _of_kernel(question, make_kernel(facts, player, wanted))
+            return _of_kernel(question, make_kernel(facts, player, wanted, question.free))
         except Unsupported:
             continue
-    found = [_of_kernel(question, make_kernel(facts, player, [n])) for n in moving]
+    found = [_of_kernel(question, make_kernel(facts, player, [n], question.free)) for n in moving]
     total = sum(b.upper for b in found)
     return replace(found[0], lower=0.0, upper=total, boxes=sum(b.boxes for b in found))
 
@@ -265,7 +265,7 @@ def _real_dynamics(question: Question, player: Player) -> Bounds:
         for entry in np.ndindex(*facts.types[s.type].dims)
         if question.source.read_by(facts, given(s.next))
     ]
-    tape = make_tape(Copies(facts).facts, roots)
+    tape = make_tape(Copies(facts).facts, roots, question.free)
     if question.source.kind == "law":
         return _in_law(question, tape, np.zeros((0, 0), dtype=np.int64))
     moving = [k for k, c in enumerate(tape.coordinates) if c.node in question.source.leaves]

@@ -3,7 +3,7 @@
 import re
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.facts import facts_of, parameter_box
 from mfdsl.compiler.analysis.lipschitz import Question, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.subjects import source_names, sources_of, subject_names, subject_of
@@ -22,8 +22,11 @@ class QuestionError(ValueError):
         self.hint = hint
 
 
-def answers(model: Model, text: str, seconds: float = SECONDS) -> list[Certificate]:
-    """The certificates that answer a question about a model, one for each source.
+def answers(
+    model: Model, text: str, seconds: float = SECONDS, *, whole_box: bool = False
+) -> list[Certificate]:
+    """The certificates that answer a question about a model, one for each source; with `whole_box`
+    for all values of the parameters in their ranges.
 
     `PLAYER: lipschitz(what, source)` asks about one player; without it there must be just one that
     has rewards, or states if dynamics are asked for.
@@ -49,7 +52,8 @@ def answers(model: Model, text: str, seconds: float = SECONDS) -> list[Certifica
     if not sources:
         raise _unknown(names[1], player, source_names(model, player))
     budget = Budget(seconds=seconds / len(sources))
-    return [lipschitz(Question(facts, subject, s, budget, model.places)) for s in sources]
+    free = parameter_box(model) if whole_box else {}
+    return [lipschitz(Question(facts, subject, s, budget, model.places, free)) for s in sources]
 
 
 def _player(model: Model, name: str | None, what: str) -> Player:

@@ -8,7 +8,7 @@ import time
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.facts import facts_of, parameter_box
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
@@ -20,13 +20,19 @@ STRUCTURE = 0.4  # of the time, for the structure
 SHARE = 0.2  # of the time that is left, for one claim
 
 
-def regularity(model: Model, effort: str = "default") -> tuple[Certificate, ...]:
-    """Certificates of structure, asymmetry and slopes; `effort` is a key of SECONDS."""
+def regularity(
+    model: Model, effort: str = "default", *, whole_box: bool = False
+) -> tuple[Certificate, ...]:
+    """Certificates of structure, asymmetry and slopes; `effort` is a key of SECONDS.
+
+    With `whole_box` slopes are bounded for all values of the parameters in their ranges; structure
+    and asymmetry stay those of the bound values.
+    """
     whole = SECONDS[effort]
     if not whole:
         return ()
     began = time.perf_counter()
-    facts = facts_of(model)
+    facts, free = facts_of(model), parameter_box(model) if whole_box else {}
     found = list(structure_certificates(model, STRUCTURE * whole))
     found += _asymmetries(model, began + whole)
     for player, subject, source in interactions(model, facts):
@@ -35,7 +41,9 @@ def regularity(model: Model, effort: str = "default") -> tuple[Certificate, ...]
             found.append(_left_out(player, subject, source, model))
             continue
         started = time.perf_counter()
-        question = Question(facts, subject, source, Budget(seconds=SHARE * left), model.places)
+        question = Question(
+            facts, subject, source, Budget(seconds=SHARE * left), model.places, free
+        )
         certificate = lipschitz(question)
         seconds = round(time.perf_counter() - started, 6)
         found.append(_named(certificate, player, model).model_copy(update={"seconds": seconds}))

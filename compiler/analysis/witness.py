@@ -77,6 +77,9 @@ def law_witness(problem: LawSlope) -> Witness | None:
     found = place_witness(tape, at.place)
     for name, law in at.laws.items():
         found[f"law of {name}"] = law_text(tape, law, problem.spaces[name])
+    for coordinate, value in zip(tape.coordinates, at.point, strict=True):
+        if tape.facts.nodes[coordinate.node].op == "param":
+            found[leaf_name(tape, coordinate.node)] = float(value)
     space = problem.spaces[problem.population]
     found["moving"] = f"{member_text(tape, at.off, space)} to {member_text(tape, at.to, space)}"
     return found

@@ -55,6 +55,9 @@ def check(
     ask: Annotated[
         list[str], typer.Option(metavar="CLAIM", help="Ask for a bound: lipschitz(reward, mu).")
     ] = [],  # noqa: B006
+    whole_box: Annotated[
+        bool, typer.Option("--whole-box", help="Bound slopes for all values of the parameters.")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show certificates in full.")] = False,
     dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
     json: options.Json = False,
@@ -63,7 +66,14 @@ def check(
     """Check specs and every `require` in them."""
     values = gather(set_, params)
     reports = [
-        api.check(spec, params=values, accept=accept.value, effort=effort.value, ask=ask)
+        api.check(
+            spec,
+            params=values,
+            accept=accept.value,
+            effort=effort.value,
+            ask=ask,
+            whole_box=whole_box,
+        )
         for spec in specs
     ]
     if dump is not None:

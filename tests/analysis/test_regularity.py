@@ -151,3 +151,14 @@ def test_the_message_proposes_a_parameter_that_passes(tmp_path: Any) -> None:
     value = float(proposal.split("eps=")[1].strip("`"))
     assert value == pytest.approx(0.02, rel=0.05)
     assert api.check(spec, params={"eps": value}, effort="none").ok
+
+
+def test_a_whole_box_covers_all_values_of_the_parameters() -> None:
+    model = mfdsl.load("beach_bar").model
+    (found,) = answers(model, "lipschitz(reward, mu)", seconds=1.0, whole_box=True)
+    true = 10 / (2 * 1e-6)  # c_crowd / (2 eps) at the ends of their ranges
+    assert found.verdict == "proved" and found.upper is not None
+    assert true * (1 - 1e-9) <= found.upper <= true * 1.001
+    assert "eps in [1e-06, 1]" in found.assumptions
+    (dynamics,) = answers(mfdsl.load("sis").model, "lipschitz(dynamics, mu)", whole_box=True)
+    assert dynamics.upper == pytest.approx(1.0, rel=2e-3)

@@ -1,7 +1,7 @@
 """Random expressions in four layers, and laws that constants obey.
 
-MFDSL_SLOPES says how many expressions there are of the slowest layers (faster ones have more), 100
-by default, which are 2,100 in all; 240 make 5,000. Seeds are fixed.
+MFDSL_SLOPES says how many expressions there are of the slowest layers (faster ones have more): 240
+by default, which are 5,000 in all. Seeds are fixed.
 """
 
 import os
@@ -13,7 +13,7 @@ from mfdsl.compiler.analysis.slopes.search import Budget
 from tests.analysis.slopes import layers
 from tests.analysis.slopes.random_expressions import Shape
 
-COUNT = int(os.environ.get("MFDSL_SLOPES", "100"))
+COUNT = int(os.environ.get("MFDSL_SLOPES", "240"))
 LAYERS = {
     "enclosed": (layers.enclosed, 8),
     "thin": (layers.thin, 8),
