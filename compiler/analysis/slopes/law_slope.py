@@ -34,6 +34,7 @@ from mfdsl.compiler.analysis.slopes.tape import Tape
 
 OVERTIME = 2  # times the budget of a search, for its last pass
 ENTRIES = 1 << 19  # numbers of one array of a pass
+STEEPEST = 6  # directions that are tried at a law
 SHIFTS = (2.0**-12, 2.0**-20)
 NEAR = 16  # of the worst boxes, where laws are tried
 SAMPLED_ROWS = 4
@@ -193,13 +194,9 @@ class LawSlope:
             self.attained = found
 
     def _secant(self, row: Rows, laws: dict[str, Array]) -> Attained | None:
-        """Two laws a small way apart along every direction, and the steepest of these pairs."""
-        moves = self.directions.moves(self.tape, row)
-        assert moves.to is not None and moves.off is not None
+        """Two laws a small way apart along the steepest directions, and the best of these pairs."""
         best: Attained | None = None
-        pairs = [(int(a), int(b)) for a, b in zip(moves.to[0], moves.off[0], strict=True)]
-        if self.directions.span:
-            pairs = self._span_pairs(row, laws)
+        pairs = (self._span_pairs if self.directions.span else self._steep_pairs)(row, laws)
         for shift in SHIFTS:
             for to, off in pairs:
                 found = self._between(row, laws, to, off, shift)
@@ -207,14 +204,26 @@ class LawSlope:
                     best = found
         return best
 
+    def _forward(self, row: Rows, laws: dict[str, Array]) -> Forward:
+        """A pass at one point and its laws."""
+        moves = self.directions.moves(self.tape, row)
+        weights = {name: law[None] for name, law in laws.items()}
+        return Forward(self.tape, row, moves, weights, self.spaces)
+
+    def _steep_pairs(self, row: Rows, laws: dict[str, Array]) -> list[tuple[int, int]]:
+        """The directions with the largest rates, all of them where a rate is not known."""
+        forward = self._forward(row, laws)
+        moves, total = forward.moves, np.zeros(self.directions.to.shape[1])
+        assert moves.to is not None and moves.off is not None
+        for root in self.tape.roots:
+            flat = self._flat(forward.tangent(root), 1)
+            total = total + np.abs(flat.lo[0] / 2 + flat.hi[0] / 2)
+        order = np.argsort(-np.nan_to_num(total, nan=np.inf), kind="stable")
+        order = order[: STEEPEST if np.isfinite(total).all() else len(order)]
+        return [(int(moves.to[0, k]), int(moves.off[0, k])) for k in order]
+
     def _span_pairs(self, row: Rows, laws: dict[str, Array]) -> list[tuple[int, int]]:
-        forward = Forward(
-            self.tape,
-            row,
-            self.directions.moves(self.tape, row),
-            {name: law[None] for name, law in laws.items()},
-            self.spaces,
-        )
+        forward = self._forward(row, laws)
         found = []
         kinds = self.directions.moves(self.tape, row).to
         assert kinds is not None
