@@ -22,7 +22,7 @@ from mfdsl.compiler.analysis.slopes import (
     domain,
     forward,
     law_slope,
-    point_slope,
+    problem,
     ranges,
     rules,
     value,
@@ -144,13 +144,13 @@ def missing_directions() -> list[Patch]:
 
 def finite_infinities() -> list[Patch]:
     """Unbounded slopes are replaced by a large number that is not an upper bound."""
-    real = law_slope.LawSlope._flat
+    real = law_slope.LawSlope.flat
 
     def mutant(self: Any, rate: Any, count: int) -> Interval:
         flat = real(self, rate, count)
         return Interval(*(np.nan_to_num(e, posinf=1e3, neginf=-1e3) for e in (flat.lo, flat.hi)))
 
-    return [(law_slope.LawSlope, "_flat", mutant)]
+    return [(law_slope.LawSlope, "flat", mutant)]
 
 
 def pruned_simplex() -> list[Patch]:
@@ -161,7 +161,7 @@ def pruned_simplex() -> list[Patch]:
         tight = [replace(t, top=t.top - 0.2 * np.abs(t.top) - 0.05) for t in templates]
         return real(tape, tight, rows)
 
-    return [(m, "feasible_in", mutant) for m in (law_slope, point_slope, value)]
+    return [(m, "feasible_in", mutant) for m in (problem, value)]
 
 
 def no_rounding() -> list[Patch]:

@@ -94,7 +94,7 @@ def test_questions_that_make_no_sense_say_what_would(question: str, message: str
 
 
 def test_a_report_has_the_constants_of_all_interactions() -> None:
-    report = api.check("predator_prey")
+    report = api.check("predator_prey", effort="high")  # whatever else runs on the machine
     claims = [c for c in report.certificates if c.claim.startswith("lipschitz")]
     assert len(claims) == 9  # three populations, each pays for the laws of all three
     assert all(c.verdict == "proved" for c in claims)

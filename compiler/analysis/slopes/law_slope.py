@@ -14,26 +14,17 @@ import numpy as np
 from mfdsl.compiler.analysis.intervals import Array, Interval, add
 from mfdsl.compiler.analysis.slopes.directions import LawDirections, law_directions
 from mfdsl.compiler.analysis.slopes.domain import (
-    Space,
-    Template,
     dyadic,
-    feasible_in,
     grid_index,
     members,
     middle_of,
     midpoint_laws,
-    root_rows,
     sample_laws,
-    spaces_of,
-    templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
-from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
-from mfdsl.compiler.analysis.slopes.tape import Tape
+from mfdsl.compiler.analysis.slopes.problem import Problem
 
-OVERTIME = 2  # times the budget of a search, for its last pass
-ENTRIES = 1 << 19  # numbers of one array of a pass
 STEEPEST = 6  # directions that are tried at a law
 SHIFTS = (2.0**-12, 2.0**-20)
 NEAR = 16  # of the worst boxes, where laws are tried
@@ -54,76 +45,29 @@ class Attained:
 
 
 @dataclass
-class LawSlope:
+class LawSlope(Problem):
     """The slope of `roots` of a tape in the law of a population.
 
     `outcomes` [grid, roots] says which roots are masses of the same outcome; None for one number,
     and an empty table for the entries of a vector.
     """
 
-    tape: Tape
     population: str
     outcomes: np.ndarray | None = None
     directions: LawDirections = field(init=False)
-    spaces: dict[str, Space] = field(init=False)
-    templates: list[Template] = field(init=False)
-    jumps: set[int] = field(default_factory=set)
-    joints: set[int] = field(default_factory=set)
-    deadline: float = np.inf
     attained: Attained | None = None
     _sampled: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.directions = law_directions(self.tape, self.population)
-        self.spaces = spaces_of(self.tape)
-        self.templates = templates_of(self.tape)
 
-    def found(self, budget: Budget) -> Found:
-        """Both bounds of the constant."""
-        self.deadline = time.perf_counter() + OVERTIME * budget.seconds
-        rows = root_rows(self.tape)
-        whole = np.array([c.whole for c in self.tape.coordinates], bool)
+    @property
+    def width(self) -> int:
+        """How many directions there are."""
+        return int(self.directions.to.shape[1])
 
-        def feasible(halves: Rows) -> np.ndarray:
-            return feasible_in(self.tape, self.templates, halves)
-
-        return search(
-            rows,
-            self.bound,
-            self.improve,
-            budget,
-            whole,
-            feasible,
-            self.tape.several,
-            lambda: not self.joints,
-        )
-
-    def bound(self, rows: Rows) -> Array:
-        """An upper bound of the slope in each row; inf for rows that no time is left for."""
-        found = np.full(len(rows), np.inf)
-        start = 0
-        for part in self._chunks(rows):
-            if time.perf_counter() > self.deadline:
-                break
-            found[start : start + len(part)] = self._slopes(part)[1]
-            start += len(part)
-        return found
-
-    def _chunks(self, rows: Rows) -> list[Rows]:
-        inner = 1
-        for step in self.tape.inside:
-            size = 1
-            for axis in step:
-                leaf = self.tape.inner[axis - len(self.tape.grid)]
-                node = self.tape.facts.nodes[leaf]
-                size *= self.tape.facts.types[node.type].size
-            inner = max(inner, size)
-        most = max(1, ENTRIES // (inner * max(1, self.directions.to.shape[1])))
-        return [
-            rows.take(np.arange(k, min(k + most, len(rows)))) for k in range(0, len(rows), most)
-        ]
-
-    def _slopes(self, rows: Rows, laws: dict[str, Array] | None = None) -> tuple[Array, Array]:
+    def slopes(self, rows: Rows, laws: dict[str, Array] | None = None) -> tuple[Array, Array]:
         """Lower and upper bounds of the slope in each row; with laws, at these."""
         forward = Forward(
             self.tape, rows, self.directions.moves(self.tape, rows), laws, self.spaces
@@ -133,22 +77,13 @@ class LawSlope:
         self.joints |= forward.joints
         if all(rate is None for rate in rates):
             return np.zeros(len(rows)), np.zeros(len(rows))
-        flat = [self._flat(rate, len(rows)) for rate in rates]
+        flat = [self.flat(rate, len(rows)) for rate in rates]
         if self.outcomes is None:
             return _number(flat[0], self.directions.span)
         if not self.outcomes.size:
             return _vector(flat, self.directions.span)
         outcomes = self.outcomes[grid_index(self.tape, rows)]
         return _masses(flat, outcomes, self.directions.span)
-
-    def _flat(self, rate: Interval | None, count: int) -> Interval:
-        """Rates [rows, directions]."""
-        width = self.directions.to.shape[1]
-        if rate is None:
-            return Interval(np.zeros((count, width)), np.zeros((count, width)))
-        shape = (count, *(1,) * len(self.tape.inner), width)
-        lo, hi = (np.broadcast_to(end, shape).reshape(count, width) for end in (rate.lo, rate.hi))
-        return Interval(lo, hi)
 
     def improve(self, rows: Rows, upper: Array) -> float:
         """The largest slope that is attained close to the best of some rows."""
@@ -176,12 +111,12 @@ class LawSlope:
 
     def _try(self, at: Rows, laws: dict[str, Array]) -> None:
         """The steepest pair of laws around those that are given for some points."""
-        chunks, start, lower = self._chunks(at), 0, []
+        chunks, start, lower = self.chunks(at), 0, []
         for part in chunks:
             if start and time.perf_counter() > self.deadline:
                 break
             here = {name: law[start : start + len(part)] for name, law in laws.items()}
-            lower.append(self._slopes(part, here)[0])
+            lower.append(self.slopes(part, here)[0])
             start += len(part)
         slopes = np.concatenate(lower) if lower else np.zeros(0)
         best = self.attained.slope if self.attained is not None else 0.0
@@ -213,11 +148,12 @@ class LawSlope:
     def _steep_pairs(self, row: Rows, laws: dict[str, Array]) -> list[tuple[int, int]]:
         """The directions with the largest rates, all of them where a rate is not known."""
         forward = self._forward(row, laws)
-        moves, total = forward.moves, np.zeros(self.directions.to.shape[1])
+        moves, total = forward.moves, np.zeros(self.width)
         assert moves.to is not None and moves.off is not None
         for root in self.tape.roots:
-            flat = self._flat(forward.tangent(root), 1)
-            total = total + np.abs(flat.lo[0] / 2 + flat.hi[0] / 2)
+            flat = self.flat(forward.tangent(root), 1)
+            with np.errstate(invalid="ignore"):
+                total = total + np.abs(flat.lo[0] / 2 + flat.hi[0] / 2)
         order = np.argsort(-np.nan_to_num(total, nan=np.inf), kind="stable")
         order = order[: STEEPEST if np.isfinite(total).all() else len(order)]
         return [(int(moves.to[0, k]), int(moves.off[0, k])) for k in order]
@@ -230,7 +166,7 @@ class LawSlope:
         for root in self.tape.roots:
             rate = forward.tangent(root)
             if rate is not None:
-                flat = self._flat(rate, 1)
+                flat = self.flat(rate, 1)
                 middle = flat.lo[0] + flat.hi[0]
                 found.append((int(kinds[0, middle.argmax()]), int(kinds[0, middle.argmin()])))
         return found

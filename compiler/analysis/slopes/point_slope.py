@@ -14,25 +14,17 @@ import numpy as np
 
 from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add, squared
 from mfdsl.compiler.analysis.slopes.domain import (
-    Space,
-    Template,
     dyadic,
-    feasible_in,
     in_balls,
     members,
     middle_of,
     midpoint_laws,
-    root_rows,
-    spaces_of,
-    templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
-from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
-from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.slopes.problem import Problem
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
 
-OVERTIME = 2  # times the budget of a search, for its last pass
-ENTRIES = 1 << 19
 NEAR = 16
 FEW = 4  # of these, where laws are fitted
 SHIFTS = (2.0**-10, 2.0**-18)
@@ -49,89 +41,38 @@ class Step:
 
 
 @dataclass
-class PointSlope:
+class PointSlope(Problem):
     """The slope of `roots` (the entries of one vector) in some coordinates of a tape.
 
     With `concentrated`, the law of that population has all mass in one point, at the coordinates
     of its members; it is used to attain slopes.
     """
 
-    tape: Tape
     moving: Sequence[int]
     concentrated: str | None = None
-    spaces: dict[str, Space] = field(init=False)
-    templates: list[Template] = field(init=False)
-    jumps: set[int] = field(default_factory=set)
-    joints: set[int] = field(default_factory=set)
-    deadline: float = np.inf
     attained: Step | None = None
     moves: Moves = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spaces = spaces_of(self.tape)
-        self.templates = templates_of(self.tape)
+        super().__post_init__()
         if any(self.tape.coordinates[k].whole for k in self.moving):
             raise Unsupported("a variable that takes more whole numbers than are listed")
         units = np.eye(len(self.moving))
         self.moves = Moves(len(units), seeds=dict(zip(self.moving, units, strict=True)))
 
-    def found(self, budget: Budget) -> Found:
-        """Both bounds of the constant."""
-        self.deadline = time.perf_counter() + OVERTIME * budget.seconds
-        whole = np.array([c.whole for c in self.tape.coordinates], bool)
+    @property
+    def width(self) -> int:
+        """How many directions there are."""
+        return len(self.moving)
 
-        def feasible(halves: Rows) -> np.ndarray:
-            return feasible_in(self.tape, self.templates, halves)
-
-        rows = root_rows(self.tape)
-        return search(
-            rows,
-            self.bound,
-            self.improve,
-            budget,
-            whole,
-            feasible,
-            self.tape.several,
-            lambda: not self.joints,
-        )
-
-    def bound(self, rows: Rows) -> Array:
-        """An upper bound of the slope in each row; inf for rows that no time is left for."""
-        found = np.full(len(rows), np.inf)
-        start = 0
-        for part in self._chunks(rows):
-            if time.perf_counter() > self.deadline:
-                break
-            found[start : start + len(part)] = self._slopes(part)[1]
-            start += len(part)
-        return found
-
-    def _chunks(self, rows: Rows) -> list[Rows]:
-        inner = int(np.prod([self._size(axis) for axis in range(len(self.tape.inner))]))
-        most = max(1, ENTRIES // max(1, inner * len(self.moving)))
-        return [
-            rows.take(np.arange(k, min(k + most, len(rows)))) for k in range(0, len(rows), most)
-        ]
-
-    def _size(self, axis: int) -> int:
-        node = self.tape.facts.nodes[self.tape.inner[axis]]
-        return self.tape.facts.types[node.type].size
-
-    def _slopes(self, rows: Rows) -> tuple[Array, Array]:
-        forward = Forward(self.tape, rows, self.moves, None, self.spaces)
+    def slopes(self, rows: Rows, laws: dict[str, Array] | None = None) -> tuple[Array, Array]:
+        """Lower and upper bounds of the slope in each row; with laws, at these."""
+        forward = Forward(self.tape, rows, self.moves, laws, self.spaces)
         rates = [forward.tangent(root) for root in self.tape.roots]
         self.jumps |= forward.jumps
         self.joints |= forward.joints
-        flat = [self._flat(rate, len(rows)) for rate in rates]
+        flat = [self.flat(rate, len(rows)) for rate in rates]
         return _lengths(flat)
-
-    def _flat(self, rate: Interval | None, count: int) -> Interval:
-        width = len(self.moving)
-        if rate is None:
-            return Interval(np.zeros((count, width)), np.zeros((count, width)))
-        shape = (count, *(1,) * len(self.tape.inner), width)
-        lo, hi = (np.broadcast_to(end, shape).reshape(count, width) for end in (rate.lo, rate.hi))
-        return Interval(lo, hi)
 
     def improve(self, rows: Rows, upper: Array) -> float:
         """The largest slope that is attained close to the best of some rows."""
@@ -148,7 +89,7 @@ class PointSlope:
 
     def _secants(self, row: Rows, laws: dict[str, Array]) -> None:
         forward = self.at(row, laws)
-        ways = [self._flat(forward.tangent(root), 1) for root in self.tape.roots]
+        ways = [self.flat(forward.tangent(root), 1) for root in self.tape.roots]
         with np.errstate(invalid="ignore"):
             middles = np.array([w.lo[0] / 2 + w.hi[0] / 2 for w in ways])
         middles = np.nan_to_num(middles, nan=1.0, posinf=1.0, neginf=-1.0)
