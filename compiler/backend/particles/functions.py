@@ -272,10 +272,12 @@ def _mask(writer: Writer, player: Player, indices: Sequence[int], root: int) -> 
         code = f"torch.full((1, {shape}), {text.code}, device=p.unit.device)"
     else:
         axes = (OWN, *axes) if own else axes
-        text = ordered(text, axes)
-        code = widened(text, axes)
-        code = code if text.level == ATOM or code != text.code else f"({code})"
+        last = ordered(text, axes)
+        code = widened(last, axes)
+        code = code if last.level == ATOM or code != last.code else f"({code})"
         code = f"{code}.expand(-1, {shape})"
+        if last is not text:  # a mask is read along its actions
+            code = f"{code}.contiguous()"
     return f"{code}.flatten({1 + own})" if len(sizes) > 1 else code
 
 
