@@ -21,11 +21,13 @@ MAX_OUTCOMES = 64
 class Kernel:
     """Masses of outcomes, one root of the tape each; `outcomes` [grid, roots] numbers next states.
 
-    Equal numbers at one grid point are the same next state.
+    Equal numbers at one grid point are the same next state. Where it is not `exact` some next
+    states are told apart that may be the same, or noises held fixed: bounds from above stay bounds.
     """
 
     tape: Tape
     outcomes: np.ndarray
+    exact: bool
 
 
 def finite_noises(facts: Facts, player: Player) -> list[NoiseVariable]:
@@ -87,12 +89,21 @@ def make_kernel(
         nexts.append([copies.replaced(given(s.next), instead) for s in player.states])
     also = [node for row in nexts for node in row]
     tape = make_tape(copies.facts, weights, free, also)
-    return Kernel(tape, _outcomes(tape, nexts))
+    outcomes = _outcomes(tape, nexts)
+    exact = outcomes is not None and len(wanted) == len(finite_noises(facts, player))
+    if outcomes is None:
+        count = int(np.prod(tape.sizes)) if tape.sizes else 1
+        outcomes = np.tile(np.arange(len(nexts)), (count, 1))
+    return Kernel(tape, outcomes, exact)
 
 
-def _outcomes(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray:
-    """Numbers of the next states at each grid point, for each outcome."""
+def _outcomes(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray | None:
+    """Numbers of the next states at each grid point, for each outcome; None if not known there."""
     count = int(np.prod(tape.sizes)) if tape.sizes else 1
+    nodes = tape.facts.nodes
+    roots = [node for row in nexts for node in row]
+    below = (nodes[i] for i in reachable(nodes, roots))
+    moved = any(n.op == "param" and str(n.attr) in tape.free for n in below)
     axes = set(tape.grid)
     inside = {
         leaf
@@ -101,8 +112,8 @@ def _outcomes(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray:
         for leaf in leaves_of(tape.facts.nodes, [node])
         if leaf not in axes
     }
-    if inside:  # each outcome counts as a state of its own, which only raises the bound
-        return np.tile(np.arange(len(nexts)), (count, 1))
+    if inside or moved:
+        return None
     evaluator = Evaluator(tape.facts, {leaf: k for k, leaf in enumerate(tape.grid)})
     columns = []
     for row in nexts:

@@ -152,7 +152,7 @@ def _bounds(found: Found, gap: Gap | None, witness: Witness | None) -> Bounds:
 def _in_variables(question: Question, copies: Copies, total: int) -> Bounds:
     """The constant in variables: continuous ones together, finite ones a pair of values each."""
     facts, found = question.facts, Bounds.zero()
-    leaves = [i for i in question.source.leaves]
+    leaves = question.source.leaves
     real = [i for i in leaves if not facts.types[facts.nodes[i].type].finite]
     if real:
         tape = make_tape(copies.facts, [total], question.free)
@@ -179,12 +179,13 @@ def _by_pairs(question: Question, copies: Copies, total: int, leaf: int) -> Boun
             "add", (parts[0], copies.add("neg", (parts[1],), None, kind)), None, kind
         )
         for least in (False, True):
-            best = _larger(best, _largest(copies.facts, apart, least, budget))
+            tape = make_tape(copies.facts, [apart], question.free)
+            best = _larger(best, _largest(tape, least, budget))
     return best
 
 
-def _largest(facts: Facts, node: int, least: bool, budget: Budget) -> Bounds:
-    problem = LargestValue(make_tape(facts, [node]), least)
+def _largest(tape: Tape, least: bool, budget: Budget) -> Bounds:
+    problem = LargestValue(tape, least)
     found = problem.found(budget)
     lower = max(found.lower, 0.0)
     return Bounds(lower, max(found.upper, lower), found.boxes, value_witness(problem), method=PAIRS)
@@ -248,11 +249,18 @@ def _finite_dynamics(question: Question, player: Player) -> Bounds:
             continue
     found = [_of_kernel(question, make_kernel(facts, player, [n], question.free)) for n in moving]
     total = sum(b.upper for b in found)
-    return replace(found[0], lower=0.0, upper=total, boxes=sum(b.boxes for b in found))
+    gap = next((b.gap for b in found if b.gap is not None), None)
+    reason = next((b.reason for b in found if b.reason is not None), None)
+    boxes = sum(b.boxes for b in found)
+    return replace(found[0], lower=0.0, upper=total, boxes=boxes, gap=gap, reason=reason)
 
 
 def _of_kernel(question: Question, kernel: Kernel) -> Bounds:
-    return _in_law(question, kernel.tape, kernel.outcomes)
+    found = _in_law(question, kernel.tape, kernel.outcomes)
+    if kernel.exact:
+        return found
+    gap = found.gap and replace(found.gap, certain=False)
+    return replace(found, lower=0.0, witness=None, gap=gap)
 
 
 def _real_dynamics(question: Question, player: Player) -> Bounds:
