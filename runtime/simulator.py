@@ -100,7 +100,7 @@ class Simulator:
         """States at t = 0; every epoch has draws of its own."""
         module = self.program.module
         draws = self._draws(module.Initial, module.INITIALS, epoch, "initial")
-        return self._whole(module.init(self.params, draws))
+        return self.whole(module.init(self.params, draws))
 
     def reset_where(self, state: Any, done: Tensor, epoch: int) -> Any:
         """The state with fresh games of an epoch where the bools `done` [B] hold."""
@@ -114,7 +114,7 @@ class Simulator:
     def step(self, t: int, state: Any, action: Any) -> tuple[Any, Any]:
         """Next state and rewards, from the streams of step t."""
         after, rewards = self._step(self.params, self.time(t), state, action, self.noise(t))
-        return self._whole(after), self._whole(rewards)
+        return self.whole(after), self.whole(rewards)
 
     def scene(self, t: int, state: Any) -> Scene:
         """What a behaviour may look at."""
@@ -163,7 +163,7 @@ class Simulator:
                     self.program.names,
                 )
             after, rewards = self._step(self.params, now, state, action, noise)
-            state, rewards = self._whole(after), self._whole(rewards)
+            state, rewards = self.whole(after), self.whole(rewards)
             kept.moves(self.program, action, rewards)
             total = _added(total, rewards, weight)
             weight *= rate
@@ -227,7 +227,7 @@ class Simulator:
             groups[player] = kind.__annotations__[player](**made)
         return kind(**groups)
 
-    def _whole(self, group: Any) -> Any:
+    def whole(self, group: Any) -> Any:
         """Nested tensors with a full batch axis."""
         whole = self.batch
         return _mapped(lambda v: v if len(v) == whole else v.expand(whole, *v.shape[1:]), group)

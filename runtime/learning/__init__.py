@@ -1,0 +1,1 @@
+"""Policies that are learned from agents: networks, rollouts and the solvers that train them."""

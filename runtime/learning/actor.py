@@ -1,0 +1,97 @@
+"""Actors and critics: functions of (own entries, integrals of laws, common entries).
+
+Permutation-invariant by construction: agents share one network, others enter through integrals
+only (Li et al. 2021, arXiv:2105.08268), so that trained networks run with any number of agents.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mfdsl.runtime.learning.encoders import EncoderKind, encoder
+from mfdsl.runtime.learning.eyes import View
+from mfdsl.runtime.learning.heads import ActionLaw, Head
+from mfdsl.runtime.learning.networks import Activation, Mlp
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the networks: hidden layers, encoder of laws, its width and bins."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    activation: Activation = "tanh"
+    encoder: EncoderKind = "mean_embed"
+    embedding: int = 32
+    bins: int = 7
+
+
+class Trunk(nn.Module):
+    """A network on own and shared entries; what is shared goes through the first layer once."""
+
+    def __init__(
+        self, own: int, common: int, laws: Sequence[int], outputs: int, shape: Shape, last: float
+    ) -> None:
+        super().__init__()
+        encoders = [
+            encoder(shape.encoder, width, shape.embedding, shape.hidden[0], shape.bins)
+            for width in laws
+        ]
+        self.encoders = nn.ModuleList(encoders)
+        shared = common + sum(e.width for e in encoders)
+        first, *rest = shape.hidden
+        self.mixed = bool(own)
+        whole = Mlp(own + shared, [first], first, shape.activation)
+        linear = whole.layers[0]
+        assert isinstance(linear, nn.Linear)
+        self.own = nn.Parameter(linear.weight.detach()[:, :own].clone()) if own else None
+        self.shared = nn.Parameter(linear.weight.detach()[:, own:].clone())
+        self.bias = nn.Parameter(torch.zeros(first))
+        self.bend = whole.layers[1]
+        self.rest = Mlp(first, rest, outputs, shape.activation, last)
+
+    def embedded(self, view: View) -> Tensor:
+        """Integrals of the laws and common entries, [B, k]."""
+        parts = [
+            encode(law, weights)
+            for encode, law, weights in zip(self.encoders, view.laws, view.weights, strict=True)
+        ]
+        return torch.cat([*parts, view.common], -1)
+
+    def forward(self, view: View, shared: Tensor | None = None) -> Tensor:
+        """Outputs [B, N, k], or [B, k] without own entries; `shared` in place of `embedded`."""
+        shared = self.embedded(view) if shared is None else shared
+        before = shared @ self.shared.T + self.bias
+        if self.own is not None:
+            assert view.own is not None
+            before = view.own @ self.own.T + before[..., None, :]
+        found: Tensor = self.rest(self.bend(before))
+        return found
+
+
+class Actor(nn.Module):
+    """The law of the actions of one player, [B, N] agents or one major."""
+
+    def __init__(self, widths: tuple[int, int, Sequence[int]], head: Head, shape: Shape) -> None:
+        super().__init__()
+        self.head = head
+        self.trunk = Trunk(*widths, head.width_in, shape, 0.01)
+
+    def forward(self, view: View, mask: Tensor | None = None) -> ActionLaw:
+        """The law in each situation; `mask` tells legal choices."""
+        numbers: Tensor = self.trunk(view)
+        return self.head.law(numbers, mask)
+
+
+class Critic(nn.Module):
+    """Values: [B] of a team, or with own entries [B, N] of its members."""
+
+    def __init__(self, widths: tuple[int, int, Sequence[int]], shape: Shape) -> None:
+        super().__init__()
+        self.trunk = Trunk(*widths, 1, shape, 1.0)
+
+    def forward(self, view: View) -> Tensor:
+        """The values."""
+        found: Tensor = self.trunk(view)[..., 0]
+        return found

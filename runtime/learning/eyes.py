@@ -1,0 +1,175 @@
+"""From states of the module to what networks read: own entries, shared entries, laws.
+
+Everything that agents see alike is computed once for each game; neighbours are the nearest members
+and points, by the first own real vector that measures the same space.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.learning.features import Entries
+from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What one player's networks read: `own` [B, N, k] (None for a major), `common` [B, c], and a
+    law for each crowd and set of points, members [B, M, d] with weights [B, M] or None.
+    """
+
+    own: Tensor | None
+    common: Tensor
+    laws: tuple[Tensor, ...]
+    weights: tuple[Tensor | None, ...]
+
+    def detached(self) -> "View":
+        """The same with its laws held fixed."""
+        laws = tuple(law.detach() for law in self.laws)
+        return View(self.own, self.common, laws, self.weights)
+
+
+class Eyes(nn.Module):
+    """Turns observed values into a `View`; `nearest` members and points are own entries too."""
+
+    def __init__(self, sight: Sight, model: Model, nearest: int = 0) -> None:
+        super().__init__()
+        self.sight, self.nearest = sight, nearest
+        self.own = Entries([f.type for f in sight.own], model)
+        self.common = Entries([f.type for f in sight.common], model)
+        self.points = [Entries([_one(f.type)], model) for f in sight.points]
+        self.crowds = [Entries([f.type for f in c.features], model) for c in sight.crowds]
+        self.laws = nn.ModuleList([*self.crowds, *self.points])
+        self.anchor = _anchor(model, sight) if nearest else None
+        self.scale = _reach(self.anchor.type) if self.anchor else 1.0
+        self.close = [c for c in sight.crowds if self.anchor and _place(c, self.anchor)]
+        self.marks = [f for f in sight.points if self.anchor and _alike(f, self.anchor)]
+        axes = self.anchor.type.dims[0] if self.anchor else 0
+        local = nearest * axes * (len(self.close) + len(self.marks))
+        self.own_width = self.own.width + local
+        self.common_width = self.common.width
+        self.law_widths = tuple(e.width for e in (*self.crowds, *self.points))
+
+    def forward(self, seen: dict[str, Tensor], state: Any, batch: int) -> View:
+        """A view of B games; `seen` are the values of this player by name."""
+        common = self.common(self._common(seen, batch))
+        laws = [torch.cat(e(v), -1) for e, v in self._members(seen, state, batch)]
+        own = None
+        if not self.sight.single:
+            parts = self.own([seen[f.name] for f in self.sight.own])
+            own = torch.cat([*parts, *self._neighbours(seen, state, batch)], -1)
+        shared = torch.cat(common, -1) if common else laws[0].new_zeros(batch, 0)
+        return View(own, shared, tuple(laws), (None,) * len(laws))
+
+    def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
+        """Centre and scale unbounded values by what is seen in one state of B games."""
+        self.own.calibrate([seen[f.name] for f in self.sight.own])
+        self.common.calibrate(self._common(seen, batch))
+        for entries, values in self._members(seen, state, batch):
+            entries.calibrate(values)
+
+    def _common(self, seen: dict[str, Tensor], batch: int) -> list[Tensor]:
+        return [_common(seen[f.name], self.sight, f, batch) for f in self.sight.common]
+
+    def _members(
+        self, seen: dict[str, Tensor], state: Any, batch: int
+    ) -> Iterator[tuple[Entries, Sequence[Tensor]]]:
+        """What each law is made of: its entries, and the values of its members."""
+        for entries, crowd in zip(self.crowds, self.sight.crowds, strict=True):
+            yield entries, members_of(state, crowd)
+        for entries, feature in zip(self.points, self.sight.points, strict=True):
+            yield entries, [_common(seen[feature.name], self.sight, feature, batch)]
+
+    def _neighbours(self, seen: dict[str, Tensor], state: Any, batch: int) -> list[Tensor]:
+        """Displacements to the nearest members and points, the nearest first, [B, N, k * d]."""
+        if self.anchor is None:
+            return []
+        own = getattr(state, self.sight.field)
+        place: Tensor = own[_position(self.sight, self.anchor, state)]
+        found = []
+        for crowd in self.close:
+            there = members_of(state, crowd)[_place_index(crowd, self.anchor)]
+            found.append(self._closest(place, there, crowd.field == self.sight.field))
+        for feature in self.marks:
+            points = _common(seen[feature.name], self.sight, feature, batch)
+            found.append(self._closest(place, points, False))
+        return found
+
+    def _closest(self, place: Tensor, there: Tensor, oneself: bool) -> Tensor:
+        apart = there.detach()[:, None] - place.detach()[:, :, None]  # [B, N, M, d]
+        far = (apart**2).sum(-1)
+        if oneself:
+            far = far + torch.diag(far.new_full((far.shape[-1],), torch.inf))
+        count = min(self.nearest, far.shape[-1] - oneself)
+        order = far.topk(count, largest=False).indices if count else far[..., :0].long()
+        axes = place.shape[-1]
+        chosen = (
+            there[:, None]
+            .expand(-1, place.shape[1], -1, -1)
+            .gather(2, order[..., None].expand(-1, -1, -1, axes))
+        )
+        near = (chosen - place[:, :, None]) * self.scale
+        missing = near.new_zeros(*near.shape[:2], self.nearest - count, axes)
+        return torch.cat([near, missing], 2).flatten(-2)
+
+
+def members_of(state: Any, crowd: Crowd) -> Sequence[Tensor]:
+    """States and traits of the members of a population, in the order of `Crowd.features`."""
+    values: Sequence[Tensor] = getattr(state, crowd.field)
+    return values
+
+
+def _common(value: Tensor, sight: Sight, feature: Feature, batch: int) -> Tensor:
+    """A common value [B, ...]: without the axis of agents, along which it is constant."""
+    if value.ndim == 0:
+        return value.expand(batch)
+    if not sight.single and value.ndim == len(feature.type.dims) + 2:
+        value = value[:, 0]
+    return value.expand(batch, *value.shape[1:]) if value.ndim else value.expand(batch)
+
+
+def _one(kind: Type) -> Type:
+    """The type of a row of an array of points."""
+    return kind.model_copy(update={"dims": kind.dims[1:]})
+
+
+def _anchor(model: Model, sight: Sight) -> Feature:
+    """The own real vector that says where an agent is."""
+    player = model.player(sight.player)
+    for variable in player.states:
+        kind = model.types[variable.type]
+        if kind.kind == "real" and len(kind.dims) == 1:
+            return Feature(variable.name, kind, True)
+    raise ValueError(f"`{sight.player}` has no real vector as a place: leave out `nearest`")
+
+
+def _alike(feature: Feature, anchor: Feature) -> bool:
+    return feature.type.dims[-1] == anchor.type.dims[-1]
+
+
+def _place(crowd: Crowd, anchor: Feature) -> bool:
+    return any(f.type.kind == "real" and f.type.dims == anchor.type.dims for f in crowd.features)
+
+
+def _place_index(crowd: Crowd, anchor: Feature) -> int:
+    return next(
+        k
+        for k, f in enumerate(crowd.features)
+        if f.type.kind == "real" and f.type.dims == anchor.type.dims
+    )
+
+
+def _position(sight: Sight, anchor: Feature, state: Any) -> int:
+    return list(getattr(state, sight.field)._fields).index(anchor.name)
+
+
+def _reach(kind: Type) -> float:
+    """One over the half-width of a space, 1 where it has no bounds."""
+    if kind.lo is None or kind.hi is None:
+        return 1.0
+    return 2 / max(float(kind.hi) - float(kind.lo), 1e-9)

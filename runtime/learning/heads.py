@@ -1,0 +1,157 @@
+"""Laws of actions: a Gaussian over all real entries of a player, one choice among the finite ones.
+
+Numbers are drawn before they are brought into their domain, and probabilities are those of the
+numbers drawn: ratios of two policies are the same before and after.
+"""
+
+from dataclasses import dataclass
+from math import log, pi, prod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.learning.sight import Feature
+
+Squash = Literal["tanh", "clip", "simplex"]
+LOG_STD = (-5.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was drawn for one player: reals before they are squashed [..., k], flat index [...]."""
+
+    reals: Tensor | None
+    index: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class ActionLaw:
+    """The law of the actions of a player in each of [...] situations."""
+
+    mean: Tensor | None
+    log_std: Tensor | None
+    logits: Tensor | None
+
+    def sample(self, normal: Tensor | None, uniform: Tensor | None) -> Drawn:
+        """A draw from standard numbers; it has gradients in the mean and the deviation."""
+        reals = index = None
+        if self.mean is not None and self.log_std is not None:
+            assert normal is not None
+            reals = self.mean + self.log_std.exp() * normal
+        if self.logits is not None:
+            assert uniform is not None
+            edges = torch.softmax(self.logits, -1).cumsum(-1)[..., :-1]
+            index = (uniform[..., None] >= edges).sum(-1)
+        return Drawn(reals, index)
+
+    def mode(self) -> Drawn:
+        """The mean, and the likeliest choice."""
+        index = None if self.logits is None else self.logits.argmax(-1)
+        return Drawn(self.mean, index)
+
+    def log_prob(self, drawn: Drawn) -> Tensor:
+        """Log-density of a draw [...]."""
+        parts = []
+        if self.mean is not None and self.log_std is not None:
+            assert drawn.reals is not None
+            apart = (drawn.reals - self.mean) * (-self.log_std).exp()
+            density = -0.5 * apart**2 - self.log_std - 0.5 * log(2 * pi)
+            parts.append(density.sum(-1))
+        if self.logits is not None:
+            assert drawn.index is not None
+            chances = torch.log_softmax(self.logits, -1)
+            parts.append(chances.gather(-1, drawn.index[..., None])[..., 0])
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def entropy(self) -> Tensor:
+        """Entropy [...], of the reals before they are squashed."""
+        parts = []
+        if self.mean is not None and self.log_std is not None:
+            spread = (self.log_std + 0.5 * log(2 * pi * torch.e)).expand_as(self.mean)
+            parts.append(spread.sum(-1))
+        if self.logits is not None:
+            chances = torch.log_softmax(self.logits, -1)
+            finite = chances.clamp(min=-1e4)
+            parts.append(-(chances.exp() * finite).sum(-1))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class Head(nn.Module):
+    """Turns the last numbers of a network into a law, and a draw into the actions of the module.
+
+    `squash` brings boxed reals into their domain: `tanh`, `clip`, or `simplex` for vectors in
+    [0, 1] whose entries shall add up to 1.
+    """
+
+    low: Tensor
+    width: Tensor
+
+    def __init__(
+        self, actions: tuple[Feature, ...], squash: Squash = "tanh", log_std: float = -0.5
+    ) -> None:
+        super().__init__()
+        self.actions, self.squash = actions, squash
+        self.reals = [a for a in actions if not a.type.finite]
+        self.finite = [a for a in actions if a.type.finite]
+        if any(a.type.dims for a in self.finite):
+            raise ValueError("arrays of finite actions cannot be learned: write them one by one")
+        self.count = sum(prod(a.type.dims) for a in self.reals)
+        self.choices = prod(a.type.size for a in self.finite) if self.finite else 0
+        self.width_in = self.count + self.choices
+        if self.count:
+            self.log_std = nn.Parameter(torch.full((self.count,), log_std))
+
+    def law(self, numbers: Tensor, mask: Tensor | None = None) -> ActionLaw:
+        """The law that the numbers [..., width_in] stand for; `mask` tells legal choices."""
+        mean = log_std = logits = None
+        if self.count:
+            mean = numbers[..., : self.count]
+            log_std = self.log_std.clamp(*LOG_STD)
+        if self.choices:
+            logits = numbers[..., self.count :]
+            if mask is not None:
+                logits = logits.masked_fill(~mask, -torch.inf)
+        return ActionLaw(mean, log_std, logits)
+
+    def values(self, drawn: Drawn) -> list[Tensor]:
+        """The actions [..., *dims] in the order of the spec."""
+        found: dict[str, Tensor] = {}
+        start = 0
+        for action in self.reals:
+            size = prod(action.type.dims)
+            assert drawn.reals is not None
+            numbers = drawn.reals[..., start : start + size]
+            inside = _inside(numbers, action.type, self.squash)
+            found[action.name] = inside.reshape(*numbers.shape[:-1], *action.type.dims)
+            start += size
+        index = drawn.index
+        for action in reversed(self.finite):
+            assert index is not None
+            value = index % action.type.size + action.type.first
+            found[action.name] = value.bool() if action.type.kind == "bool" else value
+            index = index // action.type.size
+        return [found[action.name] for action in self.actions]
+
+
+def _inside(numbers: Tensor, kind: Type, squash: Squash) -> Tensor:
+    """Numbers [..., k] brought into the domain of a real type."""
+    if kind.lo is None or kind.hi is None:
+        return numbers
+    if squash == "simplex":
+        return torch.softmax(numbers, -1)
+    if kind.ball is not None:
+        length = numbers.norm(dim=-1, keepdim=True)
+        inside: Tensor = numbers * (kind.ball / length.clamp(min=kind.ball))
+        return inside
+    if kind.box is not None:
+        low = numbers.new_tensor([ends[0] for ends in kind.box])
+        high = numbers.new_tensor([ends[1] for ends in kind.box])
+        low, high = (e.repeat(numbers.shape[-1] // len(e)) for e in (low, high))
+    else:
+        low, high = numbers.new_tensor(float(kind.lo)), numbers.new_tensor(float(kind.hi))
+    middle, half = (low + high) / 2, (high - low) / 2
+    if squash == "clip":
+        return middle + half * numbers.clamp(-1, 1)
+    return middle + half * torch.tanh(numbers)

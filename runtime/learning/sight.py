@@ -1,0 +1,151 @@
+"""What a player sees, read off the model: own values, common ones, laws and sets of points.
+
+Values that every agent sees alike stand once for each game. A common real array [n, d] with many
+rows is read as a law on points: the order of its rows says nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.walk import reachable
+from mfdsl.runtime.agents import AgentProgram
+
+OWN = ("state", "trait", "draw")
+FEWEST_POINTS = 8  # rows of an array that is read as a law
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One value by its name in the spec; `own` when agents see different ones."""
+
+    name: str
+    type: Type
+    own: bool
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A population whose law is seen: field name in the module, and what is seen of a member."""
+
+    name: str
+    field: str
+    features: tuple[Feature, ...]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one acting player sees, and what it does.
+
+    `own` values are [B, N, ...], `common` ones [B, ...]; `points` are common arrays [B, n, d] that
+    stand for laws, `crowds` the populations whose law is seen.
+    """
+
+    player: str
+    field: str
+    single: bool
+    own: tuple[Feature, ...]
+    common: tuple[Feature, ...]
+    points: tuple[Feature, ...]
+    crowds: tuple[Crowd, ...]
+    actions: tuple[Feature, ...]
+
+
+def sights_of(program: AgentProgram, *, hidden: tuple[str, ...] = ()) -> tuple[Sight, ...]:
+    """The sights of all players that act, without values named in `hidden`."""
+    model = model_of(program)
+    return tuple(_sight(program, model, p, hidden) for p in model.players if p.actions)
+
+
+def model_of(program: AgentProgram) -> Model:
+    """The model of a program.
+
+    Raises:
+        ValueError: the program was loaded without one.
+    """
+    if program.model is None:
+        raise ValueError(f"learning needs the model of {program.name} beside its module")
+    return program.model
+
+
+def _sight(program: AgentProgram, model: Model, player: Player, hidden: tuple[str, ...]) -> Sight:
+    fields = {name: field for field, name in program.names.items()}
+    seen = [f for f in _seen(model, player) if f.name not in hidden]
+    points = tuple(f for f in seen if not f.own and _many(f.type))
+    single = player.kind != "population"
+    return Sight(
+        player.name,
+        fields[player.name],
+        single,
+        tuple(f for f in seen if f.own and not single),
+        tuple(f for f in seen if (single or not f.own) and f not in points),
+        points,
+        tuple(
+            Crowd(name, fields[name], _members(model, model.player(name)))
+            for name in player.observes_law
+        ),
+        tuple(Feature(a.name, model.types[a.type], True) for a in player.actions),
+    )
+
+
+def _seen(model: Model, player: Player) -> list[Feature]:
+    """What `observe` lists, or everything that is not private to others."""
+    if player.observe:
+        found = []
+        for named in player.observe:
+            node = model.nodes[named.node]
+            kind = _clock(model) if node.op == "time" else model.types[node.type]
+            found.append(Feature(named.name, kind, _own(model, named.node)))
+        return found
+    common = [
+        Feature(f"{other.name}.{v.name}", model.types[v.type], False)
+        for other in model.players
+        if other.kind != "population"
+        for v in other.states
+    ]
+    own = [Feature(f.name, f.type, True) for f in _members(model, player)]
+    clock = [Feature("t", _clock(model), False)]
+    return [*(own if player.kind == "population" else []), *common, *clock]
+
+
+def _members(model: Model, player: Player) -> tuple[Feature, ...]:
+    variables = (*player.states, *player.traits)
+    return tuple(Feature(v.name, model.types[v.type], True) for v in variables)
+
+
+def _clock(model: Model) -> Type:
+    """Time, as a bounded real where there is an end."""
+    return Type(kind="real", lo=0, hi=model.horizon.steps)
+
+
+def _own(model: Model, node: int) -> bool:
+    return any(model.nodes[k].op in OWN for k in reachable(model.nodes, [node]))
+
+
+def _many(kind: Type) -> bool:
+    return kind.kind == "real" and len(kind.dims) == 2 and kind.dims[0] >= FEWEST_POINTS
+
+
+def values_seen(program: AgentProgram, params: Any, time: Tensor, state: Any) -> dict[str, Any]:
+    """All observed values {player: {name: tensor}} by the names of the spec, at one time."""
+    seen = program.module.observe(params, time, state)
+    common: dict[str, Tensor] = {"t": time}
+    for field, name in program.names.items():
+        if program.players[field] != "population":
+            values = getattr(state, field, None)
+            names = program.variables(field, "state") if values is not None else ()
+            common |= {f"{name}.{k}": v for k, v in zip(names, values or (), strict=True)}
+    found = {}
+    for player in model_of(program).players:
+        if player.actions:
+            field = next(f for f, n in program.names.items() if n == player.name)
+            own = getattr(state, field, None)
+            listed = seen.get(player.name) or seen.get(field)
+            if listed is None:
+                named = program.variables(field, "state") if own is not None else ()
+                listed = common | dict(zip(named, own or (), strict=True))
+            found[player.name] = listed
+    return found
