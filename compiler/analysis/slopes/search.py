@@ -1,11 +1,12 @@
 """Branch and bound over rows: split the box that spoils the bound until it is sharp.
 
 Bounds of boxes that are dropped are kept (`parked`): the answer is their largest. A best value that
-lies above it is a mistake of the analysis and raises, it is never cut off.
+lies above it is a mistake of the analysis and raises, it is never cut off. On request the boxes
+themselves are kept, too: together they are the proof, which can be checked without a search.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,17 +33,35 @@ class Budget:
     seconds: float = 0.3
     gap: float = 1e-3
     width: float = 1e-9  # of a box that is not split any more, relative to the first
+    keep: bool = False  # the boxes that make up the proof
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The boxes that a search has not split any further; together they cover its first rows.
+
+    `upper` bounds each, by its own bound or that of a box that it is a part of; those that are
+    `empty` hold no point of the domain and have the bound -inf. Coordinates that take whole numbers
+    are covered at these only.
+    """
+
+    rows: Rows
+    upper: Array
+    empty: np.ndarray
 
 
 @dataclass(frozen=True)
 class Found:
-    """Both bounds, how many boxes it took, whether the gap was closed, the rows that spoil it."""
+    """Both bounds, how many boxes it took, whether the gap was closed, the rows that spoil it; its
+    leaves if they were kept.
+    """
 
     lower: float
     upper: float
     boxes: int
     closed: bool
     worst: Rows
+    leaves: Leaves | None = None
 
 
 CHUNK = 4096  # boxes that are split at once
@@ -72,34 +91,45 @@ def search(
     upper = _certain(bound(rows))
     best, parked, boxes = improve(rows, upper), -np.inf, len(rows)
     worst, tried = rows.take(np.argsort(-upper)[:1]), boxes
+    leaves: list[Leaves] = []
     while len(rows):
         goal = best * (1 + budget.gap) if best > 0 else best
         done = upper <= max(goal, 0.0)
         if done.any():
             parked = max(parked, float(upper[done].max()))
+            _keep(leaves, budget, rows, upper, done)
             rows, upper = rows.take(~done), upper[~done]
         if not len(rows):
             break
         spent = time.perf_counter() - began > budget.seconds or boxes > budget.boxes
         stuck = ~splittable(rows, first, budget.width, whole)
         if spent or stuck.all():
-            top = rows.take(np.argsort(-upper)[:1])
-            return _judged(best, max(parked, float(upper.max())), boxes, False, top, smooth())
+            worst, parked = rows.take(np.argsort(-upper)[:1]), max(parked, float(upper.max()))
+            _keep(leaves, budget, rows, upper, np.ones(len(rows), bool))
+            return _judged(best, parked, boxes, False, worst, smooth(), leaves)
         order = np.argsort(-upper, kind="stable")
         order = order[~stuck[order]][:CHUNK]
-        keep = np.ones(len(rows), bool)
-        keep[order] = False
+        rest = np.ones(len(rows), bool)
+        rest[order] = False
         halves, above = split(rows.take(order), first, whole), np.tile(upper[order], 2)
         if feasible is not None:
             possible = feasible(halves)
+            _keep(leaves, budget, halves, np.full(len(halves), -np.inf), ~possible)
             halves, above = halves.take(possible), above[possible]
         boxes += len(halves)
-        rows = joined_rows(rows.take(keep), halves)
-        upper = np.concatenate([upper[keep], np.minimum(above, _certain(bound(halves)))])
+        rows = joined_rows(rows.take(rest), halves)
+        upper = np.concatenate([upper[rest], np.minimum(above, _certain(bound(halves)))])
         if len(rows) and boxes > PATIENCE * tried:
             tried = boxes
             best = max(best, improve(rows, upper))
-    return _judged(best, parked, boxes, True, worst, smooth())
+    return _judged(best, parked, boxes, True, worst, smooth(), leaves)
+
+
+def _keep(leaves: list[Leaves], budget: Budget, rows: Rows, upper: Array, of: np.ndarray) -> None:
+    """Remember some of the rows, if that is asked for."""
+    if budget.keep and of.any():
+        some = upper[of]
+        leaves.append(Leaves(rows.take(of), some, some == -np.inf))
 
 
 def _certain(upper: Array) -> Array:
@@ -107,10 +137,29 @@ def _certain(upper: Array) -> Array:
     return np.where(np.isnan(upper), np.inf, upper)
 
 
-def _judged(best: float, top: float, boxes: int, closed: bool, worst: Rows, smooth: bool) -> Found:
+def _judged(
+    best: float,
+    top: float,
+    boxes: int,
+    closed: bool,
+    worst: Rows,
+    smooth: bool,
+    leaves: Sequence[Leaves],
+) -> Found:
     if smooth and best > top:
         raise ContradictionError(f"a slope of {best!r} is attained above the bound {top!r}")
-    return Found(best, top, boxes, closed, worst)
+    return Found(best, top, boxes, closed, worst, joined_leaves(leaves) if leaves else None)
+
+
+def joined_leaves(parts: Sequence[Leaves]) -> Leaves:
+    """The leaves of all parts."""
+    return Leaves(
+        Rows(
+            *(np.concatenate([getattr(p.rows, e) for p in parts]) for e in ("places", "lo", "hi"))
+        ),
+        np.concatenate([p.upper for p in parts]),
+        np.concatenate([p.empty for p in parts]),
+    )
 
 
 def joined_rows(one: Rows, other: Rows) -> Rows:

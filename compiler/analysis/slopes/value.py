@@ -1,6 +1,6 @@
 """The range of an expression over its whole domain, sharpened by branch and bound."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
-from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
+from mfdsl.compiler.analysis.slopes.search import Budget, Found, Leaves, search
 from mfdsl.compiler.analysis.slopes.tape import Tape
 
 NEAR = 16
@@ -68,6 +68,7 @@ class LargestValue:
             found.boxes,
             found.closed,
             found.worst,
+            found.leaves and _shifted(found.leaves, low),
         )
 
     def _values(self, rows: Rows, laws: dict[str, Array] | None) -> tuple[Array, Array]:
@@ -107,3 +108,9 @@ class LargestValue:
             self.best = float(finite[k])
             self.place, self.point = tuple(at.places[k]), at.lo[k]
             self.laws = {name: law[k] for name, law in laws.items()}
+
+
+def _shifted(leaves: Leaves, by: float) -> Leaves:
+    """The leaves with bounds of the values themselves."""
+    upper = np.nextafter(leaves.upper + by, np.inf)
+    return replace(leaves, upper=np.where(leaves.empty, -np.inf, upper))
