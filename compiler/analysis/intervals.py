@@ -2,7 +2,8 @@
 
 Sums and products carry their exact rounding error (Knuth's TwoSum and Dekker's TwoProduct, 1971),
 so an end moves outwards only where it was rounded inwards; other inexact results are widened by
-one unit in the last place, those of the mathematical library by a few.
+one unit in the last place, those of the mathematical library by a few, or enclosed by balls where
+`balls.rigorous()` asks for that.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfdsl.compiler.analysis import balls
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 SPLITTER = 134217729.0  # 2**27 + 1, halves a 53-bit significand
-LIBRARY_ERROR = 4  # units in the last place that exp, log, tanh, sin, cos and pow may be off
+LIBRARY_ERROR = 4  # units in the last place that a function of the library may be off
+LOGISTIC_ERROR = 6  # the same for one that is made of three rounded steps
 SPLIT_LIMIT = 2.0**970  # above this splitting overflows
 
 
@@ -42,6 +46,44 @@ def _widened(lo: Array, hi: Array, times: int = 1) -> Interval:
     for _ in range(times):
         lo, hi = _nudged(lo, True), _nudged(hi, False)
     return Interval(lo, hi)
+
+
+def _softplus(value: Array) -> Array:
+    """log(1 + exp(x)) without overflow."""
+    return np.logaddexp(0.0, value)
+
+
+def _logistic(value: Array) -> Array:
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + np.exp(-value))
+
+
+LIBRARY: dict[str, Callable[..., Array]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
+    "softplus": _softplus,
+    "logistic": _logistic,
+    "pow": np.power,
+    "atan2": np.arctan2,
+}
+
+
+def outward(name: str, down: bool, *ends: Array) -> Array:
+    """A function of the library at numbers, rounded down or up; nan where it has no value."""
+    with np.errstate(all="ignore"):
+        found = np.asarray(LIBRARY[name](*ends))
+        if balls.asked():
+            inside = np.logical_and.reduce([np.isfinite(end) for end in ends])
+            if not inside.any():  # values at infinity are exact
+                return found
+            finite = [np.where(inside, end, 1.0) for end in ends]
+            return np.where(inside & (found != -np.inf), balls.rounded(name, down, *finite), found)
+    for _ in range(LOGISTIC_ERROR if name == "logistic" else LIBRARY_ERROR):
+        found = _nudged(found, down)
+    return found
 
 
 def whole(*arguments: Interval) -> bool:
@@ -152,42 +194,71 @@ def _div(a: Interval, b: Interval) -> Interval:
 def _pow(a: Interval, b: Interval) -> Interval:
     exponent = float(np.max(b.hi))
     constant = bool(np.all(b.lo == exponent)) and bool(np.all(b.hi == exponent))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        if constant and exponent.is_integer() and exponent >= 0:
-            ends = np.stack(np.broadcast_arrays(a.lo**exponent, a.hi**exponent))
-            lo, hi = ends.min(0), ends.max(0)
-            if exponent % 2 == 0:
-                lo = np.where((a.lo <= 0) & (a.hi >= 0), min(0.0, float(exponent)), lo)
-            result = Interval(lo, hi)
-            return result if whole(a, result) else _widened(lo, hi, LIBRARY_ERROR)
-        if constant and exponent.is_integer():
-            return _inverse(_pow(a, _neg(b)))
-        ends = np.stack(np.broadcast_arrays(*[x**y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]))
-    ends = np.where(np.isnan(ends), np.inf, ends)
-    low = np.minimum(ends.min(0), np.where(a.lo <= 0, 0.0, np.inf))
-    return _widened(low, ends.max(0), LIBRARY_ERROR)
+    if constant and exponent.is_integer():
+        return _inverse(_whole_pow(a, -exponent)) if exponent < 0 else _whole_pow(a, exponent)
+    corners = [(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    low = np.minimum.reduce([_nan_as(outward("pow", True, *c), np.inf) for c in corners])
+    high = np.maximum.reduce([_nan_as(outward("pow", False, *c), np.inf) for c in corners])
+    nothing = (a.lo == 0) & (a.hi == 0) & (b.lo > 0)
+    low = np.where(a.lo < 0, np.minimum(low, 0.0), np.maximum(low, 0.0))
+    low = np.where(a.lo == 0, 0.0, low)
+    return Interval(low, np.where(nothing, 0.0, high))
+
+
+def _whole_pow(a: Interval, exponent: float) -> Interval:
+    """A power with an exponent that is a whole number and not negative."""
+    if exponent == 0:
+        return Interval(np.ones_like(a.lo), np.ones_like(a.hi))
+    if exponent == 1:
+        return a
+    if exponent == 2:
+        size = _abs(a)
+        return multiply(size, size)
+    count = np.float64(exponent)
+    with np.errstate(over="ignore", under="ignore"):
+        ends = [np.asarray(end**count) for end in (a.lo, a.hi)]
+    crosses = (a.lo <= 0) & (a.hi >= 0)
+    if not whole(a, Interval(ends[0], ends[1])):
+        sides = [[_power_end(end, count, down) for end in (a.lo, a.hi)] for down in (True, False)]
+    else:
+        sides = [ends, ends]
+    lo, hi = np.minimum(*sides[0]), np.maximum(*sides[1])
+    if exponent % 2 == 0:
+        lo = np.where(crosses, 0.0, np.maximum(lo, 0.0))
+    return Interval(lo, hi)
+
+
+def _power_end(end: Array, count: np.float64, down: bool) -> Array:
+    """A power rounded down or up; exact at 0, 1 and -1."""
+    plain = (end == 0) | (np.abs(end) == 1)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.where(plain, end**count, outward("pow", down, end, np.asarray(count)))
+
+
+def _nan_as(value: Array, instead: float) -> Array:
+    return np.where(np.isnan(value), instead, value)
 
 
 def _monotone(
-    function: Callable[[Array], Array],
+    name: str,
     lowest: float = -np.inf,
     highest: float = np.inf,
     pivot: tuple[float, float] = (0.0, 0.0),
-) -> Callable[..., Interval]:
+) -> Callable[[Interval], Interval]:
     """A growing function that takes the second number of `pivot` exactly at the first."""
     at, through = pivot
 
     def rule(a: Interval) -> Interval:
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            lo, hi = function(a.lo), function(a.hi)
-        lo, hi = np.where(np.isnan(lo), lowest, lo), np.where(np.isnan(hi), np.inf, hi)
-        for _ in range(LIBRARY_ERROR):
-            lo, hi = _nudged(lo, True), _nudged(hi, False)
+        lo = _nan_as(outward(name, True, a.lo), lowest)
+        hi = _nan_as(outward(name, False, a.hi), np.inf)
         lo, hi = np.maximum(lo, lowest), np.minimum(hi, highest)
         lo = np.where(a.lo >= at, np.maximum(lo, through), lo)
         return Interval(lo, np.where(a.hi <= at, np.minimum(hi, through), hi))
 
     return rule
+
+
+logistic = _monotone("logistic", 0.0, 1.0, pivot=(0.0, 0.5))
 
 
 def _root(a: Array, down: bool) -> Array:
@@ -213,13 +284,13 @@ def _abs(a: Interval) -> Interval:
     return Interval(lo, np.maximum(*ends))
 
 
-def _wave(function: Callable[[Array], Array], top: float) -> Callable[[Interval], Interval]:
+def _wave(name: str, top: float) -> Callable[[Interval], Interval]:
     """Sin and cos: ends, and the extremes that lie between them (`top` is where 1 is reached)."""
 
     def rule(a: Interval) -> Interval:
+        lo = np.minimum(outward(name, True, a.lo), outward(name, True, a.hi))
+        hi = np.maximum(outward(name, False, a.lo), outward(name, False, a.hi))
         with np.errstate(invalid="ignore"):
-            ends = function(a.lo), function(a.hi)
-            lo, hi = np.minimum(*ends), np.maximum(*ends)
             turns = 2 * np.pi
             slack = 1e-15 * (1 + np.abs(a.lo) + np.abs(a.hi))  # of dividing by rounded turns
             above, below = a.hi + slack, a.lo - slack
@@ -228,8 +299,6 @@ def _wave(function: Callable[[Array], Array], top: float) -> Callable[[Interval]
             has_low = np.floor((above - low) / turns) >= np.ceil((below - low) / turns)
         wide = ~np.isfinite(a.hi - a.lo)
         lo, hi = np.where(has_low | wide, -1.0, lo), np.where(has_top | wide, 1.0, hi)
-        for _ in range(LIBRARY_ERROR):
-            lo, hi = _nudged(lo, True), _nudged(hi, False)
         return Interval(np.maximum(lo, -1.0), np.minimum(hi, 1.0))
 
     return rule
@@ -270,25 +339,19 @@ def _not(a: Interval) -> Interval:
     return Interval(1.0 - a.hi, 1.0 - a.lo)
 
 
-def _softplus(value: Array) -> Array:
-    """log(1 + exp(x)) without overflow."""
-    return np.logaddexp(0.0, value)
-
-
 def _quarters(y: Interval, x: Interval) -> Interval:
     """The angle of (x, y): between -pi and pi, in half planes away from the cut at corners."""
+    turn = np.nextafter(np.pi, np.inf)  # the double pi is too small
     shape = np.broadcast_shapes(y.lo.shape, x.lo.shape)
-    lo, hi = np.full(shape, -np.pi), np.full(shape, np.pi)
-    lo = np.where(y.lo >= 0, 0.0, np.where(x.lo > 0, -np.pi / 2, lo))
-    hi = np.where(y.hi < 0, 0.0, np.where(x.lo > 0, np.pi / 2, hi))
-    with np.errstate(invalid="ignore"):  # away from the cut the angle is extreme at corners
-        corners = [np.arctan2(v, u) for v in (y.lo, y.hi) for u in (x.lo, x.hi)]
-    one_branch = ((x.lo > 0) | (y.lo > 0) | (y.hi < 0)) & np.isfinite(sum(corners))
-    lo = np.where(one_branch, np.minimum.reduce(corners), lo)
-    hi = np.where(one_branch, np.maximum.reduce(corners), hi)
-    for _ in range(LIBRARY_ERROR):
-        lo, hi = _nudged(lo, True), _nudged(hi, False)
-    return Interval(lo, hi)
+    lo, hi = np.full(shape, -turn), np.full(shape, turn)
+    lo = np.where(y.lo >= 0, 0.0, np.where(x.lo > 0, -turn / 2, lo))
+    hi = np.where(y.hi < 0, 0.0, np.where(x.lo > 0, turn / 2, hi))
+    corners = [(v, u) for v in (y.lo, y.hi) for u in (x.lo, x.hi)]
+    low = np.minimum.reduce([outward("atan2", True, *c) for c in corners])
+    high = np.maximum.reduce([outward("atan2", False, *c) for c in corners])
+    # away from the cut the angle is extreme at corners
+    one_branch = ((x.lo > 0) | (y.lo > 0) | (y.hi < 0)) & np.isfinite(low + high)
+    return Interval(np.where(one_branch, low, lo), np.where(one_branch, high, hi))
 
 
 def dot(a: Interval, b: Interval, count: int, *, same: bool) -> Interval:
@@ -400,14 +463,14 @@ RULES: dict[str, Callable[..., Interval]] = {
     "div": _div,
     "pow": _pow,
     "abs": _abs,
-    "exp": _monotone(np.exp, 0.0, pivot=(0.0, 1.0)),
-    "log": _monotone(np.log, pivot=(1.0, 0.0)),
+    "exp": _monotone("exp", 0.0, pivot=(0.0, 1.0)),
+    "log": _monotone("log", pivot=(1.0, 0.0)),
     "sqrt": _sqrt,
-    "softplus": _monotone(_softplus, 0.0, pivot=(-np.inf, 0.0)),
-    "atan2": lambda a, b: _quarters(a, b),
-    "tanh": _monotone(np.tanh, -1.0, 1.0),
-    "sin": _wave(np.sin, np.pi / 2),
-    "cos": _wave(np.cos, 0.0),
+    "softplus": _monotone("softplus", 0.0, pivot=(-np.inf, 0.0)),
+    "atan2": _quarters,
+    "tanh": _monotone("tanh", -1.0, 1.0),
+    "sin": _wave("sin", np.pi / 2),
+    "cos": _wave("cos", 0.0),
     "floor": _exactly(np.floor),
     "ceil": _exactly(np.ceil),
     "round": _exactly(np.round),

@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.intervals import (
     Mask,
     add,
     joined,
+    logistic as logistic,
     multiply,
     point,
     squared,
@@ -97,15 +98,6 @@ def _log(args: Sequence[Interval], value: Interval) -> list[Interval]:
 
 def _sqrt(args: Sequence[Interval], value: Interval) -> list[Interval]:
     return [RULES["div"](ONE, multiply(point(np.float64(2.0)), value))]
-
-
-def logistic(a: Interval) -> Interval:
-    """1 / (1 + exp(-a)), growing."""
-    with np.errstate(over="ignore"):
-        lo, hi = 1.0 / (1.0 + np.exp(-a.lo)), 1.0 / (1.0 + np.exp(-a.hi))
-    for _ in range(6):
-        lo, hi = np.nextafter(lo, -np.inf), np.nextafter(hi, np.inf)
-    return Interval(np.maximum(lo, 0.0), np.minimum(hi, 1.0))
 
 
 def bump(share: Interval) -> Interval:
