@@ -45,6 +45,8 @@ class LargestValue:
 
     def found(self, budget: Budget) -> Found:
         """Both bounds of the largest value, shifted so that the search sees positive numbers."""
+        if budget.by is not None:
+            return budget.by(self, budget)
         whole = np.array([c.whole for c in self.tape.coordinates], bool)
 
         def feasible(halves: Rows) -> np.ndarray:
