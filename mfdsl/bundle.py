@@ -61,7 +61,9 @@ def _paths(unit: ast.Unit) -> list[ast.Text]:
     players = [d for d in unit.declarations if isinstance(d, ast.Player)]
     members = [m for player in players for m in player.members]
     agents = [m.data for m in members if isinstance(m, ast.Trait | ast.Weights)]
-    return imports + data + [path for path in agents if path is not None]
+    items = [i for d in unit.declarations if isinstance(d, ast.Graph) for i in d.items]
+    links = [item.path for item in items if isinstance(item, ast.GraphFile)]
+    return imports + data + links + [path for path in agents if path is not None]
 
 
 def _name(bundle: _Bundle, path: Path) -> str:
