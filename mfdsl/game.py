@@ -145,6 +145,27 @@ class Game:
 
         return load_agents(self.emit("agents"), self.model, self.name)
 
+    def agents_of(self, variant: Literal["weighted", "held"]) -> "AgentProgram":
+        """The module of agents with weights of members, or with laws held fixed for gradients.
+
+        Raises:
+            UsageError: the game has `w2`, whose members have no weights.
+        """
+        from mfdsl.compiler.backend.particles.emit import emit_particles
+        from mfdsl.compiler.ir import marginal
+        from mfdsl.runtime.agents import load_agents
+
+        try:
+            model = getattr(marginal, variant)(self.model)
+        except ValueError as error:
+            raise UsageError(
+                str(error), "`--opt credit=team`, or gradients along the path"
+            ) from None
+        name, key = Path(self.compilation.name).name, artifact_key(self.compilation)
+        line_of = self.compilation.line_of
+        text = emit_particles(model, source_name=name, digest=key[:8], line_of=line_of)
+        return load_agents(text, model, self.name)
+
     def simulator(
         self,
         *,

@@ -53,10 +53,15 @@ class Crew(nn.Module):
         """The laws of the actions of each player."""
         return {f: self.actors[f](view, masks.get(f)) for f, view in views.items()}
 
-    def masks(self, params: Any, time: Tensor, state: Any) -> dict[str, Tensor]:
+    def masks(self, params: Any, time: Tensor, state: Any, batch: int) -> dict[str, Tensor]:
         """Legal choices by field name, of masked players only."""
         found = self.program.module.legal(params, time, state)
-        return {s.field: found[k] for s in self.sights for k in (s.field, s.player) if k in found}
+        return {
+            s.field: found[k].expand(batch, *found[k].shape[1:])
+            for s in self.sights
+            for k in (s.field, s.player)
+            if k in found
+        }
 
     def action(self, drawn: Mapping[str, Drawn]) -> Any:
         """The nested `Action` of the module."""
@@ -108,7 +113,7 @@ class Trained:
         """The actions in a scene."""
         crew = self.crew
         views = crew.views(scene.params, scene.time, scene.state, scene.batch)
-        masks = crew.masks(scene.params, scene.time, scene.state)
+        masks = crew.masks(scene.params, scene.time, scene.state, scene.batch)
         drawn = {}
         for sight, law in zip(crew.sights, crew.laws(views, masks).values(), strict=True):
             if self.mode and law.logits is None:

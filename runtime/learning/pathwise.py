@@ -42,7 +42,7 @@ def unrolled(
 
     def act(scene: Scene, number: int) -> Any:
         views = crew.views(scene.params, scene.time, scene.state, scene.batch)
-        masks = crew.masks(scene.params, scene.time, scene.state)
+        masks = crew.masks(scene.params, scene.time, scene.state, scene.batch)
         drawn, score = {}, None
         for sight, law in zip(crew.sights, crew.laws(views, masks).values(), strict=True):
             normal, uniform = standard(sight, crew.head(sight), scene, number)

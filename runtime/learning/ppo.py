@@ -1,0 +1,204 @@
+"""Proximal policy optimisation of teams and games with many agents.
+
+Clipped surrogate (Schulman et al. 2017, arXiv:1707.06347) on sets: minibatches are of scenes, never
+of agents, so that laws stay whole; the loss is over a sample of the agents in each. Critics are of
+the team ([B]) or of its members ([B, N]), with returns brought to mean 0 and deviation 1; rewards
+reach agents as `credit.py` says.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from mfdsl.runtime.learning.actor import Actor, Critic, Shape
+from mfdsl.runtime.learning.advantage import Scale, advantages
+from mfdsl.runtime.learning.crew import Crew
+from mfdsl.runtime.learning.experience import Course, Experience, mapped, scenes_of
+from mfdsl.runtime.learning.eyes import Eyes, View
+
+HUBER = 10.0
+
+
+@dataclass(frozen=True)
+class Proximal:
+    """Options of the update; `members` agents of each scene enter the loss."""
+
+    clip: float = 0.2
+    decay: float = 0.95
+    epochs: int = 4
+    minibatches: int = 4
+    entropy: float = 0.01
+    members: int = 64
+    gradient: float = 0.5
+    kl: float = 0.05
+    bootstrap: bool = False
+
+
+class Critics(nn.Module):
+    """A critic for each acting player, of the team or of single members, and their scales."""
+
+    def __init__(self, crew: Crew, shape: Shape, *, single: bool) -> None:
+        super().__init__()
+        self.single = single
+        self.parts = nn.ModuleDict()
+        self.scales = {sight.field: Scale() for sight in crew.sights}
+        for sight in crew.sights:
+            eyes = crew.eyes[sight.field]
+            assert isinstance(eyes, Eyes)
+            own = eyes.own_width if single else 0
+            self.parts[sight.field] = Critic((own, eyes.common_width, eyes.law_widths), shape)
+
+    def raw(self, name: str, view: View) -> Tensor:
+        """Values around 0: [..., B, N], or [..., B] of a team and of majors."""
+        found: Tensor = self.parts[name](view)
+        return found
+
+    def values(self, name: str, view: View) -> Tensor:
+        """Values in the unit of the rewards."""
+        scale = self.scales[name]
+        return self.raw(name, view) * scale.spread + scale.centre
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Scenes of one player with their advantages and the returns that critics fit."""
+
+    course: Course
+    advantages: Tensor
+    returns: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update did: mean KL divergence, share of clipped ratios, losses, entropy."""
+
+    kl: float
+    clipped: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    details: dict[str, float] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def batches(
+    experience: Experience, critics: Critics, discount: float, options: Proximal
+) -> dict[str, Batch]:
+    """Advantages and returns of every player, by field name."""
+    found = {}
+    for name, course in experience.courses.items():
+        values = critics.values(name, course.view)
+        rewards = course.rewards
+        if rewards.ndim > values.ndim:  # a team's critic, credit for all alike
+            rewards = rewards.mean(-1)
+        last = critics.values(name, course.last) if options.bootstrap else values[0] * 0
+        gain = advantages(rewards, values, last, discount, options.decay)
+        returns = gain + values
+        critics.scales[name].add(returns)
+        flat = gain.flatten(0, 1)
+        flat = (flat - flat.mean()) / flat.std().clamp(min=1e-8)
+        found[name] = Batch(scenes_of(course), flat, returns.flatten(0, 1))
+    return found
+
+
+def update(
+    crew: Crew,
+    critics: Critics,
+    optimizer: torch.optim.Optimizer,
+    batches: dict[str, Batch],
+    options: Proximal,
+    generator: torch.Generator,
+) -> Step:
+    """Several passes over the scenes; a pass ends early once policies moved beyond `kl`."""
+    totals = torch.zeros(5, dtype=torch.float64)
+    count = 0
+    parameters = [p for g in optimizer.param_groups for p in g["params"]]
+    for _ in range(options.epochs):
+        moved = 0.0
+        for chosen in _minibatches(batches, options, generator):
+            loss, parts = torch.zeros(()), torch.zeros(5, dtype=torch.float64)
+            for name, batch in chosen.items():
+                actor = crew.actors[name]
+                assert isinstance(actor, Actor)
+                one, measured = _losses(actor, critics, name, batch, options)
+                loss, parts = loss + one, parts + measured / len(chosen)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(parameters, options.gradient)
+            optimizer.step()
+            totals, count, moved = totals + parts, count + 1, float(parts[0])
+        if moved > options.kl:
+            break
+    return Step(*(totals / max(1, count)).tolist())
+
+
+def _losses(
+    actor: Actor, critics: Critics, name: str, batch: Batch, options: Proximal
+) -> tuple[Tensor, Tensor]:
+    course, gain = batch.course, batch.advantages
+    law = actor(course.view, course.mask)
+    change = law.log_prob(course.drawn) - course.log_prob
+    if change.ndim > gain.ndim:
+        gain = gain[..., None]
+    ratio = change.exp()
+    inside = ratio.clamp(1 - options.clip, 1 + options.clip)
+    policy = -torch.min(ratio * gain, inside * gain).mean()
+    entropy = law.entropy().mean()
+    scale = critics.scales[name]
+    goal = (batch.returns - scale.centre) / scale.spread
+    value = nn.functional.huber_loss(critics.raw(name, course.view), goal, delta=HUBER)
+    loss = policy + value - options.entropy * entropy
+    with torch.no_grad():
+        kl = (ratio - 1 - change).mean()
+        clipped = ((ratio - 1).abs() > options.clip).to(ratio.dtype).mean()
+        parts = torch.stack([kl, clipped, policy, value, entropy]).double().cpu()
+    return loss, parts
+
+
+def _minibatches(
+    batches: dict[str, Batch], options: Proximal, generator: torch.Generator
+) -> Iterator[dict[str, Batch]]:
+    """Random parts of the scenes, with a sample of the agents of each population."""
+    count = len(next(iter(batches.values())).returns)
+    for part in torch.randperm(count, generator=generator).chunk(options.minibatches):
+        yield {
+            name: _sampled(batch, part, options.members, generator)
+            for name, batch in batches.items()
+        }
+
+
+def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generator) -> Batch:
+    course = batch.course
+    agents = None
+    if course.view.own is not None and course.view.own.shape[1] > members:
+        agents = torch.randperm(course.view.own.shape[1], generator=generator)[:members]
+
+    def scenes(value: Tensor) -> Tensor:
+        return value[part.to(value.device)]
+
+    def mine(value: Tensor) -> Tensor:
+        if agents is None:
+            return scenes(value)
+        device = value.device
+        return value[part.to(device)[:, None], agents.to(device)]
+
+    view = mapped(course.view, scenes)
+    if course.view.own is not None:
+        view = replace(view, own=mine(course.view.own))
+    each = course.log_prob.ndim > 1
+    own = mine if each else scenes
+    single = batch.returns.ndim > 1
+    return Batch(
+        Course(
+            view,
+            mapped(course.drawn, own),
+            None if course.mask is None else own(course.mask),
+            own(course.log_prob),
+            course.rewards[:0],
+            course.last,
+        ),
+        mine(batch.advantages) if single else scenes(batch.advantages),
+        mine(batch.returns) if single else scenes(batch.returns),
+    )
