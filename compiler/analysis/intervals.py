@@ -76,6 +76,7 @@ def outward(name: str, down: bool, *ends: Array) -> Array:
     with np.errstate(all="ignore"):
         found = np.asarray(LIBRARY[name](*ends))
         if balls.asked():
+            ends = tuple(np.broadcast_arrays(*ends))
             inside = np.logical_and.reduce([np.isfinite(end) for end in ends])
             if not inside.any():  # values at infinity are exact
                 return found

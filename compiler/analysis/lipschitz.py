@@ -17,6 +17,7 @@ from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verd
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.moduli import Bounds, dynamics_bounds, value_bounds
+from mfdsl.compiler.analysis.proofs.archive import kept
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.ir.model import Place, Player
 from mfdsl.compiler.ir.walk import reachable
@@ -74,6 +75,7 @@ class Question:
     free: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
+@kept
 def lipschitz(question: Question, most: float | None = None) -> Certificate:
     """The certificate of a constant, decided against `most` if that is claimed."""
     facts, subject, source = question.facts, question.subject, question.source

@@ -1,0 +1,148 @@
+"""What becomes of a Lipschitz question: searched, searched and kept, or answered from a proof."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mfdsl.compiler.analysis import balls
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.proofs.attained import kept as attained_by
+from mfdsl.compiler.analysis.proofs.fingerprint import Problem, fingerprint
+from mfdsl.compiler.analysis.proofs.packing import pack
+from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Searched
+from mfdsl.compiler.analysis.proofs.replay import Replayer, replayer_of
+from mfdsl.compiler.analysis.proofs.tree import CutError, cuts_to
+from mfdsl.compiler.analysis.slopes.domain import root_rows
+from mfdsl.compiler.analysis.slopes.search import Budget, Found
+
+if TYPE_CHECKING:
+    from mfdsl.compiler.analysis.lipschitz import Question
+
+Decide = Callable[["Question", float | None], Certificate]
+REPLAYED = 4000  # boxes of a certificate that is replayed at once
+SECONDS = 2.0  # for what a recheck computes besides bounds: identities, pairs across a jump
+
+
+@dataclass
+class Archive:
+    """Certificates with what they rest on. With `balls` their boxes are replayed at once if there
+    are not many.
+    """
+
+    balls: bool = False
+    claims: list[Claimed] = field(default_factory=list)
+
+
+_KEEPING: ContextVar[Archive | None] = ContextVar("keeping", default=None)
+_ANSWERING: ContextVar[Replayer | None] = ContextVar("answering", default=None)
+
+
+@contextmanager
+def keeping(archive: Archive) -> Iterator[Archive]:
+    """Lipschitz certificates made inside are kept with their searches."""
+    token = _KEEPING.set(archive)
+    try:
+        yield archive
+    finally:
+        _KEEPING.reset(token)
+
+
+@contextmanager
+def answering(replayer: Replayer) -> Iterator[None]:
+    """Lipschitz certificates made inside are answered from a proof, without a search."""
+    token = _ANSWERING.set(replayer)
+    try:
+        yield
+    finally:
+        _ANSWERING.reset(token)
+
+
+def kept(decide: Decide) -> "Callable[..., Certificate]":
+    """A decision that is kept or answered from a proof where that is asked for."""
+
+    @wraps(decide)
+    def wrapped(question: "Question", most: float | None = None) -> Certificate:
+        replayer, archive = _ANSWERING.get(), _KEEPING.get()
+        if replayer is not None:
+            return replayed(decide, question, most, replayer)
+        if archive is None:
+            return decide(question, most)
+        searches: list[Searched] = []
+
+        def by(problem: Problem, budget: Budget) -> Found:
+            found = problem.found(replace(budget, by=None, keep=True))
+            searches.append(searched(problem, found))
+            return replace(found, leaves=None)
+
+        certificate = decide(replace(question, budget=replace(question.budget, by=by)), most)
+        if archive.balls and certificate.boxes <= REPLAYED:
+            certificate = in_balls(decide, question, most, certificate, searches)
+        asked = asked_of(question, most)
+        archive.claims.append(
+            Claimed(certificate=certificate, asked=asked, searches=tuple(searches))
+        )
+        return certificate
+
+    return wrapped
+
+
+def replayed(
+    decide: Decide, question: "Question", most: float | None, replayer: Replayer
+) -> Certificate:
+    """The certificate of a question from a proof, in balls where python-flint is installed."""
+    with balls.rigorous() as rigorous:
+        budget = Budget(seconds=SECONDS, by=replayer)
+        certificate = decide(replace(question, budget=budget), most)
+    return certificate.model_copy(update={"rigor": "balls"}) if rigorous else certificate
+
+
+def in_balls(
+    decide: Decide,
+    question: "Question",
+    most: float | None,
+    certificate: Certificate,
+    searches: list[Searched],
+) -> Certificate:
+    """The certificate with rigor `balls`, if it is proved and its replay in balls agrees."""
+    if certificate.verdict != "proved" or not balls.available():
+        return certificate
+    replayer = replayer_of(searches)
+    other = replayed(decide, question, most, replayer)
+    agrees = other.verdict == "proved" and not replayer.faults
+    return certificate.model_copy(update={"rigor": other.rigor}) if agrees else certificate
+
+
+def searched(problem: Problem, found: Found) -> Searched:
+    """What is kept of one search; without a tree where the boxes do not come from halving."""
+    cuts = None
+    bounded = bool(np.isfinite(found.upper))
+    if bounded and found.leaves is not None:
+        whole = np.array([c.whole for c in problem.tape.coordinates], bool)
+        try:
+            cuts = pack(cuts_to(found.leaves, root_rows(problem.tape), whole))
+        except CutError:
+            cuts = None  # a recheck then says that the first boxes are too large
+    upper = found.upper if bounded else None
+    return Searched(
+        problem=fingerprint(problem), upper=upper, cuts=cuts, attained=attained_by(problem)
+    )
+
+
+def asked_of(question: "Question", most: float | None) -> Asked:
+    """A question as data."""
+    subject, source = question.subject, question.source
+    return Asked(
+        subject=subject.name,
+        terms=tuple((t.name, t.node) for t in subject.terms),
+        dynamics=subject.dynamics.name if subject.dynamics is not None else None,
+        source=source.name,
+        population=source.population.name if source.population is not None else None,
+        leaves=tuple(source.leaves),
+        most=most,
+        free=dict(question.free),
+    )

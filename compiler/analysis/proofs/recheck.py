@@ -1,0 +1,128 @@
+"""A proof checked again: bounds of leaves, witnesses and rules, without a search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mfdsl.compiler.analysis import balls
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.facts import facts_of, parameter_box
+from mfdsl.compiler.analysis.lipschitz import Question, Subject, lipschitz
+from mfdsl.compiler.analysis.proofs.archive import answering
+from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Proof, model_hash
+from mfdsl.compiler.analysis.proofs.replay import replayer_of
+from mfdsl.compiler.analysis.subjects import sources_of, subject_of
+from mfdsl.compiler.ir.model import Model
+
+
+@dataclass(frozen=True)
+class Rechecked:
+    """Whether a certificate holds again. `rigor` is that of the arithmetic now, `why` says what is
+    wrong. A certificate that decides nothing claims its bounds only.
+    """
+
+    certificate: Certificate
+    ok: bool
+    rigor: Literal["exact", "balls", "enclosure", "float64", "samples"]
+    why: str | None = None
+
+
+class WrongModelError(ValueError):
+    """A proof of another model."""
+
+
+def recheck(model: Model, proof: Proof, rules: Sequence[Certificate] = ()) -> tuple[Rechecked, ...]:
+    """Every certificate of a proof, checked against a model.
+
+    Lipschitz constants are bounded again on the boxes of the proof, and their witnesses evaluated
+    again, in balls if python-flint is installed. What needs no search is compared with `rules`, the
+    same certificates made anew.
+
+    Raises:
+        WrongModelError: the proof is of another model, or of other values of its parameters.
+    """
+    if model_hash(model) != proof.model:
+        raise WrongModelError(f"the proof is of another model than `{model.name}`")
+    return tuple(_checked(model, claimed, rules) for claimed in proof.claims)
+
+
+def _checked(model: Model, claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
+    old = claimed.certificate
+    if old.verdict == "unknown" and old.upper is None and not old.lower:
+        return Rechecked(old, True, old.rigor)  # it claims nothing
+    return _by_rule(claimed, rules) if claimed.asked is None else _by_replay(model, claimed)
+
+
+def _by_rule(claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
+    old = claimed.certificate
+    same = [r for r in rules if _name(r) == _name(old)]
+    why = f"no rule gives `{old.claim}` of {old.subject}"
+    for new in same:
+        problem = difference(old, new)
+        if problem is None:
+            return Rechecked(old, True, new.rigor)
+        why = problem
+    return Rechecked(old, False, old.rigor, why)
+
+
+def _name(certificate: Certificate) -> tuple[object, ...]:
+    return certificate.claim, certificate.subject, certificate.source, certificate.norm
+
+
+def _by_replay(model: Model, claimed: Claimed) -> Rechecked:
+    old, asked = claimed.certificate, claimed.asked
+    assert asked is not None
+    rigor: Literal["balls", "enclosure"] = "balls" if balls.available() else "enclosure"
+    question = question_of(model, asked)
+    if question is None:
+        return Rechecked(old, False, rigor, "it asks about what the model does not have")
+    replayer = replayer_of(claimed.searches)
+    with answering(replayer):
+        new = lipschitz(question, asked.most)
+    if (new.claim, new.norm, new.assumptions) != (old.claim, old.norm, old.assumptions):
+        why: str | None = f"the proof is of `{new.claim}` ({new.norm})"
+    else:
+        why = "; ".join(dict.fromkeys(replayer.faults)) or difference(old, new)
+    return Rechecked(old, why is None, rigor, why)
+
+
+def question_of(model: Model, asked: Asked) -> Question | None:
+    """The question that was asked of a model, None if the model does not have what it names.
+
+    Nodes are those that the model has under these names: a proof cannot choose others.
+    """
+    facts = facts_of(model)
+    if asked.free not in ({}, parameter_box(model)):
+        return None
+    for player in model.players:
+        subject = subject_of(model, player, asked.subject)
+        if subject is None or not _meant(asked, subject):
+            continue
+        for source in sources_of(model, facts, player, asked.source):
+            population = source.population.name if source.population is not None else None
+            if (population, source.leaves) == (asked.population, asked.leaves):
+                return Question(facts, subject, source, places=model.places, free=asked.free)
+    return None
+
+
+def _meant(asked: Asked, subject: Subject) -> bool:
+    dynamics = subject.dynamics.name if subject.dynamics is not None else None
+    terms = tuple((t.name, t.node) for t in subject.terms)
+    return (dynamics, terms) == (asked.dynamics, asked.terms)
+
+
+def difference(old: Certificate, new: Certificate) -> str | None:
+    """What an old certificate claims that a new one does not; None where there is nothing."""
+    decided = old.verdict in ("proved", "refuted", "tested")
+    if decided and new.verdict != old.verdict:
+        return f"it is {new.verdict}, not {old.verdict}"
+    if old.upper is not None and (new.upper is None or new.upper > old.upper):
+        return f"the bound from above is {new.upper!r}, not {old.upper!r}"
+    jumps = old.verdict == "refuted" and old.upper is None  # narrowed anew, to other points
+    if jumps:
+        return None
+    if old.lower is not None and (new.lower is None or new.lower < old.lower):
+        return f"the bound from below is {new.lower!r}, not {old.lower!r}"
+    if old.witness is not None and new.witness != old.witness:
+        return "the witness is another one"
+    return None
