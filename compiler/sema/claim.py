@@ -13,7 +13,7 @@ from mfdsl.compiler.syntax import ast
 SECONDS = 2.0  # for one claim that a spec makes
 NAMES = frozenset(
     "asymmetry contraction independent invariant linear_quadratic lipschitz monotone"
-    " potential".split()
+    " monotone_on_flows potential".split()
 )
 BOUNDED = frozenset("asymmetry contraction lipschitz".split())
 

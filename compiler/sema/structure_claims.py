@@ -18,6 +18,7 @@ from mfdsl.compiler.syntax import ast
 REFUTED = {
     "independent": ("MFG513", "`{}` depends on the law"),
     "monotone": ("MFG505", "the reward is not monotone in the law"),
+    "monotone_on_flows": ("MFG505", "the reward is not monotone on flows"),
     "potential": ("MFG512", "the reward has no potential"),
     "contraction": ("MFG509", "the soft best response is not a contraction"),
     "linear_quadratic": ("MFG508", "the game is not linear-quadratic"),
@@ -159,5 +160,8 @@ STRUCTURE: dict[str, Decider] = {
     "independent": independence,
     "invariant": invariance,
     "asymmetry": asymmetries,
-    **dict.fromkeys(("monotone", "potential", "contraction", "linear_quadratic"), structural),
+    **dict.fromkeys(
+        ("monotone", "monotone_on_flows", "potential", "contraction", "linear_quadratic"),
+        structural,
+    ),
 }

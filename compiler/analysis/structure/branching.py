@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product as joint
 from math import isqrt
 
 import numpy as np
@@ -20,11 +21,10 @@ from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.structure.features import tidied
 from mfdsl.compiler.analysis.structure.jacobian import entry_terms
-from mfdsl.compiler.analysis.structure.masses import InMasses
+from mfdsl.compiler.analysis.structure.masses import InMasses, rebuilt
 from mfdsl.compiler.analysis.structure.matrices import proved_negative, tangent_pairs
 from mfdsl.compiler.analysis.symbolic.terms import (
     UnsupportedError,
-    difference,
     product,
     total,
 )
@@ -33,6 +33,7 @@ from mfdsl.compiler.ir.walk import MEMBERS, reachable
 MAX_KINDS = 5
 MAX_BOXES = 20_000
 CHUNK = 512
+Moves = Sequence[Sequence[Fraction]]  # of mass: [vectors, kinds]
 SMOOTH = ("add", "mul", "neg", "div", "pow", "exp", "log", "sqrt", "sin", "cos", "tanh", "softplus")
 
 
@@ -65,29 +66,38 @@ def is_smooth(game: InMasses) -> bool:
     return True
 
 
-def branched(game: InMasses, seconds: float) -> Branched:
+def branched(
+    game: InMasses,
+    seconds: float,
+    basis: Moves | None = None,
+    empty: Sequence[int] = (),
+) -> Branched:
     """Search all laws for a place where the slope matrix is not proved definite.
+
+    `basis` spans the moves of mass that count, all that keep the masses of populations if it is
+    None. Nobody is of the kinds `empty`.
 
     Raises:
         UnsupportedError: too many kinds, or rewards that are not smooth.
     """
-    if len(game.kinds) > MAX_KINDS or not is_smooth(game):
+    if len(game.kinds) - len(empty) > MAX_KINDS or not is_smooth(game):
         raise UnsupportedError("a search over masses of few kinds and smooth rewards only")
     deadline = time.perf_counter() + seconds
+    if basis is None:
+        basis = _tangent(game.groups)
     try:
-        tape = make_tape(game.terms.as_facts(), projected_terms(game))
-        return _search(tape, game, deadline)
+        tape = make_tape(game.terms.as_facts(), projected_terms(game, basis, empty))
+        return _search(tape, _simplices(tape, game, empty), deadline)
     except Unsupported as error:
         raise UnsupportedError(str(error)) from error
 
 
-def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
+def _search(tape: Tape, groups: Sequence[Sequence[int]], deadline: float) -> Branched:
     if tape.several:
         raise UnsupportedError("means that depend on members are not searched")
     rows = root_rows(tape)
     first = rows.hi[0] - rows.lo[0]
     whole = np.array([c.whole for c in tape.coordinates], bool)
-    groups = _simplices(tape, game)
     done = 0
     while len(rows):
         if time.perf_counter() > deadline or done + len(rows) > MAX_BOXES:
@@ -100,6 +110,8 @@ def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
             [not proved_negative(m, r) for m, r in zip(middle, radius, strict=True)], bool
         )
         left = part.take(np.flatnonzero(open_))
+        if len(left) and not tape.coordinates:
+            return Branched(False, done, _worst(tape, left))
         if len(left):
             left = _inside(split(left, np.maximum(first, 1e-300), whole), groups)
         rows = Rows(
@@ -110,12 +122,26 @@ def _search(tape: Tape, game: InMasses, deadline: float) -> Branched:
     return Branched(True, done)
 
 
-def _simplices(tape: Tape, game: InMasses) -> list[list[int]]:
+def _tangent(groups: Sequence[int]) -> Moves:
+    """The vectors e_i - e_n, n the last of the group of i."""
+    found = []
+    for i, n in tangent_pairs(groups):
+        row = [Fraction(0)] * len(groups)
+        row[i], row[n] = Fraction(1), Fraction(-1)
+        found.append(row)
+    return found
+
+
+def _simplices(tape: Tape, game: InMasses, empty: Sequence[int]) -> list[list[int]]:
     """Coordinates that are all the masses of a population."""
     where = {s.node: s.coordinate for s in tape.statistics}
     found = []
     for group in dict.fromkeys(game.groups):
-        masses = [m for m, g in zip(game.masses, game.groups, strict=True) if g == group]
+        masses = [
+            m
+            for k, (m, g) in enumerate(zip(game.masses, game.groups, strict=True))
+            if g == group and k not in empty
+        ]
         places = [where.get(m) for m in masses]
         if all(p is not None for p in places):
             found.append([p for p in places if p is not None])
@@ -152,18 +178,23 @@ def _matrices(tape: Tape, rows: Rows) -> tuple[Array, Array]:
     return middle, radius
 
 
-def projected_terms(game: InMasses) -> list[int]:
+def projected_terms(game: InMasses, basis: Moves, empty: Sequence[int] = ()) -> list[int]:
     """The symmetric part of the slope matrix on moves of mass, row by row, in normal form."""
     terms, jac = game.terms, entry_terms(game)
-    pairs, half = tangent_pairs(game.groups), game.terms.builder.const(Fraction(1, 2))
+    none = {game.masses[k]: terms.builder.const(0) for k in empty}
     found: dict[tuple[int, int], int] = {}
-    for a, (i, n) in enumerate(pairs):
-        for b, (j, m) in enumerate(pairs[: a + 1]):
-            plus = (jac[i][j], jac[n][m], jac[j][i], jac[m][n])
-            minus = (jac[i][m], jac[n][j], jac[m][i], jac[j][n])
-            whole = difference(terms, total(terms, plus), total(terms, minus))
-            found[a, b] = found[b, a] = tidied(terms, product(terms, (half, whole)))
-    size = len(pairs)
+    for a, one in enumerate(basis):
+        for b, other in enumerate(basis[: a + 1]):
+            parts = []
+            for (i, v), (j, w) in joint(enumerate(one), enumerate(other)):
+                if v and w:
+                    slope = total(terms, (jac[i][j], jac[j][i]))
+                    parts.append(product(terms, (terms.builder.const(v * w / 2), slope)))
+            whole = total(terms, parts)
+            if none:
+                whole = rebuilt(terms, whole, none.get)
+            found[a, b] = found[b, a] = tidied(terms, whole)
+    size = len(basis)
     return [found[a, b] for a in range(size) for b in range(size)]
 
 

@@ -15,6 +15,7 @@ from mfdsl.compiler.analysis.structure.independent import (
 )
 from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
 from mfdsl.compiler.analysis.structure.monotone import monotone
+from mfdsl.compiler.analysis.structure.on_flows import monotone_on_flows
 from mfdsl.compiler.analysis.structure.potential import concave_potential, potential, skew_affine
 from mfdsl.compiler.analysis.structure.stages import law_stages
 from mfdsl.compiler.analysis.substitute import Copies
@@ -22,7 +23,14 @@ from mfdsl.compiler.ir.model import Model
 
 SECONDS = 0.5
 SHARE = 0.4  # of the time that is left, for one group
-LAW_CLAIMS = ("monotone", "strictly_monotone", "potential", "concave_potential", "skew_affine")
+LAW_CLAIMS = (
+    "monotone",
+    "strictly_monotone",
+    "potential",
+    "concave_potential",
+    "skew_affine",
+    "monotone_on_flows",
+)
 
 
 def structure_certificates(
@@ -31,8 +39,9 @@ def structure_certificates(
     """What is proved, refuted or unknown of the structure of a model.
 
     Claims are `independent`, `dynamics_independent_of_mu`, `linear_quadratic` of each player,
-    `monotone`, `strictly_monotone`, `potential`, `concave_potential`, `skew_affine`, `existence`
-    and `contraction`. What the time does not suffice for is unknown with the reason "budget".
+    `monotone`, `strictly_monotone`, `potential`, `concave_potential`, `skew_affine`,
+    `monotone_on_flows`, `existence` and `contraction`. What the time does not suffice for is
+    unknown with the reason "budget".
     """
     deadline = time.perf_counter() + budget_seconds
     copies = Copies(facts_of(model))
@@ -52,14 +61,21 @@ Group = tuple[list[tuple[str, str]], Callable[[float], list[Certificate]]]
 def _groups(model: Model, copies: Copies) -> Iterator[Group]:
     """Claims with their subjects, and what decides them within some seconds."""
     names = [("independent", "game"), ("dynamics_independent_of_mu", "dynamics")]
-    yield names, lambda seconds: _independent(model, copies, seconds)
+    moving: list[Certificate] = []
+
+    def _dependence(seconds: float) -> list[Certificate]:
+        found = _independent(model, copies, seconds)
+        moving.append(found[1])
+        return found
+
+    yield names, _dependence
     acting = [p for p in model.players if p.kind != "environment"]
     yield (
         [("linear_quadratic", p.name) for p in acting],
         lambda _: [linear_quadratic(model, copies, p) for p in acting],
     )
     laws = [(name, "reward") for name in LAW_CLAIMS]
-    yield laws, lambda seconds: _of_laws(model, copies, seconds)
+    yield laws, lambda seconds: _of_laws(model, copies, moving[0], seconds)
     yield [("existence", "equilibrium")], lambda seconds: [existence(model, copies, seconds)]
     soft = [("contraction", "soft fixed point")]
     yield soft, lambda seconds: [contraction(model, copies, seconds)]
@@ -83,7 +99,9 @@ def _independent(model: Model, copies: Copies, seconds: float) -> list[Certifica
     return [independent([dynamics, *rewards]), dynamics]
 
 
-def _of_laws(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
+def _of_laws(
+    model: Model, copies: Copies, dynamics: Certificate, seconds: float
+) -> list[Certificate]:
     started = time.perf_counter()
     stages: list[Forms] = []
     todo = law_stages(model, copies)
@@ -99,6 +117,7 @@ def _of_laws(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
         gradient,
         concave_potential(gradient, weak),
         skew_affine(model, stages, weak),
+        monotone_on_flows(model, copies, stages, weak, dynamics, seconds),
     ]
 
 

@@ -80,6 +80,34 @@ class Constant:
         return not any(any(row) for row in skew_part(self.lo, self.groups))
 
 
+def sign_along(matrix: Constant, basis: Rows) -> Signed | None:
+    """What v' J v can be for v in the span of some rows; None where that is not decided."""
+    if matrix.exact and len(basis) <= MAX_EXACT:
+        return sign_of(along(matrix.lo, basis))
+    rows = np.array(basis, dtype=np.float64).reshape(len(basis), len(matrix.lo))
+    lo, hi = (np.array(m, dtype=np.float64) for m in (matrix.lo, matrix.hi))
+    middle, radius = (lo + hi) / 4 + (lo + hi).T / 4, (hi - lo) / 2
+    size = np.abs(rows) @ (np.abs(middle) + radius) @ np.abs(rows).T
+    spread = np.abs(rows) @ ((radius + radius.T) / 2) @ np.abs(rows).T
+    rounding = 2.0**-50 * (len(matrix.lo) + 8)
+    whole = rows @ middle @ rows.T
+    return Signed("definite") if proved_negative(whole, spread + rounding * size) else None
+
+
+def along(matrix: Rows, basis: Rows) -> Rows:
+    """The symmetric part of a matrix of fractions on the span of some rows."""
+    sparse = [[(k, v) for k, v in enumerate(row) if v] for row in basis]
+    found = [[Fraction(0)] * len(basis) for _ in basis]
+    for i, one in enumerate(sparse):
+        for j, other in enumerate(sparse[: i + 1]):
+            value = sum(
+                (a * b * (matrix[k][m] + matrix[m][k]) for k, a in one for m, b in other),
+                Fraction(0),
+            )
+            found[i][j] = found[j][i] = value / 2
+    return found
+
+
 def constant_slopes(game: InMasses) -> Constant | None:
     """The slope matrix, None where it varies with the law, time or a common state.
 
