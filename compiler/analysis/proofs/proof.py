@@ -16,8 +16,6 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.proofs.packing import Packed
 from mfdsl.compiler.ir.model import Model
 
-FORMAT = 1
-
 
 class Data(BaseModel):
     """Frozen record that refuses unknown keys; numbers without bounds are written out."""
@@ -79,7 +77,7 @@ class Claimed(Data):
 class Proof(Data):
     """Everything that was certified of one model."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     version: str
     name: str
     model: str
