@@ -20,6 +20,7 @@ from mfdsl.findings import (
     Finding,
     findings,
 )
+from mfdsl.product import added_up
 from mfdsl.rules import RULES, Case, Constants, NotApplicable, Rule, constants_of
 from mfdsl.runtime.solvers import rates
 from mfdsl.runtime.solvers.table import SOLVERS, Config
@@ -87,15 +88,16 @@ def licence_for(
     Raises:
         ContradictionError: a property is both proved and refuted.
     """
-    entries = [e for e in _entries(certificates, case) if e.solver == solver]
-    for entry in sorted(entries, key=_order):
-        if entry.status != "licensed":
-            return entry
-        if config == SOLVERS[solver].config(**entry.options):
-            return entry
+    entries = sorted((e for e in _entries(certificates, case) if e.solver == solver), key=_order)
     if not entries:
         return _unruled(solver)
-    entry = min(entries, key=_order)
+    entry = entries[0]
+    if entry.status != "licensed":
+        return entry
+    for proved in entries:
+        options = SOLVERS[solver].config(**proved.options)
+        if proved.status == "licensed" and config == options:
+            return proved
     shown = options_text(entry.options) or "the defaults"
     return replace(
         entry,
@@ -147,8 +149,9 @@ def options_text(options: Mapping[str, Any]) -> str:
 
 
 def _entries(certificates: Sequence[Certificate], case: Case) -> list[Licence]:
-    known = findings(certificates)
-    return [_applied(rule, known, case) for rule in RULES]
+    known = findings(added_up(certificates, case))
+    rules = [r for r in RULES if r.horizon != "stationary" or case.horizon == "stationary"]
+    return [_applied(rule, known, case) for rule in rules]
 
 
 def _unruled(solver: str) -> Licence:
@@ -181,10 +184,10 @@ def _applied(rule: Rule, known: Mapping[str, Finding], case: Case) -> Licence:
     proved = ", ".join(_shown(name, finding) for name, finding in found.items())
     if not rule.proved:
         return replace(entry, verdict="unknown", because=f"{proved}, which gives no rate")
-    if rule.stages and (reason := _outside(case)) is not None:
+    if (reason := _outside(rule, case)) is not None:
         return replace(entry, verdict="unknown", because=f"{proved}, but {reason}")
     constants = constants_of(known, case)
-    if rule.stages and case.final and (unbounded := _unbounded(rule, constants)) is not None:
+    if case.final and (unbounded := _unbounded(rule, constants)) is not None:
         return replace(entry, verdict="unknown", because=f"{proved}, but {unbounded}")
     try:
         options = rule.schedule(constants)
@@ -213,10 +216,15 @@ def _unbounded(rule: Rule, constants: Constants) -> str | None:
     return None
 
 
-def _outside(case: Case) -> str | None:
-    """Why the theorems about stages do not cover the game, None when they do."""
-    if case.horizon != "finite":
+def _outside(rule: Rule, case: Case) -> str | None:
+    """Why the theorem does not cover the game, None when it does."""
+    if rule.horizon == "any":
+        return None
+    if case.horizon != rule.horizon:
         return f"the rate is proved for finite horizons, not for {case.horizon} ones"
     if not case.plain:
-        return "the rate is proved for one population with finite variables and a Nash objective"
+        return (
+            "the rate is proved for populations with finite variables, without majors, common "
+            "states or hidden traits, and a Nash objective"
+        )
     return None

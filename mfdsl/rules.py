@@ -6,7 +6,7 @@ Sources: the docstrings of the solvers and of `runtime.solvers.rates`. Nothing h
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS, REWARD_RANGE, Finding
 from mfdsl.runtime.solvers import rates
@@ -14,13 +14,19 @@ from mfdsl.runtime.solvers.table import HorizonKind
 
 Options = dict[str, Any]
 
+# Monotone between flows only, which is all that the proofs use.
+ON_FLOWS = "monotone_on_flows"
+
 
 @dataclass(frozen=True)
 class Case:
     """What a rate depends on besides properties.
 
-    `stages` is H, None unless finite; `actions` is |A|; `plain` says that the tables are the game
-    itself, one population that looks for a Nash equilibrium; `final` that it has final rewards.
+    `stages` is H, None unless finite; `actions` is |A|, of several populations the product of
+    theirs; `plain` says that the tables are the game itself: populations with finite variables that
+    look for a Nash equilibrium; `final` that it has final rewards. `populations` has the names of
+    populations that are paid where there are several, `readings` then the claim and the subject of
+    each modulus of a reward in a law that it reads.
     """
 
     horizon: HorizonKind
@@ -30,15 +36,18 @@ class Case:
     plain: bool
     final: bool
     tolerance: float
+    populations: tuple[str, ...] = ()
+    readings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Constants:
-    """The numbers of a game over a finite horizon, infinite where they are not bounded.
+    """The numbers of a game, infinite where they are not bounded.
 
     `modulus` is the sum over the stages of the l1 moduli of the discounted rewards, `largest` the
     largest of them, `span` of the rewards, `threshold` tau* of a contraction certificate, `laws`
-    the number of laws that rewards read: H, and one more with final rewards.
+    the number of laws that rewards read: H, and one more with final rewards. `stages` is 0 and
+    `modulus` infinite unless the horizon is finite.
     """
 
     stages: int
@@ -53,12 +62,17 @@ class Constants:
 
     @property
     def entropy(self) -> float:
-        """H log|A|: the entropy of the trajectories, which times the temperature is the bias."""
-        return self.stages * math.log(self.actions)
+        """H log|A|: the entropy of the trajectories, which times the temperature is the bias.
+
+        Without an end log|A| / (1 - discount), the sum of the discounted entropies.
+        """
+        if self.stages:
+            return self.stages * math.log(self.actions)
+        return math.log(self.actions) / (1 - self.discount) if self.discount < 1 else math.inf
 
 
 def constants_of(known: Mapping[str, Finding], case: Case) -> Constants:
-    """The numbers behind the rates; those of games without stages are not bounded."""
+    """The numbers behind the rates."""
     stages = case.stages or 0
     running = known.get(REWARD_MODULUS, Finding()).upper
     last = known.get(FINAL_MODULUS, Finding()).upper if case.final else 0.0
@@ -86,7 +100,7 @@ class Rule:
 
     `schedule` gives the options, `bound` the exploitability after T iterations under them; without
     a bound convergence is proved but not its rate. `proved` is False for what is only known of a
-    limit in continuous time. `stages` restricts the rule to plain games over a finite horizon.
+    limit in continuous time. `horizon` restricts the rule to plain games with that horizon.
     """
 
     solver: str
@@ -95,7 +109,7 @@ class Rule:
     schedule: Callable[[Constants], Options] = field(default=lambda c: {})
     bound: Callable[[Constants, Options], rates.Bound | None] = field(default=lambda c, o: None)
     proved: bool = True
-    stages: bool = True
+    horizon: Literal["finite", "stationary", "any"] = "finite"
 
 
 def _mirror_prox(c: Constants) -> Options:
@@ -176,6 +190,15 @@ def _warm_bound(c: Constants, options: Options) -> rates.Bound | None:
     )
 
 
+def _stationary_bound(c: Constants, options: Options) -> rates.Bound | None:
+    """The rate where moves do not read the law and the modulus is known; else there is no count."""
+    if not math.isfinite(c.largest):
+        return None
+    return lambda t: rates.soft_stationary_bound(
+        t, options["temperature"], c.threshold, c.largest, c.discount, c.actions
+    )
+
+
 # Of each solver the weakest needs first: they are what is said to be missing. Between solvers this
 # is the order of preference where the promised counts are equal.
 RULES = (
@@ -184,18 +207,25 @@ RULES = (
         ("independent",),
         "the first best response is an equilibrium",
         bound=lambda c, o: lambda t: 0.0 if t >= 1 else math.inf,
-        stages=False,
+        horizon="any",
     ),
     Rule(
         "policy_iteration",
         ("independent",),
         "policy improvement ends at an optimal policy",
         bound=lambda c, o: (lambda t: 0.0 if t >= c.stages else math.inf) if c.stages else None,
-        stages=False,
+        horizon="any",
     ),
     Rule(
         "mirror_prox",
         (FREE, "monotone", REWARD_MODULUS),
+        "exploitability <= 4 M sqrt(H log|A| / T)",
+        _mirror_prox,
+        _mirror_prox_bound(skew_affine=False),
+    ),
+    Rule(
+        "mirror_prox",
+        (FREE, ON_FLOWS, REWARD_MODULUS),
         "exploitability <= 4 M sqrt(H log|A| / T)",
         _mirror_prox,
         _mirror_prox_bound(skew_affine=False),
@@ -228,6 +258,27 @@ RULES = (
         lambda c, o: lambda t: rates.frank_wolfe_bound(t, c.modulus),
     ),
     Rule(
+        "frank_wolfe",
+        (FREE, "potential", ON_FLOWS, REWARD_MODULUS),
+        "least exploitability of T iterates <= 27 M / (T + 2)",
+        bound=lambda c, o: lambda t: rates.frank_wolfe_bound(t, c.modulus),
+    ),
+    Rule(
+        "soft_fixed_point",
+        ("contraction",),
+        "laws contract by tau* / temperature, bias <= temperature log|A| / (1 - discount)",
+        _certified,
+        horizon="stationary",
+    ),
+    Rule(
+        "soft_fixed_point",
+        (FREE, "contraction", REWARD_MODULUS),
+        "laws contract by tau* / temperature, bias <= temperature log|A| / (1 - discount)",
+        _certified,
+        _stationary_bound,
+        horizon="stationary",
+    ),
+    Rule(
         "soft_fixed_point",
         ("contraction",),
         "flows contract by tau* / temperature, bias <= temperature H log|A|",
@@ -248,8 +299,15 @@ RULES = (
         _pmd_bound,
     ),
     Rule(
+        "pmd",
+        (FREE, ON_FLOWS, REWARD_MODULUS, REWARD_RANGE),
+        "KL(equilibrium | policy) falls like 1 / (temperature^2 T), bias temperature H log|A|",
+        _pmd,
+        _pmd_bound,
+    ),
+    Rule(
         "omd",
-        ("monotone",),
+        (FREE, "monotone"),
         "converges in continuous time; no rate for steps",
         proved=False,
     ),

@@ -1,6 +1,6 @@
 """What can be read off a model without a search, for the decision table. No torch here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
 from mfdsl.compiler.analysis.certificate import Certificate
@@ -12,17 +12,36 @@ from mfdsl.rules import Case
 
 def case_of(model: Model, tolerance: float) -> Case:
     """What rates depend on besides properties."""
-    plain = model.tabular and model.objective == "nash"
-    actions = [model.types[a.type].size for a in model.population.actions] if plain else []
+    plain = _plain(model)
+    several = plain and len(model.populations) > 1
+    players = model.populations if plain else ()
     return Case(
         horizon=model.horizon.kind,
         stages=model.horizon.steps if model.horizon.kind == "finite" else None,
-        actions=prod(actions),
+        actions=prod(model.types[a.type].size for p in players for a in p.actions),
         discount=model.discount,
         plain=plain,
         final=any(term.final for player in model.players for term in player.rewards),
         tolerance=tolerance,
+        populations=tuple(p.name for p in players if p.rewards) if several else (),
+        readings=tuple(_readings(model)) if several else (),
     )
+
+
+def _plain(model: Model) -> bool:
+    """Whether the tables are the game itself: each player alone would be a tabular game."""
+    return all(model.model_copy(update={"players": (p,)}).tabular for p in model.players)
+
+
+def _readings(model: Model) -> Iterator[tuple[str, str]]:
+    """Claim and subject of the modulus of each reward in each law that it reads."""
+    # Loads numpy, which a game of one population does not need here.
+    from mfdsl.compiler.analysis.facts import facts_of
+    from mfdsl.compiler.analysis.subjects import interactions
+
+    for player, subject, source in interactions(model, facts_of(model)):
+        if subject.dynamics is None:
+            yield f"lipschitz({subject.name}, {source.name})", f"{subject.name} of {player.name}"
 
 
 def with_structure(model: Model, certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:

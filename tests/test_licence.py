@@ -140,7 +140,7 @@ def test_moves_that_read_the_law_rule_averages_out() -> None:
     ("case", "reason"),
     [
         (replace(CASE, horizon="infinite", stages=None), "finite horizons"),
-        (replace(CASE, plain=False), "one population"),
+        (replace(CASE, plain=False), "populations with finite variables"),
         (replace(CASE, final=True), "lipschitz(final, mu) is not known"),
     ],
 )

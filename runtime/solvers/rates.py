@@ -2,8 +2,18 @@
 
 `modulus` is the sum over the stages of the l1 moduli of the discounted rewards in the law, final
 rewards included: sum_t |R_t(., L) - R_t(., L')|_inf <= modulus * max_t |L_t - L'_t|_1. `stages` is
-H, `actions` the number |A| of actions, at least 2. All are for one population over a finite
-horizon whose moves do not read the law; the derivations are in the docstrings of the solvers.
+H, `actions` the number |A| of actions, at least 2. All but the last are for a finite horizon and
+moves that do not read the law; the derivations are in the docstrings of the solvers.
+
+Several populations are one game on the product of their flows, whose exploitability is the sum of
+theirs. Let M_kj be the modulus of the rewards of population k in the law of population j, summed
+over the stages as above. With `modulus` the sum of all M_kj, `actions` the product of the |A_k|,
+and spans added up, the same bounds hold, since all that the proofs use adds up: the divergences of
+the trajectories are at most H sum_k log|A_k|; with x_j and y_k the largest l1 changes of two laws
+over the stages, sum_k <R_k(L) - R_k(L'), D_k> <= sum_kj M_kj x_j y_k, which is at most 4 `modulus`,
+and at most `modulus` (|x|^2 + |y|^2) / 2, which is at most `modulus` times the sum of both
+divergences (Pinsker); rewards are monotone, skew or a gradient on the product; and a soft response
+moves at most as that of one population with the modulus max_k sum_j M_kj <= `modulus`.
 """
 
 import math
@@ -87,6 +97,28 @@ def soft_fixed_point_bound(
         return math.inf
     moved = 2 * sum(weights) / min(weights) * (root / temperature) ** (iterations - 1)
     return temperature * stages * math.log(actions) + 2 * modulus * moved
+
+
+def soft_stationary_bound(
+    iterations: int,
+    temperature: float,
+    threshold: float,
+    modulus: float,
+    discount: float,
+    actions: int,
+) -> float:
+    """Of the last iterate on a stationary horizon, at a temperature above `threshold` = tau*.
+
+    For moves that do not read the law, `modulus` that of the reward. The laws that two policies in
+    turn keep are at most 2 (tau* / temperature)^(T - 1) apart. The last policy is the soft best
+    response to the law before, where the returns of all policies differ from those at its own law
+    by at most modulus / (1 - discount) times that; the bias temperature log|A| / (1 - discount) is
+    what entropies are worth.
+    """
+    if iterations == 0 or temperature <= threshold:
+        return math.inf
+    moved = 2 * (threshold / temperature) ** (iterations - 1)
+    return (temperature * math.log(actions) + 2 * modulus * moved) / (1 - discount)
 
 
 def least_iterations(bound: Bound, tolerance: float) -> int | None:

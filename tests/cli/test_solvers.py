@@ -47,7 +47,7 @@ def test_json_has_an_entry_for_each_solver_and_the_choice(mfdsl: Any) -> None:
         "options": {},
         "iterations": 1,
     }
-    assert entries["omd"]["because"] == "monotone proved, which gives no rate"
+    assert entries["omd"]["because"].endswith("monotone proved, which gives no rate")
 
 
 @pytest.mark.parametrize(
