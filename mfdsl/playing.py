@@ -16,14 +16,17 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import write_bytes
 from mfdsl.game import Device, Dtype, Game, load
+from mfdsl.learning import trained_behaviour
 from mfdsl.naming import value_text
+from mfdsl.records import open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
+from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.tabled import Tabled
-from mfdsl.simulating import setting_of_run
+from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
 from mfdsl.solving import find_device
 
 BEHAVIOURS: dict[str, Behaviour] = {"still": still, "uniform": uniform}
@@ -61,6 +64,10 @@ def played_by(
         return load(spec, params=values), behaviour_named(policy), f"the {policy} policy"
     if values:
         raise UsageError("a run keeps its parameters", "leave out --set and --params")
+    folder = open_run(policy)
+    if read_options(folder).solver in LEARNERS:
+        training = training_of_run(game_of_run(spec, folder), folder)
+        return training.game, trained_behaviour(training, folder), f"the policy of {policy}"
     found = setting_of_run(spec, policy)
     if found.swept:
         raise UsageError(

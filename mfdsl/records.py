@@ -46,24 +46,39 @@ def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFo
     Raises:
         UsageError: the folder cannot be written to.
     """
-    settings = job.settings
+    return start_folder(job.game, job.settings, job.seed, job.dtype, out, sweep)
+
+
+def start_folder(
+    game: "Game",
+    settings: Settings,
+    seed: int,
+    dtype: Literal["float32", "float64"],
+    out: Path,
+    sweep: dict[str, tuple[float, ...]] | None = None,
+) -> RunFolder:
+    """A new run folder under `out` for a solver that is about to run.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
     options = RunOptions(
-        game=job.game.name,
-        key=artifact_key(job.game.compilation),
-        parameters=dict(job.game.parameters),
-        sweep=sweep,
+        game=game.name,
+        key=artifact_key(game.compilation),
+        parameters=dict(game.parameters),
+        sweep=sweep or {},
         solver=settings.solver,
         options=settings.config.model_dump(),
         iterations=settings.iterations,
         tolerance=settings.tolerance,
-        seed=job.seed,
-        dtype=job.dtype,
+        seed=seed,
+        dtype=dtype,
         bins=settings.bins.to_options(),
     )
     with explained():
-        bundle = bundle_of(job.game.compilation)
+        bundle = bundle_of(game.compilation)
         spec = bundle.pop(MAIN).decode()
-        folder = RunFolder.create(out, job.game.name, spec, options.model_dump(mode="json"))
+        folder = RunFolder.create(out, game.name, spec, options.model_dump(mode="json"))
     if bundle:
         write_folder(folder.path / FOLDER, {Path(name).name: b for name, b in bundle.items()})
     return folder
@@ -117,14 +132,7 @@ def job_of_run(
     Raises:
         UsageError: the run is of another game, or its options no longer exist.
     """
-    same_game(game, options, folder)
-    settings = resolve(
-        game.model,
-        options.solver,
-        iterations=options.iterations,
-        tolerance=options.tolerance,
-        options=options.options | options.bins,
-    )
+    settings = settings_of_run(game, folder, options)
     return prepare(
         game,
         settings,
@@ -132,6 +140,22 @@ def job_of_run(
         seed=options.seed,
         device=device,
         dtype=options.dtype,
+    )
+
+
+def settings_of_run(game: "Game", folder: RunFolder, options: RunOptions) -> Settings:
+    """The settings that a run was started with.
+
+    Raises:
+        UsageError: the run is of another game, or its options no longer exist.
+    """
+    same_game(game, options, folder)
+    return resolve(
+        game.model,
+        options.solver,
+        iterations=options.iterations,
+        tolerance=options.tolerance,
+        options=options.options | options.bins,
     )
 
 

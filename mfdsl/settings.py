@@ -20,13 +20,16 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.licence import chosen, licences, promise_text
-from mfdsl.runtime.solvers.table import SOLVERS, Config, choose
+from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
+from mfdsl.runtime.solvers.table import SOLVERS, Config, Row, choose
 from mfdsl.structural import alone, case_of
 
+METHODS: Mapping[str, Row | LearnerRow] = {**SOLVERS, **LEARNERS}
 ITERATIONS = 1000
 MOST_PROMISED = 100_000
 TOLERANCE = 1e-6
 
+TEAMS = "mf_ppo"  # who solves a team unless somebody says otherwise
 LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
 GRID_KEYS = ("bins", "low", "high")
 FEWEST_BINS = 2
@@ -75,7 +78,8 @@ def resolve(
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
     named = {} if solver == "auto" else block
-    limit = named.get("iterations", ITERATIONS) if iterations is None else iterations
+    usual = LEARNERS[name].iterations if name in LEARNERS else ITERATIONS
+    limit = named.get("iterations", usual) if iterations is None else iterations
     goal = block.get("tolerance", TOLERANCE) if tolerance is None else tolerance
     if not isinstance(limit, int) or limit < 0:
         raise UsageError(f"`iterations` is a whole number from 0, not {limit}")
@@ -93,7 +97,7 @@ def licensed(settings: Settings, model: Model, certificates: Sequence[Certificat
     It has to keep its promise within the iterations; where nobody limited them they are raised to
     what the proof asks for, up to 100,000.
     """
-    if not settings.open:
+    if not settings.open or settings.solver in LEARNERS:
         return settings
     entries = licences(certificates, case_of(model, settings.tolerance))
     entry = chosen(entries, settings.iterations if settings.limited else MOST_PROMISED)
@@ -158,18 +162,20 @@ def _check_end(key: str, value: Any, kind: Type) -> None:
 def _choose(model: Model, solver: str | None, block: Mapping[str, Scalar]) -> tuple[str, str]:
     if solver not in (None, "auto"):
         assert solver is not None
-        if solver not in SOLVERS:
-            raise unknown("solver", solver, SOLVERS)
+        if solver not in METHODS:
+            raise unknown("solver", solver, METHODS)
         return solver, "asked for"
     if solver is None and "method" in block:
         return str(block["method"]), "named by the spec"
+    if model.objective == "team":
+        return TEAMS, "a team learns from its agents"
     if alone(model):
         return "fixed_point", "one best response solves a game without interaction"
     return choose(model.horizon.kind)
 
 
 def _validated(solver: str, options: Mapping[str, Any]) -> Config:
-    row = SOLVERS[solver]
+    row = METHODS[solver]
     for name in options:
         if name not in row.config.model_fields:
             raise unknown(f"option of {solver}", name, row.config.model_fields)
@@ -195,10 +201,10 @@ def with_settings_checked(compilation: Compilation) -> Compilation:
 
 def _faults(block: Mapping[str, Scalar], places: Mapping[str, Span]) -> Iterator[Diagnostic]:
     method = block.get("method")
-    if method is not None and method not in SOLVERS:
-        yield _fault(f"there is no solver `{method}`", places["method"], str(method), list(SOLVERS))
+    if method is not None and method not in METHODS:
+        yield _fault(f"there is no solver `{method}`", places["method"], str(method), list(METHODS))
         return
-    fields = list(SOLVERS[str(method)].config.model_fields) if method is not None else []
+    fields = list(METHODS[str(method)].config.model_fields) if method is not None else []
     for name, value in block.items():
         if name in LOOP_KEYS:
             message = _loop_fault(name, value)

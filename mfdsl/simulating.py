@@ -14,7 +14,8 @@ from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
 from mfdsl.game import Device, Dtype, Game, load
-from mfdsl.records import explained, job_of_run, open_run, read_options
+from mfdsl.learning import Training, prepare_training
+from mfdsl.records import explained, job_of_run, open_run, read_options, settings_of_run
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params
@@ -79,6 +80,17 @@ def game_of_run(spec: str | Path | None, folder: RunFolder) -> Game:
         UsageError: the run is damaged.
     """
     return load(spec or folder.path / "spec.mfg", params=read_options(folder).parameters)
+
+
+def training_of_run(game: Game, folder: RunFolder, *, device: Device = "cpu") -> Training:
+    """The learner of a run as it was at the start.
+
+    Raises:
+        UsageError: the run is of another game, or its options no longer exist.
+    """
+    options = read_options(folder)
+    settings = settings_of_run(game, folder, options)
+    return prepare_training(game, settings, seed=options.seed, device=device, dtype=options.dtype)
 
 
 def setting_of_run(spec: str | Path | None, run: Path, device: Device = "cpu") -> Setting:

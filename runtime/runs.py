@@ -116,13 +116,9 @@ class RunFolder:
 
     def history(self) -> tuple[Record, ...]:
         """The reports of metrics.jsonl; a last line that was cut short is left out."""
-        path = self.path / "metrics.jsonl"
-        if not path.is_file():
-            return ()
         records = []
-        for line in self._read("metrics.jsonl").decode("utf-8", errors="replace").splitlines():
+        for entry in self.lines("metrics.jsonl"):
             try:
-                entry = json.loads(line)
                 gap = entry["exploitability"]
                 gap = float("nan") if gap is None else float(gap)
                 records.append(Record(int(entry["iteration"]), gap, float(entry["seconds"])))
@@ -146,13 +142,40 @@ class RunFolder:
                 ("actions", solution.policy.actions),
             )
         }
+        self.write(
+            {
+                "policy.safetensors": packed({"probs": solution.policy.probs}, names),
+                "state.safetensors": packed(solution.state, {"solver": solution.solver}),
+                "flow.npz": flow.getvalue(),
+                "metrics.jsonl": "".join(lines).encode(),
+                "summary.json": document_of(solution.to_json()),
+            }
+        )
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write files one after another, each whole or not at all.
+
+        Raises:
+            RunError: a file cannot be written; files that were there stay whole.
+        """
         with _disk(self.path):
-            self._write("policy.safetensors", _packed({"probs": solution.policy.probs}, names))
-            self._write("state.safetensors", _packed(solution.state, {"solver": solution.solver}))
-            self._write("flow.npz", flow.getvalue())
-            self._write("metrics.jsonl", "".join(lines).encode())
-            document = json.dumps(solution.to_json(), indent=2, allow_nan=False)
-            self._write("summary.json", (document + "\n").encode())
+            for name, content in files.items():
+                self._write(name, content)
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of JSON lines; a last line that was cut short is left out."""
+        if not (self.path / name).is_file():
+            return []
+        found = []
+        for line in self._read(name).decode("utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                break
+            if not isinstance(entry, dict):
+                break
+            found.append(entry)
+        return found
 
     def policy(self, program: Program) -> TabularPolicy:
         """The saved policy of this program.
@@ -160,7 +183,7 @@ class RunFolder:
         Raises:
             RunError: the file is missing or damaged, or belongs to a game of other sizes.
         """
-        probs = self._tensors("policy.safetensors").get("probs")
+        probs = self.tensors("policy.safetensors").get("probs")
         sizes = (program.state_count, program.action_count)
         if probs is None or probs.ndim != 4 or tuple(probs.shape[2:]) != sizes:
             raise RunError(
@@ -188,9 +211,14 @@ class RunFolder:
         Raises:
             RunError: the file is missing (nothing was saved yet) or damaged.
         """
-        return self._tensors("state.safetensors")
+        return self.tensors("state.safetensors")
 
-    def _tensors(self, name: str) -> dict[str, Tensor]:
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of a file by name.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
         content = self._read(name)
         try:
             tensors: dict[str, Tensor] = safetensors.torch.load(content)
@@ -249,10 +277,16 @@ def _renamed(beside: Path, parent: Path, game: str, content: str) -> Path:
     raise RunError(f"{parent} has no free name for another run of {game}: remove old runs")
 
 
-def _packed(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+def document_of(entries: Mapping[str, Any]) -> bytes:
+    """A JSON document for people to read."""
+    return (json.dumps(dict(entries), indent=2, allow_nan=False) + "\n").encode()
+
+
+def packed(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Tensors by name as the content of a safetensors file."""
     whole = {name: value.contiguous() for name, value in tensors.items()}
-    packed: bytes = safetensors.torch.save(whole, metadata)
-    return packed
+    content: bytes = safetensors.torch.save(whole, metadata)
+    return content
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:

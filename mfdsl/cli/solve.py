@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mfdsl import api
-from mfdsl.cli import options
+from mfdsl.cli import options, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.progress import course
 from mfdsl.errors import UsageError
 from mfdsl.parameters import gather, read_settings, read_sweeps
+from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.settings import resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
@@ -60,7 +61,10 @@ def solve(
     seed: options.Seed = 0,
     seeds: options.Seeds = 1,
     device: options.Device = options.DeviceChoice.cpu,
-    dtype: options.Dtype = options.DtypeChoice.float64,
+    dtype: Annotated[
+        options.DtypeChoice | None,
+        typer.Option("--dtype", help="Precision: float64 for tables, float32 for networks."),
+    ] = None,
     out: options.Out = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -70,7 +74,7 @@ def solve(
     limits = Limits(iterations, tol)
     if resume is not None:
         _only_limits(set_, params, sweep, opt, solver)
-        return _finish(console, *_resumed(console, spec, resume, limits, device.value))
+        return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
         raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
     game = api.load(spec, params=gather(set_, params))
@@ -82,13 +86,22 @@ def solve(
         tolerance=tol,
         options=read_settings(opt, "--opt"),
     )
+    if seeds > 1 and settings.solver in LEARNERS:
+        raise UsageError("networks are trained one seed at a time", "`--seed 1`, `--seed 2`, ...")
     if seeds > 1:
         console.line(f"note      {settings.solver} draws nothing: one run stands for all seeds")
+    if settings.solver in LEARNERS:
+        if sweep:
+            raise UsageError("`--sweep` is for tables", f"run `{settings.solver}` for each --set")
+        single: api.Dtype = "float32" if dtype is None else dtype.value
+        place = out or Path("runs")
+        return training.start(console, game, settings, seed, device.value, single, place)
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
     swept = read_sweeps(sweep)
-    job = prepare(game, settings, sweep=swept, seed=seed, device=device.value, dtype=dtype.value)
+    kind: api.Dtype = "float64" if dtype is None else dtype.value
+    job = prepare(game, settings, sweep=swept, seed=seed, device=device.value, dtype=kind)
     return _finish(console, job, start_run(job, swept, out or Path("runs")))
 
 
@@ -103,16 +116,20 @@ def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
 
 def _resumed(
     console: Console, spec: str | None, path: Path, limits: Limits, device: api.Device
-) -> "tuple[Job, RunFolder]":
+) -> int:
     from mfdsl import records
 
     folder = records.open_run(path)
     run_options = records.read_options(folder)
     game = api.load(spec or folder.path / "spec.mfg", params=run_options.parameters)
     _introduce(console, game)
+    if run_options.solver in LEARNERS:
+        if limits.tolerance is not None:
+            raise UsageError("`--tol` is for exploitability", "give --iterations")
+        return training.resume(console, game, folder, limits.iterations, device)
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
-    return job, folder
+    return _finish(console, job, folder)
 
 
 def _introduce(console: Console, game: api.Game) -> None:

@@ -63,10 +63,10 @@ class Crew(nn.Module):
             if k in found
         }
 
-    def action(self, drawn: Mapping[str, Drawn]) -> Any:
-        """The nested `Action` of the module."""
+    def action(self, drawn: Mapping[str, Drawn], unit: Tensor) -> Any:
+        """The nested `Action` of the module; reals have the dtype of `unit`."""
         kinds = self.program.module.Action.__annotations__
-        values = {s.field: self.head(s).values(drawn[s.field]) for s in self.sights}
+        values = {s.field: self.head(s).values(drawn[s.field], unit) for s in self.sights}
         return self.program.module.Action(**{f: kinds[f](*v) for f, v in values.items()})
 
     def head(self, sight: Sight) -> Head:
@@ -123,4 +123,4 @@ class Trained:
             kept = law.mode().reals if self.mode else None
             made = law.sample(normal, uniform)
             drawn[sight.field] = made if kept is None else Drawn(kept, made.index)
-        return crew.action(drawn)
+        return crew.action(drawn, scene.params.unit)

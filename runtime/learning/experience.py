@@ -87,7 +87,7 @@ def collected(engine: Engine, crew: Crew, crediting: Crediting, episode: int) ->
             drawn[sight.field] = made
             entry = (views[sight.field], made, masks.get(sight.field), law.log_prob(made))
             kept.setdefault(sight.field, []).append(entry)
-        return crew.action(drawn)
+        return crew.action(drawn, scene.params.unit)
 
     total = None
     for scene, action, rewards in engine.scenes(episode, act):

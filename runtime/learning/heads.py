@@ -115,15 +115,15 @@ class Head(nn.Module):
                 logits = logits.masked_fill(~mask, -torch.inf)
         return ActionLaw(mean, log_std, logits)
 
-    def values(self, drawn: Drawn) -> list[Tensor]:
-        """The actions [..., *dims] in the order of the spec."""
+    def values(self, drawn: Drawn, unit: Tensor) -> list[Tensor]:
+        """The actions [..., *dims] in the order of the spec; reals have the dtype of `unit`."""
         found: dict[str, Tensor] = {}
         start = 0
         for action in self.reals:
             size = prod(action.type.dims)
             assert drawn.reals is not None
             numbers = drawn.reals[..., start : start + size]
-            inside = _inside(numbers, action.type, self.squash)
+            inside = _inside(numbers, action.type, self.squash).to(unit.dtype)
             found[action.name] = inside.reshape(*numbers.shape[:-1], *action.type.dims)
             start += size
         index = drawn.index

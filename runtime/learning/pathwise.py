@@ -57,7 +57,7 @@ def unrolled(
                 score = chance if score is None else score + chance
         if score is not None:
             scores.append(score)
-        return crew.action(drawn)
+        return crew.action(drawn, scene.params.unit)
 
     paid: list[Tensor] = []
     weight = 1.0

@@ -1,0 +1,124 @@
+"""The part of `mfdsl solve` that learns from agents: what is shown and saved on the way."""
+
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from mfdsl import api
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
+from mfdsl.cli.progress import is_round
+
+if TYPE_CHECKING:
+    from mfdsl.learning import Training
+    from mfdsl.runtime.learning.loop import Learned, LearningRecord
+    from mfdsl.runtime.runs import RunFolder
+    from mfdsl.settings import Settings
+
+WIDTH = 84
+
+
+def start(
+    console: Console,
+    game: "api.Game",
+    settings: "Settings",
+    seed: int,
+    device: api.Device,
+    dtype: api.Dtype,
+    out: Path,
+) -> int:
+    """A new course in a new run folder."""
+    from mfdsl.learning import prepare_training
+    from mfdsl.records import start_folder
+
+    training = prepare_training(game, settings, seed=seed, device=device, dtype=dtype)
+    return _finish(console, training, start_folder(game, settings, seed, dtype, out))
+
+
+def resume(
+    console: Console,
+    game: "api.Game",
+    folder: "RunFolder",
+    iterations: int | None,
+    device: api.Device,
+) -> int:
+    """Go on with the course of a run."""
+    from mfdsl.learning import continued_training
+    from mfdsl.simulating import training_of_run
+
+    training = training_of_run(game, folder, device=device)
+    return _finish(console, continued_training(training, folder, iterations=iterations), folder)
+
+
+def _finish(console: Console, training: "Training", folder: "RunFolder") -> int:
+    from mfdsl.learning import train, training_json
+    from mfdsl.records import explained
+    from mfdsl.runtime.learning.keeping import keep
+    from mfdsl.runtime.status import Status
+
+    settings = training.settings
+    where = f"{training.device.type} · {training.dtype} · seed {training.course.lesson.seed}"
+    text = f"{settings.solver}, {settings.reason}; a heuristic here"
+    console.fields([("solver", f"{text:<{WIDTH}} {where}")])
+    rows = _Rows(console)
+    learned = train(
+        training, on_progress=rows.report, save=lambda found: _checkpoint(folder, found)
+    )
+    with explained():
+        keep(folder, learned)
+    _conclude(console, training, learned, folder)
+    console.json_object(training_json(training, learned, str(folder.path)))
+    match learned.status:
+        case Status.interrupted:
+            return INTERRUPTED
+        case Status.not_finite:
+            return FAILED
+    return FINE
+
+
+def _checkpoint(folder: "RunFolder", learned: "Learned") -> None:
+    from mfdsl.records import explained
+    from mfdsl.runtime.learning.keeping import keep
+
+    with explained():
+        keep(folder, learned)
+
+
+class _Rows:
+    """A row for each round iteration and for each measurement."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.begun = console, False
+
+    def report(self, record: "LearningRecord") -> None:
+        if not self.begun:
+            self.console.line("  iteration   return in training   measured            seconds")
+            self.begun = True
+        found = record.measured == record.measured
+        if not found and not is_round(record.iteration):
+            return
+        value = f"{record.measured:.5g} ± {record.std_error:.2g}" if found else ""
+        self.console.line(
+            f"  {record.iteration:>9,}   {record.value:>18.6g}   {value:<18} "
+            f" {record.seconds:>7.1f}"
+        )
+
+
+def _conclude(
+    console: Console, training: "Training", learned: "Learned", folder: "RunFolder"
+) -> None:
+    value, agents = learned.value, " and ".join(f"{n:,} {k}" for k, n in learned.agents.items())
+    text = f"return {value.mean:.6g} ± {value.std_error:.2g} with {agents}"
+    word = "learned" if learned.status.name == "max_iterations" else "stopped"
+    ending = f"{text} after {learned.iterations:,} iterations"
+    console.result(f"{word:<9} {ending:<{WIDTH}} {learned.seconds:.1f} s")
+    if learned.message:
+        console.fields([("", learned.message)])
+    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
+    console.fields([("written", f"{folder.path}/")])
+    console.fields([("", line) for line in wrap(files, WIDTH)])
+    spec = training.game.compilation.name
+    if learned.status.name == "interrupted":
+        console.fields([("next", f"mfdsl solve {spec} --resume {folder.path}")])
+    else:
+        console.fields([("next", f"mfdsl simulate {spec} --policy {folder.path} --batch 100")])

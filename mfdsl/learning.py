@@ -1,0 +1,153 @@
+"""A course of learning in three steps: prepare it, run it, and turn what it found into JSON."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from mfdsl.errors import UsageError
+from mfdsl.game import Device, Dtype, Game
+from mfdsl.records import explained
+from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.behaviours import Behaviour
+from mfdsl.runtime.learning.base import Learner, Lesson, LessonError, make_learner
+from mfdsl.runtime.learning.keeping import networks_of, records_of
+from mfdsl.runtime.learning.loop import Course, Learned, LearningRecord, learn
+from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
+from mfdsl.runtime.runs import RunFolder
+from mfdsl.runtime.simulator import SimulationError
+from mfdsl.settings import Settings
+from mfdsl.solving import find_device
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A learner at the start of its course, or in the middle of one that goes on."""
+
+    game: Game
+    settings: Settings
+    learner: Learner
+    course: Course
+    device: torch.device
+    dtype: Dtype
+
+
+def learns(settings: Settings) -> bool:
+    """Whether the solver of these settings learns from agents, instead of from tables."""
+    return settings.solver in LEARNERS
+
+
+def prepare_training(
+    game: Game,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    device: Device = "cpu",
+    dtype: Dtype = "float32",
+) -> Training:
+    """Load the module of agents and make the networks.
+
+    Raises:
+        UsageError: the learner is not defined on this game, a number is out of range, or the
+            device is not there.
+    """
+    assert isinstance(settings.config, LearnerConfig)
+    if game.model.objective != "team":
+        raise UsageError(
+            f"`{settings.solver}` learns what is best for a team, and `{game.name}` is a game",
+            "write `objective team`, or take a solver of games: `mfdsl solvers`",
+        )
+    place = find_device(device)
+    params = game.agents.params(dtype=getattr(torch, dtype), device=place)
+    try:
+        lesson = Lesson(game.agents, params, seed, settings.iterations, _weighted(game))
+        learner = make_learner(settings.solver, settings.config, lesson)
+    except LessonError as error:
+        raise UsageError(str(error), error.hint) from None
+    except (SimulationError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    course = Course(settings.solver, lesson)
+    return Training(game, settings, learner, course, place, dtype)
+
+
+def _weighted(game: Game) -> AgentProgram | None:
+    """The game whose agents have weights, None where they cannot."""
+    try:
+        return game.agents_of("weighted")
+    except UsageError:
+        return None
+
+
+def train(
+    training: Training,
+    *,
+    on_progress: Callable[[LearningRecord], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    save: Callable[[Learned], None] | None = None,
+) -> Learned:
+    """Run the course; `save` gets what was learned so far at each measurement.
+
+    Raises:
+        UsageError: the device has too little memory.
+    """
+    course = replace(training.course, on_progress=on_progress, stop=stop, save=save)
+    try:
+        return learn(training.learner, course)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise _too_large() from None
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise _too_large() from None
+
+
+def _too_large() -> UsageError:
+    return UsageError(
+        "not enough memory", "train with fewer games or agents: `--opt games=4`, `--opt agents=50`"
+    )
+
+
+def continued_training(
+    training: Training, folder: RunFolder, *, iterations: int | None
+) -> Training:
+    """The course with the state and the records of its run.
+
+    Raises:
+        UsageError: nothing was saved, a file is damaged, or the run has reached its end.
+    """
+    with explained():
+        state, history = folder.state(), records_of(folder)
+    made = history[-1].iteration if history else 0
+    limit = training.settings.iterations if iterations is None else iterations
+    if made >= limit:
+        raise UsageError(
+            f"the run has made all of its {made:,} iterations", f"give --iterations {2 * made}"
+        )
+    state = {name: value.to(training.device) for name, value in state.items()}
+    lesson = replace(training.course.lesson, iterations=limit)
+    settings = replace(training.settings, iterations=limit)
+    course = replace(training.course, lesson=lesson, state=state, history=history)
+    training.learner.extend(limit)
+    return replace(training, settings=settings, course=course)
+
+
+def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:
+    """How the networks of a run play, as is likeliest.
+
+    Raises:
+        UsageError: the file is missing or damaged, or holds other networks.
+    """
+    with explained():
+        networks = networks_of(folder)
+    try:
+        training.learner.policy.load_state_dict(networks)
+    except RuntimeError as error:
+        what = str(error).splitlines()[-1].strip()
+        raise UsageError(f"{folder.path} holds networks of another game: {what}") from None
+    return training.learner.behaviour(mode=True)
+
+
+def training_json(training: Training, learned: Learned, run: str | None) -> dict[str, Any]:
+    """The JSON contract of `mfdsl solve` for learners."""
+    return {"spec": training.game.compilation.name, **learned.to_json(), "run": run}

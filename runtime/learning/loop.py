@@ -1,0 +1,179 @@
+"""Runs a learner: measures it now and then, keeps its best policy, stops when asked."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.runtime.learning.base import Learner, Lesson, engine_of
+from mfdsl.runtime.learning.engine import measured
+from mfdsl.runtime.simulator import Return
+from mfdsl.runtime.solution import finite
+from mfdsl.runtime.status import Status
+
+
+@dataclass(frozen=True)
+class LearningRecord:
+    """One iteration: what training saw, and a measurement where there was one (else nan)."""
+
+    iteration: int
+    seconds: float
+    value: float
+    measured: float = math.nan
+    std_error: float = math.nan
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a course of learning returns.
+
+    `networks` are those of the best measurement, whose undiscounted team return is `value`, with
+    `agents` in each game; `state` holds the tensors from which training continues.
+    """
+
+    networks: Mapping[str, Tensor] = field(repr=False)
+    value: Return
+    agents: Mapping[str, int]
+    status: Status
+    message: str
+    iterations: int
+    seconds: float
+    history: tuple[LearningRecord, ...]
+    solver: str
+    options: Mapping[str, Any]
+    seed: int
+    state: Mapping[str, Tensor] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON contract of `mfdsl solve` for learners; numbers that are not finite are null."""
+        value = {"mean": self.value.mean, "std_error": self.value.std_error}
+        entries = {
+            "solver": self.solver,
+            "options": dict(self.options),
+            "seed": self.seed,
+            "status": self.status.name,
+            "message": self.message,
+            "iterations": self.iterations,
+            "seconds": self.seconds,
+            "value": value | {"games": len(self.value.values), "agents": dict(self.agents)},
+            "history": [asdict(record) for record in self.history],
+        }
+        return {name: finite(entry) for name, entry in entries.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How a course runs: its name and length, whom it reports to, and what it continues; `save`
+    gets what was learned at each measurement.
+    """
+
+    solver: str
+    lesson: Lesson
+    on_progress: Callable[[LearningRecord], None] | None = None
+    stop: Callable[[], bool] | None = None
+    save: "Callable[[Learned], None] | None" = None
+    state: Mapping[str, Tensor] | None = None
+    history: Sequence[LearningRecord] = ()
+
+
+def learn(learner: Learner, course: Course) -> Learned:
+    """Train for the iterations of the lesson; Ctrl-C ends it early and loses nothing."""
+    config, lesson = learner.config, course.lesson
+    probe = engine_of(
+        lesson, config.evaluate_games, config.evaluate_agents or config.agents, config.steps
+    )
+    history = list(course.history)
+    done = history[-1].iteration if history else 0
+    networks, best = _clone(learner.policy.state_dict()), _nothing()
+    if course.state is not None:
+        networks, best = _restored(learner, course.state)
+    earlier = history[-1].seconds if history else 0.0
+    began, status = time.perf_counter(), Status.max_iterations
+
+    def snapshot() -> Learned:
+        return Learned(
+            networks,
+            best,
+            probe.simulator.agents,
+            status,
+            status.remedy if status is not Status.max_iterations else "",
+            done,
+            earlier + time.perf_counter() - began,
+            tuple(history),
+            course.solver,
+            config.model_dump(),
+            lesson.seed,
+            learner.state() | _kept(networks, best),
+        )
+
+    try:
+        while done < lesson.iterations:
+            if course.stop is not None and course.stop():
+                status = Status.interrupted
+                break
+            found = learner.step(done)
+            done += 1
+            if not math.isfinite(found["return"]):
+                status = Status.not_finite
+            ends = done == lesson.iterations or status is Status.not_finite
+            value = None
+            if (done % config.evaluate_every == 0 or ends) and status is not Status.not_finite:
+                value = _measure(probe, learner)
+                if not best.mean >= value.mean:
+                    networks, best = _clone(learner.policy.state_dict()), value
+            seconds = earlier + time.perf_counter() - began
+            record = _record(done, seconds, found, value)
+            history.append(record)
+            if course.on_progress is not None:
+                course.on_progress(record)
+            if status is Status.not_finite:
+                break
+            if course.save is not None and value is not None:
+                course.save(snapshot())
+    except KeyboardInterrupt:
+        status = Status.interrupted
+    return snapshot()
+
+
+def _measure(probe: Any, learner: Learner) -> Return:
+    behaviour = learner.behaviour(mode=True)
+    values = measured(probe, lambda scene, number: behaviour(scene))
+    spread = values.std().item() / math.sqrt(len(values))
+    return Return(values.cpu(), values.mean().item(), spread)
+
+
+def _nothing() -> Return:
+    return Return(torch.empty(0), math.nan, math.nan)
+
+
+def _record(
+    iteration: int, seconds: float, found: Mapping[str, float], value: Return | None
+) -> LearningRecord:
+    details = {k: v for k, v in found.items() if k != "return"}
+    if value is None:
+        return LearningRecord(iteration, seconds, found["return"], details=details)
+    return LearningRecord(iteration, seconds, found["return"], value.mean, value.std_error, details)
+
+
+def _kept(networks: Mapping[str, Tensor], best: Return) -> dict[str, Tensor]:
+    """The best networks so far and what they reached, beside the state of the learner."""
+    return {f"best.{k}": v for k, v in networks.items()} | {"reached": best.values}
+
+
+def _restored(learner: Learner, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Return]:
+    learner.restore(state)
+    networks = {k.removeprefix("best."): v for k, v in state.items() if k.startswith("best.")}
+    values = state["reached"]
+    if not len(values):
+        return networks, _nothing()
+    spread = values.std().item() / math.sqrt(len(values))
+    return networks, Return(values, values.mean().item(), spread)
+
+
+def _clone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in state.items()}

@@ -1,0 +1,94 @@
+"""The table of learners: names, options and papers. It never imports torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from mfdsl.runtime.solvers.table import Config
+
+
+class LearnerConfig(Config):
+    """Options of every learner; a number 0 means that the learner chooses."""
+
+    agents: int = Field(0, ge=0, description="number of agents to train with; 0: as in the spec")
+    games: int = Field(16, ge=1, description="number of games played side by side")
+    steps: int = Field(0, ge=0, description="length of an episode; 0: the horizon")
+    learning_rate: float = Field(1e-3, gt=0, description="step of Adam, at the start")
+    final_rate: float = Field(
+        0.05, ge=0, le=1, description="part of the learning rate that is left at the end"
+    )
+    hidden: int = Field(64, ge=1, description="width of the hidden layers")
+    layers: int = Field(2, ge=1, le=8, description="number of hidden layers")
+    encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
+        "mean_embed", description="what the networks read of a law"
+    )
+    embedding: int = Field(32, ge=1, description="how many numbers stand for a law")
+    bins: int = Field(7, ge=1, description="cells of a histogram in each direction")
+    nearest: int = Field(0, ge=0, description="how many neighbours each agent sees one by one")
+    hide: str = Field("", description="observed values that are left out, separated by spaces")
+    squash: Literal["tanh", "clip", "simplex"] = Field(
+        "tanh", description="how real actions are brought into their bounds"
+    )
+    log_std: float = Field(-0.5, description="logarithm of the deviation of actions, at the start")
+    evaluate_every: int = Field(10, ge=1, description="iterations between two measurements")
+    evaluate_games: int = Field(64, ge=2, description="games of a measurement")
+    evaluate_agents: int = Field(0, ge=0, description="agents of a measurement; 0: as in training")
+
+
+class PolicyConfig(LearnerConfig):
+    """Options of learners that follow gradients of one policy for all agents."""
+
+    gradient: Literal["auto", "path", "score"] = Field(
+        "auto",
+        description="path: through the simulator; score: PPO; auto: path where nothing cuts it",
+    )
+    credit: Literal["auto", "marginal", "team", "own"] = Field(
+        "auto",
+        description="what reaches an agent: what it adds to the team, the team's reward, its own",
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="how far a ratio of probabilities may move")
+    decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
+    discount: float = Field(
+        0, ge=0, le=1, description="weight of the next reward in training; 0: that of the game"
+    )
+    epochs: int = Field(4, ge=1, description="passes over each batch")
+    minibatches: int = Field(4, ge=1, description="parts of a pass")
+    entropy: float = Field(0.0, ge=0, description="weight of the entropy of the policy")
+    members: int = Field(64, ge=1, description="agents of each scene in the loss")
+    bootstrap: bool = Field(
+        False, description="whether the last step of an episode is valued as if the game went on"
+    )
+    gradient_norm: float = Field(0.5, gt=0, description="longest gradient")
+    kl: float = Field(0.05, gt=0, description="divergence after which a batch is left")
+
+
+@dataclass(frozen=True)
+class LearnerRow:
+    """One learner: `module` and `symbol` say where it is; `iterations` is its default."""
+
+    name: str
+    config: type[LearnerConfig]
+    summary: str
+    requires: str
+    reference: str
+    module: str
+    symbol: str
+    iterations: int
+
+
+LEARNERS: dict[str, LearnerRow] = {
+    row.name: row
+    for row in (
+        LearnerRow(
+            "mf_ppo",
+            PolicyConfig,
+            "one policy of own state and law for all agents, by PPO or through the simulator",
+            "a team; no rate is proved for networks",
+            "Li et al. 2021, arXiv 2105.08268",
+            "mfdsl.runtime.learning.shared_policy",
+            "SharedPolicy",
+            300,
+        ),
+    )
+}
