@@ -44,6 +44,12 @@ def validate(
         typer.Option(min=1, help="Games played side by side; by default what fits the time."),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Time for all checks together.")] = 20.0,
+    gain: Annotated[
+        float | None,
+        typer.Option(
+            metavar="EPS", help="Print the least N for which no gain is larger.", show_default=False
+        ),
+    ] = None,
     set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
     params: options.Params = None,
     seed: options.Seed = 0,
@@ -63,6 +69,7 @@ def validate(
         games=games,
         seed=seed,
         seconds=seconds,
+        gain=gain,
     )
     played = f"the policy of {trial.run}" if trial.run is not None else f"the {trial.policy} policy"
     console.line(f"{trial.game.compilation.name}: {played}, seed {seed}")
@@ -99,4 +106,5 @@ def numbers(text: str) -> list[int]:
 
 
 def _text(row: "Row") -> str:
-    return f"  {row.name:<{NAME_WIDTH}}  {row.verdict:<{VERDICT_WIDTH}}  {row.detail}"
+    line = f"  {row.name:<{NAME_WIDTH}}  {row.verdict:<{VERDICT_WIDTH}}  {row.detail}"
+    return "\n".join([line, *(f"    {more}".rstrip() for more in row.table.splitlines())])

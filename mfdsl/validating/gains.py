@@ -78,19 +78,22 @@ def exploitability_row(trial: Trial, evaluation: Evaluation | None) -> Row:
     return Row(EXPLOITABILITY, "passed", detail, figures)
 
 
-def gain_row(trial: Trial, evaluation: Evaluation | None, until: float) -> Row:
-    """Gains for each number of agents, each population and each type."""
+def gain_row(
+    trial: Trial, evaluation: Evaluation | None, until: float
+) -> tuple[Row, tuple[Gain, ...]]:
+    """The row and the gains for each number of agents, each population and each type."""
     if evaluation is None or trial.table is None:
-        return Row(NAME, "not applicable", "no run is given")
+        return Row(NAME, "not applicable", "no run is given"), ()
     if trial.game.program.kind == "stationary":
-        return Row(NAME, "not applicable", "agents do not start from the law that the policy keeps")
+        reason = "agents do not start from the law that the policy keeps"
+        return Row(NAME, "not applicable", reason), ()
     with torch.no_grad():
         best = evaluation.view.policy(greedy_probs(evaluation.best_q, "first"))
         limits = evaluation.exploitability.per_population
     gains = measured(trial, best, until)
     if not gains:
-        return Row(NAME, "not applicable", "the time is too short for any number of agents")
-    return judged(gains, limits, exact=trial.game.program.exact)
+        return Row(NAME, "not applicable", "the time is too short for any number of agents"), ()
+    return judged(gains, limits, exact=trial.game.program.exact), tuple(gains)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ Where a spec is affine in its law, by its structure, the values at point masses 
 modulus at every state and action. Else the compiler's certificate, one constant for all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,12 @@ from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.subjects import law_name, reward_subject
-from mfdsl.compiler.ir.model import Model, Player
-from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.ir.model import Model, Node, Player
+from mfdsl.compiler.ir.walk import MEMBERS, reachable
 from mfdsl.game import Game
 from mfdsl.runtime.finite_population.constants import affine_slopes
 from mfdsl.runtime.finite_population.theorem_b import TypedGame
+from mfdsl.validating.blocks import Blocks
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +28,7 @@ NO_BOUND = 1e12  # per unit of distance: large enough that the cap of the gain i
 SECONDS = 2.0
 LARGEST_GRADIENT = 2 * 10**7
 ALIKE = 1e-12
+ANY = "any population"
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,17 @@ class LawSlopes:
 
 
 def law_slopes(
-    game: Game, player: Player, typed: TypedGame, induced: TypedGame, stages: int
+    game: Game, kinds: tuple[TypedGame, Blocks], mean: tuple[TypedGame, Blocks], stages: int
 ) -> LawSlopes:
-    """The constants of the game at each type; every one holds between all pairs of laws."""
-    if _affine(game.model, player):
-        found = _exact(game, typed, induced, stages)
+    """The constants of the game at each type, and of the game of mean types.
+
+    Every one holds between all pairs of laws.
+    """
+    if affine(game.model):
+        found = _exact(game, kinds, mean, stages)
         if found is not None:
             return found
-    return _certified(game.model, player, typed, induced, stages)
+    return _certified(game.model, kinds, mean, stages)
 
 
 def _roots(player: Player, *, dynamics: bool) -> list[int]:
@@ -60,37 +66,57 @@ def _roots(player: Player, *, dynamics: bool) -> list[int]:
     return nexts + [n.density for n in player.noises if n.density is not None]
 
 
-def _affine(model: Model, player: Player) -> bool:
-    """Whether masses and rewards are affine in the law, and next values do not read it."""
-    nexts = [s.next for s in player.states if s.next is not None]
-    densities = [n.density for n in player.noises if n.density is not None]
-    rewards = _roots(player, dynamics=False)
-    nodes = model.nodes
-    if any(law_degree(nodes, r, player.name) > 0 for r in nexts):
-        return False
-    if sum(law_degree(nodes, r, player.name) for r in densities) > 1:
-        return False
-    return all(law_degree(nodes, r, player.name) <= 1 for r in rewards) and not (
-        any(law_degree(nodes, r, player.name) > 0 for r in densities)
-        and any(_reads_noise(model, player, r) for r in rewards)
-    )
+def affine(model: Model) -> bool:
+    """Whether masses and rewards are affine in all laws, and next values do not read them."""
+    nodes = _one_population(model)
+
+    def degree(root: int) -> float:
+        return law_degree(nodes, root, ANY)
+
+    for player in model.populations:
+        nexts = [s.next for s in player.states if s.next is not None]
+        densities = [n.density for n in player.noises if n.density is not None]
+        rewards = _roots(player, dynamics=False)
+        moves = sum(degree(r) for r in densities)
+        if any(degree(r) > 0 for r in nexts) or moves > 1 or any(degree(r) > 1 for r in rewards):
+            return False
+        if moves > 0 and any(_reads_noise(model, r) for r in rewards):
+            return False
+    return True
 
 
-def _reads_noise(model: Model, player: Player, root: int) -> bool:
+def _one_population(model: Model) -> list[Node]:
+    """The nodes with all populations called alike: degrees in all laws together."""
+    return [
+        n.model_copy(update={"attr": (n.attr[0], ANY, *n.attr[2:])})
+        if n.op in MEMBERS and isinstance(n.attr, tuple)
+        else n
+        for n in model.nodes
+    ]
+
+
+def _reads_noise(model: Model, root: int) -> bool:
     """The mean of a reward over a noise whose law moves is not affine any more."""
     return any(model.nodes[i].op == "noise" for i in reachable(model.nodes, [root]))
 
 
-def _exact(game: Game, typed: TypedGame, induced: TypedGame, stages: int) -> LawSlopes | None:
+def _exact(
+    game: Game, kinds: tuple[TypedGame, Blocks], mean: tuple[TypedGame, Blocks], stages: int
+) -> LawSlopes | None:
     module = game.program.module
-    states, actions = typed.initial.shape[1], game.program.action_count
-    cells, count = states * actions, len(typed.shares)
+    states, actions = game.program.state_count, game.program.action_count
+    cells, count = states * actions, len(kinds[0].shares)
     moves = "law" in module.SUCCESSORS_READ | module.WEIGHTS_READ
     width = (states if moves else 0) + 1
     if count * cells**2 * width > LARGEST_GRADIENT:
         return None
     timed = "time" in module.SUCCESSORS_READ | module.WEIGHTS_READ | module.REWARDS_READ
     columns: list[Floats] = []
+    blocks = kinds[1]
+    parts = [
+        slice(k * blocks.size * actions, (k + 1) * blocks.size * actions)
+        for k in range(blocks.count)
+    ]
 
     def slopes(of: TypedGame, h: int) -> tuple[Floats, Floats]:
         points = np.eye(cells).reshape(cells, states, actions)
@@ -100,8 +126,8 @@ def _exact(game: Game, typed: TypedGame, induced: TypedGame, stages: int) -> Law
         if moves and h < stages:
             table = np.stack([of.kernel(h, law) for law in points], -1)
             columns.append(table.reshape(-1, cells))
-            kernel = affine_slopes(table)
-        return kernel[..., None], affine_slopes(rewards)[..., None]
+            kernel = _within(table, parts)
+        return kernel[..., None], _within(rewards, parts)[..., None]
 
     def along(of: TypedGame) -> tuple[Floats, Floats]:
         last = [stages] if of.steps > stages else []
@@ -110,10 +136,16 @@ def _exact(game: Game, typed: TypedGame, induced: TypedGame, stages: int) -> Law
         kernel = np.stack([k for k, _ in order], 1)
         return kernel, np.stack([r for _, r in order], 1)
 
-    kernel, reward = along(typed)
-    mean = along(induced)
+    kernel, reward = along(kinds[0])
+    induced = along(mean[0])
     groups = _groups(columns).reshape(states, actions)
-    return LawSlopes(kernel, reward, mean, groups, "constants exact: affine in the law")
+    return LawSlopes(kernel, reward, induced, groups, "constants exact: affine in the law")
+
+
+def _within(gradient: Floats, parts: Sequence[slice]) -> Floats:
+    """The modulus of an affine function of laws whose mass stays within parts of the cells."""
+    found: Floats = np.max([affine_slopes(gradient[..., part]) for part in parts], axis=0)
+    return found
 
 
 def _groups(tables: list[Floats]) -> NDArray[np.int64]:
@@ -130,10 +162,36 @@ def _groups(tables: list[Floats]) -> NDArray[np.int64]:
 
 
 def _certified(
-    model: Model, player: Player, typed: TypedGame, induced: TypedGame, stages: int
+    model: Model, kinds: tuple[TypedGame, Blocks], mean: tuple[TypedGame, Blocks], stages: int
 ) -> LawSlopes:
+    found = np.array([certified_slopes(model, player) for player in model.populations])
+    states, actions = kinds[0].initial.shape[1], game_actions(kinds[0])
+
+    def tables(of: TypedGame, blocks: Blocks) -> tuple[Floats, Floats]:
+        dynamics, running, final = found[blocks.of_type].T
+        shape = (len(of.shares), of.steps, states, actions, 1)
+        kernel = np.broadcast_to(dynamics.reshape(-1, 1, 1, 1, 1), shape).copy()
+        reward = np.broadcast_to(running.reshape(-1, 1, 1, 1, 1), shape).copy()
+        if of.steps > stages:
+            kernel[:, -1] = 0.0
+            reward[:, -1] = final.reshape(-1, 1, 1, 1)
+        return kernel, reward
+
+    roots = [r for p in model.populations for d in (True, False) for r in _roots(p, dynamics=d)]
+    below = reachable(model.nodes, roots)
+    by_action = any(model.nodes[i].op == "peer_action" for i in below)
+    rows = np.repeat(np.arange(states)[:, None], actions, axis=1)
+    note = "constants certified for all laws"
+    if (found >= NO_BOUND).any():
+        note = "no Lipschitz constant is known: the bound is the cap"
+    return LawSlopes(*tables(*kinds), tables(*mean), None if by_action else rows, note)
+
+
+def certified_slopes(model: Model, player: Player) -> tuple[float, float, float]:
+    """Constants of dynamics, rewards and final rewards of a player per unit of the l1 distance of
+    the law of all populations, where each has the same mass.
+    """
     facts = facts_of(model)
-    source = Source(law_name(player), "law", player)
     subjects = [
         Subject("dynamics", dynamics=player),
         reward_subject(model, player),
@@ -141,35 +199,19 @@ def _certified(
     ]
     values = []
     for subject in subjects:
-        question = Question(facts, subject, source, Budget(seconds=SECONDS), model.places)
-        found = lipschitz(question)
-        upper, norm = found.upper, found.norm or ""
-        values.append(upper if upper is not None and norm.startswith("l1") else NO_BOUND)
+        uppers = [0.0]
+        for population in model.populations:
+            source = Source(law_name(population), "law", population)
+            question = Question(facts, subject, source, Budget(seconds=SECONDS), model.places)
+            found = lipschitz(question)
+            known = found.upper is not None and (found.norm or "").startswith("l1")
+            uppers.append(found.upper if known and found.upper is not None else NO_BOUND)
+        values.append(min(NO_BOUND, len(model.populations) * max(uppers)))
     dynamics, running, final = values
-    noisy = any(_reads_noise(model, player, r) for r in _roots(player, dynamics=False))
+    noisy = any(_reads_noise(model, r) for r in _roots(player, dynamics=False))
     if noisy and dynamics > 0:
         running = NO_BOUND  # the mean over a noise moves with its law, too
-    states, actions = typed.initial.shape[1], game_actions(typed)
-
-    def table(of: TypedGame, here: float, last: float) -> Floats:
-        found = np.full((len(of.shares), of.steps, states, actions, 1), here)
-        if of.steps > stages:
-            found[:, -1] = last
-        return found
-
-    below = reachable(model.nodes, _roots(player, dynamics=True) + _roots(player, dynamics=False))
-    by_action = any(model.nodes[i].op == "peer_action" for i in below)
-    rows = np.repeat(np.arange(states)[:, None], actions, axis=1)
-    note = "constants certified for all laws"
-    if NO_BOUND in values or running == NO_BOUND:
-        note = "no Lipschitz constant is known: the bound is the cap"
-    return LawSlopes(
-        table(typed, dynamics, 0.0),
-        table(typed, running, final),
-        (table(induced, dynamics, 0.0), table(induced, running, final)),
-        None if by_action else rows,
-        note,
-    )
+    return dynamics, running, final
 
 
 def game_actions(game: TypedGame) -> int:

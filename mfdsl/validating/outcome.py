@@ -10,6 +10,7 @@ from mfdsl.game import Game
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import finite
+from mfdsl.validating.certified import FinitePopulation
 
 Verdict = Literal["passed", "failed", "not applicable"]
 
@@ -20,7 +21,7 @@ class Trial:
 
     `policy` names the behaviour; `table` is the policy of the run in the folder `run`, None without
     one. `games` are played side by side, None for a number that fits the time; `seconds` is the
-    time for all checks together.
+    time for all checks together. The least number of agents is asked for that certifies `gain`.
     """
 
     game: Game
@@ -32,17 +33,22 @@ class Trial:
     games: int | None = None
     seed: int = 0
     seconds: float = 20.0
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One check: its verdict, the reason or the rule in words, and its figures by name."""
+    """One check: its verdict, the reason or the rule in words, and its figures by name.
+
+    `table` are more lines for the screen.
+    """
 
     name: str
     verdict: Verdict
     detail: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    table: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The entry of the row in the JSON of a validation."""
@@ -81,7 +87,10 @@ class Excess:
 
 @dataclass(frozen=True)
 class Validation:
-    """All rows of a validation, and the bounds that were exceeded with their reproduction file."""
+    """All rows of a validation, and the bounds that were exceeded with their reproduction file.
+
+    `finite_population` is what is certified among finitely many agents, None where that is not.
+    """
 
     spec: str
     policy: str
@@ -90,6 +99,7 @@ class Validation:
     rows: tuple[Row, ...]
     exceeded: tuple[Excess, ...] = ()
     reproduction: Path | None = None
+    finite_population: FinitePopulation | None = None
 
     @property
     def ok(self) -> bool:
@@ -107,6 +117,9 @@ class Validation:
             "checks": [row.to_json() for row in self.rows],
             "exceeded": [excess.to_json() for excess in self.exceeded],
             "reproduction": None if self.reproduction is None else str(self.reproduction),
+            "finite_population": (
+                None if self.finite_population is None else self.finite_population.to_json()
+            ),
         }
 
 

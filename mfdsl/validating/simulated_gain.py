@@ -34,48 +34,44 @@ class SimulatedGain:
     games: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Deviator:
-    """The agent who deviates, its hidden traits, and its actions `response` [stages, states]."""
+    """The agent of a population who deviates, its hidden traits, and the table that it follows."""
 
+    population: str
     agent: int
     traits: Mapping[str, NDArray[np.float64]]
-    response: NDArray[np.int64]
+    response: TabularPolicy
 
 
 def simulated_gain(
     game: Game, policy: TabularPolicy, deviator: Deviator, players: int, *, seed: int
 ) -> SimulatedGain:
-    """The gain of the deviator over following the policy, against players - 1 who follow it.
+    """The gain of the deviator over following the policy, among `players` in each population.
 
     Raises:
-        UsageError: the game is on grids, or fewer than two players.
+        UsageError: the game is on grids, the past cannot be told, or fewer than two players.
     """
     if players < 2 or game.program.grids:
         raise UsageError("a gain is simulated for two players or more with finite states")
     games = max(LEAST_GAMES, min(256, MOST_AGENTS // players))
-    follow = by_table(game, policy)
-    stages = len(deviator.response)
-    returns = [
-        _returns(game, _deviating(game, follow, policy, d), deviator, players, games, stages, seed)
-        for d in (deviator, None)
-    ]
-    gain = returns[0] - returns[1]
+    stays = by_table(game, policy)
+    leaves = _deviating(game, stays, by_table(game, deviator.response), deviator)
+    gain = _returns(game, leaves, deviator, players, games, seed)
+    gain -= _returns(game, stays, deviator, players, games, seed)
     error = float(gain.std()) / math.sqrt(games)
     return SimulatedGain(players, float(gain.mean()), error, games)
 
 
+def _field(game: Game, population: str) -> str:
+    return next(f for f, name in game.agents.names.items() if name == population)
+
+
 def _returns(
-    game: Game,
-    behaviour: Behaviour,
-    deviator: Deviator,
-    players: int,
-    games: int,
-    stages: int,
-    seed: int,
+    game: Game, behaviour: Behaviour, deviator: Deviator, players: int, games: int, seed: int
 ) -> Tensor:
     """The return of the agent in each game."""
-    field = game.agents.populations[0]
+    field, stages = _field(game, deviator.population), game.program.horizon or 0
     simulator = game.simulator(agents=players, batch=games, seed=seed)
     state = _with_traits(game, simulator.reset(), deviator)
     total = torch.zeros(games, dtype=torch.float64)
@@ -91,7 +87,7 @@ def _returns(
 
 
 def _with_traits(game: Game, state: Any, deviator: Deviator) -> Any:
-    field = game.agents.populations[0]
+    field = _field(game, deviator.population)
     group = getattr(state, field)
     names = dict(zip(game.agents.variables(field, "state"), group._fields, strict=True))
     changed = {}
@@ -103,33 +99,17 @@ def _with_traits(game: Game, state: Any, deviator: Deviator) -> Any:
     return state._replace(**{field: group._replace(**changed)})
 
 
-def _deviating(
-    game: Game, follow: Behaviour, policy: TabularPolicy, deviator: Deviator | None
-) -> Behaviour:
-    """Everybody follows but the deviator, who takes the actions of its response."""
-    if deviator is None:
-        return follow
-    field = game.agents.populations[0]
-    states = game.agents.variables(field, "state")
-    actions = game.agents.variables(field, "action")
-    response = torch.from_numpy(deviator.response)
+def _deviating(game: Game, stays: Behaviour, leaves: Behaviour, deviator: Deviator) -> Behaviour:
+    """Everybody follows the first behaviour, but the deviator the second."""
+    field, agent = _field(game, deviator.population), deviator.agent
 
-    def behaviour(scene: Scene) -> Any:
-        chosen = follow(scene)
-        group = getattr(scene.state, field)
-        flat = torch.zeros(scene.batch, dtype=torch.int64)
-        for axis in policy.states:
-            value = group[states.index(axis.name)][:, deviator.agent]
-            flat = flat * axis.size + (value.to(torch.int64) - axis.first)
-        best = response[scene.t][flat]
-        own = getattr(chosen, field)
-        changed = {}
-        for axis in reversed(policy.actions):
-            name = own._fields[actions.index(axis.name)]
-            new = getattr(own, name).clone()
-            new[:, deviator.agent] = (best % axis.size + axis.first).to(new.dtype)
-            changed[name] = new
-            best = best // axis.size
-        return chosen._replace(**{field: own._replace(**changed)})
+    def behave(scene: Scene) -> Any:
+        usual, instead = stays(scene), leaves(scene)
+        part, new = getattr(usual, field), getattr(instead, field)
+        values = [
+            torch.cat([b[:, :agent], a[:, agent : agent + 1], b[:, agent + 1 :]], 1)
+            for b, a in zip(part, new, strict=True)
+        ]
+        return usual._replace(**{field: type(part)(*values)})
 
-    return behaviour
+    return behave

@@ -1,6 +1,6 @@
 """A game with hidden traits as one of types: its tables at each type, as theorem B needs them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -17,7 +17,7 @@ from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Attribute, Model, Parameter, Player
+from mfdsl.compiler.ir.model import Attribute, Model, Node, Parameter, Player
 from mfdsl.compiler.ir.walk import reachable
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.naming import free_name, names_in
@@ -27,6 +27,7 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.finite_population.theorem_b import TypedGame
 from mfdsl.runtime.program import Params, Program
+from mfdsl.validating.blocks import Blocks
 
 Floats = NDArray[np.float64]
 
@@ -144,18 +145,27 @@ def _cells(draws: int, most: int) -> tuple[float, Floats]:
     return 0.5 / count, np.array(list(product(side, repeat=draws)))
 
 
-def typed_model(model: Model, player: Player) -> tuple[Model, dict[str, str]]:
+def typed_model(model: Model) -> tuple[Model, dict[str, str]]:
     """The model in which the hidden traits of oneself are parameters, and how those are named.
 
+    Populations share the parameter of a name: each type is looked at on its own.
+
     Raises:
-        UsageError: somebody reads hidden traits of the others.
+        UsageError: somebody reads hidden traits of others, or a name means several things.
     """
-    traits = {t.name: t for t in hidden_of(model, player)}
+    hidden = {p.name: {t.name: t for t in hidden_of(model, p)} for p in model.populations}
+    traits = {n: t for own in hidden.values() for n, t in own.items()}
     if not traits:
         return model, {}
+    for player in model.populations:
+        for trait in player.traits:
+            if trait.name in traits and hidden[player.name].get(trait.name) is None:
+                raise UsageError(f"`{trait.name}` is hidden in one population and seen in another")
+            if trait.name in traits and traits[trait.name].type != trait.type:
+                raise UsageError(f"`{trait.name}` has several types")
     roots = [n for p in model.players for n in player_roots(p)]
     if any(_reads_traits(model, mean, traits.keys()) for mean in _means(model, roots)):
-        raise UsageError(f"members of `{player.name}` read hidden traits of the others")
+        raise UsageError("members read hidden traits of the others")
     names: dict[str, str] = {}
     taken = (names_in(model) - set(traits)) | {p.name for p in model.parameters}
     for name in traits:
@@ -167,15 +177,21 @@ def typed_model(model: Model, player: Player) -> tuple[Model, dict[str, str]]:
         else n
         for n in model.nodes
     )
-    kept = tuple(t for t in player.traits if t.name not in traits)
+    players = tuple(_without(p, nodes, hidden.get(p.name, {})) for p in model.players)
+    more = tuple(_parameter(model, names[n], t.type, t.doc) for n, t in traits.items())
+    update = {"nodes": nodes, "players": players, "parameters": (*model.parameters, *more)}
+    return model.model_copy(update=update), names
+
+
+def _without(player: Player, nodes: Sequence[Node], hidden: Collection[str]) -> Player:
+    """A player without its hidden traits and the draws that only those read."""
+    if not hidden:
+        return player
+    kept = tuple(t for t in player.traits if t.name not in hidden)
     read = player_roots(player.model_copy(update={"traits": kept, "draws": ()}))
     used = {str(nodes[i].attr) for i in reachable(nodes, read) if nodes[i].op == "draw"}
     draws = tuple(d for d in player.draws if d.name in used)
-    changed = player.model_copy(update={"traits": kept, "draws": draws})
-    more = tuple(_parameter(model, names[n], t.type, t.doc) for n, t in traits.items())
-    players = tuple(changed if p.name == player.name else p for p in model.players)
-    update = {"nodes": nodes, "players": players, "parameters": (*model.parameters, *more)}
-    return model.model_copy(update=update), names
+    return player.model_copy(update={"traits": kept, "draws": draws})
 
 
 def _means(model: Model, roots: list[int]) -> list[int]:
@@ -199,21 +215,38 @@ def _parameter(model: Model, name: str, type_: int, doc: str) -> Parameter:
     return Parameter(name=name, type=type_, value=value, default=value, structural=False, doc=doc)
 
 
-def typed_program(game: Game, player: Player, types: Types) -> tuple[Program, Params]:
-    """The tables of the game with the traits of oneself as parameters, a batch over the types."""
-    model, names = typed_model(game.model, player)
+def typed_program(game: Game, types: Sequence[Types]) -> tuple[Program, Params, Blocks]:
+    """The tables of the game with the traits of oneself as parameters, a batch over the types of
+    all populations, which `types` has in order.
+    """
+    counts = [len(t.shares) for t in types]
+    model, names = typed_model(game.model)
+    blocks = Blocks(len(types), game.program.state_count, np.repeat(np.arange(len(types)), counts))
     if not names:
-        return game.program, game.program.params()
+        return game.program, game.program.params(), blocks
     typed = Game(replace(game.compilation, model=model), game.parameters, game.bins)
     program = typed.program
     if program.states != game.program.states or program.actions != game.program.actions:
         raise UsageError(f"the tables of the types of `{game.name}` have other states")
-    values = {names[n]: v.tolist() for n, v in types.values.items()}
-    return program, program.params(values)
+    values = {parameter: _column(types, name) for name, parameter in names.items()}
+    return program, program.params(values), blocks
 
 
-def game_of_types(program: Program, params: Params, shares: Floats, stages: int) -> TypedGame:
+def _column(types: Sequence[Types], name: str) -> list[float]:
+    """The values of a trait at all types; where they do not have it, one that somebody has."""
+    some = next(t.values[name][:1] for t in types if name in t.values)
+    parts = [t.values.get(name, np.repeat(some, len(t.shares), axis=0)) for t in types]
+    values: list[float] = np.concatenate(parts).tolist()
+    return values
+
+
+def game_of_types(
+    program: Program, params: Params, shares: Floats, stages: int, blocks: Blocks | None = None
+) -> TypedGame:
     """The tables at each type; a final reward is one more step with the same state after it.
+
+    `shares` [types] are those within the population of each type, which `blocks` tells; without it
+    each type is spread over all populations, as in the tables.
 
     Raises:
         UsageError: legal actions change in time or with the type, or the tables are too large.
@@ -251,10 +284,13 @@ def game_of_types(program: Program, params: Params, shares: Floats, stages: int)
             return np.broadcast_to(final[..., None], (count, states, actions))
         return at("rewards", h, joint, (states, actions))
 
-    start = module.initial_law(params).reshape(-1, states).numpy()
+    start = np.broadcast_to(module.initial_law(params).reshape(-1, states).numpy(), (count, states))
+    if blocks is not None and blocks.count > 1:
+        who = np.arange(states) // blocks.size
+        start = np.where(who == blocks.of_type[:, None], start * blocks.count, 0.0)
     return TypedGame(
         steps=steps,
-        initial=np.broadcast_to(start, (count, states)),
+        initial=start,
         shares=shares / shares.sum(),
         kernel=kernel,
         reward=reward,

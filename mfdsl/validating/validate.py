@@ -15,14 +15,17 @@ from mfdsl.playing import behaviour_named, by_table
 from mfdsl.records import open_run
 from mfdsl.runtime.simulator import SimulationError
 from mfdsl.simulating import game_of_run, setting_of_run
+from mfdsl.validating.certificate_row import certificate_row
+from mfdsl.validating.certified import FinitePopulation
 from mfdsl.validating.convergence import convergence_row
 from mfdsl.validating.excess import range_row, write_reproduction
 from mfdsl.validating.frequencies import kernel_row
-from mfdsl.validating.gains import evaluated, exploitability_row, gain_row
+from mfdsl.validating.gains import Gain, evaluated, exploitability_row, gain_row
 from mfdsl.validating.interpreted import interpreter_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
 from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
+from mfdsl.validating.table import before_after
 from mfdsl.validating.trajectories import mass_row, trajectory_row
 
 PERMUTATION = "permutation"
@@ -48,21 +51,25 @@ def trial_of(
     games: int | None = None,
     seed: int = 0,
     seconds: float = 20.0,
+    gain: float | None = None,
 ) -> Trial:
     """A trial of a game, a spec, or the folder of a run.
 
     The policy is `still`, `uniform` or a run; by default that of the run if `target` is one, else
-    `uniform`, or `still` where an action has no bounds.
+    `uniform`, or `still` where an action has no bounds. With `gain` the least number of agents
+    for which no larger one is possible is asked for.
 
     Raises:
         CompileError: the spec has errors.
         UsageError: a number is out of range, or the run is damaged, of another game or of a sweep.
     """
     _check_sizes(agents, games, seconds)
+    if gain is not None and not 0 <= gain < float("inf"):
+        raise UsageError(f"a gain of {gain:g} is out of range", "give one, as `--gain 0.5`")
 
     def sized(trial: Trial) -> Trial:
         numbers = tuple(sorted(set(agents)))
-        return replace(trial, agents=numbers, games=games, seed=seed, seconds=seconds)
+        return replace(trial, agents=numbers, games=games, seed=seed, seconds=seconds, gain=gain)
 
     folder = Path(target) if not isinstance(target, Game) and Path(target).is_dir() else None
     named = policy if isinstance(policy, str) and policy in ("still", "uniform") else None
@@ -137,7 +144,8 @@ def validate(trial: Trial, on_row: Callable[[Row], None] | None = None) -> Valid
     end = time.perf_counter() + trial.seconds
     rows: list[Row] = []
     exceeded: list[Excess] = []
-    for check in checks(trial):
+    reports: list[FinitePopulation] = []
+    for check in checks(trial, reports.append):
         began = time.perf_counter()
         try:
             with torch.no_grad():
@@ -160,12 +168,17 @@ def validate(trial: Trial, on_row: Callable[[Row], None] | None = None) -> Valid
         tuple(rows),
         tuple(exceeded),
         written,
+        next(iter(reports), None),
     )
 
 
-def checks(trial: Trial) -> list[Check]:
-    """The checks in their order: the cheap ones first, since later ones rest on them."""
+def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[Check]:
+    """The checks in their order: the cheap ones first, since later ones rest on them.
+
+    `on_report` hears what is certified among finitely many agents.
+    """
     known: list[tuple[Claim, ...]] = []
+    gains: list[Gain] = []
 
     def interactions() -> tuple[Claim, ...]:
         if not known:
@@ -180,6 +193,17 @@ def checks(trial: Trial) -> list[Check]:
         found: list[Certificate] = [c.certificate for c in interactions()]
         return convergence_row(trial, found, until)
 
+    def gain(until: float) -> Found:
+        row, found = gain_row(trial, evaluation, until)
+        gains.extend(found)
+        return row
+
+    def certified(_: float) -> Found:
+        row, found, report = certificate_row(trial, gains)
+        if report is not None:
+            on_report(report)
+        return row, found
+
     evaluation = evaluated(trial)
     return [
         Check(0.1, lambda until: kernel_row(trial, until)),
@@ -191,7 +215,8 @@ def checks(trial: Trial) -> list[Check]:
         Check(0.2, slopes),
         Check(0.4 if trial.table is not None else 0.8, convergence),
         Check(1.0, lambda until: exploitability_row(trial, evaluation)),
-        Check(0.7, lambda until: gain_row(trial, evaluation, until)),
+        Check(0.7, gain),
+        Check(1.0, certified),
     ]
 
 
@@ -206,10 +231,12 @@ def permutation_row(trial: Trial) -> Row:
     outcomes = [equivariance(game.agents, name, Effort(seed=trial.seed)) for name in names]
     certificates = [equivariance_certificate(outcome) for outcome in outcomes]
     games = {o.population: o.games for o in outcomes}
-    for certificate in certificates:
+    for outcome, certificate in zip(outcomes, certificates, strict=True):
         if certificate.verdict == "refuted":
             seen = {"witness": certificate.witness, "games": games}
-            return Row(PERMUTATION, "failed", certificate.detail or certificate.claim, seen)
+            table = before_after(outcome.counterexample) if outcome.counterexample else ""
+            detail = certificate.detail or certificate.claim
+            return Row(PERMUTATION, "failed", detail, seen, table=table)
     number = sum(games.values())
     rounded = sum(o.rounded for o in outcomes)
     figures = {"games": games, "rounded": rounded}

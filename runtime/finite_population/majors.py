@@ -49,6 +49,7 @@ def several_majors(majors: Sequence[MajorSlopes]) -> MajorSlopes:
     return MajorSlopes(
         np.sum([major.slope for major in majors], axis=0),
         np.max([major.reward_range for major in majors], axis=0),
+        any(major.at_once for major in majors),
     )
 
 
@@ -81,5 +82,5 @@ def bound_major(
         Crowd(players, "everyone"),
         {"solver gap": np.array([solver_gap])},
         np.array([reward_cap(constants, reward_range)]),
-        majors=MajorSlopes(majors.slope, np.full((1, steps), reward_range)),
+        majors=replace(majors, reward_range=np.full((1, steps), reward_range)),
     )

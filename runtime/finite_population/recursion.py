@@ -108,11 +108,13 @@ class MajorSlopes:
 
     `slope` [steps, gauges]: l1 change of the next law of the majors per unit of the gauge, added
     over the majors; 0 for common noise. `reward_range` [rows, steps]: span of the reward over all
-    states, actions, laws and states of the majors.
+    states, actions, laws and states of the majors. `at_once` where rewards read what the majors
+    draw in the same step.
     """
 
     slope: FloatArray
     reward_range: FloatArray
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,12 @@ def deviations(
         lost += 0.5 * constants.reward_span[kind, h, None] * own
         lost[:, REWARD] += asymmetry.rewards[:, h]
         if majors is not None:
-            lost += majors.reward_range[:, h, None] * split
+            before = split
             everyone = _capped(_plus(away, INFLUENCE, _one_more(constants, crowd)[h]), width)
             felt = np.einsum("g,rgc->rc", majors.slope[h], everyone)
             split = _capped(split + 0.5 * felt, 1.0)
+            met = split if majors.at_once else before
+            lost += majors.reward_range[:, h, None] * met
         causes += constants.weights[h] * lost
         pull = np.einsum("rg,rgc->rc", constants.own_slope[kind, h], seen)
         own = constants.own_mixing[kind, h, None] * own + pull

@@ -99,7 +99,7 @@ def theorem_b(
     reward_range: FloatArray,
     *,
     composition: Composition,
-    solver_gap: float | None = None,
+    solver_gap: FloatArray | float | None = None,
     seen: Seen = "others",
     majors: MajorSlopes | None = None,
 ) -> Bound:

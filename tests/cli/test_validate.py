@@ -21,6 +21,7 @@ NAMES = [
     "error against N",
     "exploitability",
     "gain among N",
+    "bound among N",
 ]
 QUICK = ("--seconds", "3", "--agents", "10,100")
 
@@ -30,8 +31,10 @@ def test_the_screen_has_a_row_for_each_check(mfdsl: Command, spec: Path) -> None
     assert found.code == 0, found.out + found.err
     lines = found.out.splitlines()
     assert lines[0] == f"{spec}: the uniform policy, seed 0"
-    assert [line[2:17].rstrip() for line in lines[1:-1]] == NAMES
-    assert lines[-1] == "ok: 8 of 10 checks passed, 2 not applicable"
+    rows = [line for line in lines[1:-1] if not line.startswith("    ")]
+    assert [line[2:17].rstrip() for line in rows] == NAMES
+    assert lines[-1] == "ok: 9 of 11 checks passed, 2 not applicable"
+    assert any(line.startswith("    symmetry  EXACT") for line in lines)
 
 
 def test_the_json_is_as_the_docs_say(mfdsl: Command, spec: Path) -> None:
@@ -48,6 +51,7 @@ def test_the_json_is_as_the_docs_say(mfdsl: Command, spec: Path) -> None:
         "checks",
         "exceeded",
         "reproduction",
+        "finite_population",
     ]
     assert entries["ok"] is True and entries["policy"] == "still" and entries["seed"] == 3
     assert entries["run"] is None and entries["exceeded"] == [] and entries["reproduction"] is None
@@ -66,7 +70,7 @@ def test_a_run_is_validated_with_its_policy(mfdsl: Command, spec: Path, tmp_path
     found = mfdsl("validate", run, "--json", *QUICK)
     assert found.code == 0, found.out
     assert found.json["policy"] == "run" and found.json["run"] == str(run)
-    assert [c["verdict"] for c in found.json["checks"]] == ["passed"] * 10
+    assert [c["verdict"] for c in found.json["checks"]] == ["passed"] * 11
     again = mfdsl("validate", spec, "--policy", run, "--json", *QUICK)
     assert again.json["run"] == str(run)
     assert mfdsl("validate", run, "--policy", "still", "--json", *QUICK).json["run"] is None

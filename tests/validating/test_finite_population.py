@@ -1,6 +1,7 @@
 """Certificates of policies among finitely many players, against simulations and by hand."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,7 +16,8 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.finite_population.theorem_b import typed_flow, typed_gains
-from mfdsl.validating.finite_population import FinitePopulation, finite_population_report
+from mfdsl.validating.certified import Among, FinitePopulation
+from mfdsl.validating.finite_population import finite_population_report
 from mfdsl.validating.law_slopes import law_slopes
 from mfdsl.validating.typed_game import Types, game_of_types, typed_program, types_of
 
@@ -24,9 +26,18 @@ SIZES = (1000, 10_000, 1_000_000, 100_000_000)
 
 
 @cache
-def reported(name: str) -> FinitePopulation:
+def whole(name: str) -> FinitePopulation:
     game = load(f"specs/{name}.mfg")
     return finite_population_report(game, solve(game, iterations=40), SIZES, 2.0, seed=1)
+
+
+def only(report: FinitePopulation) -> Among:
+    (found,) = report.players
+    return found
+
+
+def reported(name: str) -> Among:
+    return only(whole(name))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -55,20 +66,20 @@ def test_more_players_never_gain_more(name: str) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_text_and_json(name: str) -> None:
-    found = reported(name)
-    plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    found = whole(name)
+    (plain,) = json.loads(json.dumps(found.to_json(), allow_nan=False))["players"]
     assert [e["players"] for e in plain["eps"]] == list(SIZES)
     assert plain["verdict"] == ("exact" if name == "beach_bar" else "approximate")
     text = found.text()
     assert text.startswith(f"symmetry  {plain['verdict'].upper()}")
-    assert ("says nothing" in text) == any(s.vacuous for s in found.sizes)
+    assert ("says nothing" in text) == any(s.vacuous for s in reported(name).sizes)
 
 
 def test_tastes_by_hand() -> None:
     """With even play a player of taste z gains 0.075 (max z - mean z) in 9 of 10 steps."""
     game = load("specs/a_rps.mfg")
     even = build_view(game.program).uniform()
-    found = finite_population_report(game, even, [100, 1000])
+    found = only(finite_population_report(game, even, [100, 1000]))
     worst, _, mean = found.sizes[0].limit
     assert worst == pytest.approx(9 * 0.1)
     assert mean == pytest.approx(9 * 0.075 * 0.5, abs=0.02)  # E max z = 1 / 2, by 6^3 points
@@ -80,11 +91,11 @@ def test_tastes_by_hand() -> None:
 def test_the_least_number_of_players() -> None:
     game = load("specs/a_rps.mfg")
     even = build_view(game.program).uniform()
-    least = finite_population_report(game, even, [100], 1.2).least
+    least = only(finite_population_report(game, even, [100], 1.2)).least
     assert least is not None
-    at = finite_population_report(game, even, [least, least - 1]).sizes
-    assert at[0].worst <= 1.2 < at[1].worst
-    assert finite_population_report(game, even, [100], 0.5).least is None
+    at = only(finite_population_report(game, even, [least, least - 1])).sizes
+    assert at[1].worst <= 1.2 < at[0].worst
+    assert only(finite_population_report(game, even, [100], 0.5)).least is None
 
 
 def test_players_between_the_types_gain_no_more_than_certified() -> None:
@@ -92,7 +103,7 @@ def test_players_between_the_types_gain_no_more_than_certified() -> None:
     game = load("specs/asymmetric_sis.mfg")
     player = game.model.population
     policy = solve(game, iterations=40).policy
-    found = finite_population_report(game, policy, [10**12])
+    found = only(finite_population_report(game, policy, [10**12]))
     rng = np.random.default_rng(0)
     low, high = np.array([0.729, 0.27, 0.9]), np.array([0.891, 0.33, 1.1])
     drawn = rng.uniform(low, high, (400, 3))
@@ -103,7 +114,7 @@ def test_players_between_the_types_gain_no_more_than_certified() -> None:
     }
     shares = np.concatenate([listed.shares, np.zeros(400)])
     everybody = Types(values, shares, shares == 0)
-    kinds = game_of_types(*typed_program(game, player, everybody), shares, 20)
+    kinds = game_of_types(*typed_program(game, [everybody])[:2], shares, 20)
     table = policy.probs[0].numpy()
     gains = typed_gains(kinds, typed_flow(kinds, table), table)
     assert gains.max() <= found.sizes[0].worst
@@ -133,7 +144,7 @@ def typed(game: Game) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean kernels and rewards of the types, and the kernel of the tables, at a law."""
     program = game.program
     types = types_of(game.model, game.model.population)
-    game_ = game_of_types(*typed_program(game, game.model.population, types), types.shares, 3)
+    game_ = game_of_types(*typed_program(game, [types])[:2], types.shares, 3)
     joint = (
         np.random.default_rng(0)
         .dirichlet(np.ones(game_.legal.size))
@@ -158,9 +169,11 @@ def test_constants_of_affine_games_stay_below_their_certificate() -> None:
     game = load("specs/asymmetric_sis.mfg")
     player = game.model.population
     types = types_of(game.model, player)
-    kinds = game_of_types(*typed_program(game, player, types), types.shares, 20)
+    program, params, blocks = typed_program(game, [types])
+    kinds = game_of_types(program, params, types.shares, 20)
     mean = game_of_types(game.program, game.program.params(), np.ones(1), 20)
-    found = law_slopes(game, player, kinds, mean, 20)
+    alone = replace(blocks, of_type=np.zeros(1, dtype=np.int64))
+    found = law_slopes(game, (kinds, blocks), (mean, alone), 20)
     subject = Subject("dynamics", dynamics=player)
     source = Source("mu", "law", player)
     certificate = lipschitz(Question(facts_of(game.model), subject, source))
@@ -199,6 +212,3 @@ def test_what_has_no_bound_is_refused() -> None:
     peers = load(text=PEERS)
     with pytest.raises(UsageError, match="hidden traits of the others"):
         finite_population_report(peers, build_view(peers.program).uniform(), [10])
-    several = load("specs/predator_prey.mfg")
-    with pytest.raises(UsageError, match="one population"):
-        finite_population_report(several, even, [10])
