@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import check, compile, resume, simulate, solve, validate
+    from mfdsl.api import check, compile, recheck, resume, simulate, solve, validate
     from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
@@ -30,6 +30,7 @@ _HOMES = {
     "check": "mfdsl.api",
     "compile": "mfdsl.api",
     "load": "mfdsl.game",
+    "recheck": "mfdsl.api",
     "resume": "mfdsl.api",
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",
@@ -47,6 +48,7 @@ __all__ = [
     "check",
     "compile",
     "load",
+    "recheck",
     "resume",
     "simulate",
     "solve",

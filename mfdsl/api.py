@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mfdsl.artifact import Artifact, write_artifact
+from mfdsl.compiler.analysis.balls import available
+from mfdsl.compiler.analysis.proofs.archive import REPLAYED, Archive, keeping
 from mfdsl.compiler.analysis.questions import QuestionError, answers
 from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, Parameters, load
 from mfdsl.parameters import Sweep
+from mfdsl.proofs import Recheck, proof_of, recheck_file, write_proof
 from mfdsl.report import Report
 from mfdsl.settings import resolve, with_settings_checked
 from mfdsl.shipped import find_spec
 
 if TYPE_CHECKING:
+    from mfdsl.compiler.analysis.certificate import Certificate
+    from mfdsl.compiler.ir.model import Model
     from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Record, Solution
@@ -30,10 +35,12 @@ __all__ = [
     "Device",
     "Dtype",
     "Game",
+    "Recheck",
     "Report",
     "check",
     "compile",
     "load",
+    "recheck",
     "resume",
     "simulate",
     "solve",
@@ -52,28 +59,63 @@ def check(
     effort: Effort = "default",
     ask: Sequence[str] = (),
     whole_box: bool = False,
+    keep_proof: str | Path | None = None,
 ) -> Report:
     """Check a spec; what is wrong with it is in the report, and what is proved about it.
 
     `effort` is the time for what the spec does not `require`: none, 0.6 or 30 seconds. With
     questions to `ask`, such as `lipschitz(reward, mu)`, these are answered instead. With
-    `whole_box` constants hold for all values of the parameters in their ranges.
+    `whole_box` constants hold for all values of the parameters in their ranges. The searches of
+    what is required are replayed in balls if python-flint is installed and they are short, with
+    high effort or `keep_proof` those of all constants. A proof is written only for a spec without
+    errors.
 
     Raises:
         UsageError: a name that is neither a file nor a shipped game, or a question that makes no
-            sense for the game.
+            sense for the game, or a file that cannot be written.
     """
     options = Options(parameters=dict(params or {}), accept=accept)
-    compilation = with_settings_checked(compile_file(find_spec(path), options))
+    patient = keep_proof is not None or effort == "high"
+    archive = Archive(most=None if patient else REPLAYED)
+    with keeping(archive if patient or available() else None):
+        compilation = with_settings_checked(compile_file(find_spec(path), options))
     if compilation.model is None or not compilation.ok:
         return Report(compilation)
+    with keeping(archive if patient else None):
+        report = Report(compilation, _more(compilation.model, effort, ask, whole_box))
+    if keep_proof is not None:
+        proof = proof_of(
+            compilation.model,
+            report.certificates,
+            archive.claims,
+            parameters=options.parameters,
+            whole_box=whole_box,
+        )
+        write_proof(keep_proof, proof)
+    return report
+
+
+def _more(
+    model: "Model", effort: Effort, ask: Sequence[str], whole_box: bool
+) -> "tuple[Certificate, ...]":
+    """What a spec does not require: answers to questions, or everything else."""
     if not ask:
-        return Report(compilation, regularity(compilation.model, effort, whole_box=whole_box))
+        return regularity(model, effort, whole_box=whole_box)
     try:
-        found = [c for text in ask for c in answers(compilation.model, text, whole_box=whole_box)]
+        return tuple(c for text in ask for c in answers(model, text, whole_box=whole_box))
     except QuestionError as error:
         raise UsageError(str(error), error.hint) from None
-    return Report(compilation, tuple(found))
+
+
+def recheck(path: str | Path, proof: str | Path, *, params: Parameters | None = None) -> Recheck:
+    """Check the proof in a file, written by `check(..., keep_proof=file)`, against a spec: bounds,
+    witnesses and rules again, without a search. Parameters are those of the proof by default.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: the file is no proof, or one of another game or of other parameters.
+    """
+    return recheck_file(path, proof, dict(params or {}))
 
 
 def compile(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import mfdsl
-from mfdsl.cli import check, compile, draw, simulate, solve, solvers, tables, validate
+from mfdsl.cli import check, compile, draw, recheck, simulate, solve, solvers, tables, validate
 from mfdsl.cli.failure import guarded, interruptible
 
 __all__ = ["app", "run"]
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 for verb in (
     check.check,
+    recheck.recheck,
     compile.compile,
     solve.solve,
     simulate.simulate,

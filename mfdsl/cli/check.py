@@ -15,15 +15,16 @@ from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, exit_code
 from mfdsl.compiler.codes import CODES
 from mfdsl.compiler.diagnostics import CompileError
-from mfdsl.compiler.exchange import render_github, render_sarif
+from mfdsl.compiler.exchange import render_github
 from mfdsl.compiler.explain.pages import page
 from mfdsl.compiler.fix import applicable_edits, apply_edits
 from mfdsl.compiler.ir.text import model_text
 from mfdsl.compiler.syntax.format import format_source
-from mfdsl.errors import unknown
+from mfdsl.errors import UsageError, unknown
 from mfdsl.files import read_text, write_text
 from mfdsl.parameters import gather
 from mfdsl.report import Report
+from mfdsl.sarif import sarif_log
 from mfdsl.shipped import find_spec
 
 FIX_ROUNDS = 10
@@ -58,6 +59,16 @@ def check(
     whole_box: Annotated[
         bool, typer.Option("--whole-box", help="Bound slopes for all values of the parameters.")
     ] = False,
+    keep_proof: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep-proof", metavar="FILE", help="Write what `mfdsl recheck` needs.", dir_okay=False
+        ),
+    ] = None,
+    sarif: Annotated[
+        Path | None,
+        typer.Option("--sarif", metavar="FILE", help="Write SARIF beside.", dir_okay=False),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show certificates in full.")] = False,
     dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
     json: options.Json = False,
@@ -65,6 +76,8 @@ def check(
 ) -> int:
     """Check specs and every `require` in them."""
     values = gather(set_, params)
+    if keep_proof is not None and len(specs) > 1:
+        raise UsageError("'--keep-proof' writes the proof of one spec", "check them one by one")
     reports = [
         api.check(
             spec,
@@ -73,9 +86,12 @@ def check(
             effort=effort.value,
             ask=ask,
             whole_box=whole_box,
+            keep_proof=keep_proof,
         )
         for spec in specs
     ]
+    if sarif is not None:
+        write_text(sarif, _sarif_text(reports))
     if dump is not None:
         for report in reports:
             print(_dump(report, dump))
@@ -93,11 +109,15 @@ def _show(reports: Sequence[Report], format: Format, quiet: bool) -> None:
         case Format.json:
             _show_json(reports)
         case Format.sarif:
-            print(json.dumps(render_sarif(diagnostics, sources), indent=2))
+            print(_sarif_text(reports), end="")
         case Format.github:
             print(render_github(diagnostics, sources), end="\n" if diagnostics else "")
         case Format.text:
             _show_text(reports, Console(quiet=quiet))
+
+
+def _sarif_text(reports: Sequence[Report]) -> str:
+    return json.dumps(sarif_log(reports), indent=2) + "\n"
 
 
 def _show_json(reports: Sequence[Report]) -> None:

@@ -15,7 +15,7 @@ from mfdsl.compiler.analysis.proofs.attained import kept as attained_by
 from mfdsl.compiler.analysis.proofs.fingerprint import Problem, fingerprint
 from mfdsl.compiler.analysis.proofs.packing import pack
 from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Searched
-from mfdsl.compiler.analysis.proofs.replay import Replayer, replayer_of
+from mfdsl.compiler.analysis.proofs.replay import replayer_of
 from mfdsl.compiler.analysis.proofs.tree import CutError, cuts_to
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
@@ -23,43 +23,56 @@ from mfdsl.compiler.analysis.slopes.search import Budget, Found
 if TYPE_CHECKING:
     from mfdsl.compiler.analysis.lipschitz import Question
 
+Answer = Callable[[Problem, Budget], Found]
 Decide = Callable[["Question", float | None], Certificate]
-REPLAYED = 4000  # boxes of a certificate that is replayed at once
+REPLAYED = 4000  # boxes of a certificate whose replay nobody notices, about 0.1 s
 SECONDS = 2.0  # for what a recheck computes besides bounds: identities, pairs across a jump
 
 
 @dataclass
 class Archive:
-    """Certificates with what they rest on. With `balls` their boxes are replayed at once if there
-    are not many.
+    """Certificates with what they rest on; in balls, where python-flint is installed.
+
+    What took more boxes than `most` is neither kept nor replayed.
     """
 
-    balls: bool = False
+    most: int | None = None
     claims: list[Claimed] = field(default_factory=list)
 
 
 _KEEPING: ContextVar[Archive | None] = ContextVar("keeping", default=None)
-_ANSWERING: ContextVar[Replayer | None] = ContextVar("answering", default=None)
+_ANSWERING: ContextVar[Answer | None] = ContextVar("answering", default=None)
+_LEAVING_OUT: ContextVar[bool] = ContextVar("leaving out", default=False)
 
 
 @contextmanager
-def keeping(archive: Archive) -> Iterator[Archive]:
-    """Lipschitz certificates made inside are kept with their searches."""
+def keeping(archive: Archive | None) -> Iterator[None]:
+    """Lipschitz certificates made inside are kept with their searches, if there is an archive."""
     token = _KEEPING.set(archive)
     try:
-        yield archive
+        yield
     finally:
         _KEEPING.reset(token)
 
 
 @contextmanager
-def answering(replayer: Replayer) -> Iterator[None]:
+def answering(answer: Answer) -> Iterator[None]:
     """Lipschitz certificates made inside are answered from a proof, without a search."""
-    token = _ANSWERING.set(replayer)
+    token = _ANSWERING.set(answer)
     try:
         yield
     finally:
         _ANSWERING.reset(token)
+
+
+@contextmanager
+def leaving_out() -> Iterator[None]:
+    """Lipschitz certificates made inside are unknown: nobody looks for their constants."""
+    token = _LEAVING_OUT.set(True)
+    try:
+        yield
+    finally:
+        _LEAVING_OUT.reset(token)
 
 
 def kept(decide: Decide) -> "Callable[..., Certificate]":
@@ -67,20 +80,25 @@ def kept(decide: Decide) -> "Callable[..., Certificate]":
 
     @wraps(decide)
     def wrapped(question: "Question", most: float | None = None) -> Certificate:
-        replayer, archive = _ANSWERING.get(), _KEEPING.get()
-        if replayer is not None:
-            return replayed(decide, question, most, replayer)
+        if _LEAVING_OUT.get():
+            return left_out(question)
+        answer, archive = _ANSWERING.get(), _KEEPING.get()
+        if answer is not None:
+            return replayed(decide, question, most, answer)
         if archive is None:
             return decide(question, most)
         searches: list[Searched] = []
+        whole: list[bool] = []  # for each search, whether it is kept
 
         def by(problem: Problem, budget: Budget) -> Found:
             found = problem.found(replace(budget, by=None, keep=True))
-            searches.append(searched(problem, found))
+            whole.append(archive.most is None or found.boxes <= archive.most)
+            if whole[-1]:
+                searches.append(searched(problem, found))
             return replace(found, leaves=None)
 
         certificate = decide(replace(question, budget=replace(question.budget, by=by)), most)
-        if archive.balls and certificate.boxes <= REPLAYED:
+        if all(whole):
             certificate = in_balls(decide, question, most, certificate, searches)
         asked = asked_of(question, most)
         archive.claims.append(
@@ -91,12 +109,23 @@ def kept(decide: Decide) -> "Callable[..., Certificate]":
     return wrapped
 
 
+def left_out(question: "Question") -> Certificate:
+    """The certificate of a question that nobody looked into."""
+    return Certificate(
+        claim=f"lipschitz({question.subject.name}, {question.source.name})",
+        subject=question.subject.name,
+        source=question.source.name,
+        verdict="unknown",
+        reason="budget",
+    )
+
+
 def replayed(
-    decide: Decide, question: "Question", most: float | None, replayer: Replayer
+    decide: Decide, question: "Question", most: float | None, answer: Answer
 ) -> Certificate:
     """The certificate of a question from a proof, in balls where python-flint is installed."""
     with balls.rigorous() as rigorous:
-        budget = Budget(seconds=SECONDS, by=replayer)
+        budget = Budget(seconds=SECONDS, by=answer)
         certificate = decide(replace(question, budget=budget), most)
     return certificate.model_copy(update={"rigor": "balls"}) if rigorous else certificate
 

@@ -16,6 +16,8 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.proofs.packing import Packed
 from mfdsl.compiler.ir.model import Model
 
+FORMAT = 1
+
 
 class Data(BaseModel):
     """Frozen record that refuses unknown keys; numbers without bounds are written out."""
@@ -87,6 +89,6 @@ class Proof(Data):
 
 
 def model_hash(model: Model) -> str:
-    """The identity of a model: all but the places in the text where its nodes are written."""
-    data: Mapping[str, object] = model.model_dump(mode="json", exclude={"places"})
+    """The identity of a model: all but its words, its solver, and where its nodes are written."""
+    data: Mapping[str, object] = model.model_dump(mode="json", exclude={"places", "solver", "doc"})
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

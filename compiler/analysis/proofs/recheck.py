@@ -46,10 +46,14 @@ def recheck(model: Model, proof: Proof, rules: Sequence[Certificate] = ()) -> tu
     return tuple(_checked(model, claimed, rules) for claimed in proof.claims)
 
 
+def claims_nothing(certificate: Certificate) -> bool:
+    """Whether a certificate is neither a verdict nor a bound."""
+    return certificate.verdict == "unknown" and certificate.upper is None and not certificate.lower
+
+
 def _checked(model: Model, claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
-    old = claimed.certificate
-    if old.verdict == "unknown" and old.upper is None and not old.lower:
-        return Rechecked(old, True, old.rigor)  # it claims nothing
+    if claims_nothing(claimed.certificate):
+        return Rechecked(claimed.certificate, True, claimed.certificate.rigor)
     return _by_rule(claimed, rules) if claimed.asked is None else _by_replay(model, claimed)
 
 
@@ -118,6 +122,13 @@ def difference(old: Certificate, new: Certificate) -> str | None:
         return f"it is {new.verdict}, not {old.verdict}"
     if old.upper is not None and (new.upper is None or new.upper > old.upper):
         return f"the bound from above is {new.upper!r}, not {old.upper!r}"
+    for share in old.shares:
+        if not any(s.term == share.term and s.upper <= share.upper for s in new.shares):
+            return f"the share of `{share.term}` is not at most {share.upper!r}"
+    for part in old.obligations:
+        same = (o for o in new.obligations if _name(o) == _name(part))
+        if all(difference(part, o) is not None for o in same):
+            return f"it does not rest on `{part.claim}` of {part.subject}"
     jumps = old.verdict == "refuted" and old.upper is None  # narrowed anew, to other points
     if jumps:
         return None
