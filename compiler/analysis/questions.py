@@ -3,8 +3,9 @@
 import re
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.facts import facts_of, parameter_box
+from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, lipschitz
+from mfdsl.compiler.analysis.opened import box_of
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.subjects import source_names, sources_of, subject_names, subject_of
 from mfdsl.compiler.ir.model import Model, Player
@@ -52,7 +53,7 @@ def answers(
     if not sources:
         raise _unknown(names[1], player, source_names(model, player))
     budget = Budget(seconds=seconds / len(sources))
-    free = parameter_box(model) if whole_box else {}
+    free = box_of(model) if whole_box else {}
     return [lipschitz(Question(facts, subject, s, budget, model.places, free)) for s in sources]
 
 

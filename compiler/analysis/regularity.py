@@ -8,8 +8,9 @@ import time
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.facts import facts_of, parameter_box
+from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
+from mfdsl.compiler.analysis.opened import Box, box_of
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.subjects import interactions
@@ -25,16 +26,15 @@ def regularity(
 ) -> tuple[Certificate, ...]:
     """Certificates of structure, asymmetry and slopes; `effort` is a key of SECONDS.
 
-    With `whole_box` slopes are bounded for all values of the parameters in their ranges; structure
-    and asymmetry stay those of the bound values.
+    With `whole_box` all is about all values of the real parameters in their ranges.
     """
     whole = SECONDS[effort]
     if not whole:
         return ()
     began = time.perf_counter()
-    facts, free = facts_of(model), parameter_box(model) if whole_box else {}
-    found = list(structure_certificates(model, STRUCTURE * whole))
-    found += _asymmetries(model, began + whole)
+    facts, free = facts_of(model), box_of(model) if whole_box else {}
+    found = list(structure_certificates(model, STRUCTURE * whole, box=free))
+    found += _asymmetries(model, began + whole, free)
     for player, subject, source in interactions(model, facts):
         left = whole - (time.perf_counter() - began)
         if left <= 0:
@@ -50,7 +50,7 @@ def regularity(
     return tuple(found)
 
 
-def _asymmetries(model: Model, deadline: float) -> list[Certificate]:
+def _asymmetries(model: Model, deadline: float, box: Box) -> list[Certificate]:
     """How far the agents of populations that differ are from being alike."""
     found = []
     for player in model.populations:
@@ -58,9 +58,8 @@ def _asymmetries(model: Model, deadline: float) -> list[Certificate]:
         for what in ("dynamics", "reward") if hidden or player.weights else ():
             left = deadline - time.perf_counter()
             if left > 0:
-                found.append(
-                    _named(asymmetry(model, player.name, what, SHARE * left), player, model)
-                )
+                one = asymmetry(model, player.name, what, SHARE * left, box=box)
+                found.append(_named(one, player, model))
     return found
 
 

@@ -1,6 +1,7 @@
 """Certificates `asymmetry(dynamics)` and `asymmetry(reward)` of a population: alpha and beta."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 
@@ -26,6 +27,16 @@ from mfdsl.compiler.analysis.asymmetry.traits import (
 from mfdsl.compiler.analysis.asymmetry.weights import weighted
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
 from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.opened import (
+    Box,
+    assumptions,
+    bound,
+    corners,
+    is_affine,
+    named,
+    opened,
+    read_of,
+)
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
@@ -37,6 +48,7 @@ from mfdsl.compiler.ir.walk import reachable
 
 LARGEST_L1 = 2.0
 ROUNDING = 1e-13
+MAX_CORNERS = 5  # parameters of which all combinations of ends are taken
 TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
 SYMMETRIC = ("all players have the same",)
 
@@ -69,18 +81,27 @@ class Measured:
 
 
 def asymmetry(
-    model: Model, population: str, what: str, seconds: float = 1.0, most: float | None = None
+    model: Model,
+    population: str,
+    what: str,
+    seconds: float = 1.0,
+    most: float | None = None,
+    *,
+    box: Box | None = None,
 ) -> Certificate:
     """The certificate of alpha (`dynamics`) or beta (`reward`, or the name of a term or let).
 
-    With `most` the claim is that it is at most that. Norm: l1 between laws of next states,
-    absolute value of rewards.
+    With `most` the claim is that it is at most that, with a `box` it is about the worst values of
+    its parameters. Norm: l1 between laws of next states, absolute value of rewards.
 
     Raises:
         ValueError: there is no such population or subject.
     """
     began = time.perf_counter()
-    found = measured(model, population, what, seconds)
+    if box:
+        found = measured_over(model, box, population, what, seconds)
+    else:
+        found = measured(model, population, what, seconds)
     claim = f"asymmetry({what})"
     verdict, reason = _verdict(found, most)
     return Certificate(
@@ -105,6 +126,7 @@ def asymmetry(
             if isfinite(upper)
         ),
         culprit=found.culprit if found.upper > 0 else None,
+        assumptions=assumptions(box or {}),
         boxes=found.boxes,
         seconds=time.perf_counter() - began,
     )
@@ -158,6 +180,66 @@ def measured(model: Model, population: str, what: str, seconds: float = 1.0) -> 
             detail=str(error),
             reason="unsupported",
         )
+
+
+def measured_over(
+    model: Model, box: Box, population: str, what: str, seconds: float = 1.0
+) -> Measured:
+    """Alpha or beta at the worst values of the parameters in a box.
+
+    Opened parameters are searched like states. Where that has no tape, and the outputs are affine
+    in each of them, a distance is convex in it, so that it is largest at an end.
+
+    Raises:
+        ValueError: there is no such population or subject.
+    """
+    whole = measured(opened(model, box), population, what, seconds)
+    if whole.reason is None:
+        mean = (0.0, whole.mean[1])  # the worst values of single players are no common ones
+        return replace(whole, mean=mean, witness=named(whole.witness, {}))
+    player = model.player(population)
+    read = read_of(model.nodes, _read_by(model, player, what), box)
+    roots = _roots(model, player, what)
+    if len(read) > MAX_CORNERS or not all(is_affine(model.nodes, roots, n) for n in read):
+        return whole
+    if any(n in read_of(model.nodes, _laws_of_traits(player), box) for n in read):
+        return whole
+    cases = []
+    for values in corners({n: box[n] for n in read}):
+        found = measured(bound(model, values), population, what, seconds)
+        if found.reason is not None:
+            return whole
+        cases.append(replace(found, witness=named(found.witness, values)))
+    return _worst(cases)
+
+
+def _read_by(model: Model, player: Player, what: str) -> list[int]:
+    return [*_roots(model, player, what), *_laws_of_traits(player)]
+
+
+def _laws_of_traits(player: Player) -> list[int]:
+    found = [n for t in player.traits for n in (t.initial, t.start)]
+    return [n for n in (*found, *(d.density for d in player.draws)) if n is not None]
+
+
+def _worst(cases: Sequence[Measured]) -> Measured:
+    """The largest of several, each bound by itself."""
+    top = max(cases, key=lambda m: m.lower)
+    centred = [m.centred for m in cases if m.centred is not None]
+    return replace(
+        top,
+        upper=max(m.upper for m in cases),
+        mean=(max(m.mean[0] for m in cases), max(m.mean[1] for m in cases)),
+        centred=None
+        if not centred
+        else (max(low for low, _ in centred), max(high for _, high in centred)),
+        heterogeneity=max(m.heterogeneity for m in cases),
+        anonymity=max(m.anonymity for m in cases),
+        players=None,
+        centred_players=None,
+        method=tuple(dict.fromkeys([*(s for m in cases for s in m.method), "ends of parameters"])),
+        boxes=sum(m.boxes for m in cases),
+    )
 
 
 def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: float) -> Measured:

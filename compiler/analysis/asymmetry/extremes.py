@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.asymmetry.outputs import Outputs, total
 from mfdsl.compiler.analysis.asymmetry.traits import Hidden, masses, type_index, uniform_leaves
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
+from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
@@ -303,6 +304,7 @@ def _witness(tape: Tape, hidden: Hidden, all_of: _Vertices, at: np.ndarray) -> W
     for name, step in zip(named, tape.roots[len(tape.roots) - len(named) :], strict=True):
         ends = forward.value(step)
         found[name] = float(np.asarray((ends.lo + ends.hi) / 2).reshape(-1)[0])
+    found |= _parameters(tape, point)
     for coordinate, number in zip(tape.coordinates, point, strict=True):
         if coordinate.statistic is None and types[nodes[coordinate.node].type].dims:
             entry = "".join(f"[{k}]" for k in coordinate.entry)
@@ -333,11 +335,28 @@ def _searched(
         centred=centred,
         players=None,
         centred_players=None,
-        witness=value_witness(problem) if lower > 0 else None,
+        witness=_searched_witness(problem) if lower > 0 else None,
         method=("interval arithmetic", "branch and bound over statistics"),
         boxes=found.boxes,
         closed=found.closed,
     )
+
+
+def _searched_witness(problem: LargestValue) -> Witness | None:
+    found = value_witness(problem)
+    if found is None or problem.point is None:
+        return found
+    return found | _parameters(problem.tape, np.asarray(problem.point))
+
+
+def _parameters(tape: Tape, point: np.ndarray) -> Witness:
+    """The values of the parameters that range over intervals."""
+    nodes = tape.facts.nodes
+    return {
+        str(nodes[c.node].attr[1]): float(number)  # type: ignore[index]
+        for c, number in zip(tape.coordinates, point, strict=True)
+        if c.statistic is None and is_opened(nodes[c.node])
+    }
 
 
 def _attained(copies: Copies, hidden: Hidden) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.asymmetry.degrees import degree
 from mfdsl.compiler.analysis.enclosure import Evaluator
+from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Player, StateVariable
@@ -106,6 +107,8 @@ def _check(copies: Copies, source: Source, player: Player) -> None:
         node = copies.nodes[i]
         if node.op == "state" and node.attr in states:
             raise Unsupported(f"a trait whose law reads the state `{node.attr}`")
+        if is_opened(node):
+            raise Unsupported("a trait whose masses move with a parameter")
 
 
 def unclipped(copies: Copies, node: int) -> int:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import comb
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.opened import OWNER
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Point, value_at
@@ -50,7 +51,7 @@ def _difference(
     for k in range(order + 1):
         share = Fraction(k, order)
         own: dict[Key, Fraction] = {
-            key: value if key[0] in FIXED else value + share * (end.own[key] - value)
+            key: value if _is_fixed(key) else value + share * (end.own[key] - value)
             for key, value in start.own.items()
         }
         laws = {name: way(law, end.laws[name], share) for name, law in start.laws.items()}
@@ -61,6 +62,10 @@ def _difference(
         weight = decimals.enclosed(Fraction(comb(order, k) * (-1) ** (order - k)))
         parts.append(decimals.multiply(weight, value))
     return decimals.add(*parts)
+
+
+def _is_fixed(key: Key) -> bool:
+    return key[0] in FIXED or key[1].startswith(f"{OWNER}.")
 
 
 def _mixed(one: Law, other: Law, share: Fraction) -> Law:

@@ -6,17 +6,11 @@ the slope matrix of all kinds of members, then a search. Monotonicity and potent
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
-from mfdsl.compiler.analysis.enclosure import Evaluator
-from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Unsupported
-from mfdsl.compiler.analysis.slopes.taping import make_tape
-from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.structure.branching import MAX_KINDS as MAX_BRANCHED, branched
+from mfdsl.compiler.analysis.structure.congestion import largest, largest_block
 from mfdsl.compiler.analysis.structure.features import Features, features
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, entry_terms
 from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, Kind, in_masses
@@ -29,7 +23,6 @@ from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.identities import is_zero
 from mfdsl.compiler.analysis.symbolic.terms import (
-    Terms,
     UnsupportedError,
     difference,
     total,
@@ -38,6 +31,7 @@ from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.walk import reachable
 
+FALLING: tuple[Sign, ...] = ("zero", "negative", "definite")
 FEW_KINDS = 32  # where functions of means have been found, but not decided
 Failed = (UnsupportedError, TooLargeError, TooManyNodes, UndefinedError)
 
@@ -84,7 +78,18 @@ def forms_of(model: Model, copies: Copies, stage: Stage, seconds: float) -> Form
             left.remove(part)
     if left:
         found.append(_joint(model, copies, left, deadline))
+    if len(found) > 1 and any(f.sign not in FALLING for f in found):
+        whole = _joint(model, copies, [p for f in found for p in f.parts], deadline)
+        if whole.sign is not None:
+            return Forms(stage, (_with_symmetry(whole, found),), null)
     return Forms(stage, tuple(found), null)
+
+
+def _with_symmetry(whole: Form, parts: Sequence[Form]) -> Form:
+    """The form of all parts, with what the parts say of symmetry where it does not know."""
+    if whole.symmetric is None and all(f.symmetric for f in parts):
+        return replace(whole, symmetric=True)
+    return whole
 
 
 def _reads_own(copies: Copies, part: Part) -> bool:
@@ -182,6 +187,9 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
             _direction(game.kinds, game.groups, sign.direction if sign is not None else None),
             None if sign is not None else "tight",
         )
+    form = _by_blocks(game, parts, deadline)
+    if form is not None:
+        return form
     if len(game.kinds) > MAX_BRANCHED:
         raise UnsupportedError(f"slopes between {len(game.kinds)} kinds that vary with the law")
     seconds = max(deadline - time.perf_counter(), 0.0)
@@ -198,6 +206,19 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
         None if found.proved else "budget",
         boxes=found.boxes,
     )
+
+
+def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form | None:
+    """The form of masses that meet at a place; None where it is not known to fall."""
+    try:
+        top = largest_block(game, max(deadline - time.perf_counter(), 0.0) / 4)
+    except UnsupportedError:
+        return None
+    if top > 0:
+        return None
+    rule = "only masses at the own place move it"
+    sign: Sign = "negative"
+    return Form(rule, parts, sign, _is_symmetric(game, deadline), False, "enclosure")
 
 
 def _direction(
@@ -278,16 +299,3 @@ def _features_symmetric(found: Features, deadline: float) -> bool | None:
             if not is_zero(found.terms, apart, seconds=min(left, 1.0)).holds:
                 return None
     return True
-
-
-def largest(terms: Terms, node: int, seconds: float) -> float:
-    """An upper bound of a term over all values of its leaves and all laws."""
-    facts = terms.as_facts()
-    top = float(np.max(Evaluator(facts, {}).value(node).hi))
-    if top <= 0:
-        return top
-    try:
-        problem = LargestValue(make_tape(facts, [node]))
-        return min(top, problem.found(Budget(boxes=20_000, seconds=seconds)).upper)
-    except Unsupported as error:
-        raise UnsupportedError(str(error)) from error

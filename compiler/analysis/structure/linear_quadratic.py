@@ -14,6 +14,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.intervals import Array
+from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.structure.differences import line_difference
 from mfdsl.compiler.analysis.structure.features import term_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -265,7 +266,8 @@ def _guilty(reading: _Reading) -> tuple[_Root, int, str] | None:
 def _name(terms: Terms, variable: int) -> Name | None:
     """An entry of z, ("coefficient", "") for what varies with time at most, None for others."""
     below = [terms.nodes[i] for i in reachable(terms.nodes, [variable])]
-    if all(n.args or n.op in ("const", "array", "time", "param") for n in below) and not any(
+    still = ("const", "array", "time", "param")
+    if all(n.args or n.op in still or is_opened(n) for n in below) and not any(
         n.op in MEMBERS for n in below
     ):
         return "coefficient", ""

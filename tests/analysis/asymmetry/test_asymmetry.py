@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry, measured
+from mfdsl.compiler.analysis.opened import bound, box_of, corners
 from mfdsl.game import load
 from mfdsl.runtime.finite_population.enumerate import Measured, measure, of_arrays
 from mfdsl.runtime.finite_population.grid import all_profiles
@@ -274,3 +275,20 @@ def test_names_that_do_not_exist() -> None:
         asymmetry(model, "nobody", "reward")
     with pytest.raises(ValueError, match="nothing"):
         asymmetry(model, "player", "nothing")
+
+
+def test_a_box_of_parameters_has_its_worst_values() -> None:
+    model = load("asymmetric_sis").model
+    box = box_of(model)
+    assert set(box) == {"sick", "c_inf", "c_home"}  # the others are folded into types
+    found = asymmetry(model, "person", "reward", box=box)
+    ends = [measured(bound(model, values), "person", "reward") for values in corners(box)]
+    assert found.lower == pytest.approx(max(e.lower for e in ends), abs=1e-9)
+    assert found.upper == pytest.approx(max(e.upper for e in ends), abs=1e-9)
+    assert found.witness is not None and found.witness["c_inf"] == 5.0
+    assert "c_inf in [0, 5]" in found.assumptions
+    refuted = asymmetry(model, "person", "reward", most=0.2, box=box)
+    assert (refuted.verdict, asymmetry(model, "person", "reward", most=0.2).verdict) == (
+        "refuted",
+        "proved",
+    )

@@ -1,4 +1,4 @@
-"""Rewards that are monotone on flows: hand-made games, random ones against null spaces and samples."""
+"""Monotone on flows: hand-made games, random ones against null spaces and samples."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -174,7 +174,8 @@ def test_random_linear_games_agree_with_null_spaces(seed: int) -> None:
         f"if x == {s} then " + " + ".join(f"({v}) * mu[{z}]" for z, v in enumerate(row))
         for s, row in enumerate(entries.tolist())
     )
-    reward = f"(if t == 1 then {scale[1]} else 1) * ({arms.rpartition('if x == 2 then ')[0]}{arms.rpartition('if x == 2 then ')[2]})"
+    head, _, tail = arms.rpartition("if x == 2 then ")
+    reward = f"(if t == 1 then {scale[1]} else 1) * ({head}{tail})"
     model = game(reward, kernel=kernel_of(rows), horizon=horizon, last=states - 1)
     top = form_of([f * entries for f in scale], rows, np.array([1.0, 1.0, 0.0]))
     found = certificate(model, "monotone_on_flows")
