@@ -17,8 +17,8 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.learning.engine import team_reward
 
 Credit = Literal["team", "own", "marginal"]
-Ahead = Callable[[Any], Mapping[str, Tensor]]
-"""Values [B, N] of the next states of each population, with gradients in these."""
+Ahead = Callable[[Any], Tensor]
+"""The team's value [B] of the states after a step, with gradients in these."""
 
 
 def with_weights(weighted: AgentProgram, state: Any, weights: Mapping[str, Tensor]) -> Any:
@@ -30,6 +30,16 @@ def with_weights(weighted: AgentProgram, state: Any, weights: Mapping[str, Tenso
         extra = (weights[field],) if field in weights else ()
         groups[field] = kinds[field](*values, *extra)
     return weighted.module.State(**groups)
+
+
+def without_weights(counted: Any, like: Any) -> Any:
+    """A state of the plain game from one of the weighted game."""
+    kinds = type(like).__annotations__
+    groups = {}
+    for field in like._fields:
+        values = getattr(counted, field)
+        groups[field] = kinds[field](*values[: len(getattr(like, field))])
+    return type(like)(**groups)
 
 
 def even_weights(program: AgentProgram, state: Any, unit: Tensor) -> dict[str, Tensor]:
@@ -51,8 +61,8 @@ def marginal_rewards(
 ) -> dict[str, Tensor]:
     """What each agent adds to the team's reward of a step, [B, N] by field name.
 
-    Without an action the final rewards are shared out. `ahead` values next states, so that moving
-    others counts.
+    Without an action the final rewards are shared out. `ahead` values (discounted) the states that
+    follow, in which all count alike, so that one's influence on where others go counts.
     """
     with torch.enable_grad():
         weights = even_weights(weighted, state, params.unit)
@@ -69,8 +79,10 @@ def marginal_rewards(
         }
         total = team_reward(shared.values(), batch).sum()
         if ahead is not None and after is not None:
-            total = total + sum(v.mean(-1).sum() for v in ahead(after).values())
-        slopes = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+            total = total + ahead(without_weights(after, state)).sum()
+        slopes: tuple[Tensor | None, ...] = (None,) * len(weights)
+        if total.requires_grad:
+            slopes = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
     found = {}
     for (field, weight), slope in zip(weights.items(), slopes, strict=True):
         share = torch.zeros_like(weight) if slope is None else slope * weight.shape[1]

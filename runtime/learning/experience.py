@@ -1,7 +1,7 @@
 """Episodes that were played for learning: what everybody saw, drew and was credited with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
-from mfdsl.runtime.learning.credit import Credit, marginal_rewards, own_rewards
+from mfdsl.runtime.learning.credit import Ahead, Credit, marginal_rewards, own_rewards
 from mfdsl.runtime.learning.crew import Crew, standard
 from mfdsl.runtime.learning.engine import Engine, team_reward
 from mfdsl.runtime.learning.eyes import View
@@ -36,18 +36,24 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Experience:
-    """The sides of all players by field name, and the team's undiscounted returns [B]."""
+    """The sides of all players by field name, the team's rewards [T, B] and its undiscounted
+    returns [B].
+    """
 
     courses: Mapping[str, Course]
+    team: Tensor
     returns: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Crediting:
-    """How rewards reach agents; `weighted` is the program for marginal credit."""
+    """How rewards reach agents; `weighted` is the program for marginal credit, and `value` the
+    team's value [B] of a scene, which tells what moving others is worth.
+    """
 
     credit: Credit
     weighted: AgentProgram | None = None
+    value: Callable[[Scene], Tensor] | None = None
 
     def rewards(
         self, engine: Engine, scene: Scene, action: Any | None, noise: Any | None, paid: Any
@@ -65,9 +71,28 @@ class Crediting:
                 found |= own_rewards(paid, program, batch)
             case "marginal":
                 assert self.weighted is not None
-                params, time = scene.params, scene.time
-                found |= marginal_rewards(self.weighted, params, time, scene.state, action, noise)
+                found |= marginal_rewards(
+                    self.weighted,
+                    scene.params,
+                    scene.time,
+                    scene.state,
+                    action,
+                    noise,
+                    self._ahead(engine, scene),
+                )
         return found
+
+    def _ahead(self, engine: Engine, scene: Scene) -> Ahead | None:
+        """The discounted value of what follows a scene, None where nothing does."""
+        value, last = self.value, scene.t + 1 == engine.simulator.program.horizon
+        if value is None or last:
+            return None
+
+        def ahead(state: Any) -> Tensor:
+            now = engine.simulator.time(scene.t + 1)
+            return engine.discount * value(replace(scene, t=scene.t + 1, time=now, state=state))
+
+        return ahead
 
 
 @torch.no_grad()
@@ -89,12 +114,11 @@ def collected(engine: Engine, crew: Crew, crediting: Crediting, episode: int) ->
             kept.setdefault(sight.field, []).append(entry)
         return crew.action(drawn, scene.params.unit)
 
-    total = None
+    earned: list[Tensor] = []
     for scene, action, rewards in engine.scenes(episode, act):
         paid = engine.final(scene) if rewards is None else rewards
         if paid is not None:
-            team = team_reward(paid, engine.batch)
-            total = team if total is None else total + team
+            earned.append(team_reward(paid, engine.batch))
             noise = None if rewards is None else engine.simulator.noise(draws[-1])
             shares = crediting.rewards(engine, scene, action, noise, paid)
             for field, values in credited.items():
@@ -107,8 +131,10 @@ def collected(engine: Engine, crew: Crew, crediting: Crediting, episode: int) ->
         field: _course(entries, torch.stack(credited[field]), last[field])
         for field, entries in kept.items()
     }
-    assert total is not None
-    return Experience(courses, total)
+    returns = torch.stack(earned).sum(0)
+    if len(earned) > engine.steps:  # what the end pays belongs to the last step
+        earned[-2:] = [earned[-2] + engine.discount * earned[-1]]
+    return Experience(courses, torch.stack(earned), returns)
 
 
 def _course(

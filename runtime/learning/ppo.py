@@ -19,6 +19,7 @@ from mfdsl.runtime.learning.experience import Course, Experience, mapped, scenes
 from mfdsl.runtime.learning.eyes import Eyes, View
 
 HUBER = 10.0
+TEAM = "team"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Proximal:
 
 
 class Critics(nn.Module):
-    """A critic for each acting player, of the team or of single members, and their scales."""
+    """A critic for each acting player, of the team or of single members, and their scales.
+
+    Beside critics of single members stands one of the team, with the view of the player `watcher`.
+    """
 
     def __init__(self, crew: Crew, shape: Shape, *, single: bool) -> None:
         super().__init__()
@@ -49,6 +53,12 @@ class Critics(nn.Module):
             assert isinstance(eyes, Eyes)
             own = eyes.own_width if single else 0
             self.parts[sight.field] = Critic((own, eyes.common_width, eyes.law_widths), shape)
+        self.watcher = _watcher(crew) if single else None
+        if self.watcher is not None:
+            eyes = crew.eyes[self.watcher]
+            assert isinstance(eyes, Eyes)
+            self.parts[TEAM] = Critic((0, eyes.common_width, eyes.law_widths), shape)
+            self.scales[TEAM] = Scale()
 
     def raw(self, name: str, view: View) -> Tensor:
         """Values around 0: [..., B, N], or [..., B] of a team and of majors."""
@@ -61,13 +71,26 @@ class Critics(nn.Module):
         return self.raw(name, view) * scale.spread + scale.centre
 
 
+def _watcher(crew: Crew) -> str:
+    """The player who sees most of what all see alike."""
+    widths = {}
+    for sight in crew.sights:
+        eyes = crew.eyes[sight.field]
+        assert isinstance(eyes, Eyes)
+        widths[sight.field] = eyes.common_width + sum(eyes.law_widths)
+    return max(widths, key=lambda name: widths[name])
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Scenes of one player with their advantages and the returns that critics fit."""
+    """Scenes of one player with their advantages and the returns that critics fit; `team` are
+    those of the team where this player's view stands for it.
+    """
 
     course: Course
     advantages: Tensor
     returns: Tensor
+    team: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -89,18 +112,35 @@ def batches(
     """Advantages and returns of every player, by field name."""
     found = {}
     for name, course in experience.courses.items():
-        values = critics.values(name, course.view)
         rewards = course.rewards
-        if rewards.ndim > values.ndim:  # a team's critic, credit for all alike
+        if rewards.ndim > 2 and not critics.single:  # a team's critic, credit for all alike
             rewards = rewards.mean(-1)
-        last = critics.values(name, course.last) if options.bootstrap else values[0] * 0
-        gain = advantages(rewards, values, last, discount, options.decay)
-        returns = gain + values
-        critics.scales[name].add(returns)
+        gain, returns = _judged(critics, name, course, rewards, discount, options)
+        team = None
+        if name == critics.watcher:
+            _, team = _judged(critics, TEAM, course, experience.team, discount, options)
+            team = team.flatten(0, 1)
         flat = gain.flatten(0, 1)
         flat = (flat - flat.mean()) / flat.std().clamp(min=1e-8)
-        found[name] = Batch(scenes_of(course), flat, returns.flatten(0, 1))
+        found[name] = Batch(scenes_of(course), flat, returns.flatten(0, 1), team)
     return found
+
+
+def _judged(
+    critics: Critics,
+    name: str,
+    course: Course,
+    rewards: Tensor,
+    discount: float,
+    options: Proximal,
+) -> tuple[Tensor, Tensor]:
+    """Advantages and returns by the critic of that name, whose scale takes note of them."""
+    values = critics.values(name, course.view)
+    last = critics.values(name, course.last) if options.bootstrap else values[0] * 0
+    gain = advantages(rewards, values, last, discount, options.decay)
+    returns = gain + values
+    critics.scales[name].add(returns)
+    return gain, returns
 
 
 def update(
@@ -146,15 +186,22 @@ def _losses(
     inside = ratio.clamp(1 - options.clip, 1 + options.clip)
     policy = -torch.min(ratio * gain, inside * gain).mean()
     entropy = law.entropy().mean()
-    scale = critics.scales[name]
-    goal = (batch.returns - scale.centre) / scale.spread
-    value = nn.functional.huber_loss(critics.raw(name, course.view), goal, delta=HUBER)
+    value = _fit(critics, name, course.view, batch.returns)
+    if batch.team is not None:
+        value = value + _fit(critics, TEAM, course.view, batch.team)
     loss = policy + value - options.entropy * entropy
     with torch.no_grad():
         kl = (ratio - 1 - change).mean()
         clipped = ((ratio - 1).abs() > options.clip).to(ratio.dtype).mean()
         parts = torch.stack([kl, clipped, policy, value, entropy]).double().cpu()
     return loss, parts
+
+
+def _fit(critics: Critics, name: str, view: View, returns: Tensor) -> Tensor:
+    """How far a critic is from returns, in the unit of their deviation."""
+    scale = critics.scales[name]
+    goal = (returns - scale.centre) / scale.spread
+    return nn.functional.huber_loss(critics.raw(name, view), goal, delta=HUBER)
 
 
 def _minibatches(
@@ -201,4 +248,5 @@ def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generato
         ),
         mine(batch.advantages) if single else scenes(batch.advantages),
         mine(batch.returns) if single else scenes(batch.returns),
+        None if batch.team is None else scenes(batch.team),
     )

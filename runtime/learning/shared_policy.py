@@ -5,14 +5,15 @@ actor and critic, every agent draws from the same policy given its own state and
 are PPO's, with credit by weight derivatives (`credit.py`), or pathwise through the simulator.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from mfdsl.runtime.behaviours import Behaviour
+from mfdsl.compiler.ir.marginal import law_moves
+from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.base import (
     Lesson,
@@ -25,7 +26,7 @@ from mfdsl.runtime.learning.credit import Credit
 from mfdsl.runtime.learning.crew import Crew, Look, Trained
 from mfdsl.runtime.learning.experience import Crediting, collected
 from mfdsl.runtime.learning.pathwise import unrolled
-from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
+from mfdsl.runtime.learning.ppo import TEAM, Critics, Proximal, batches, update
 from mfdsl.runtime.learning.table import PolicyConfig
 
 
@@ -47,7 +48,7 @@ class SharedPolicy:
         self.crew = Crew(lesson.program, shape, look).to(unit)
         self._calibrate()
         self.gradient = _gradient(config, lesson, self.crew)
-        self.crediting = _crediting(config, lesson)
+        self.crediting = _crediting(config, lesson, self._value)
         self.critics: Critics | None = None
         if self.gradient == "score":
             single = self.crediting.credit != "team"
@@ -130,6 +131,12 @@ class SharedPolicy:
                 scale.restore(state[f"scales.{name}"])
         restore_optimizer(self.optimizer, state)
 
+    def _value(self, scene: Scene) -> Tensor:
+        """The team's value of a scene, 0 without a critic of the team."""
+        assert self.critics is not None
+        views = self.crew.views(scene.params, scene.time, scene.state, scene.batch)
+        return self.critics.values(TEAM, views[str(self.critics.watcher)])
+
     def _calibrate(self) -> None:
         simulator = self.engine.simulator
         start = simulator.reset(0)
@@ -155,7 +162,7 @@ def _cut(lesson: Lesson) -> bool:
     return any("w2" not in cut for cut in lesson.program.module.CUTS)
 
 
-def _crediting(config: PolicyConfig, lesson: Lesson) -> Crediting:
+def _crediting(config: PolicyConfig, lesson: Lesson, value: Callable[[Scene], Tensor]) -> Crediting:
     credit: Credit = "team"
     if config.credit == "auto":
         credit = "marginal" if lesson.weighted is not None else "team"
@@ -166,7 +173,8 @@ def _crediting(config: PolicyConfig, lesson: Lesson) -> Crediting:
             f"members of {lesson.program.name} have no weights, because it has `w2`",
             "`--opt credit=team`, or `--opt gradient=path`",
         )
-    return Crediting(credit, lesson.weighted)
+    moved = lesson.program.model is not None and law_moves(lesson.program.model)
+    return Crediting(credit, lesson.weighted, value if moved else None)
 
 
 def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
