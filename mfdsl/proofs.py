@@ -22,9 +22,10 @@ from mfdsl.compiler.analysis.proofs.recheck import (
     claims_nothing,
     recheck,
 )
-from mfdsl.compiler.analysis.proofs.replay import Replayer, replayer_of
+from mfdsl.compiler.analysis.proofs.replay import Replayer, ReplayError, replayer_of
 from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.driver import Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import Model
 from mfdsl.errors import UsageError
@@ -165,7 +166,7 @@ def recheck_file(
     model = compilation.require_model()
     rules = [c for c in compilation.certificates if not c.claim.startswith("lipschitz(")]
     with leaving_out():  # constants are replayed from the proof
-        rules += regularity(model, EFFORT)
+        rules += regularity(model, EFFORT, whole_box=proof.whole_box)
     try:
         rows = recheck(model, proof, rules)
     except WrongModelError as error:
@@ -178,7 +179,9 @@ def _or_search(replayer: Replayer) -> Callable[[Problem, Budget], Found]:
     """Answers from a proof, and searches for what it has none of: a changed spec compiles, too."""
 
     def by(problem: Problem, budget: Budget) -> Found:
-        found = replayer(problem, budget)
-        return found if found.upper < float("inf") else problem.found(replace(budget, by=None))
+        try:
+            return replayer(problem, budget)
+        except (ReplayError, Unsupported):
+            return problem.found(replace(budget, by=None))
 
     return by

@@ -15,7 +15,7 @@ from mfdsl.compiler.analysis.proofs.attained import kept as attained_by
 from mfdsl.compiler.analysis.proofs.fingerprint import Problem, fingerprint
 from mfdsl.compiler.analysis.proofs.packing import pack
 from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Searched
-from mfdsl.compiler.analysis.proofs.replay import replayer_of
+from mfdsl.compiler.analysis.proofs.replay import ReplayError, replayer_of
 from mfdsl.compiler.analysis.proofs.tree import CutError, cuts_to
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
@@ -140,9 +140,11 @@ def in_balls(
     """The certificate with rigor `balls`, if it is proved and its replay in balls agrees."""
     if certificate.verdict != "proved" or not balls.available():
         return certificate
-    replayer = replayer_of(searches)
-    other = replayed(decide, question, most, replayer)
-    agrees = other.verdict == "proved" and not replayer.faults
+    try:
+        other = replayed(decide, question, most, replayer_of(searches))
+    except ReplayError:
+        return certificate
+    agrees = other.verdict == "proved"
     return certificate.model_copy(update={"rigor": other.rigor}) if agrees else certificate
 
 

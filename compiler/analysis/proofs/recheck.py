@@ -10,7 +10,7 @@ from mfdsl.compiler.analysis.facts import facts_of, parameter_box
 from mfdsl.compiler.analysis.lipschitz import Question, Subject, lipschitz
 from mfdsl.compiler.analysis.proofs.archive import answering
 from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Proof, model_hash
-from mfdsl.compiler.analysis.proofs.replay import replayer_of
+from mfdsl.compiler.analysis.proofs.replay import ReplayError, replayer_of
 from mfdsl.compiler.analysis.subjects import sources_of, subject_of
 from mfdsl.compiler.ir.model import Model
 
@@ -80,13 +80,15 @@ def _by_replay(model: Model, claimed: Claimed) -> Rechecked:
     question = question_of(model, asked)
     if question is None:
         return Rechecked(old, False, rigor, "it asks about what the model does not have")
-    replayer = replayer_of(claimed.searches)
-    with answering(replayer):
-        new = lipschitz(question, asked.most)
+    try:
+        with answering(replayer_of(claimed.searches)):
+            new = lipschitz(question, asked.most)
+    except ReplayError as error:
+        return Rechecked(old, False, rigor, str(error))
     if (new.claim, new.norm, new.assumptions) != (old.claim, old.norm, old.assumptions):
         why: str | None = f"the proof is of `{new.claim}` ({new.norm})"
     else:
-        why = "; ".join(dict.fromkeys(replayer.faults)) or difference(old, new)
+        why = difference(old, new)
     return Rechecked(old, why is None, rigor, why)
 
 
@@ -129,11 +131,11 @@ def difference(old: Certificate, new: Certificate) -> str | None:
         same = (o for o in new.obligations if _name(o) == _name(part))
         if all(difference(part, o) is not None for o in same):
             return f"it does not rest on `{part.claim}` of {part.subject}"
-    jumps = old.verdict == "refuted" and old.upper is None  # narrowed anew, to other points
-    if jumps:
+    jumps = old.upper is None  # pairs of points across one are narrowed anew, to other points
+    if jumps and old.verdict == "refuted":
         return None
     if old.lower is not None and (new.lower is None or new.lower < old.lower):
         return f"the bound from below is {new.lower!r}, not {old.lower!r}"
-    if old.witness is not None and new.witness != old.witness:
+    if not jumps and old.witness is not None and new.witness != old.witness:
         return "the witness is another one"
     return None

@@ -1,7 +1,7 @@
 """Searches answered from a proof: every leaf bounded again in one pass, nothing looked for."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mfdsl.compiler.analysis.proofs.tree import EMPTY, LEAF, CutError, halves
 from mfdsl.compiler.analysis.slopes.domain import STILL, feasible_in, root_rows
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget, Found, joined_rows, split, splittable
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 
 PASS = 4096  # boxes of one pass
@@ -22,63 +23,55 @@ MOST = 20_000  # boxes that such splits may make
 NARROWEST = 1e-12  # of a box that may be split, relative to the first
 
 
-@dataclass
-class Replayer:
-    """Answers problems from what was kept of their searches. Problems that nothing was kept of have
-    no bound; `faults` says what is wrong with the others.
-    """
+class ReplayError(ValueError):
+    """A proof that does not show what it is of; the text says why."""
 
-    searches: dict[str, Searched]
-    faults: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
+
+@dataclass(frozen=True)
+class Replayer:
+    """Answers problems from what was kept of their searches."""
+
+    searches: Mapping[str, Searched]
 
     def __call__(self, problem: Problem, budget: Budget) -> Found:
-        """Both bounds of a problem, in the place of `Problem.found`."""
+        """Both bounds of a problem, in the place of `Problem.found`.
+
+        Raises:
+            ReplayError: what was kept does not give the bound that it claims.
+            Unsupported: nothing was kept of this problem.
+        """
+        kept = self.searches.get(fingerprint(problem))
+        if kept is None:
+            raise Unsupported("no search of it was kept")
         rows = root_rows(problem.tape)
-        key = fingerprint(problem)
-        if key not in self.searches:
-            worst = rows.take(np.arange(min(1, len(rows))))
-            return Found(_certain(problem, rows), np.inf, 0, False, worst)
-        self.used.add(key)
-        kept = self.searches[key]
-        upper, boxes, worst = self._bounded(problem, rows, kept)
-        lower = self._attained(problem, rows, kept)
+        try:
+            upper, boxes, worst = _bounded(problem, rows, kept)
+            lower = _certain(problem, rows)
+            if kept.attained is not None:
+                lower = max(lower, again(problem, kept.attained))
+        except (CutError, PackingError, OutsideError) as error:
+            raise ReplayError(str(error)) from None
         if lower > upper:
-            self.faults.append(f"{lower!r} is attained above the bound {upper!r}")
-            upper = np.inf
+            raise ReplayError(f"{lower!r} is attained above the bound {upper!r}")
         return Found(lower, upper, boxes, True, worst)
 
-    def _bounded(self, problem: Problem, rows: Rows, kept: Searched) -> tuple[float, int, Rows]:
-        top = np.inf if kept.upper is None else kept.upper
-        try:
-            if kept.cuts is None:
-                bounds = bounds_of(problem, rows)
-                parts = [(rows, bounds)]
-            else:
-                parts = list(leaves(problem, rows, unpack(kept.cuts).astype(np.int64)))
-        except (CutError, PackingError) as error:
-            self.faults.append(str(error))
-            return np.inf, 0, rows.take(np.arange(min(1, len(rows))))
-        bounded = [_sharpened(problem, rows, part, upper, top) for part, upper in parts]
-        worst, best = rows.take(np.arange(min(1, len(rows)))), -np.inf
-        for part, upper in bounded:
-            if len(part) and upper.max() > best:
-                best = float(upper.max())
-                worst = part.take(np.argsort(-upper)[:1])
-        if best > top:
-            self.faults.append(f"a box has the bound {best!r}, above {top!r}")
-        boxes = sum(len(part) for part, _ in bounded)
-        return best, boxes, worst
 
-    def _attained(self, problem: Problem, rows: Rows, kept: Searched) -> float:
-        least = _certain(problem, rows)
-        if kept.attained is None:
-            return least
-        try:
-            return max(least, again(problem, kept.attained))
-        except (OutsideError, PackingError) as error:
-            self.faults.append(str(error))
-            return least
+def _bounded(problem: Problem, rows: Rows, kept: Searched) -> tuple[float, int, Rows]:
+    """The largest bound of the leaves, their number, and the leaf that has it."""
+    top = np.inf if kept.upper is None else kept.upper
+    if kept.cuts is None:
+        parts = [(rows, bounds_of(problem, rows))]
+    else:
+        parts = list(leaves(problem, rows, unpack(kept.cuts).astype(np.int64)))
+    best, worst, boxes = -np.inf, rows.take(np.arange(min(1, len(rows)))), 0
+    for part, bounds in parts:
+        sharp, upper = _sharpened(problem, rows, part, bounds, top)
+        boxes += len(sharp)
+        if len(sharp) and upper.max() > best:
+            best, worst = float(upper.max()), sharp.take(np.argsort(-upper)[:1])
+    if best > top:
+        raise ReplayError(f"a box has the bound {best!r}, above {top!r}")
+    return best, boxes, worst
 
 
 def leaves(problem: Problem, rows: Rows, cuts: np.ndarray) -> Iterator[tuple[Rows, Array]]:
