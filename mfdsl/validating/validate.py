@@ -22,6 +22,7 @@ from mfdsl.validating.excess import range_row, write_reproduction
 from mfdsl.validating.frequencies import kernel_row
 from mfdsl.validating.gains import Gain, evaluated, exploitability_row, gain_row
 from mfdsl.validating.interpreted import interpreter_row
+from mfdsl.validating.invariances import invariance_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
 from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
@@ -209,6 +210,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
         Check(0.1, lambda until: kernel_row(trial, until)),
         Check(0.1, lambda until: interpreter_row(trial, until)),
         Check(0.1, lambda until: permutation_row(trial)),
+        Check(0.1, lambda until: invariance_row(trial)),
         Check(0.1, lambda until: trajectory_row(trial, until)),
         Check(0.1, lambda until: mass_row(trial, until)),
         Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),

