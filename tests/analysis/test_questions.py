@@ -1,0 +1,165 @@
+"""Questions of all kinds: their answers, those of `require`, and what is said of bad ones."""
+
+import pytest
+
+import mfdsl
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.questions import EXAMPLES, KINDS, QuestionError, answers
+from mfdsl.compiler.driver import compile_text
+from mfdsl.compiler.ir.model import Model
+
+RING = """
+model ring
+param k : real in [0, 2] = 1
+objective nash
+horizon 3
+{claim}
+population person as mu {{
+  trait theta : int in 0..1 ~ mix {{ 0.5 -> 1, else -> 0 }}
+  state x : int mod 4 ~ uniform
+  action a : int in 0..1
+  x' ~ mix {{ 0.25 -> x + a, else -> x }}
+  reward near = -k * mu[x]
+  reward own = theta * 0.5
+  observe x, t
+}}
+"""
+
+
+def ring(claim: str = "") -> Model:
+    return compile_text(RING.format(claim=claim)).require_model()
+
+
+def one(question: str, *, whole_box: bool = False) -> Certificate:
+    (found,) = answers(ring(), question, 2.0, whole_box=whole_box)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        ("monotone(reward, mu)", "proved"),
+        ("strictly_monotone(reward, mu)", "proved"),
+        ("monotone_on_flows(reward, person)", "proved"),
+        ("potential(reward, mu)", "proved"),
+        ("concave_potential(reward, mu)", "proved"),
+        ("skew_affine(reward, mu)", "refuted"),
+        ("independent(reward, mu)", "refuted"),
+        ("independent(own, mu)", "proved"),
+        ("independent(dynamics, mu)", "proved"),
+        ("person: independent(dynamics, mu)", "proved"),
+        ("linear_quadratic(person)", "refuted"),
+        ("linear_quadratic()", "refuted"),
+        ("invariant(x = x + 1)", "proved"),
+        ("invariant(a = 1 - a)", "refuted"),
+        ("normalised(x)", "proved"),
+        ("lipschitz(reward, mu)", "proved"),
+        ("asymmetry(dynamics)", "proved"),
+        ("range(reward)", "proved"),
+    ],
+)
+def test_each_kind_has_its_answer(question: str, verdict: str) -> None:
+    for found in answers(ring(), question, 2.0):
+        assert found.verdict == verdict, found.detail
+
+
+def test_numbers() -> None:
+    slope, apart, reach = (
+        one(q) for q in ("lipschitz(reward, mu)", "asymmetry(reward)", "range(reward)")
+    )
+    assert slope.upper == pytest.approx(0.5, rel=2e-3)
+    assert (apart.lower, apart.upper) == pytest.approx((0.25, 0.25), abs=1e-9)
+    assert (reach.lower, reach.upper) == pytest.approx((-1.0, 0.5), abs=1e-6)
+    masses = answers(ring(), "normalised(dynamics)", 2.0)
+    assert [c.subject for c in masses] == ["x of person", "x of person", "theta of person"]
+    assert all(c.verdict == "proved" and c.lower is not None for c in masses)
+    for name in ("sis", "beach_bar", "asymmetric_sis", "crowd"):
+        laws = answers(mfdsl.load(name).model, "normalised(dynamics)", 2.0)
+        assert laws and all(c.verdict == "proved" for c in laws), name
+
+
+def test_whole_boxes() -> None:
+    wide = one("range(reward)", whole_box=True)
+    assert (wide.lower, wide.upper) == pytest.approx((-2.0, 0.5), abs=1e-6)
+    assert wide.assumptions == ("k in [0, 2]",)
+    assert one("monotone(reward, mu)", whole_box=True).verdict == "proved"
+    strict = one("strictly_monotone(reward, mu)", whole_box=True)
+    assert strict.verdict == "refuted" and strict.witness is not None
+    assert strict.witness["k"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "monotone(reward, mu)",
+        "monotone_on_flows(reward, mu)",
+        "potential(reward, mu)",
+        "linear_quadratic(person)",
+        "independent(dynamics, mu)",
+        "asymmetry(reward)",
+        "invariant(x = x + 1)",
+        "invariant(x = x + 3, theta = theta)",
+        "invariant(x = -x, a = 1 - a)",
+        "invariant(x = rem(x + 2, 4))",
+    ],
+)
+def test_a_question_and_a_requirement_agree(claim: str) -> None:
+    inside = claim.startswith("invariant")
+    text = RING.format(claim="" if inside else f"require {claim}")
+    if inside:
+        text = text.replace("  observe", f"  require {claim}\n  observe")
+    required = compile_text(text)
+    (asked,) = answers(ring(), claim, 2.0)
+    assert required.ok == (asked.verdict == "proved")
+    name = claim.partition("(")[0]
+    found = [c for c in required.certificates if c.claim.startswith((name, f"dynamics_{name}"))]
+    assert [c.verdict for c in found] == [asked.verdict]
+
+
+@pytest.mark.parametrize(
+    ("question", "message", "hint"),
+    [
+        (
+            "monotne(reward, mu)",
+            "nothing to ask for\n  monotne(reward, mu)\n  ^^^^^^^",
+            "monotone(",
+        ),
+        ("monotone(reward, nu)", "not `reward` and `nu`", "monotone(reward, mu)"),
+        ("monotone(reward)", "takes reward and a law", "monotone(reward, mu)"),
+        ("lipschitz(reward mu)", "missing operator", "reward"),
+        ("lipschitz(rewrad, mu)", "knows no `rewrad`", "did you mean `reward`?"),
+        ("lipschitz(reward, mu) <= 5", "has no bound", "require"),
+        ("reward in [0, 1]", "has no bound", "require"),
+        ("monotone(", "never closed", ")"),
+        ("nothing", "cannot read", "lipschitz(reward, mu)"),
+        ("", "cannot read", "known"),
+        ("bus: monotone(reward, mu)", "no player `bus`", "person"),
+        ("linear_quadratic(bus)", "no player `bus`", "person"),
+        ("invariant(y = x)", "meaning", "values"),
+        ("invariant(x = y + 1)", "no `y`\n  invariant(x = y + 1)\n                ^", "images"),
+        ("invariant(x = exp(x))", "not known in a question", "images"),
+        ("invariant(x = if x == 0 then 1 else x)", "two joint values", "own values"),
+        ("invariant(x)", "images", "invariant("),
+        ("normalised(a)", "knows no `a`", "dynamics"),
+        ("range(dynamics)", "knows no `dynamics`", "reward"),
+        ("asymmetry(nothing)", "knows no `nothing`", "near"),
+        ("existence(mu)", "takes nothing", "existence()"),
+    ],
+)
+def test_bad_questions_are_told_apart(question: str, message: str, hint: str) -> None:
+    with pytest.raises(QuestionError) as caught:
+        answers(ring(), question)
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_every_kind_has_an_example() -> None:
+    assert set(EXAMPLES) == set(KINDS)
+
+
+def test_games_of_several_players() -> None:
+    model = mfdsl.load("predator_prey").model
+    with pytest.raises(QuestionError, match="whose"):
+        answers(model, "range(reward)")
+    name = model.populations[0].name
+    assert answers(model, f"{name}: range(reward)", 1.0)[0].verdict == "proved"
