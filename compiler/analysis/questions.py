@@ -60,16 +60,20 @@ class _Asked:
     box: Mapping[str, tuple[float, float]]
 
     def words(self, *known: str) -> list[str]:
-        """The plain names among the arguments, as many as `known` are described."""
+        """The names among the arguments, `flow` or `flow[cars]`, as many as are described."""
         values = [a.value for a in self.call.arguments if a.name is None]
-        found = [v.name for v in values if isinstance(v, ast.Name)]
+        found = [self.read(v.span) for v in values if isinstance(v, ast.Name | ast.Index)]
         if len(found) != len(self.call.arguments) or len(found) != len(known):
             name = self.call.function.name
             raise QuestionError(
-                f"`{name}` takes {_counted(known)}, not `{self.shown()}`",
+                f"`{name}` asks about {_counted(known)}, not `{self.shown()}`",
                 f"for example `{EXAMPLES[name]}`",
             )
         return found
+
+    def read(self, span: Span) -> str:
+        """The text at a place."""
+        return self.text[span.start - len(HEAD) : span.end - len(HEAD)]
 
     def shown(self) -> str:
         """The text of the arguments."""
@@ -127,7 +131,7 @@ def _call(text: str) -> ast.Call:
     if claim.function.name not in KINDS:
         near = nearest(claim.function.name, KINDS)
         hint = f"did you mean `{EXAMPLES[near]}`?" if near is not None else _known()
-        message = f"`{claim.function.name}` is nothing to ask for"
+        message = f"cannot read the question: `{claim.function.name}` is nothing to ask for"
         raise QuestionError(_placed(text, message, claim.function.span), hint)
     return claim
 
@@ -144,7 +148,9 @@ def _known() -> str:
 
 
 def _counted(known: Sequence[str]) -> str:
-    return " and ".join(known) if known else "nothing"
+    if len(known) == 2:
+        return f"two names, {known[0]} and {known[1]}"
+    return known[0] if known else "nothing"
 
 
 def _slopes(asked: _Asked) -> list[Certificate]:

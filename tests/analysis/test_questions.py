@@ -113,7 +113,8 @@ def test_a_question_and_a_requirement_agree(claim: str) -> None:
     assert required.ok == (asked.verdict == "proved")
     name = claim.partition("(")[0]
     found = [c for c in required.certificates if c.claim.startswith((name, f"dynamics_{name}"))]
-    assert [c.verdict for c in found] == [asked.verdict]
+    assert {c.verdict for c in found} <= {asked.verdict}
+    assert found or not required.ok
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_a_question_and_a_requirement_agree(claim: str) -> None:
             "monotone(",
         ),
         ("monotone(reward, nu)", "not `reward` and `nu`", "monotone(reward, mu)"),
-        ("monotone(reward)", "takes reward and a law", "monotone(reward, mu)"),
+        ("monotone(reward)", "asks about two names, reward and a law", "monotone(reward, mu)"),
         ("lipschitz(reward mu)", "missing operator", "reward"),
         ("lipschitz(rewrad, mu)", "knows no `rewrad`", "did you mean `reward`?"),
         ("lipschitz(reward, mu) <= 5", "has no bound", "require"),
@@ -143,7 +144,7 @@ def test_a_question_and_a_requirement_agree(claim: str) -> None:
         ("normalised(a)", "knows no `a`", "dynamics"),
         ("range(dynamics)", "knows no `dynamics`", "reward"),
         ("asymmetry(nothing)", "knows no `nothing`", "near"),
-        ("existence(mu)", "takes nothing", "existence()"),
+        ("existence(mu)", "asks about nothing", "existence()"),
     ],
 )
 def test_bad_questions_are_told_apart(question: str, message: str, hint: str) -> None:
