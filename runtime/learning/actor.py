@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.learning.encoders import EncoderKind, encoder
-from mfdsl.runtime.learning.eyes import View
+from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Head
 from mfdsl.runtime.learning.networks import Activation, Mlp
 
@@ -73,7 +73,7 @@ class Trunk(nn.Module):
 class Actor(nn.Module):
     """The law of the actions of one player, [B, N] agents or one major."""
 
-    def __init__(self, widths: tuple[int, int, Sequence[int]], head: Head, shape: Shape) -> None:
+    def __init__(self, widths: Widths, head: Head, shape: Shape) -> None:
         super().__init__()
         self.head = head
         self.trunk = Trunk(*widths, head.width_in, shape, 0.01)
@@ -87,7 +87,7 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """Values: [B] of a team, or with own entries [B, N] of its members."""
 
-    def __init__(self, widths: tuple[int, int, Sequence[int]], shape: Shape) -> None:
+    def __init__(self, widths: Widths, shape: Shape) -> None:
         super().__init__()
         self.trunk = Trunk(*widths, 1, shape, 1.0)
 

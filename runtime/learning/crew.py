@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.agents import AgentProgram
-from mfdsl.runtime.behaviours import Scene
+from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.actor import Actor, Shape
-from mfdsl.runtime.learning.eyes import Eyes, View
+from mfdsl.runtime.learning.experience import ActionLaws, Choice
+from mfdsl.runtime.learning.eyes import Eyes, View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head, Squash
+from mfdsl.runtime.learning.pathwise import Move
 from mfdsl.runtime.learning.sight import Sight, model_of, sights_of, values_seen
 from mfdsl.runtime.streams import draw
 
@@ -41,23 +43,78 @@ class Crew(nn.Module):
             eyes = Eyes(sight, model, near)
             head = Head(sight.actions, look.squash, look.log_std)
             self.eyes[sight.field] = eyes
-            widths = (eyes.own_width, eyes.common_width, eyes.law_widths)
-            self.actors[sight.field] = Actor(widths, head, shape)
+            self.actors[sight.field] = Actor(eyes.widths, head, shape)
 
-    def views(self, params: Any, time: Tensor, state: Any, batch: int) -> dict[str, View]:
+    @property
+    def names(self) -> list[str]:
+        """Field names of the players that act."""
+        return [sight.field for sight in self.sights]
+
+    @property
+    def widths(self) -> dict[str, Widths]:
+        """How much each of them sees."""
+        return {name: self._eyes(name).widths for name in self.names}
+
+    def _eyes(self, name: str) -> Eyes:
+        eyes = self.eyes[name]
+        assert isinstance(eyes, Eyes)
+        return eyes
+
+    def views(self, scene: Scene) -> dict[str, View]:
         """What each acting player sees."""
-        seen = values_seen(self.program, params, time, state)
-        return {s.field: self.eyes[s.field](seen[s.player], state, batch) for s in self.sights}
-
-    def laws(self, views: Mapping[str, View], masks: Mapping[str, Tensor]) -> dict[str, ActionLaw]:
-        """The laws of the actions of each player."""
-        return {f: self.actors[f](view, masks.get(f)) for f, view in views.items()}
-
-    def masks(self, params: Any, time: Tensor, state: Any, batch: int) -> dict[str, Tensor]:
-        """Legal choices by field name, of masked players only."""
-        found = self.program.module.legal(params, time, state)
+        seen = values_seen(self.program, scene.params, scene.time, scene.state)
         return {
-            s.field: found[k].expand(batch, *found[k].shape[1:])
+            s.field: self._eyes(s.field)(seen[s.player], scene.state, scene.batch)
+            for s in self.sights
+        }
+
+    def choose(self, scene: Scene, number: int) -> tuple[dict[str, Choice], Any]:
+        """What everybody draws with the numbers of a step."""
+        views, masks = self.views(scene), self.masks(scene)
+        choices = {}
+        for sight in self.sights:
+            name = sight.field
+            law = self.laws[name](views[name], masks.get(name))
+            made = law.sample(*standard(sight, self.head(sight), scene, number))
+            choices[name] = Choice(views[name], made, masks.get(name), law.log_prob(made))
+        drawn = {name: choice.drawn for name, choice in choices.items()}
+        return choices, self.action(drawn, scene.params.unit)
+
+    @property
+    def laws(self) -> dict[str, ActionLaws]:
+        """How each of them draws."""
+        return {name: self.actors[name] for name in self.names}
+
+    def drawn_from(self, scene: Scene, views: Mapping[str, View]) -> dict[str, ActionLaw]:
+        """The laws of the actions of each player in a scene."""
+        masks = self.masks(scene)
+        return {name: self.laws[name](view, masks.get(name)) for name, view in views.items()}
+
+    def behaviour(self, *, mode: bool = True) -> Behaviour:
+        """How everybody plays."""
+        return Trained(self, mode)
+
+    def move(self, scene: Scene, number: int, *, noisy: bool) -> Move:
+        """What everybody does with the numbers of a step, with gradients."""
+        laws = self.drawn_from(scene, self.views(scene))
+        drawn, scores = {}, []
+        for sight, law in zip(self.sights, laws.values(), strict=True):
+            made = law.sample(*standard(sight, self.head(sight), scene, number))
+            if not noisy and law.mean is not None:
+                made = Drawn(law.mean, made.index)
+            drawn[sight.field] = made
+            if law.logits is not None:
+                chance = ActionLaw(None, None, law.logits).log_prob(made)
+                scores.append(chance.flatten(1).sum(1) if chance.ndim > 1 else chance)
+        score = torch.stack(scores).sum(0) if scores else None
+        entropy = torch.stack([law.entropy().mean() for law in laws.values()]).mean()
+        return Move(self.action(drawn, scene.params.unit), score, entropy)
+
+    def masks(self, scene: Scene) -> dict[str, Tensor]:
+        """Legal choices by field name, of masked players only."""
+        found = self.program.module.legal(scene.params, scene.time, scene.state)
+        return {
+            s.field: found[k].expand(scene.batch, *found[k].shape[1:])
             for s in self.sights
             for k in (s.field, s.player)
             if k in found
@@ -75,13 +132,11 @@ class Crew(nn.Module):
         assert isinstance(actor, Actor)
         return actor.head
 
-    def calibrate(self, params: Any, time: Tensor, state: Any, batch: int) -> None:
-        """Centre and scale what has no bounds by what is seen in a state."""
-        seen = values_seen(self.program, params, time, state)
+    def calibrate(self, scene: Scene) -> None:
+        """Centre and scale what has no bounds by what is seen in a scene."""
+        seen = values_seen(self.program, scene.params, scene.time, scene.state)
         for sight in self.sights:
-            eyes = self.eyes[sight.field]
-            assert isinstance(eyes, Eyes)
-            eyes.calibrate(seen[sight.player], state, batch)
+            self._eyes(sight.field).calibrate(seen[sight.player], scene.state, scene.batch)
 
 
 def standard(
@@ -112,10 +167,9 @@ class Trained:
     def __call__(self, scene: Scene) -> Any:
         """The actions in a scene."""
         crew = self.crew
-        views = crew.views(scene.params, scene.time, scene.state, scene.batch)
-        masks = crew.masks(scene.params, scene.time, scene.state, scene.batch)
+        laws = crew.drawn_from(scene, crew.views(scene))
         drawn = {}
-        for sight, law in zip(crew.sights, crew.laws(views, masks).values(), strict=True):
+        for sight, law in zip(crew.sights, laws.values(), strict=True):
             if self.mode and law.logits is None:
                 drawn[sight.field] = law.mode()
                 continue

@@ -18,6 +18,16 @@ EVALUATION = 1 << 40  # episodes that measure have numbers from here on
 
 
 @dataclass(frozen=True, eq=False)
+class Turn:
+    """One step: the scene, what everybody did, the draws of the game, and the rewards."""
+
+    scene: Scene
+    action: Any | None = None
+    noise: Any | None = None
+    rewards: Any | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Engine:
     """Games to learn from; `steps` is their length, `discount` weights rewards."""
 
@@ -30,33 +40,31 @@ class Engine:
         """How many games run side by side."""
         return self.simulator.batch
 
-    def scenes(
-        self, episode: int, act: Callable[[Scene, int], Any]
-    ) -> Iterator[tuple[Scene, Any, Any]]:
-        """Play an episode: each scene with the actions that `act(scene, draw)` took and the
-        rewards. `draw` numbers the step among all episodes; the last scene comes with None, None.
+    def turns(self, episode: int, act: Callable[[Scene, int], Any]) -> Iterator[Turn]:
+        """Play an episode with the actions `act(scene, number)`; the last turn has only a scene.
+
+        `number` counts the steps of all episodes.
         """
         simulator = self.simulator
-        state = simulator.reset(episode)
         step = simulator.program.module.step
-        scene = simulator.scene(0, state)
+        scene = simulator.scene(0, simulator.reset(episode))
         for t in range(self.steps):
             number = episode * (self.steps + 1) + t
-            action = act(scene, number)
-            noise = simulator.noise(number)
-            state, rewards = step(simulator.params, scene.time, state, action, noise)
-            state = simulator.whole(state)
-            yield scene, action, rewards
-            scene = replace(scene, t=t + 1, time=simulator.time(t + 1), state=state)
-        yield scene, None, None
+            action, noise = act(scene, number), simulator.noise(number)
+            state, rewards = step(simulator.params, scene.time, scene.state, action, noise)
+            yield Turn(scene, action, noise, rewards)
+            state, time = simulator.whole(state), simulator.time(t + 1)
+            scene = replace(scene, t=t + 1, time=time, state=state)
+        yield Turn(scene)
 
-    def final(self, scene: Scene) -> Any | None:
-        """Final rewards at the end of a finite game, else None."""
-        program = self.simulator.program
+    def paid(self, turn: Turn) -> Any | None:
+        """The rewards of a turn; those of the end of a finite game at its last, else None."""
+        program, scene = self.simulator.program, turn.scene
+        if turn.rewards is not None:
+            return turn.rewards
         if not program.module.HAS_FINAL or scene.t != program.horizon:
             return None
-        paid: Any = program.module.final_rewards(scene.params, scene.time, scene.state)
-        return paid
+        return program.module.final_rewards(scene.params, scene.time, scene.state)
 
 
 def team_reward(rewards: Any, batch: int) -> Tensor:
@@ -78,8 +86,8 @@ def measured(engine: Engine, act: Callable[[Scene, int], Any], episodes: int = 1
     for episode in range(EVALUATION, EVALUATION + episodes):
         total = torch.zeros(engine.batch, dtype=engine.simulator.params.unit.dtype)
         total = total.to(engine.simulator.params.unit.device)
-        for scene, _, rewards in engine.scenes(episode, act):
-            paid = engine.final(scene) if rewards is None else rewards
+        for turn in engine.turns(episode, act):
+            paid = engine.paid(turn)
             if paid is not None:
                 total = total + team_reward(paid, engine.batch)
         found.append(total)

@@ -1,8 +1,8 @@
 """Episodes that were played for learning: what everybody saw, drew and was credited with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -10,12 +10,47 @@ from torch import Tensor
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.credit import Ahead, Credit, marginal_rewards, own_rewards
-from mfdsl.runtime.learning.crew import Crew, standard
-from mfdsl.runtime.learning.engine import Engine, team_reward
-from mfdsl.runtime.learning.eyes import View
-from mfdsl.runtime.learning.heads import Drawn
+from mfdsl.runtime.learning.engine import Engine, Turn, team_reward
+from mfdsl.runtime.learning.eyes import View, Widths
+from mfdsl.runtime.learning.heads import ActionLaw, Drawn
 
 X = TypeVar("X", bound=Tensor | View | Drawn | None)
+
+
+ActionLaws = Callable[[View, Tensor | None], ActionLaw]
+"""The laws of the actions of one player, given what it sees and what is legal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What one player saw, drew, might have drawn, and how likely the draw was."""
+
+    view: View
+    drawn: Drawn
+    mask: Tensor | None
+    log_prob: Tensor
+
+
+class Acting(Protocol):
+    """Whoever plays while learning: courses by name."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Field names of players, or others for what is credited with the team's rewards."""
+
+    def views(self, scene: Scene) -> Mapping[str, View]:
+        """What each sees."""
+
+    def choose(self, scene: Scene, number: int) -> tuple[Mapping[str, Choice], Any]:
+        """What each draws with the numbers of a step, and the module's `Action`."""
+
+    @property
+    def widths(self) -> Mapping[str, Widths]:
+        """How much each sees."""
+
+    @property
+    def laws(self) -> Mapping[str, ActionLaws]:
+        """How each draws, as networks to be trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +90,10 @@ class Crediting:
     weighted: AgentProgram | None = None
     value: Callable[[Scene], Tensor] | None = None
 
-    def rewards(
-        self, engine: Engine, scene: Scene, action: Any | None, noise: Any | None, paid: Any
-    ) -> dict[str, Tensor]:
+    def rewards(self, engine: Engine, turn: Turn, paid: Any) -> dict[str, Tensor]:
         """The rewards of one step by field name: [B, N] of populations, [B] of all others."""
-        batch, program = engine.batch, scene.program
+        scene, batch = turn.scene, engine.batch
+        program = scene.program
         team = team_reward(paid, batch)
         found = {field: team for field in program.players}
         match self.credit:
@@ -76,8 +110,8 @@ class Crediting:
                     scene.params,
                     scene.time,
                     scene.state,
-                    action,
-                    noise,
+                    turn.action,
+                    turn.noise,
                     self._ahead(engine, scene),
                 )
         return found
@@ -96,60 +130,44 @@ class Crediting:
 
 
 @torch.no_grad()
-def collected(engine: Engine, crew: Crew, crediting: Crediting, episode: int) -> Experience:
-    """Play one episode of every game with the crew's random actions."""
-    kept: dict[str, list[tuple[View, Drawn, Tensor | None, Tensor]]] = {}
-    credited: dict[str, list[Tensor]] = {s.field: [] for s in crew.sights}
-    draws: list[int] = []
+def collected(engine: Engine, players: Acting, crediting: Crediting, episode: int) -> Experience:
+    """Play one episode of every game at random."""
+    kept: dict[str, list[Choice]] = {name: [] for name in players.names}
+    credited: dict[str, list[Tensor]] = {name: [] for name in players.names}
+    team: list[Tensor] = []
 
     def act(scene: Scene, number: int) -> Any:
-        draws.append(number)
-        views = crew.views(scene.params, scene.time, scene.state, scene.batch)
-        masks = crew.masks(scene.params, scene.time, scene.state, scene.batch)
-        drawn = {}
-        for sight, law in zip(crew.sights, crew.laws(views, masks).values(), strict=True):
-            made = law.sample(*standard(sight, crew.head(sight), scene, number))
-            drawn[sight.field] = made
-            entry = (views[sight.field], made, masks.get(sight.field), law.log_prob(made))
-            kept.setdefault(sight.field, []).append(entry)
-        return crew.action(drawn, scene.params.unit)
+        choices, action = players.choose(scene, number)
+        for name, choice in choices.items():
+            kept[name].append(choice)
+        return action
 
-    earned: list[Tensor] = []
-    for scene, action, rewards in engine.scenes(episode, act):
-        paid = engine.final(scene) if rewards is None else rewards
-        if paid is not None:
-            earned.append(team_reward(paid, engine.batch))
-            noise = None if rewards is None else engine.simulator.noise(draws[-1])
-            shares = crediting.rewards(engine, scene, action, noise, paid)
-            for field, values in credited.items():
-                if rewards is None:
-                    values[-1] = values[-1] + engine.discount * shares[field]
-                else:
-                    values.append(shares[field])
-    last = crew.views(scene.params, scene.time, scene.state, scene.batch)
+    for turn in engine.turns(episode, act):
+        paid, scene = engine.paid(turn), turn.scene
+        if paid is None:
+            continue
+        team.append(team_reward(paid, engine.batch))
+        shares = crediting.rewards(engine, turn, paid)
+        for name, values in credited.items():
+            share = shares.get(name, team[-1])
+            if turn.action is None:  # what the end pays belongs to the last step
+                values[-1] = values[-1] + engine.discount * share
+            else:
+                values.append(share)
+    last = players.views(scene)
     courses = {
-        field: _course(entries, torch.stack(credited[field]), last[field])
-        for field, entries in kept.items()
+        name: _course(choices, torch.stack(credited[name]), last[name])
+        for name, choices in kept.items()
     }
-    returns = torch.stack(earned).sum(0)
-    if len(earned) > engine.steps:  # what the end pays belongs to the last step
-        earned[-2:] = [earned[-2] + engine.discount * earned[-1]]
-    return Experience(courses, torch.stack(earned), returns)
+    returns = torch.stack(team).sum(0)
+    if len(team) > engine.steps:
+        team[-2:] = [team[-2] + engine.discount * team[-1]]
+    return Experience(courses, torch.stack(team), returns)
 
 
-def _course(
-    entries: list[tuple[View, Drawn, Tensor | None, Tensor]], rewards: Tensor, last: View
-) -> Course:
-    views, drawn, masks, chances = zip(*entries, strict=True)
-    masked = None if masks[0] is None else torch.stack(cast(list[Tensor], masks))
-    return Course(
-        joined(views, torch.stack),
-        joined(drawn, torch.stack),
-        masked,
-        torch.stack(chances),
-        rewards,
-        last,
-    )
+def _course(choices: list[Choice], rewards: Tensor, last: View) -> Course:
+    whole: Choice = joined(choices, torch.stack)
+    return Course(whole.view, whole.drawn, whole.mask, whole.log_prob, rewards, last)
 
 
 def joined(values: Any, how: Callable[[list[Tensor]], Tensor]) -> Any:

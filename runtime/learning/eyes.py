@@ -16,6 +16,9 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.features import Entries
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
 
+Widths = tuple[int, int, Sequence[int]]
+"""How many numbers a view has: own, common, and of a member of each law."""
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -54,6 +57,11 @@ class Eyes(nn.Module):
         self.own_width = self.own.width + local
         self.common_width = self.common.width
         self.law_widths = tuple(e.width for e in (*self.crowds, *self.points))
+
+    @property
+    def widths(self) -> Widths:
+        """How many numbers a view has."""
+        return self.own_width, self.common_width, self.law_widths
 
     def forward(self, seen: dict[str, Tensor], state: Any, batch: int) -> View:
         """A view of B games; `seen` are the values of this player by name."""

@@ -123,8 +123,8 @@ class Head(nn.Module):
             size = prod(action.type.dims)
             assert drawn.reals is not None
             numbers = drawn.reals[..., start : start + size]
-            inside = _inside(numbers, action.type, self.squash).to(unit.dtype)
-            found[action.name] = inside.reshape(*numbers.shape[:-1], *action.type.dims)
+            bounded = inside(numbers, action.type, self.squash).to(unit.dtype)
+            found[action.name] = bounded.reshape(*numbers.shape[:-1], *action.type.dims)
             start += size
         index = drawn.index
         for action in reversed(self.finite):
@@ -135,7 +135,7 @@ class Head(nn.Module):
         return [found[action.name] for action in self.actions]
 
 
-def _inside(numbers: Tensor, kind: Type, squash: Squash) -> Tensor:
+def inside(numbers: Tensor, kind: Type, squash: Squash) -> Tensor:
     """Numbers [..., k] brought into the domain of a real type."""
     if kind.lo is None or kind.hi is None:
         return numbers
@@ -143,8 +143,8 @@ def _inside(numbers: Tensor, kind: Type, squash: Squash) -> Tensor:
         return torch.softmax(numbers, -1)
     if kind.ball is not None:
         length = numbers.norm(dim=-1, keepdim=True)
-        inside: Tensor = numbers * (kind.ball / length.clamp(min=kind.ball))
-        return inside
+        shorter: Tensor = numbers * (kind.ball / length.clamp(min=kind.ball))
+        return shorter
     if kind.box is not None:
         low = numbers.new_tensor([ends[0] for ends in kind.box])
         high = numbers.new_tensor([ends[1] for ends in kind.box])

@@ -6,19 +6,35 @@ terms cut the gradient. Finite choices have no path: they stay with the score fu
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from mfdsl.runtime.behaviours import Scene
-from mfdsl.runtime.learning.crew import Crew, standard
 from mfdsl.runtime.learning.engine import Engine, team_reward
-from mfdsl.runtime.learning.heads import ActionLaw, Drawn
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Move:
+    """What everybody does, with gradients; the log-chance [B] of all finite choices together (None
+    without one), and the mean entropy.
+    """
+
+    action: Any
+    score: Tensor | None
+    entropy: Tensor
+
+
+class Moving(Protocol):
+    """Whoever plays along the path."""
+
+    def move(self, scene: Scene, number: int, *, noisy: bool) -> Move:
+        """A move with the numbers of a step; without `noisy` real actions are their means."""
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
     """One differentiable episode: discounted team return [B], and the score of finite choices.
 
     `surplus` [B] has the value of the return and the gradient of return and score together.
@@ -29,48 +45,33 @@ class Course:
     entropy: Tensor
 
 
-def unrolled(
-    engine: Engine, crew: Crew, episode: int, *, noisy: bool = True, baseline: Tensor | None = None
-) -> Course:
-    """Play one episode with gradients in the parameters of the crew.
+def unrolled(engine: Engine, players: Moving, episode: int, *, noisy: bool = True) -> Path:
+    """Play one episode with gradients in the parameters of the players.
 
-    Without `noisy` everybody plays the mean. Finite choices add the score of their draw times the
-    return to come, less a `baseline` [steps] (Williams 1992).
+    Finite choices add the score of their draw times the return to come, less its mean over the
+    games (Williams 1992).
     """
     scores: list[Tensor] = []
     entropies: list[Tensor] = []
 
     def act(scene: Scene, number: int) -> Any:
-        views = crew.views(scene.params, scene.time, scene.state, scene.batch)
-        masks = crew.masks(scene.params, scene.time, scene.state, scene.batch)
-        drawn, score = {}, None
-        for sight, law in zip(crew.sights, crew.laws(views, masks).values(), strict=True):
-            normal, uniform = standard(sight, crew.head(sight), scene, number)
-            made = law.sample(normal, uniform)
-            if not noisy and law.mean is not None:
-                made = Drawn(law.mean, made.index)
-            drawn[sight.field] = made
-            entropies.append(law.entropy().mean())
-            if law.logits is not None:
-                chance = ActionLaw(None, None, law.logits).log_prob(made)
-                chance = chance.sum(tuple(range(1, chance.ndim))) if chance.ndim > 1 else chance
-                score = chance if score is None else score + chance
-        if score is not None:
-            scores.append(score)
-        return crew.action(drawn, scene.params.unit)
+        move = players.move(scene, number, noisy=noisy)
+        entropies.append(move.entropy)
+        if move.score is not None:
+            scores.append(move.score)
+        return move.action
 
-    paid: list[Tensor] = []
+    due: list[Tensor] = []
     weight = 1.0
-    for scene, _, rewards in engine.scenes(episode, act):
-        due = engine.final(scene) if rewards is None else rewards
-        if due is not None:
-            paid.append(weight * team_reward(due, engine.batch))
+    for turn in engine.turns(episode, act):
+        paid = engine.paid(turn)
+        if paid is not None:
+            due.append(weight * team_reward(paid, engine.batch))
         weight *= engine.discount
-    returns = torch.stack(paid).sum(0)
+    returns = torch.stack(due).sum(0)
     surplus = returns
     if scores:
-        later = torch.stack(paid).detach().flip(0).cumsum(0).flip(0)[: len(scores)]
-        level = later.mean(1, keepdim=True) if baseline is None else baseline[:, None]
-        score = (torch.stack(scores) * (later - level)).sum(0)
+        later = torch.stack(due).detach().flip(0).cumsum(0).flip(0)[: len(scores)]
+        score = (torch.stack(scores) * (later - later.mean(1, keepdim=True))).sum(0)
         surplus = returns + score - score.detach()
-    return Course(returns, surplus, torch.stack(entropies).mean())
+    return Path(returns, surplus, torch.stack(entropies).mean())

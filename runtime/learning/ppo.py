@@ -6,17 +6,16 @@ the team ([B]) or of its members ([B, N]), with returns brought to mean 0 and de
 reach agents as `credit.py` says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from mfdsl.runtime.learning.actor import Actor, Critic, Shape
+from mfdsl.runtime.learning.actor import Critic, Shape
 from mfdsl.runtime.learning.advantage import Scale, advantages
-from mfdsl.runtime.learning.crew import Crew
-from mfdsl.runtime.learning.experience import Course, Experience, mapped, scenes_of
-from mfdsl.runtime.learning.eyes import Eyes, View
+from mfdsl.runtime.learning.experience import ActionLaws, Course, Experience, mapped, scenes_of
+from mfdsl.runtime.learning.eyes import View, Widths
 
 HUBER = 10.0
 TEAM = "team"
@@ -43,21 +42,16 @@ class Critics(nn.Module):
     Beside critics of single members stands one of the team, with the view of the player `watcher`.
     """
 
-    def __init__(self, crew: Crew, shape: Shape, *, single: bool) -> None:
+    def __init__(self, widths: Mapping[str, Widths], shape: Shape, *, single: bool) -> None:
         super().__init__()
         self.single = single
+        self.scales = {name: Scale() for name in widths}
+        self.watcher = max(widths, key=lambda n: _shared(widths[n])) if single else None
         self.parts = nn.ModuleDict()
-        self.scales = {sight.field: Scale() for sight in crew.sights}
-        for sight in crew.sights:
-            eyes = crew.eyes[sight.field]
-            assert isinstance(eyes, Eyes)
-            own = eyes.own_width if single else 0
-            self.parts[sight.field] = Critic((own, eyes.common_width, eyes.law_widths), shape)
-        self.watcher = _watcher(crew) if single else None
+        for name, (own, common, laws) in widths.items():
+            self.parts[name] = Critic((own if single else 0, common, laws), shape)
         if self.watcher is not None:
-            eyes = crew.eyes[self.watcher]
-            assert isinstance(eyes, Eyes)
-            self.parts[TEAM] = Critic((0, eyes.common_width, eyes.law_widths), shape)
+            self.parts[TEAM] = Critic((0, *widths[self.watcher][1:]), shape)
             self.scales[TEAM] = Scale()
 
     def raw(self, name: str, view: View) -> Tensor:
@@ -71,14 +65,10 @@ class Critics(nn.Module):
         return self.raw(name, view) * scale.spread + scale.centre
 
 
-def _watcher(crew: Crew) -> str:
-    """The player who sees most of what all see alike."""
-    widths = {}
-    for sight in crew.sights:
-        eyes = crew.eyes[sight.field]
-        assert isinstance(eyes, Eyes)
-        widths[sight.field] = eyes.common_width + sum(eyes.law_widths)
-    return max(widths, key=lambda name: widths[name])
+def _shared(widths: Widths) -> int:
+    """How much of a view all see alike."""
+    _, common, laws = widths
+    return common + sum(laws)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +134,7 @@ def _judged(
 
 
 def update(
-    crew: Crew,
+    actors: Mapping[str, ActionLaws],
     critics: Critics,
     optimizer: torch.optim.Optimizer,
     batches: dict[str, Batch],
@@ -160,9 +150,7 @@ def update(
         for chosen in _minibatches(batches, options, generator):
             loss, parts = torch.zeros(()), torch.zeros(5, dtype=torch.float64)
             for name, batch in chosen.items():
-                actor = crew.actors[name]
-                assert isinstance(actor, Actor)
-                one, measured = _losses(actor, critics, name, batch, options)
+                one, measured = _losses(actors[name], critics, name, batch, options)
                 loss, parts = loss + one, parts + measured / len(chosen)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -175,7 +163,7 @@ def update(
 
 
 def _losses(
-    actor: Actor, critics: Critics, name: str, batch: Batch, options: Proximal
+    actor: ActionLaws, critics: Critics, name: str, batch: Batch, options: Proximal
 ) -> tuple[Tensor, Tensor]:
     course, gain = batch.course, batch.advantages
     law = actor(course.view, course.mask)

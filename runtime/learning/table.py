@@ -63,6 +63,28 @@ class PolicyConfig(LearnerConfig):
     kl: float = Field(0.05, gt=0, description="divergence after which a batch is left")
 
 
+class PlannerConfig(PolicyConfig):
+    """Options of m3f_ppo."""
+
+    encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
+        "histogram", description="what the planner reads of a law"
+    )
+    hidden: int = Field(256, ge=1, description="width of the hidden layers")
+    log_std: float = Field(
+        -1.0, description="logarithm of the deviation of the upper action, at the start"
+    )
+    rule: Literal["bins", "rbf"] = Field(
+        "bins", description="tables over cells of the own state, or smoothed by kernels"
+    )
+    cells: str = Field("", description="cells of single variables, as in `q=2`; else `bins`")
+    softmax: bool = Field(
+        False, description="whether entries for finite actions are logarithms of weights"
+    )
+    entries: Literal["tanh", "clip", "released"] = Field(
+        "tanh", description="how numbers become entries in [-1, 1]; released: clipped, then tanh"
+    )
+
+
 @dataclass(frozen=True)
 class LearnerRow:
     """One learner: `module` and `symbol` say where it is; `iterations` is its default."""
@@ -86,8 +108,18 @@ LEARNERS: dict[str, LearnerRow] = {
             "one policy of own state and law for all agents, by PPO or through the simulator",
             "a team; no rate is proved for networks",
             "Li et al. 2021, arXiv 2105.08268",
-            "mfdsl.runtime.learning.shared_policy",
-            "SharedPolicy",
+            "mfdsl.runtime.learning.policy_gradient",
+            "shared_policy",
+            300,
+        ),
+        LearnerRow(
+            "m3f_ppo",
+            PlannerConfig,
+            "a planner that sees laws and hands out decision rules, with majors",
+            "a team; no rate is proved for networks",
+            "Cui et al. 2024, arXiv 2303.10665",
+            "mfdsl.runtime.learning.policy_gradient",
+            "lifted_policy",
             300,
         ),
     )
