@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mfdsl.runtime.learning.encoders import EncoderKind, encoder
+from mfdsl.runtime.learning.encoders import EncoderKind, Members, encoder
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Head
 from mfdsl.runtime.learning.networks import Activation, Mlp
@@ -31,12 +31,18 @@ class Trunk(nn.Module):
     """A network on own and shared entries; what is shared goes through the first layer once."""
 
     def __init__(
-        self, own: int, common: int, laws: Sequence[int], outputs: int, shape: Shape, last: float
+        self,
+        own: int,
+        common: int,
+        laws: Sequence[Members],
+        outputs: int,
+        shape: Shape,
+        last: float,
     ) -> None:
         super().__init__()
         encoders = [
-            encoder(shape.encoder, width, shape.embedding, shape.hidden[0], shape.bins)
-            for width in laws
+            encoder(shape.encoder, law, shape.embedding, shape.hidden[0], shape.bins)
+            for law in laws
         ]
         self.encoders = nn.ModuleList(encoders)
         shared = common + sum(e.width for e in encoders)

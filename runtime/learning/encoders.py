@@ -6,14 +6,27 @@ approximates the maximum mean discrepancy (Rahimi and Recht 2007); attention wit
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from mfdsl.runtime.learning.features import Axis
 from mfdsl.runtime.learning.networks import Mlp
 
+LARGEST = 1 << 14  # cells of a histogram
+
 EncoderKind = Literal["mean_embed", "moments", "histogram", "rff", "attention"]
+
+
+@dataclass(frozen=True)
+class Members:
+    """What is seen of the members of a law: how many features, and their axes."""
+
+    width: int
+    axes: tuple[Axis, ...]
 
 
 def averaged(features: Tensor, weights: Tensor | None) -> Tensor:
@@ -59,34 +72,55 @@ class MeanEmbedding(Encoder):
 
 
 class Histogram(Encoder):
-    """Shares of the cells of a grid on [-1, 1]^d; members count for the nearest cell.
+    """Shares of the cells of the joint space of all axes; `bins` on a line or a circle.
 
-    With `smooth` they are spread over the neighbouring cells in proportion (a tent in each
-    direction), so that the shares have gradients.
+    Members count for the nearest cell; with `smooth` they are spread over the neighbouring cells in
+    proportion (a tent in each direction), so that the shares have gradients.
     """
 
-    centres: Tensor
-
-    def __init__(self, inputs: int, bins: int, smooth: bool = True) -> None:
+    def __init__(self, axes: Sequence[Axis], bins: int, smooth: bool = True) -> None:
         super().__init__()
-        if bins**inputs > 1 << 14:
-            raise ValueError(f"{inputs} features with {bins} bins make too many cells")
-        self.bins, self.smooth, self.width = bins, smooth, bins**inputs
-        centres = -1 + (2 * torch.arange(bins) + 1) / bins
-        self.register_buffer("centres", centres)
+        self.axes, self.bins, self.smooth = tuple(axes), bins, smooth
+        sizes = [len(a.columns) if a.kind == "names" else bins for a in axes]
+        self.width = math.prod(sizes)
+        if self.width > LARGEST:
+            raise ValueError(
+                f"a histogram on {len(sizes)} axes would have {self.width:,} cells:"
+                " take fewer `bins`, or the encoder mean_embed"
+            )
 
     def forward(self, members: Tensor, weights: Tensor | None = None) -> Tensor:
         """The integral over members [B, M, d], [B, width]."""
-        places = members.clamp(-1 + 1 / self.bins, 1 - 1 / self.bins)
-        apart = (places[..., None] - self.centres).abs() * self.bins / 2
-        if self.smooth:
-            near = (1 - apart).clamp(min=0)
-        else:
-            near = nn.functional.one_hot(apart.argmin(-1), self.bins).to(members.dtype)
-        cells = near[..., 0, :]
-        for axis in range(1, near.shape[-2]):
-            cells = (cells[..., :, None] * near[..., axis, None, :]).flatten(-2)
+        cells: Tensor | None = None
+        for axis in self.axes:
+            share = self._share(members[..., list(axis.columns)], axis)
+            if cells is not None:
+                share = (cells[..., :, None] * share[..., None, :]).flatten(-2)
+            cells = share
+        assert cells is not None
         return averaged(cells, weights)
+
+    def _share(self, columns: Tensor, axis: Axis) -> Tensor:
+        """How much of each member lies in each cell of an axis."""
+        if axis.kind == "names":
+            return columns
+        if axis.kind == "circle":
+            apart = _around(columns, self.bins)
+        else:
+            centres = -1 + (2 * torch.arange(self.bins, device=columns.device) + 1) / self.bins
+            inside = columns.clamp(-1 + 1 / self.bins, 1 - 1 / self.bins)
+            apart = (inside - centres.to(columns.dtype)).abs() * self.bins / 2
+        if self.smooth:
+            return (1 - apart).clamp(min=0)
+        return nn.functional.one_hot(apart.argmin(-1), self.bins).to(columns.dtype)
+
+
+def _around(columns: Tensor, bins: int) -> Tensor:
+    """Distances on a circle from cosine and sine to the centres of its cells, in cells."""
+    share = torch.atan2(columns[..., 1:], columns[..., :1]) / (2 * math.pi)
+    centres = (torch.arange(bins, device=columns.device) + 0.5) / bins - 0.5
+    apart = (share - centres.to(columns.dtype)).abs()
+    return torch.minimum(apart, 1 - apart) * bins
 
 
 class FourierFeatures(Encoder):
@@ -129,19 +163,19 @@ class Attention(Encoder):
         return found
 
 
-def encoder(kind: EncoderKind, inputs: int, width: int, hidden: int, bins: int) -> Encoder:
-    """The encoder of a law on points with `inputs` features.
+def encoder(kind: EncoderKind, law: Members, width: int, hidden: int, bins: int) -> Encoder:
+    """The encoder of a law.
 
     Raises:
         ValueError: a histogram would have too many cells.
     """
     match kind:
         case "moments":
-            return Moments(inputs)
+            return Moments(law.width)
         case "histogram":
-            return Histogram(inputs, bins)
+            return Histogram(law.axes, bins)
         case "rff":
-            return FourierFeatures(inputs, width)
+            return FourierFeatures(law.width, width)
         case "attention":
-            return Attention(inputs, width)
-    return MeanEmbedding(inputs, width, hidden)
+            return Attention(law.width, width)
+    return MeanEmbedding(law.width, width, hidden)

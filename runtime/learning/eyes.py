@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.learning.encoders import Members
 from mfdsl.runtime.learning.features import Entries
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
 
-Widths = tuple[int, int, Sequence[int]]
+Widths = tuple[int, int, Sequence[Members]]
 """How many numbers a view has: own, common, and of a member of each law."""
 
 
@@ -56,7 +57,7 @@ class Eyes(nn.Module):
         local = nearest * axes * (len(self.close) + len(self.marks))
         self.own_width = self.own.width + local
         self.common_width = self.common.width
-        self.law_widths = tuple(e.width for e in (*self.crowds, *self.points))
+        self.law_widths = tuple(Members(e.width, e.axes) for e in (*self.crowds, *self.points))
 
     @property
     def widths(self) -> Widths:

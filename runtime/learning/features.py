@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,20 @@ from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 
 LONGEST = 64  # values of a range that are told apart one by one
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a value among its features: a column in [-1, 1], the cosine and the sine
+    of an angle, or columns of which one is 1.
+    """
+
+    kind: Literal["line", "circle", "names"]
+    columns: tuple[int, ...]
+
+    def moved(self, by: int) -> "Axis":
+        """The axis with `by` columns before it."""
+        return Axis(self.kind, tuple(c + by for c in self.columns))
 
 
 class Entry(nn.Module):
@@ -32,13 +48,19 @@ class Entry(nn.Module):
         self.bounded = kind.lo is not None and kind.hi is not None
         count = math.prod(kind.dims)
         if kind.finite:
-            self.register_buffer("table", _table(kind, model))
-            self.width = count * self.table.shape[1]
+            table, axes = _table(kind, model)
+            self.register_buffer("table", table)
+            each = table.shape[1]
+            self.width = count * each
+            self.axes = tuple(a.moved(k * each) for k in range(count) for a in axes)
         else:
             shift, scale = _affine(kind, count)
             self.register_buffer("shift", shift)
             self.register_buffer("scale", scale)
             self.width = count * (2 if self.periodic else 1)
+            self.axes = tuple(Axis("line", (k,)) for k in range(count))
+            if self.periodic:
+                self.axes = tuple(Axis("circle", (k, k + count)) for k in range(count))
 
     def forward(self, value: Tensor) -> Tensor:
         """Features [..., width] of values [..., *dims]."""
@@ -67,7 +89,11 @@ class Entries(nn.Module):
         super().__init__()
         self.entries = [Entry(kind, model) for kind in kinds]
         self.modules_ = nn.ModuleList(self.entries)
-        self.width = sum(entry.width for entry in self.entries)
+        self.width, axes = 0, []
+        for entry in self.entries:
+            axes += [axis.moved(self.width) for axis in entry.axes]
+            self.width += entry.width
+        self.axes = tuple(axes)
 
     def forward(self, values: Sequence[Tensor]) -> list[Tensor]:
         """The features of each value."""
@@ -88,28 +114,34 @@ def _affine(kind: Type, count: int) -> tuple[Tensor, Tensor]:
     return (low + high) / 2, 2 / (high - low).clamp(min=1e-9)
 
 
-def _table(kind: Type, model: Model) -> Tensor:
-    """The features of each value of a finite scalar type [size, width]."""
+def _table(kind: Type, model: Model) -> tuple[Tensor, tuple[Axis, ...]]:
+    """The features of each value of a finite scalar type [size, width], and their axes."""
     if kind.kind == "cell":
         grid = next(g for g in model.grids if g.name == kind.name)
         rows = grid.rows or ("." * grid.width,) * grid.height
         free = [(i, j) for i, row in enumerate(rows) for j, c in enumerate(row) if c != "#"]
         places = torch.tensor(free)
-        sides = ((places[:, 0], grid.height), (places[:, 1], grid.width))
-        return torch.cat([_range(p, size, grid.periodic) for p, size in sides], 1)
+        down, one = _range(places[:, 0], grid.height, grid.periodic)
+        right, other = _range(places[:, 1], grid.width, grid.periodic)
+        return torch.cat([down, right], 1), (one, other.moved(down.shape[1]))
     place = torch.arange(kind.size)
     if kind.kind == "int":
-        return _range(place, kind.size, kind.periodic)
-    return torch.eye(kind.size)
+        table, axis = _range(place, kind.size, kind.periodic)
+        return table, (axis,)
+    return torch.eye(kind.size), (Axis("names", tuple(range(kind.size))),)
 
 
-def _range(place: Tensor, size: int, periodic: bool) -> Tensor:
+def _range(place: Tensor, size: int, periodic: bool) -> tuple[Tensor, Axis]:
     """Places on an axis: scaled or on the circle, and one by one where there are few."""
     share = place / max(1, size - 1)
-    columns = [(2 * share - 1)[:, None]]
+    columns, axis = [(2 * share - 1)[:, None]], Axis("line", (0,))
     if periodic:
         angle = 2 * math.pi * place / size
-        columns = [torch.cos(angle)[:, None], torch.sin(angle)[:, None]]
+        columns, axis = (
+            [torch.cos(angle)[:, None], torch.sin(angle)[:, None]],
+            Axis("circle", (0, 1)),
+        )
     if size <= LONGEST:
+        axis = Axis("names", tuple(range(len(columns), len(columns) + size)))
         columns.append(nn.functional.one_hot(place, size).to(torch.get_default_dtype()))
-    return torch.cat(columns, 1)
+    return torch.cat(columns, 1), axis

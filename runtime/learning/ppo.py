@@ -68,7 +68,7 @@ class Critics(nn.Module):
 def _shared(widths: Widths) -> int:
     """How much of a view all see alike."""
     _, common, laws = widths
-    return common + sum(laws)
+    return common + sum(law.width for law in laws)
 
 
 @dataclass(frozen=True, eq=False)
