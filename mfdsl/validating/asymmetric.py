@@ -18,37 +18,37 @@ from mfdsl.compiler.tabular.rebuild import player_roots
 from mfdsl.errors import UsageError
 from mfdsl.runtime.finite_population.constants import FULL
 from mfdsl.runtime.finite_population.recursion import Asymmetry, Seen
-from mfdsl.validating.typed_game import Types, types_of
-
-Near = tuple[float, float, float]
-"""Change of dynamics, rewards and final rewards as all draws move by 1 each."""
+from mfdsl.validating.typed_game import Floats, Types, types_of
 
 
 @dataclass(frozen=True)
 class Everybody:
     """The types of a population; `complete` where their bounds are everybody's.
 
-    Else `near` says how far others are from the types, None where that is not known.
+    Else `apart` [types, 3] is how far the members near each type may be from it, in dynamics (l1),
+    rewards and final rewards, None where that is not known, and `others` the mean over all members
+    of the first.
     """
 
     types: Types
     complete: bool
-    near: Near | None
+    apart: Floats | None
+    others: float = 0.0
 
 
 def everybody(model: Model, player: Player, dynamics: Measured, reward: Measured) -> Everybody:
     """The types whose bounds hold for all members, as far as that is known."""
     plain = types_of(model, player)
     if plain.note is None or (plain.ends and _convex(model, player, dynamics, reward)):
-        return Everybody(plain, True, (0.0, 0.0, 0.0))
+        return Everybody(plain, True, np.zeros((len(plain.shares), 3)))
     if not plain.ends or starts_apart(model, player):
         return Everybody(plain, False, None)
     found = [sensitivities(model, player, what) for what in ("dynamics", "reward", "final")]
     if any(bounds is None for bounds in found):
         return Everybody(plain, False, None)
     slopes = [sum(bounds.values()) for bounds in found if bounds is not None]
-    near = (slopes[0], slopes[1], slopes[2])
-    return Everybody(types_of(model, player, near=True), False, near)
+    types = types_of(model, player, near=True)
+    return Everybody(types, False, np.tile(types.radius * np.array(slopes), (len(types.shares), 1)))
 
 
 def _convex(model: Model, player: Player, dynamics: Measured, reward: Measured) -> bool:

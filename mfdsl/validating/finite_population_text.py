@@ -44,6 +44,7 @@ def _plain(among: "Among") -> dict[str, Any]:
         "worst_type": among.worst_type,
         "constants": {name: finite(v) for name, v in among.constants.items()},
         "notes": list(among.notes),
+        "advice": advice_of(among),
     }
 
 
@@ -93,7 +94,20 @@ def lines_of(report: "FinitePopulation") -> list[str]:
                 f"{s.mean:.3g} +- {2 * s.std_error:.2g} ({s.games} games)"
             )
         lines += [f"  note      {note}" for note in among.notes]
+        lines += [f"  advice    {advice}" for advice in advice_of(among)]
     return lines
+
+
+def advice_of(among: "Among") -> list[str]:
+    """What would make the largest part of the bound smaller."""
+    found = (among.dynamics, among.reward)
+    traits = dict.fromkeys(t for measured in found if measured for t in measured.traits)
+    last = among.sizes[-1]
+    if traits and last.terms.get("type incentive", 0.0) > last.finite:
+        return [f"policies that `observe {', '.join(traits)}` have no type incentive"]
+    if last.finite > last.limit[0]:
+        return ["the finite-N term is the largest: it falls with more players and smaller slopes"]
+    return []
 
 
 def _symmetry(among: "Among", steps: int) -> list[str]:

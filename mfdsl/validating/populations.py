@@ -27,6 +27,7 @@ from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.validating.asymmetric import Everybody, asymmetry_of, everybody, reward_range, seen_by
 from mfdsl.validating.blocks import Blocks, Floats, Ints, block_constants
 from mfdsl.validating.certified import Among, AtSize, FinitePopulation, at_size
+from mfdsl.validating.clusters import clustered
 from mfdsl.validating.law_slopes import law_slopes
 from mfdsl.validating.typed_game import game_of_types, typed_program
 from mfdsl.validating.worst_player import deviator_of, simulated_worst
@@ -102,7 +103,9 @@ def certified_populations(
         (measured(game.model, p.name, "dynamics"), measured(game.model, p.name, "reward"))
         for p in players
     ]
-    types = [everybody(game.model, p, *m) for p, m in zip(players, alike, strict=True)]
+    types = clustered(
+        game, [everybody(game.model, p, *m) for p, m in zip(players, alike, strict=True)]
+    )
     analysed = _analysed(game, types, table)
     unlike = asymmetry_of(game.model, alike, analysed.induced.steps)
     curves = _curves(analysed, types, unlike)
@@ -202,7 +205,7 @@ def _curves(analysed: Analysed, types: Sequence[Everybody], unlike: Asymmetry) -
 
     if all(t.complete for t in types):
         return Curves(of_types, before, of_types, of_type)
-    if any(t.near is None for t in types):
+    if any(t.apart is None for t in types):
         return Curves(of_types, before, None, of_type)
     rows = np.flatnonzero(np.concatenate([t.types.centres for t in types]))
 
@@ -212,22 +215,20 @@ def _curves(analysed: Analysed, types: Sequence[Everybody], unlike: Asymmetry) -
             Crowd(count * players, analysed.seen, mixed=analysed.composition == "fixed"),
             {"type incentive": analysed.gains[rows]},
             caps[of_type[rows]],
-            asymmetry=_apart(analysed, types, of_type[rows]),
+            asymmetry=_apart(analysed, types, rows),
             types=rows,
         )
 
     return Curves(of_types, before, near, of_type[rows])
 
 
-def _apart(analysed: Analysed, types: Sequence[Everybody], of_row: Ints) -> Asymmetry:
-    """How far a player may be from the type of a row: at most half a cell of its draws."""
-    known = [t.near for t in types if t.near is not None]
-    apart = np.array(
-        [[t.types.radius * slope for slope in n] for t, n in zip(types, known, strict=True)]
-    )[of_row]
-    none = np.zeros((len(of_row), analysed.typed.steps))
+def _apart(analysed: Analysed, types: Sequence[Everybody], rows: Ints) -> Asymmetry:
+    """How far a player may be from the type of a row, and the others from theirs in the mean."""
+    apart = np.concatenate([t.apart for t in types if t.apart is not None])[rows]
+    others = max(t.others for t in types)
+    none = np.zeros((len(rows), analysed.typed.steps))
     alpha, beta = none + apart[:, :1], none + apart[:, 1:].max(1)[:, None]
-    return Asymmetry(alpha, beta, none[:, 0], none, none[:, 0])
+    return Asymmetry(alpha, beta, none[:, 0], none + others, none[:, 0])
 
 
 def _at(players: int, population: int, curves: Curves, analysed: Analysed) -> AtSize:
@@ -277,8 +278,12 @@ def shown_constants(found: Constants, rows: Ints) -> dict[str, float]:
 
 def _notes(game: Game, own: Everybody, slopes: str, player: Player) -> tuple[str, ...]:
     notes = [slopes]
+    if own.others > 0:
+        notes.append(
+            f"{len(own.types.shares)} clusters of types, in the mean {own.others:.3g} apart"
+        )
     if own.types.note is not None:
-        between = "by those of cells of all draws" if own.near else "a priori only"
+        between = "a priori only" if own.apart is None else "by those of cells of all draws"
         between = "by those at the ends" if own.complete else between
         notes.append(f"types: {own.types.note}; gains between them are bounded {between}")
         notes.append("the flow is that of the Gauss points in the place of their law")

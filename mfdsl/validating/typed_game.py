@@ -31,7 +31,7 @@ from mfdsl.validating.blocks import Blocks
 
 Floats = NDArray[np.float64]
 
-MOST_TYPES = 4096
+MOST_TYPES = 100_000
 QUADRATURE = 256  # points of all draws together, at most
 MOST_CENTRES = 1024  # cells of all draws together, at most
 MOST_ALONG = 64

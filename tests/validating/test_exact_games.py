@@ -13,6 +13,7 @@ import torch
 from mfdsl.game import Game, load
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.validating import clusters
 from mfdsl.validating.certified import Among, AtSize
 from mfdsl.validating.conditional_game import conditional_game
 from mfdsl.validating.finite_population import finite_population_report
@@ -285,3 +286,26 @@ def test_a_large_population_is_as_good_as_the_limit() -> None:
         values = [size.worst for size in among.sizes]
         assert values == sorted(values, reverse=True)
         assert values[-1] == pytest.approx(among.sizes[0].limit[0], abs=1e-4)
+
+
+def test_clusters_of_given_players(
+    players_file: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two centres for three players: the third is bounded by how far it is from its centre."""
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        b, w = rng.uniform(0, 0.6), rng.uniform(0, 1)
+        game = load("typed.mfg", params={"b": b, "w": w})
+        probs = drawn_policy(rng, STEPS, 2)
+        table = table_of(game, probs)
+        (alone,) = finite_population_report(game, table, [PLAYERS]).players
+        with monkeypatch.context() as few:
+            few.setattr(clusters, "MOST", 2)
+            few.setattr(clusters, "CENTRES", 2)
+            (among,) = finite_population_report(game, table, [PLAYERS, 3 * 10**9]).players
+        assert "2 clusters" in "".join(among.notes)
+        assert alone.sizes[0].limit[0] <= among.sizes[1].worst  # though it is not one of two
+        exact = typed_game(players_file, b, w)
+        found = [oracle.solve(exact, probs[:, None], i) for i in range(PLAYERS)]
+        gains = [best - found[0][1][i] for i, (best, _, _) in enumerate(found)]
+        assert max(gains) <= among.sizes[0].worst + ROUNDING
