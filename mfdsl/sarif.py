@@ -6,6 +6,7 @@ have every property.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -28,12 +29,18 @@ def sarif_log(reports: Sequence[Report]) -> dict[str, Any]:
     rules = run["tool"]["driver"]["rules"]
     numbers = {rule["id"]: k for k, rule in enumerate(rules)}
     for report in reports:
+        seen: Counter[str] = Counter()
         for certificate, required in _certificates(report):
             name = _rule(certificate)
             if name not in numbers:
                 numbers[name] = len(rules)
                 rules.append(_described(name))
-            run["results"].append(_result(report, certificate, required, name, numbers[name]))
+            result = _result(report, certificate, required, name, numbers[name])
+            named = f"{report.spec}|{certificate.claim}|{certificate.subject}|{certificate.source}"
+            seen[named] += 1
+            text = f"{named}|{seen[named]}".encode()
+            result["partialFingerprints"] = {"claim/v1": hashlib.sha256(text).hexdigest()}
+            run["results"].append(result)
     return log
 
 
@@ -62,7 +69,6 @@ def _result(
     report: Report, certificate: Certificate, required: bool, rule: str, number: int
 ) -> dict[str, Any]:
     kind, level = outcome(certificate, required=required)
-    named = f"{report.spec}|{certificate.claim}|{certificate.subject}|{certificate.source}"
     return {
         "ruleId": rule,
         "ruleIndex": number,
@@ -70,7 +76,6 @@ def _result(
         "level": level,
         "message": {"text": _message(certificate)},
         "locations": [_location(report, _place(certificate))],
-        "partialFingerprints": {"claim/v1": hashlib.sha256(named.encode()).hexdigest()},
         "properties": {
             **certificate.model_dump(
                 mode="json", include=set(TOLD), exclude_none=True, exclude_defaults=True

@@ -42,7 +42,7 @@ class Lowered:
 def lower_unit(
     main: str, loaded: Loaded, files: Files, overrides: Mapping[str, Override], sink: Sink
 ) -> Lowered | None:
-    """The model of the file `main`, or None when it has errors.
+    """The model of the file `main`, or None when it has errors before its claims are decided.
 
     Assumes that all files are parsed. Names come before types, types before domains, domains
     before claims: each pass may rely on what the ones before it checked.
@@ -66,11 +66,10 @@ def lower_unit(
     symmetries = [symmetry_of(model, player) for player in model.populations]
     certificates = [*symmetries, *certificates, *decided, *decide_claims(ctx, model, claims)]
     _check_size(ctx, model)
-    if sink.failed:
-        return None
-    check_unused(ctx, unit)
-    check_interaction(ctx, model)
-    check_conditions(ctx, facts, model)
+    if not sink.failed:
+        check_unused(ctx, unit)
+        check_interaction(ctx, model)
+        check_conditions(ctx, facts, model)
     return Lowered(model, tuple(certificates), settings.solver_places)
 
 
