@@ -72,7 +72,7 @@ class Eyes(nn.Module):
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
             own = torch.cat([*parts, *self._neighbours(seen, state, batch)], -1)
-        shared = torch.cat(common, -1) if common else laws[0].new_zeros(batch, 0)
+        shared = torch.cat(common, -1) if common else _any(laws, own).new_zeros(batch, 0)
         return View(own, shared, tuple(laws), (None,) * len(laws))
 
     def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
@@ -125,6 +125,11 @@ class Eyes(nn.Module):
         near = (chosen - place[:, :, None]) * self.scale
         missing = near.new_zeros(*near.shape[:2], self.nearest - count, axes)
         return torch.cat([near, missing], 2).flatten(-2)
+
+
+def _any(laws: Sequence[Tensor], own: Tensor | None) -> Tensor:
+    """Some tensor of a view."""
+    return laws[0] if own is None else own
 
 
 def members_of(state: Any, crowd: Crowd) -> Sequence[Tensor]:

@@ -95,9 +95,10 @@ class Overview(nn.Module):
                 tuple(crowds.values()) if sight is sights[0] else (),
                 (),
             )
-            eyes = Eyes(mine, model)
-            modules.append(eyes)
-            self.parts.append((sight, eyes))
+            if mine.common or mine.points or mine.crowds:
+                eyes = Eyes(mine, model)
+                modules.append(eyes)
+                self.parts.append((sight, eyes))
         self.eyes = nn.ModuleList(modules)
         laws = tuple(w for eyes in modules for w in eyes.law_widths)
         self.widths: Widths = (0, sum(eyes.common_width for eyes in modules), laws)
