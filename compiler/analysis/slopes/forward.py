@@ -20,7 +20,16 @@ from mfdsl.compiler.analysis.intervals import (
     multiply,
     point,
 )
-from mfdsl.compiler.analysis.slopes.atoms import ATOMS, ONE, WHOLE, ZERO, bump, hull_where, slopes
+from mfdsl.compiler.analysis.slopes.atoms import (
+    ATOMS,
+    ONE,
+    WHOLE,
+    ZERO,
+    bump,
+    hull_where,
+    meet,
+    slopes,
+)
 from mfdsl.compiler.analysis.slopes.ranges import Ranges
 from mfdsl.compiler.analysis.slopes.rows import Moves, Rows
 from mfdsl.compiler.analysis.slopes.rules import (
@@ -28,8 +37,8 @@ from mfdsl.compiler.analysis.slopes.rules import (
     lifted,
     moving,
     norm_slopes,
-    softmax_tangent,
 )
+from mfdsl.compiler.analysis.slopes.shares import share_tangent, shares
 from mfdsl.compiler.analysis.slopes.tape import BOOLEAN, Statistic, Step, Unsupported
 
 
@@ -47,6 +56,7 @@ class Forward(Ranges):
     jumps: set[int] = field(default_factory=set, kw_only=True)
     joints: set[int] = field(default_factory=set, kw_only=True)
     tangents: dict[int, Interval | None] = field(default_factory=dict, kw_only=True)
+    shares: dict[int, list[Interval]] = field(default_factory=dict, kw_only=True)
 
     def tangent(self, step: int) -> Interval | None:
         """The enclosure of its slopes, [rows, inner axes, directions]; None where all are 0."""
@@ -101,24 +111,19 @@ class Forward(Ranges):
         if step.op == "w2":
             return self._transport_tangent(step, args, parts)
         if step.op == "softmax":
-            return softmax_tangent(args, value, parts)
-        if step.op == "norm":
-            rates = norm_slopes(args, value)
-        elif step.op == "logistic_down":
-            rates = [RULES["neg"](bump(value))]
-        elif step.op == "xlogx":
-            rates = [add(RULES["log"](args[0]), ONE)]
-        elif step.op in GRID_RULES or step.op == "lookup":
-            decided = value.lo == value.hi
-            rates = [hull_where(decided, ZERO, WHOLE)] * len(args)
-        elif step.op in ATOMS:
-            rates = slopes(step.op, args, value)
-        else:
-            raise Unsupported(f"the slope of `{step.op}`")
+            return share_tangent(self.shares_of(index), parts)
+        rates = rates_of(step.op, args, value)
         if step.op in GRID_RULES or (step.op in ATOMS and ATOMS[step.op].jump):
             if any(np.any(~np.isfinite(r.hi)) for r in rates):
                 self.jumps.add(index)
         return combined(rates, parts)
+
+    def shares_of(self, index: int) -> list[Interval]:
+        """All shares of a softmax step."""
+        if index not in self.shares:
+            found = shares([self.values[a] for a in self.tape.steps[index].args])
+            self.shares[index] = [meet(self.values[index], found[0]), *found[1:]]
+        return self.shares[index]
 
     def _branch(
         self, index: int, args: list[Interval], parts: list[Interval | None]
@@ -300,8 +305,16 @@ class Forward(Ranges):
 
     def _at(self, statistic: Statistic, body: Interval, places: np.ndarray) -> Interval:
         """Values at members [rows or 1, directions] of each direction, along a last axis."""
+        return Interval(
+            self.at_members(statistic, body.lo, places), self.at_members(statistic, body.hi, places)
+        )
+
+    def at_members(self, statistic: Statistic, end: Array, places: np.ndarray) -> Array:
+        """Entries of an array [rows, inner axes, ...] at members [rows or 1, directions] of a
+        statistic, [rows, inner axes, ..., directions].
+        """
         if not statistic.axes:
-            return Interval(body.lo[..., None], body.hi[..., None])
+            return end[..., None]
         spaces = dict(self.spaces[statistic.population])
         order = list(self.moves.variables)
         positions = dict(
@@ -309,18 +322,31 @@ class Forward(Ranges):
         )
         variable = {self._place(axis): v for v, axis in statistic.axes.items()}
         axes = sorted(variable)
+        count = max(len(end), len(places))
+        wide = np.broadcast_to(end, (count, *end.shape[1:]))
+        first = np.moveaxis(wide, axes, range(1, 1 + len(axes)))
+        at = [positions[variable[k]] if end.shape[k] > 1 else np.zeros((1, 1), int) for k in axes]
+        taken = first[(np.arange(count)[:, None], *at)]  # [rows, directions, other axes]
+        return np.expand_dims(np.moveaxis(taken, 1, -1), axes)
 
-        def picked(end: Array) -> Array:
-            count = max(len(end), len(places))
-            wide = np.broadcast_to(end, (count, *end.shape[1:]))
-            first = np.moveaxis(wide, axes, range(1, 1 + len(axes)))
-            at = [
-                positions[variable[k]] if end.shape[k] > 1 else np.zeros((1, 1), int) for k in axes
-            ]
-            taken = first[(np.arange(count)[:, None], *at)]  # [rows, directions, other axes]
-            return np.expand_dims(np.moveaxis(taken, 1, -1), axes)
-
-        return Interval(picked(body.lo), picked(body.hi))
+    def member_axes(self, statistic: Statistic) -> tuple[int, ...]:
+        """Axes of the members of a statistic in arrays [rows, inner axes]."""
+        return self._positions(statistic)
 
 
-__all__ = ["Forward", "Moves", "Rows"]
+def rates_of(op: str, args: Sequence[Interval], value: Interval) -> list[Interval]:
+    """The slope of one operator in each of its arguments."""
+    if op == "norm":
+        return norm_slopes(args, value)
+    if op == "logistic_down":
+        return [RULES["neg"](bump(value))]
+    if op == "xlogx":
+        return [add(RULES["log"](args[0]), ONE)]
+    if op in GRID_RULES or op == "lookup":
+        return [hull_where(value.lo == value.hi, ZERO, WHOLE)] * len(args)
+    if op in ATOMS:
+        return slopes(op, args, value)
+    raise Unsupported(f"the slope of `{op}`")
+
+
+__all__ = ["Forward", "Moves", "Rows", "rates_of"]

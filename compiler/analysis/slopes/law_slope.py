@@ -7,6 +7,7 @@ statistics of the law, bounds from below from two laws a small way apart.
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,19 +17,30 @@ from mfdsl.compiler.analysis.slopes.directions import LawDirections, law_directi
 from mfdsl.compiler.analysis.slopes.domain import (
     dyadic,
     grid_index,
+    in_balls,
     members,
     middle_of,
     midpoint_laws,
     sample_laws,
 )
-from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
+from mfdsl.compiler.analysis.slopes.polynomial import half_span, law_polynomials
 from mfdsl.compiler.analysis.slopes.problem import Problem
+from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.analysis.slopes.speeds import law_speeds, moving_statistics
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
 
 STEEPEST = 6  # directions that are tried at a law
 SHIFTS = (2.0**-12, 2.0**-20)
 NEAR = 16  # of the worst boxes, where laws are tried
 SAMPLED_ROWS = 4
+SHARE = 0.5  # of the time of a search, for a polynomial
+CLIMBS = 8
+FIRST = 16  # boxes that are looked at before it is worth to climb
+GAIN = 1e-4  # relative, of a step that is worth another one
+PARTS = (1.0, 0.5, 0.125, 2.0**-6)
+MAX_MOVES = 100
 
 
 @dataclass(frozen=True)
@@ -61,29 +73,38 @@ class LawSlope(Problem):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.directions = law_directions(self.tape, self.population)
+        with suppress(Unsupported):
+            mine = moving_statistics(self.tape, lambda s: s.population == self.population)
+            self.speeds = law_speeds(mine)
 
     @property
     def width(self) -> int:
         """How many directions there are."""
         return int(self.directions.to.shape[1])
 
+    def moves_in(self, rows: Rows) -> Moves:
+        """The directions of rows."""
+        return self.directions.moves(self.tape, rows)
+
     def slopes(self, rows: Rows, laws: dict[str, Array] | None = None) -> tuple[Array, Array]:
         """Lower and upper bounds of the slope in each row; with laws, at these."""
-        forward = Forward(
-            self.tape, rows, self.directions.moves(self.tape, rows), laws, self.spaces
-        )
-        rates = [forward.tangent(root) for root in self.tape.roots]
-        self.jumps |= forward.jumps
-        self.joints |= forward.joints
-        if all(rate is None for rate in rates):
-            return np.zeros(len(rows)), np.zeros(len(rows))
-        flat = [self.flat(rate, len(rows)) for rate in rates]
+        flat = self.rates(rows) if laws is None else self.natural(rows, laws)
         if self.outcomes is None:
             return _number(flat[0], self.directions.span)
         if not self.outcomes.size:
             return _vector(flat, self.directions.span)
         outcomes = self.outcomes[grid_index(self.tape, rows)]
         return _masses(flat, outcomes, self.directions.span)
+
+    def cap(self, budget: Budget) -> float:
+        """The bound of a polynomial of the law; inf where the root is none."""
+        if self.outcomes is not None or self.population not in self.spaces:
+            return np.inf
+        try:
+            roots = law_polynomials(self.tape, self.population, self.spaces[self.population])
+            return half_span(roots, budget.gap / 2, SHARE * budget.seconds).upper
+        except Unsupported:
+            return np.inf
 
     def improve(self, rows: Rows, upper: Array) -> float:
         """The largest slope that is attained close to the best of some rows."""
@@ -95,7 +116,39 @@ class LawSlope(Problem):
         if not self._sampled:
             self._sampled = True
             self._try(*self._samples(at))
+        if self.seen > FIRST:
+            self._climb()
         return self.attained.slope if self.attained is not None else 0.0
+
+    def _climb(self) -> None:
+        """From the best pair of laws to others close by, for as long as they are steeper."""
+        for _ in range(CLIMBS):
+            best = self.attained
+            if best is None or time.perf_counter() > self.deadline:
+                return
+            laws = _moved(best.laws[self.population])
+            points = self._ends(best.point)
+            count = len(laws) + len(points)
+            which = np.r_[np.zeros(len(laws), dtype=np.int64), np.arange(1, 1 + len(points))]
+            point = np.concatenate([best.point[None], points])[which]
+            first = np.repeat(best.laws[self.population][None], len(points), 0)
+            here = {name: np.tile(law, (count, 1)) for name, law in best.laws.items()}
+            here[self.population] = np.concatenate([laws, first])
+            self._try(Rows(np.tile(best.place, (count, 1)), point, point), here)
+            if self.attained is None or self.attained.slope <= best.slope * (1 + GAIN):
+                return
+
+    def _ends(self, point: Array) -> Array:
+        """The point with one variable at an end of its range, [points, coordinates]."""
+        found = []
+        for k, coordinate in enumerate(self.tape.coordinates):
+            if coordinate.statistic is None and k not in self.tape.several:
+                for end in (coordinate.lo, coordinate.hi):
+                    if np.isfinite(end) and point[k] != end:
+                        other = point.copy()
+                        other[k] = end
+                        found.append(other)
+        return in_balls(np.array(found).reshape(len(found), len(point)), self.tape)
 
     def _samples(self, at: Rows) -> tuple[Rows, dict[str, Array]]:
         """Vertices, edges and random laws at a few rows."""
@@ -129,15 +182,58 @@ class LawSlope(Problem):
             self.attained = found
 
     def _secant(self, row: Rows, laws: dict[str, Array]) -> Attained | None:
-        """Two laws a small way apart along the steepest directions, and the best of these pairs."""
-        best: Attained | None = None
+        """The best of pairs of laws a small way apart along the steepest directions."""
         pairs = (self._span_pairs if self.directions.span else self._steep_pairs)(row, laws)
-        for shift in SHIFTS:
-            for to, off in pairs:
-                found = self._between(row, laws, to, off, shift)
-                if found is not None and (best is None or found.slope > best.slope):
-                    best = found
-        return best
+        chosen = [
+            (to, off, shift, start)
+            for shift in SHIFTS
+            for to, off in dict.fromkeys(pairs)
+            if (start := _with_room(laws[self.population], to, off, shift)) is not None
+        ]
+        if not chosen:
+            return None
+        to, off = (np.array([c[k] for c in chosen]) for k in (0, 1))
+        shift = np.array([c[2] for c in chosen])
+        starts = np.stack([c[3] for c in chosen])
+        ends, each = starts.copy(), np.arange(len(chosen))
+        ends[each, to] += shift
+        ends[each, off] -= shift
+        change = self._changes(row, laws, starts, ends)
+        with np.errstate(over="ignore"):
+            slopes = np.nextafter(change / (2 * shift), 0.0)
+        slopes = np.where(slopes < BOUNDLESS, slopes, 0.0)  # else one of both has no value
+        k = int(slopes.argmax())
+        used = laws | {self.population: starts[k]}
+        if not slopes[k] > 0:
+            return None
+        best = chosen[k]
+        return Attained(float(slopes[k]), tuple(row.places[0]), row.lo[0], used, *best[:3])
+
+    def _changes(self, row: Rows, laws: dict[str, Array], starts: Array, ends: Array) -> Array:
+        """Lower bounds of how far apart the values at pairs of laws [pairs, members] are."""
+        count = len(starts)
+        rows = row.take(np.zeros(2 * count, dtype=np.int64))
+        here = {name: np.tile(law, (2 * count, 1)) for name, law in laws.items()}
+        here[self.population] = np.concatenate([starts, ends])
+        forward = Forward(
+            self.tape, rows, self.directions.moves(self.tape, rows), here, self.spaces
+        )
+        parts = []
+        for root in self.tape.roots:
+            value = forward.value(root)
+            lo, hi = (np.broadcast_to(_line(e), (2 * count,)) for e in (value.lo, value.hi))
+            before, after = Interval(-hi[:count], -lo[:count]), Interval(lo[count:], hi[count:])
+            parts.append(add(after, before))
+        if self.outcomes is None:
+            return _least(parts[0])
+        if not self.outcomes.size:
+            return np.sqrt(sum(_least(part) ** 2 for part in parts)) * (1 - 1e-14)
+        outcomes = self.outcomes[grid_index(self.tape, row)][0]
+        joint = [
+            add(*(p for p, o in zip(parts, outcomes, strict=True) if o == outcome))
+            for outcome in np.unique(outcomes)
+        ]
+        return sum((_least(part) for part in joint), np.zeros(count)) * (1 - 1e-14)
 
     def _forward(self, row: Rows, laws: dict[str, Array]) -> Forward:
         """A pass at one point and its laws."""
@@ -171,53 +267,40 @@ class LawSlope(Problem):
                 found.append((int(kinds[0, middle.argmax()]), int(kinds[0, middle.argmin()])))
         return found
 
-    def _between(
-        self, row: Rows, laws: dict[str, Array], to: int, off: int, shift: float
-    ) -> Attained | None:
-        start = laws[self.population].copy()
-        if to == off:
-            return None
-        if start[off] < shift:  # make room for it
-            start = dyadic(((1 - 2 * shift) * start)[None])[0]
-            top = int(start.argmax())
-            start[top] -= 2 * shift
-            start[off] += 2 * shift
-            if start.min() < 0:
-                return None
-        end = start.copy()
-        end[to] += shift
-        end[off] -= shift
-        both = []
-        for law in (start, end):
-            here = {name: w[None] for name, w in laws.items()} | {self.population: law[None]}
-            forward = Forward(
-                self.tape, row, self.directions.moves(self.tape, row), here, self.spaces
-            )
-            both.append([forward.value(root) for root in self.tape.roots])
-        change = self._change(row, both)
-        slope = float(np.nextafter(change / (2 * shift), 0.0))
-        if not slope < BOUNDLESS:  # one of both laws has no value
-            return None
-        used = laws | {self.population: start}
-        return Attained(slope, tuple(row.places[0]), row.lo[0], used, to, off, shift)
 
-    def _change(self, row: Rows, both: Sequence[Sequence[Interval]]) -> float:
-        """A lower bound of the distance between two values, or two laws over outcomes."""
-        parts = [
-            add(after, Interval(-before.hi, -before.lo))
-            for before, after in zip(*both, strict=True)
-        ]
-        if self.outcomes is None:
-            return float(_least(parts[0]).max())
-        if not self.outcomes.size:
-            squares = sum(float(_least(part).max()) ** 2 for part in parts)
-            return float(squares**0.5) * (1 - 1e-14)
-        outcomes = self.outcomes[grid_index(self.tape, row)][0]
-        total = 0.0
-        for outcome in np.unique(outcomes):
-            joint = add(*(p for p, o in zip(parts, outcomes, strict=True) if o == outcome))
-            total += float(_least(joint).max())
-        return total * (1 - 1e-14)
+def _moved(law: Array) -> Array:
+    """Laws with a part of the mass of one kind of member at another, [laws, members]."""
+    pairs = [(i, j) for i in range(len(law)) for j in range(len(law)) if i != j and law[j] > 0]
+    if len(pairs) > MAX_MOVES:
+        chosen = np.random.default_rng(0).choice(len(pairs), MAX_MOVES, replace=False)
+        pairs = [pairs[k] for k in chosen]
+    found = []
+    for i, j in pairs:
+        for share in PARTS:
+            moved = law.copy()
+            part = np.floor(law[j] * share * 2.0**30) / 2.0**30
+            moved[j] -= part
+            moved[i] += part
+            found.append(moved)
+    return np.array(found).reshape(len(found), len(law))
+
+
+def _with_room(law: Array, to: int, off: int, shift: float) -> Array | None:
+    """The law, with mass to take `off` where it has none."""
+    if to == off:
+        return None
+    start = law.copy()
+    if start[off] < shift:
+        start = dyadic(((1 - 2 * shift) * start)[None])[0]
+        top = int(start.argmax())
+        start[top] -= 2 * shift
+        start[off] += 2 * shift
+    return None if start.min() < 0 else start
+
+
+def _line(end: Array) -> Array:
+    """Values of rows without inner axes, which have length 1."""
+    return end.reshape(len(end))
 
 
 def _least(value: Interval) -> Array:

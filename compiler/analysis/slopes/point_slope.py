@@ -8,6 +8,7 @@ points a small way apart; of laws, two that have all mass in one point.
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,8 @@ from mfdsl.compiler.analysis.slopes.domain import (
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
 from mfdsl.compiler.analysis.slopes.problem import Problem
-from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.slopes.speeds import moving_statistics, point_speeds
+from mfdsl.compiler.analysis.slopes.tape import Statistic, Unsupported
 
 NEAR = 16
 FEW = 4  # of these, where laws are fitted
@@ -59,19 +61,25 @@ class PointSlope(Problem):
             raise Unsupported("a variable that takes more whole numbers than are listed")
         units = np.eye(len(self.moving))
         self.moves = Moves(len(units), seeds=dict(zip(self.moving, units, strict=True)))
+        with suppress(Unsupported):
+            self.speeds = point_speeds(moving_statistics(self.tape, self._moves), self.moving)
+
+    def _moves(self, statistic: Statistic) -> bool:
+        steps = [statistic.body] if statistic.mass is None else [statistic.body, statistic.mass]
+        return any(self.tape.touched[step] & set(self.moving) for step in steps)
 
     @property
     def width(self) -> int:
         """How many directions there are."""
         return len(self.moving)
 
+    def moves_in(self, rows: Rows) -> Moves:
+        """The directions of rows."""
+        return self.moves
+
     def slopes(self, rows: Rows, laws: dict[str, Array] | None = None) -> tuple[Array, Array]:
         """Lower and upper bounds of the slope in each row; with laws, at these."""
-        forward = Forward(self.tape, rows, self.moves, laws, self.spaces)
-        rates = [forward.tangent(root) for root in self.tape.roots]
-        self.jumps |= forward.jumps
-        self.joints |= forward.joints
-        flat = [self.flat(rate, len(rows)) for rate in rates]
+        flat = self.rates(rows) if laws is None else self.natural(rows, laws)
         return _lengths(flat)
 
     def improve(self, rows: Rows, upper: Array) -> float:

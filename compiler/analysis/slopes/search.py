@@ -58,7 +58,7 @@ class Leaves:
 @dataclass(frozen=True)
 class Found:
     """Both bounds, how many boxes it took, whether the gap was closed, the rows that spoil it; its
-    leaves if they were kept.
+    leaves if they were kept; what the bound rests on `also`, besides the search.
     """
 
     lower: float
@@ -67,9 +67,11 @@ class Found:
     closed: bool
     worst: Rows
     leaves: Leaves | None = None
+    also: tuple[str, ...] = ()
 
 
 CHUNK = 4096  # boxes that are split at once
+FEW = 32  # fewer boxes than this take about as long as one
 PATIENCE = 4  # growth of their number before the best value is looked for again
 
 
@@ -116,11 +118,15 @@ def search(
         order = order[~stuck[order]][:CHUNK]
         rest = np.ones(len(rows), bool)
         rest[order] = False
-        halves, above = split(rows.take(order), first, whole), np.tile(upper[order], 2)
-        if feasible is not None:
-            possible = feasible(halves)
-            _keep(leaves, budget, halves, np.full(len(halves), -np.inf), ~possible)
-            halves, above = halves.take(possible), above[possible]
+        halves, above = rows.take(order), upper[order]
+        while len(halves):
+            halves, above = split(halves, first, whole), np.tile(above, 2)
+            if feasible is not None:
+                possible = feasible(halves)
+                _keep(leaves, budget, halves, np.full(len(halves), -np.inf), ~possible)
+                halves, above = halves.take(possible), above[possible]
+            if len(halves) >= FEW or not splittable(halves, first, budget.width, whole).all():
+                break
         boxes += len(halves)
         rows = joined_rows(rows.take(rest), halves)
         upper = np.concatenate([upper[rest], np.minimum(above, _certain(bound(halves)))])

@@ -92,15 +92,15 @@ def maximum_on_simplex(
         raise ValueError("a simplex has at least one coordinate")
     if comb(count + degree - 1, degree) > MAX_COEFFICIENTS:
         raise TooLargeError(f"degree {degree} in {count} variables on a simplex")
-    order = _exponents(count, degree)
-    coefficients = _simplex_coefficients(polynomial, order, degree)
+    order = exponents_of(count, degree)
+    coefficients = simplex_coefficients(polynomial, order, degree)
     vertices = tuple(tuple(Fraction(int(i == k)) for i in range(count)) for k in range(count))
     place = {exponents: k for k, exponents in enumerate(order)}
     ends = tuple(place[tuple(degree * int(i == k) for i in range(count))] for k in range(count))
 
     @cache
     def fibres(edge: tuple[int, int]) -> list[list[int]]:
-        return _simplex_fibres(order, place, edge)
+        return simplex_fibres(order, place, edge)
 
     def halves(cell: _Cell) -> tuple[Corners, Corners, Sequence[Sequence[int]]]:
         i, j = max(combinations(range(count), 2), key=lambda e: _length(cell.corners, e))
@@ -219,14 +219,14 @@ def _over_one_denominator(values: Sequence[Fraction]) -> tuple[int, tuple[int, .
     return denominator, tuple(int(v * denominator) for v in values)
 
 
-def _exponents(count: int, degree: int) -> list[tuple[int, ...]]:
+def exponents_of(count: int, degree: int) -> list[tuple[int, ...]]:
     """All exponents of `count` variables that add up to `degree`."""
     if count == 1:
         return [(degree,)]
     return [
         (first, *rest)
         for first in range(degree, -1, -1)
-        for rest in _exponents(count - 1, degree - first)
+        for rest in exponents_of(count - 1, degree - first)
     ]
 
 
@@ -234,19 +234,19 @@ def _multinomial(exponents: Sequence[int]) -> int:
     return factorial(sum(exponents)) // prod(map(factorial, exponents))
 
 
-def _simplex_coefficients(
+def simplex_coefficients(
     polynomial: Polynomial, order: Sequence[tuple[int, ...]], degree: int
 ) -> list[Fraction]:
     """Coefficients of the polynomial made homogeneous by powers of the sum of all variables."""
     found = dict.fromkeys(order, Fraction(0))
     for exponents, coefficient in polynomial.terms.items():
-        for more in _exponents(len(exponents), degree - sum(exponents)):
+        for more in exponents_of(len(exponents), degree - sum(exponents)):
             whole = tuple(map(int.__add__, exponents, more))
             found[whole] += coefficient * _multinomial(more)
     return [found[e] / _multinomial(e) for e in order]
 
 
-def _simplex_fibres(
+def simplex_fibres(
     order: Sequence[tuple[int, ...]], place: dict[tuple[int, ...], int], edge: tuple[int, int]
 ) -> list[list[int]]:
     """Places of coefficients that differ along an edge only, from its first end to its second."""

@@ -9,8 +9,10 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.slopes.directions import law_directions
 from mfdsl.compiler.analysis.slopes.domain import root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
+from mfdsl.compiler.analysis.slopes.mean_value import sharpened
 from mfdsl.compiler.analysis.slopes.search import Budget
-from mfdsl.compiler.analysis.slopes.tape import Tape
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from tests.analysis.slopes import worlds
 from tests.analysis.slopes.random_expressions import (
@@ -199,14 +201,48 @@ def enclosed(case: Case) -> bool:
     if forward.joints or forward.jumps or rate is None:
         return False
     full = (count, *(1,) * len(tape.inner), count)
-    rates = [np.broadcast_to(e, full).reshape(count, count).diagonal() for e in (rate.lo, rate.hi)]
-    with np.errstate(all="ignore"):
-        secant = (found[1] - found[0]) / boxes.share
-        slack = 1e-12 * (1 + np.abs(found[0])) / boxes.share
-    outside = (secant < rates[0] - slack) | (secant > rates[1] + slack)
-    if np.any(outside & (boxes.share > 0) & np.isfinite(secant)):
-        raise Caught(f"seed {case.seed}: a secant lies outside the enclosure of slopes")
+    rates = [np.broadcast_to(e, full).reshape(count, count) for e in (rate.lo, rate.hi)]
+    _secants_inside(case, found, boxes.share, *rates)
     return True
+
+
+def _secants_inside(
+    case: Case, values: list[np.ndarray], share: np.ndarray, lo: np.ndarray, hi: np.ndarray
+) -> None:
+    """Secants along the direction of each row, within its rates [rows, directions]."""
+    with np.errstate(all="ignore"):
+        secant = (values[1] - values[0]) / share
+        slack = 1e-12 * (1 + np.abs(values[0])) / share
+    outside = (secant < lo.diagonal() - slack) | (secant > hi.diagonal() + slack)
+    if np.any(outside & (share > 0) & np.isfinite(secant)):
+        raise Caught(f"seed {case.seed}: a secant lies outside the enclosure of slopes")
+
+
+def bent(case: Case) -> bool:
+    """Layer 1 for the mean-value form: secants in boxes that shrink around pairs of laws.
+
+    False where the expression has no such form.
+    """
+    tape = make_tape(case.generator.spec.facts(), [case.expression.node])
+    shape, random = case.shape, np.random.default_rng([case.seed, 8])
+    if not any(s.population == "mu" for s in tape.statistics):
+        return False
+    problem = LawSlope(tape, "mu")
+    if problem.speeds is None:
+        return False
+    count = problem.width
+    boxes = _boxes(case, tape, problem.directions, random)
+    moves = problem.moves_in(boxes.rows)
+    try:
+        rate = sharpened(tape, boxes.rows, moves, problem.spaces, problem.speeds, problem.totals)[0]
+    except Unsupported:
+        return False
+    values = [
+        evaluated(case, worlds.finite_world(shape, boxes.own, law, boxes.rest, boxes.time), count)
+        for law in (boxes.laws, boxes.ends)
+    ]
+    _secants_inside(case, values, boxes.share, rate.lo, rate.hi)
+    return bool(np.isfinite(rate.hi).any())
 
 
 def _boxes(case: Case, tape: Tape, directions: Any, random: np.random.Generator) -> Boxes:

@@ -67,7 +67,7 @@ def test_leaves_have_their_bounds(name: str) -> None:
 
 
 def test_a_search_that_ends_early_keeps_what_is_left() -> None:
-    problem = problem_of(".9 m (1 - .4 u)")
+    problem = problem_of("min(1, .2 / m)")
     found = problem.found(Budget(boxes=20, seconds=5.0, keep=True))
     assert not found.closed and found.leaves is not None
     assert found.leaves.upper.max() == found.upper

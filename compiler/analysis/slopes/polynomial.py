@@ -1,0 +1,260 @@
+"""The Lipschitz constant of a polynomial of a law in l1, by Bernstein coefficients.
+
+On a simplex the coefficients of a polynomial bound it, so that the largest span of the coefficients
+of all partial derivatives bounds twice the constant; halving an edge by de Casteljau's rule gives
+those of both halves (Leroy 2012, Reliable Computing 17). They see how terms cancel, which intervals
+do not, and cells are parts of the simplex, all of which are laws. Coefficients are exact at the
+start; every halving rounds, which the bounds account for.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, reduce
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from mfdsl.compiler.analysis.intervals import Array, Interval
+from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, table_columns
+from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
+from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
+from mfdsl.compiler.analysis.symbolic import polynomials
+from mfdsl.compiler.analysis.symbolic.bernstein import (
+    exponents_of,
+    simplex_coefficients,
+    simplex_fibres,
+)
+from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
+from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial
+
+MAX_KINDS = 10
+MAX_DEGREE = 8
+MAX_COEFFICIENTS = 2_000
+MAX_ROWS = 16  # points of the grid, a polynomial each
+BATCH = 512  # cells that are halved at once
+UNIT = 2.0**-52
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Simplices by their vertices [cells, vertices, coordinates], coefficients of all partial
+    derivatives on them [cells, derivatives, coefficients], how often they were halved [cells].
+    """
+
+    vertices: Array
+    values: Array
+    depth: Array
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    def take(self, which: np.ndarray) -> "Cells":
+        """Some of the cells."""
+        return Cells(self.vertices[which], self.values[which], self.depth[which])
+
+
+@dataclass(frozen=True)
+class HalfSpan:
+    """A bound of half the largest difference of two partial derivatives, the largest that cells
+    have at a vertex, and how many cells were looked at.
+    """
+
+    lower: float
+    upper: float
+    cells: int
+
+
+def law_polynomials(tape: Tape, population: str, space: Space) -> list[Polynomial]:
+    """The root of a tape at each point of the grid, a polynomial of the masses of all kinds.
+
+    Raises:
+        Unsupported: it is none, or a large one, or reads more than the law.
+    """
+    kinds = members(space)
+    rows = int(np.prod(tape.sizes)) if tape.sizes else 1
+    if len(tape.roots) != 1 or kinds > MAX_KINDS or rows > MAX_ROWS or kinds < 2:
+        raise Unsupported("a polynomial in many masses, or many of them")
+    linear = list(tape.statistics)
+    if len(tape.coordinates) != len(linear) or any(
+        s.population != population or s.mass is not None or tape.touched[s.body] for s in linear
+    ):
+        raise Unsupported("a polynomial of more than the law")
+    low, high = table_columns(tape, linear, space)
+    if not np.array_equal(low, high) or not np.isfinite(low).all():
+        raise Unsupported("a statistic of members that is not exact")
+    try:
+        return [_polynomial(tape, place, low[place], kinds) for place in range(rows)]
+    except TooLargeError as error:
+        raise Unsupported(str(error)) from None
+
+
+def _polynomial(tape: Tape, place: int, columns: Array, kinds: int) -> Polynomial:
+    names = tuple(range(kinds))
+    at = np.array([np.unravel_index(place, tape.sizes)], dtype=np.int64).reshape(1, -1)
+    empty = np.zeros((1, len(tape.coordinates)))
+    values = Forward(tape, Rows(at, empty, empty), STILL, None, {})
+
+    @cache
+    def made(index: int) -> Polynomial:
+        step = tape.steps[index]
+        if step.op == "statistic":
+            column = columns[:, step.attr]
+            share = {y: Fraction(float(column[y])) for y in names}
+            parts = [polynomials.scale(polynomials.variable(names, y), share[y]) for y in names]
+            found = polynomials.add(*parts)
+        elif step.op in ("given", "const"):
+            found = polynomials.constant(names, _number(values.value(index)))
+        else:
+            found = _operation(step.op, [made(a) for a in step.args])
+        if found.degree > MAX_DEGREE:
+            raise Unsupported("a polynomial of a high degree")
+        return found
+
+    return made(tape.roots[0])
+
+
+def _number(value: Interval) -> Fraction:
+    if value.lo.size != 1 or not np.array_equal(value.lo, value.hi) or not np.isfinite(value.lo):
+        raise Unsupported("a number that is not exact, or several")
+    return Fraction(float(value.lo.item()))
+
+
+def _operation(op: str, args: Sequence[Polynomial]) -> Polynomial:
+    if op == "add":
+        return polynomials.add(*args)
+    if op == "neg":
+        return polynomials.scale(args[0], -1)
+    if op == "real":
+        return args[0]
+    if op == "mul":
+        return reduce(polynomials.multiply, args)
+    if op in ("pow", "div") and not args[1].degree:
+        number = polynomials.evaluate(args[1], [0] * len(args[1].variables))
+        if op == "div" and number:
+            return polynomials.scale(args[0], 1 / number)
+        if op == "pow" and number.denominator == 1 and 0 <= number <= MAX_DEGREE:
+            return polynomials.power(args[0], int(number))
+    raise Unsupported(f"`{op}` in a polynomial")
+
+
+def half_span(
+    found: Sequence[Polynomial], gap: float, seconds: float, least: float = 0.0
+) -> HalfSpan:
+    """Half the largest difference of two partial derivatives over all laws, for the largest of some
+    polynomials. Ends at the relative `gap` to the best value, or to `least` that is known to be
+    attained, or after `seconds`.
+
+    Raises:
+        Unsupported: there would be too many coefficients.
+    """
+    kinds = len(found[0].variables)
+    degree = max(1, *(p.degree - 1 for p in found))
+    if kinds * comb(kinds + degree - 1, degree) > MAX_COEFFICIENTS * 2:
+        raise Unsupported("too many coefficients")
+    order = exponents_of(kinds, degree)
+    place = {exponents: k for k, exponents in enumerate(order)}
+    ends = [place[tuple(degree * int(i == k) for i in range(kinds))] for k in range(kinds)]
+    values = np.array(
+        [
+            [
+                [
+                    float(c)
+                    for c in simplex_coefficients(polynomials.derivative(p, y), order, degree)
+                ]
+                for y in range(kinds)
+            ]
+            for p in found
+        ]
+    )
+    size = float(np.abs(values).max())
+    cells = Cells(np.tile(np.eye(kinds), (len(found), 1, 1)), values, np.zeros(len(found)))
+
+    @cache
+    def fibres(edge: tuple[int, int]) -> list[np.ndarray]:
+        return _by_length(simplex_fibres(order, place, edge))
+
+    def bound(some: Cells) -> Array:
+        lost = (some.depth + 1) * (degree + 2) * UNIT * size
+        return np.asarray(np.nextafter(np.ptp(some.values, axis=1).max(-1) / 2 + lost, np.inf))
+
+    return _searched(cells, bound, ends, fibres, gap, seconds, least)
+
+
+def _searched(
+    cells: Cells,
+    bound: Callable[[Cells], Array],
+    ends: Sequence[int],
+    fibres: Callable[[tuple[int, int]], list[np.ndarray]],
+    gap: float,
+    seconds: float,
+    least: float,
+) -> HalfSpan:
+    """Branch and bound; bounds of cells that are dropped are kept, the answer is their largest."""
+    began = time.perf_counter()
+    upper, parked, count, best = bound(cells), 0.0, len(cells), least
+    while len(cells):
+        best = max(best, float(np.ptp(cells.values[:, :, list(ends)], axis=1).max() / 2))
+        done = upper <= best * (1 + gap)
+        if done.any():
+            parked = max(parked, float(upper[done].max()))
+            cells, upper = cells.take(~done), upper[~done]
+        if not len(cells):
+            break
+        if time.perf_counter() - began > seconds:
+            parked = max(parked, float(upper.max()))
+            break
+        order = np.argsort(-upper, kind="stable")
+        top, rest = order[:BATCH], order[BATCH:]
+        halves = _halved(cells.take(top), fibres)
+        count += len(halves)
+        cells, upper = _joined([cells.take(rest), halves]), np.r_[upper[rest], bound(halves)]
+    return HalfSpan(best, parked, count)
+
+
+def _halved(cells: Cells, fibres: Callable[[tuple[int, int]], list[np.ndarray]]) -> Cells:
+    """Both halves of every cell along its longest edge."""
+    edges = list(combinations(range(cells.vertices.shape[1]), 2))
+    i, j = (np.array([e[k] for e in edges]) for k in (0, 1))
+    lengths = ((cells.vertices[:, i] - cells.vertices[:, j]) ** 2).sum(-1)
+    longest = lengths.argmax(1)
+    return _joined(
+        [
+            half
+            for e in np.unique(longest)
+            for half in _split(cells.take(longest == e), edges[e], fibres(edges[e]))
+        ]
+    )
+
+
+def _split(cells: Cells, edge: tuple[int, int], fibres: list[np.ndarray]) -> tuple[Cells, Cells]:
+    """Both halves along an edge, by de Casteljau's rule."""
+    i, j = edge
+    middle = (cells.vertices[:, i] + cells.vertices[:, j]) / 2
+    corners = cells.vertices.copy(), cells.vertices.copy()
+    corners[0][:, j], corners[1][:, i] = middle, middle
+    left, right = cells.values.copy(), cells.values.copy()
+    for places in fibres:
+        row, last = cells.values[:, :, places], places.shape[1] - 1
+        for step in range(last + 1):
+            left[:, :, places[:, step]] = row[..., 0]
+            right[:, :, places[:, last - step]] = row[..., -1]
+            row = (row[..., :-1] + row[..., 1:]) / 2
+    depth = cells.depth + 1
+    return Cells(corners[0], left, depth), Cells(corners[1], right, depth)
+
+
+def _by_length(fibres: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """Fibres of one length as a table each, [fibres, length]."""
+    lengths = sorted({len(f) for f in fibres})
+    return [np.array([f for f in fibres if len(f) == n]) for n in lengths]
+
+
+def _joined(parts: Sequence[Cells]) -> Cells:
+    return Cells(
+        np.concatenate([p.vertices for p in parts]),
+        np.concatenate([p.values for p in parts]),
+        np.concatenate([p.depth for p in parts]),
+    )
