@@ -14,6 +14,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.masses import OWN, rebuilt
+from mfdsl.compiler.analysis.structure.ranks import independent
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.differentiation import partial
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
@@ -48,15 +49,8 @@ class Features:
 
     @property
     def independent(self) -> bool:
-        """Whether no combination of the monomials is a constant: powers of real variables."""
-        nodes, type_of = self.terms.nodes, self.terms.builder.type_of
-        leaves = {v for monomial in self.monomials for v, _ in monomial}
-        return all(
-            nodes[nodes[v].args[0] if nodes[v].op == "element" else v].op in OWN
-            and type_of(v).kind == "real"
-            and (type_of(v).lo is None or type_of(v).lo != type_of(v).hi)
-            for v in leaves
-        )
+        """Whether no combination of the monomials is a constant."""
+        return independent(self.terms, self.monomials)
 
     def constant(self) -> list[list[Fraction]] | None:
         """The entries as numbers, None where they vary."""

@@ -253,6 +253,7 @@ def _is_symmetric(game: InMasses, deadline: float) -> bool | None:
 
 def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> Form:
     count = len(found.monomials)
+    free = all(p.player.legal is None for p in parts)  # members of all kinds may be there
     rule = f"a function of {count} mean{'s' if count > 1 else ''} times the same of oneself"
     matrix = found.constant()
     if matrix is not None:
@@ -264,11 +265,13 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
             rule,
             parts,
             sign if sign != "indefinite" else None,
-            symmetric or (False if found.independent else None),
+            symmetric or (False if free and found.independent else None),
             True,
             reason="tight" if sign == "indefinite" else None,
         )
     symmetric_ = _features_symmetric(found, deadline)
+    if symmetric_ is False and not (free and found.independent):
+        symmetric_ = None
     exact = found.terms.builder.exact
     diagonal = all(
         exact(found.matrix[i][j]) == 0 for i in range(count) for j in range(count) if i != j
@@ -290,12 +293,14 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
 
 
 def _features_symmetric(found: Features, deadline: float) -> bool | None:
+    """Whether the matrix of the features is symmetric at all laws; False where it is not at one."""
     for i in range(len(found.monomials)):
         for j in range(i):
             left = deadline - time.perf_counter()
             if left <= 0:
                 return None
             apart = difference(found.terms, found.matrix[i][j], found.matrix[j][i])
-            if not is_zero(found.terms, apart, seconds=min(left, 1.0)).holds:
-                return None
+            answer = is_zero(found.terms, apart, seconds=min(left, 1.0)).holds
+            if not answer:
+                return answer
     return True

@@ -54,13 +54,15 @@ def law_claims(
     strict = monotone(model, copies, stages, seconds, strictly=True, weak=weak)
     gradient = potential(model, stages)
     spent = round(time.perf_counter() - started, 6)
+    skew = skew_affine(model, copies, stages, weak, seconds / 8)
+    left = max(seconds - (time.perf_counter() - started), seconds / 4)
     return [
         weak.model_copy(update={"seconds": spent}),
         strict,
         gradient,
         concave_potential(gradient, weak),
-        skew_affine(model, stages, weak),
-        monotone_on_flows(model, copies, stages, weak, dynamics, seconds),
+        skew,
+        monotone_on_flows(model, copies, stages, weak, dynamics, left),
     ]
 
 

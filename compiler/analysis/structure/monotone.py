@@ -80,16 +80,25 @@ def monotone(
 
 
 def refuting(
-    model: Model, copies: Copies, stage: Stage, seconds: float, directions: Sequence[object]
+    model: Model,
+    copies: Copies,
+    stage: Stage,
+    seconds: float,
+    directions: Sequence[object],
+    *,
+    falling: bool = False,
 ) -> Pair | None:
-    """Two laws that show the rewards of a stage not to be monotone."""
+    """Two laws that show the rewards of a stage not to be monotone; with `falling` two between
+    which they fall.
+    """
     rewards = rewards_by_population(copies, stage.parts)
     reads = {n for p in stage.parts for n in laws_read(copies, p.node)} | set(rewards)
     players = [p for p in model.populations if p.name in reads]
     for player in players:
         rewards.setdefault(player.name, total_of(copies, []))
     try:
-        return rising_pair(rewards_of(copies, rewards, players), seconds, directions)  # type: ignore[arg-type]
+        game = rewards_of(copies, rewards, players)
+        return rising_pair(game, seconds, directions, falling=falling)  # type: ignore[arg-type]
     except Failed:
         return None
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Rigor, Verdict
 from mfdsl.compiler.analysis.structure.forms import Form, Forms
-from mfdsl.compiler.analysis.structure.monotone import NULL, place_of
+from mfdsl.compiler.analysis.structure.monotone import NULL, place_of, refuting
+from mfdsl.compiler.analysis.structure.refute import Pair, pair_witness
+from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model
 
 
@@ -74,12 +76,15 @@ def concave_potential(one: Certificate, other: Certificate) -> Certificate:
     )
 
 
-def skew_affine(model: Model, stages: Sequence[Forms], monotone: Certificate) -> Certificate:
+def skew_affine(
+    model: Model, copies: Copies, stages: Sequence[Forms], monotone: Certificate, seconds: float
+) -> Certificate:
     """The certificate `skew_affine` of the rewards of a model."""
+    started = time.perf_counter()
     forms = [f for s in stages for f in s.forms]
     verdict: Verdict = "unknown"
     reason: Reason | None = None
-    detail = None
+    detail, witness = None, monotone.witness
     if all(f.sign == "zero" and f.constant for f in forms):
         verdict = "proved"
     elif monotone.verdict == "refuted":
@@ -90,6 +95,10 @@ def skew_affine(model: Model, stages: Sequence[Forms], monotone: Certificate) ->
         verdict, detail = "refuted", "some inner products are below 0"
     else:
         reason, detail = "unsupported", "the slopes are not known to be antisymmetric"
+        pair = _falling(model, copies, stages, seconds)
+        if pair is not None:
+            verdict, reason, witness = "refuted", None, pair_witness(pair)
+            detail = f"the inner product of two differences is {float(pair.product[1]):.4g}"
     return Certificate(
         claim="skew_affine",
         subject="reward",
@@ -97,11 +106,21 @@ def skew_affine(model: Model, stages: Sequence[Forms], monotone: Certificate) ->
         verdict=verdict,
         method=_methods(forms),
         rigor=_rigor(forms),
-        witness=monotone.witness if verdict == "refuted" else None,
+        witness=witness if verdict == "refuted" else None,
         reason=reason,
         detail=detail,
         culprit=place_of(model, next((f for f in forms if f.sign != "zero"), None)),
+        seconds=round(time.perf_counter() - started, 6),
     )
+
+
+def _falling(model: Model, copies: Copies, stages: Sequence[Forms], seconds: float) -> Pair | None:
+    """Two laws whose inner product is below 0 for certain."""
+    for stage in stages:
+        pair = refuting(model, copies, stage.stage, seconds / len(stages), (), falling=True)
+        if pair is not None:
+            return pair
+    return None
 
 
 def _methods(forms: Sequence[Form]) -> tuple[str, ...]:

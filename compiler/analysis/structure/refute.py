@@ -95,8 +95,13 @@ def inner_product(
     return decimals.add(*parts) if parts else (Decimal(0), Decimal(0))
 
 
-def rising_pair(game: Rewards, seconds: float, more: Sequence["Direction"] = ()) -> Pair | None:
-    """Two laws of legal members with a positive inner product, None where none is found."""
+def rising_pair(
+    game: Rewards, seconds: float, more: Sequence["Direction"] = (), *, falling: bool = False
+) -> Pair | None:
+    """Two laws of legal members with a positive inner product, or with `falling` a negative one.
+
+    None where none is found.
+    """
     deadline = time.perf_counter() + seconds
     try:
         candidates = _candidates(game, more)
@@ -107,7 +112,7 @@ def rising_pair(game: Rewards, seconds: float, more: Sequence["Direction"] = ())
                 found = inner_product(game, one, other, shared)
             except UndefinedError:
                 continue
-            if found[0] > 0:
+            if found[1] < 0 if falling else found[0] > 0:
                 return Pair(one, other, shared, found)
     except UnsupportedError:
         return None

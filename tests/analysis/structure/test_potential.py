@@ -58,3 +58,21 @@ def test_concave_means_potential_and_monotone() -> None:
     assert certificate(line("-mu[x]"), "concave_potential").verdict == "proved"
     assert certificate(line("mu[x]"), "concave_potential").verdict == "refuted"
     assert certificate(line("-mu[x]"), "skew_affine").verdict == "refuted"
+
+
+def test_means_of_whole_numbers_that_are_coupled_one_way() -> None:
+    """a E[x] moves the reward at an action with the states of others, but not the other way."""
+    one_way = line("a * mean(y.x for y in person)", 4)
+    assert certificate(one_way, "potential").verdict == "refuted"
+    both = line("a * mean(y.x for y in person) + x * mean(y.a for y in person)", 4)
+    assert certificate(both, "potential").verdict == "proved"
+    curved = line("a * mean(y.x for y in person)^2", 4)
+    assert certificate(curved, "potential").verdict == "refuted"
+    bits = line("x * mean(y.x * y.x for y in person) + x * mean(y.x for y in person)", 2)
+    assert certificate(bits, "potential").verdict == "proved"  # x = x^2 on 0 and 1
+
+
+def test_a_game_that_falls_is_not_skew() -> None:
+    found = certificate(line("-mu[x]^1.5", 4), "skew_affine")
+    assert found.verdict == "refuted" and found.witness is not None
+    assert float(found.witness["inner product"]) < 0
