@@ -6,6 +6,7 @@ and points, by the first own real vector that measures the same space.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.encoders import Members
 from mfdsl.runtime.learning.features import Entries
+from mfdsl.runtime.learning.relative import Displacement, comparable
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
 
 Widths = tuple[int, int, Sequence[Members]]
@@ -55,8 +57,15 @@ class Eyes(nn.Module):
         self.marks = [f for f in sight.points if self.anchor and _alike(f, self.anchor)]
         axes = self.anchor.type.dims[0] if self.anchor else 0
         local = nearest * axes * (len(self.close) + len(self.marks))
-        self.own_width = self.own.width + local
-        self.common_width = self.common.width
+        self.pairs = [] if sight.single else _pairs(sight)
+        self.joint = [
+            (a, b) for a, b in combinations(sight.common, 2) if comparable(a.type, b.type)
+        ]
+        steps = [Displacement(own.type, model) for own, _ in self.pairs]
+        joint = [Displacement(one.type, model) for one, _ in self.joint]
+        self.apart, self.between = nn.ModuleList(steps), nn.ModuleList(joint)
+        self.own_width = self.own.width + local + sum(step.width for step in steps)
+        self.common_width = self.common.width + sum(step.width for step in joint)
         self.law_widths = tuple(Members(e.width, e.axes) for e in (*self.crowds, *self.points))
 
     @property
@@ -66,12 +75,13 @@ class Eyes(nn.Module):
 
     def forward(self, seen: dict[str, Tensor], state: Any, batch: int) -> View:
         """A view of B games; `seen` are the values of this player by name."""
-        common = self.common(self._common(seen, batch))
+        common = [*self.common(self._common(seen, batch)), *self._joint(seen, batch)]
         laws = [torch.cat(e(v), -1) for e, v in self._members(seen, state, batch)]
         own = None
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
-            own = torch.cat([*parts, *self._neighbours(seen, state, batch)], -1)
+            near = self._neighbours(seen, state, batch)
+            own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1)
         shared = torch.cat(common, -1) if common else _any(laws, own).new_zeros(batch, 0)
         return View(own, shared, tuple(laws), (None,) * len(laws))
 
@@ -93,6 +103,21 @@ class Eyes(nn.Module):
             yield entries, members_of(state, crowd)
         for entries, feature in zip(self.points, self.sight.points, strict=True):
             yield entries, [_common(seen[feature.name], self.sight, feature, batch)]
+
+    def _displacements(self, seen: dict[str, Tensor], batch: int) -> list[Tensor]:
+        """From own values to common ones of the same space."""
+        return [
+            apart(seen[own.name], _common(seen[common.name], self.sight, common, batch))
+            for (own, common), apart in zip(self.pairs, self.apart, strict=True)
+        ]
+
+    def _joint(self, seen: dict[str, Tensor], batch: int) -> list[Tensor]:
+        """Between common values of one space."""
+        values = dict(zip(self.sight.common, self._common(seen, batch), strict=True))
+        return [
+            apart(values[one][:, None], values[other])[:, 0]
+            for (one, other), apart in zip(self.joint, self.between, strict=True)
+        ]
 
     def _neighbours(self, seen: dict[str, Tensor], state: Any, batch: int) -> list[Tensor]:
         """Displacements to the nearest members and points, the nearest first, [B, N, k * d]."""
@@ -125,6 +150,11 @@ class Eyes(nn.Module):
         near = (chosen - place[:, :, None]) * self.scale
         missing = near.new_zeros(*near.shape[:2], self.nearest - count, axes)
         return torch.cat([near, missing], 2).flatten(-2)
+
+
+def _pairs(sight: Sight) -> list[tuple[Feature, Feature]]:
+    """Own and common values that lie in one space."""
+    return [(o, c) for o in sight.own for c in sight.common if comparable(o.type, c.type)]
 
 
 def _any(laws: Sequence[Tensor], own: Tensor | None) -> Tensor:

@@ -116,19 +116,28 @@ def _affine(kind: Type, count: int) -> tuple[Tensor, Tensor]:
 
 def _table(kind: Type, model: Model) -> tuple[Tensor, tuple[Axis, ...]]:
     """The features of each value of a finite scalar type [size, width], and their axes."""
-    if kind.kind == "cell":
-        grid = next(g for g in model.grids if g.name == kind.name)
-        rows = grid.rows or ("." * grid.width,) * grid.height
-        free = [(i, j) for i, row in enumerate(rows) for j, c in enumerate(row) if c != "#"]
-        places = torch.tensor(free)
-        down, one = _range(places[:, 0], grid.height, grid.periodic)
-        right, other = _range(places[:, 1], grid.width, grid.periodic)
-        return torch.cat([down, right], 1), (one, other.moved(down.shape[1]))
-    place = torch.arange(kind.size)
-    if kind.kind == "int":
-        table, axis = _range(place, kind.size, kind.periodic)
-        return table, (axis,)
+    if kind.kind in ("cell", "int"):
+        places, sizes, periodic = places_of(kind, model)
+        columns, axes, width = [], [], 0
+        for k, size in enumerate(sizes):
+            part, axis = _range(places[:, k], size, periodic)
+            columns.append(part)
+            axes.append(axis.moved(width))
+            width += part.shape[1]
+        return torch.cat(columns, 1), tuple(axes)
     return torch.eye(kind.size), (Axis("names", tuple(range(kind.size))),)
+
+
+def places_of(kind: Type, model: Model) -> tuple[Tensor, tuple[int, ...], bool]:
+    """Where the values of a range or a grid lie [size, axes], how long its axes are, and whether
+    they are rings.
+    """
+    if kind.kind == "int":
+        return torch.arange(kind.size)[:, None], (kind.size,), kind.periodic
+    grid = next(g for g in model.grids if g.name == kind.name)
+    rows = grid.rows or ("." * grid.width,) * grid.height
+    free = [(i, j) for i, row in enumerate(rows) for j, c in enumerate(row) if c != "#"]
+    return torch.tensor(free), (grid.height, grid.width), grid.periodic
 
 
 def _range(place: Tensor, size: int, periodic: bool) -> tuple[Tensor, Axis]:
@@ -137,10 +146,8 @@ def _range(place: Tensor, size: int, periodic: bool) -> tuple[Tensor, Axis]:
     columns, axis = [(2 * share - 1)[:, None]], Axis("line", (0,))
     if periodic:
         angle = 2 * math.pi * place / size
-        columns, axis = (
-            [torch.cos(angle)[:, None], torch.sin(angle)[:, None]],
-            Axis("circle", (0, 1)),
-        )
+        columns = [torch.cos(angle)[:, None], torch.sin(angle)[:, None]]
+        axis = Axis("circle", (0, 1))
     if size <= LONGEST:
         axis = Axis("names", tuple(range(len(columns), len(columns) + size)))
         columns.append(nn.functional.one_hot(place, size).to(torch.get_default_dtype()))
