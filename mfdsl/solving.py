@@ -19,6 +19,7 @@ from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, licensed
 from mfdsl.structural import case_of, with_structure
+from mfdsl.trials import tried
 
 # Tables [B, T, S, A] that every solver holds at once: rewards, policy, values, and its own state.
 TABLES = 4
@@ -66,6 +67,8 @@ def prepare(
     place = find_device(device)
     columns = {name: [point[name] for point in points] for name in sweep}
     params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
+    if not sweep:
+        settings = tried(settings, game.program, params)
     license = license_of(game, settings, swept=bool(sweep))
     job = Job(game, settings, license, params, tuple(points), seed, place, dtype)
     _check_memory(job)

@@ -142,6 +142,7 @@ def test_several_populations_keep_the_promise_of_their_product(
 
 def test_auto_takes_the_licence_of_two_populations() -> None:
     solution = mfdsl.solve(mfdsl.load(text=PENNIES), "auto", tolerance=0.05)
+    assert solution.license is not None
     assert (solution.solver, solution.license.verdict) == ("mirror_prox", "proved")
     assert "skew_affine proved" in solution.license.text
     assert solution.exploitability.value <= 0.05
@@ -197,6 +198,7 @@ def test_a_stationary_law_that_forgets_is_licensed_with_a_count() -> None:
     assert gaps[0] > 0.01
     assert all(gap <= found.bound(k) for k, gap in enumerate(gaps))
     solution = mfdsl.solve(game, "auto", tolerance=0.1)
+    assert solution.license is not None
     assert (solution.solver, solution.license.verdict) == ("soft_fixed_point", "proved")
     assert solution.exploitability.value <= 0.1
     cold = entry(game, "soft_fixed_point", 0.04)

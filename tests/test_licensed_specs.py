@@ -28,7 +28,7 @@ def test_five_properties_license_five_games(
     assert entry.iterations is not None
     solution = mfdsl.solve(game, "auto", tolerance=tolerance)
     assert solution.solver == solver
-    assert solution.license.verdict == "proved"
+    assert solution.license is not None and solution.license.verdict == "proved"
     assert solution.iterations <= entry.iterations
     assert solution.exploitability.value <= tolerance
 

@@ -56,7 +56,9 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
     for entry in entries:
         if entry.options:
             console.line(f"--solver {entry.solver} {_flags(entry)}")
-    console.line(f"without --solver: {settings.solver}, {settings.reason}")
+    tried = settings.open and game.model.horizon.kind == "finite"
+    other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
+    console.line(f"without --solver: {settings.solver}, {settings.reason}{other}")
     console.json_object(
         {
             "spec": game.compilation.name,

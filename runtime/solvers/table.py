@@ -222,7 +222,14 @@ SOLVERS: dict[str, Row] = {
 
 
 def choose(horizon_kind: HorizonKind) -> tuple[str, str]:
-    """The solver to use when none is named and none is proved to work, with the reason."""
+    """The solver to use when none is named and none is proved to work, with the reason.
+
+    Over a finite horizon it is where trials of several heuristics begin.
+    """
+    why = "no solver is licensed"
     if horizon_kind == "stationary":
-        return "omd", "mirror descent needs no contraction, and a stationary law may move far"
-    return "omd", "mirror descent converges for monotone games and seldom cycles elsewhere"
+        return (
+            "omd",
+            f"{why}; mirror descent needs no contraction, and a stationary law may move far",
+        )
+    return "omd", why
