@@ -35,7 +35,9 @@ class FrankWolfe:
     - `step = short`, w = min(exploitability / curvature, 1): for any F, it is at most
       max(2 (max F - F(L_0)), C) / sqrt(T + 1) (Lacoste-Julien 2016, arXiv 1607.00345).
 
-    `rates.frank_wolfe_bound` and `rates.frank_wolfe_short_bound` are these functions of T.
+    `rates.frank_wolfe_bound` and `rates.frank_wolfe_short_bound` are these functions of T. Concave
+    on flows is enough. Several populations move by the same weight, which is Frank-Wolfe on the
+    product of their polytopes; M and the exploitability are sums over them (`rates` says why).
     """
 
     config: FrankWolfeConfig

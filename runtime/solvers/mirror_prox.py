@@ -47,7 +47,9 @@ class MirrorProx:
     T steps of at least 1 / M, M the sum over the stages of the l1 moduli of the discounted rewards,
     G = M H log|A| / T bounds <R(L'), L' - average> over all flows L'. The exploitability is at most
     G when the reward is skew-affine, and 4 sqrt(G M) (G + 4 M while G > 4 M) when it is monotone.
-    `rates.mirror_prox_bound` is this function of T.
+    `rates.mirror_prox_bound` is this function of T. Monotone between flows is enough, since only
+    flows are compared. Several populations share the steps, and M, H log|A| and the exploitability
+    are sums over them (`rates` says why).
 
     A step is taken when rate * <R(Lambda(half)) - R(Lambda(pi)), next - half> is at most
     KL(half, pi) + KL(next, half), which holds for every rate up to 1 / M and which is all that the

@@ -33,6 +33,15 @@ class SoftFixedPoint:
     moves do not read the law and rewards have modulus L, tau* = L / (2 sin(pi / (4 H + 2)))^2.
     `rates.soft_fixed_point_bound` is the bound after T steps. The unregularised map never contracts
     on finite games (Cui and Koeppl 2021, arXiv 2102.01585).
+
+    On a stationary horizon the laws that policies keep contract by tau* / temperature in l1, with
+    tau* = d S / (1 - delta - K) where delta is the Dobrushin coefficient of the moves, d that of
+    two actions at one state, K the modulus of the moves in the law, and S that of the discounted
+    values: values move by S |dL|, a softmax by 1 / temperature times that in l1, the next law by d
+    times that, and a law that is kept by 1 / (1 - delta - K) times what one step changes. It needs
+    delta + K < 1. Regularised stationary games: Anahtarci, Kariksiz and Saldi 2023, doi
+    10.1007/s13235-022-00450-2; Yardim, Cayci, Geist and He 2023, arXiv 2212.14449.
+    `rates.soft_stationary_bound` is the bound after T steps where moves do not read the law.
     """
 
     config: SoftFixedPointConfig
