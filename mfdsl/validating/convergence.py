@@ -141,6 +141,7 @@ def _plan(
 def _costs(trial: Trial, numbers: tuple[int, ...], budget: float) -> dict[int, float]:
     """The seconds that one step of one game takes, for those numbers that are quick to try."""
     found: dict[int, float] = {}
+    course(_simulator(trial, numbers[0], 1), trial.behaviour, 1)  # makes what is kept
     for agents in numbers:
         games = max(1, min(GAMES, 4000 // agents))
         if found:

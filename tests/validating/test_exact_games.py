@@ -293,7 +293,7 @@ def test_clusters_of_given_players(
 ) -> None:
     """Two centres for three players: the third is bounded by how far it is from its centre."""
     rng = np.random.default_rng(4)
-    for _ in range(6):
+    for _ in range(3):
         b, w = rng.uniform(0, 0.6), rng.uniform(0, 1)
         game = load("typed.mfg", params={"b": b, "w": w})
         probs = drawn_policy(rng, STEPS, 2)
