@@ -121,7 +121,8 @@ def difference(old: Certificate, new: Certificate) -> str | None:
     """What an old certificate claims that a new one does not; None where there is nothing."""
     decided = old.verdict in ("proved", "refuted", "tested")
     if decided and new.verdict != old.verdict:
-        return f"it is {new.verdict}, not {old.verdict}"
+        because = f": {new.detail}" if new.detail else ""
+        return f"it is {new.verdict}, not {old.verdict}{because}"
     if old.upper is not None and (new.upper is None or new.upper > old.upper):
         return f"the bound from above is {new.upper!r}, not {old.upper!r}"
     for share in old.shares:
