@@ -98,7 +98,7 @@ def check_sweep(model: Model, sweep: Sweep) -> None:
             raise unknown("parameter", name, parameters)
         if parameter.structural:
             raise UsageError(
-                f"`{name}` fixes sizes or the horizon, so it cannot be swept in one run",
+                f"`{name}` fixes sizes, bounds or the horizon, so it cannot be swept in one run",
                 f"run once for each value with --set {name}=...",
             )
         _check_range(model, parameter, values)

@@ -65,8 +65,7 @@ def _domains(tree: object) -> Iterator[object]:
             continue
         if isinstance(node, ast.TypeExpr):
             yield node.dims
-            if node.base.name == "int":
-                yield node.domain
+            yield node.domain
             continue
         if isinstance(node, ast.Range | ast.Agents):
             yield node
