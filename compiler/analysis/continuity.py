@@ -1,44 +1,36 @@
 """What spoils a slope: jumps, poles, and branches that may not meet.
 
-A jump or a pole is shown by pairs of laws or points whose distance goes to 0 while the slope
-between them grows. A pole that grows slowly is shown by its derivative: it is c h'(s) + rest, where
-h' is unbounded, c and the rate of s exclude 0, and the rest is finite.
+A jump is proved on a short segment that straddles it (`slopes/straddling.py`). A pole is shown by
+pairs of laws or points whose distance goes to 0 while the slope between them grows, and by its
+derivative: it is c h'(s) + rest, where h' is unbounded, c and the rate of s exclude 0, and the rest
+is finite.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
-from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
-from mfdsl.compiler.analysis.intervals import Array, Interval
+from mfdsl.compiler.analysis.faces import continuous_at as continuous_at, divided_at, equal_at
+from mfdsl.compiler.analysis.intervals import Interval
 from mfdsl.compiler.analysis.slopes.atoms import ATOMS
-from mfdsl.compiler.analysis.slopes.domain import (
-    in_balls,
-    members,
-    middle_of,
-    root_rows,
-    sample_laws,
-)
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
-from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS, Cliff, change, climb
+from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS, Cliff, climb
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
-from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
 from mfdsl.compiler.analysis.slopes.search import Found
+from mfdsl.compiler.analysis.slopes.segments import Problem, Segment, segments
+from mfdsl.compiler.analysis.slopes.straddling import straddled
 from mfdsl.compiler.analysis.slopes.tape import BOOLEAN, Tape
-from mfdsl.compiler.ir.build import TooManyNodes
-from mfdsl.compiler.ir.model import Node, Place
+from mfdsl.compiler.analysis.witness import straddle_witness
+from mfdsl.compiler.ir.model import Place
 
-Problem = LawSlope | PointSlope
-SEGMENTS = 6
-PLACES = 6  # grid points at which segments are tried
-REACH = 10.0  # where a variable has no bounds
+STEEP = 1e4  # slopes at least so steep that search points miss them are looked for on segments
+PART = 10.0  # of the bound that a search attains where nothing is steep
+QUICK = 0.3  # of the time, for continuity before jumps are looked for
 CLOSE = 1e-9  # of the argument of a pole to 0
 POLES = ("log", "xlogx", "sqrt", "pow", "div")
-APART = {op: 0.0 for op in (*BOOLEAN, "ind", "floor", "ceil", "round", "lookup", *GRID_RULES)}
-APART |= {"rem": 1e-3, "atan2": 1.0}  # how far apart the sides of a jump are
 FIXES = {
     "log": "keep its argument away from 0: `log(... + eps)` has slope at most 1/eps",
     "xlogx": "keep its argument away from 0: `log(... + eps)`",
@@ -49,6 +41,8 @@ FIXES = {
     "round": "round at random: `noise r : int ~ dither(...)`",
     "ceil": "round at random: `noise r : int ~ dither(...)`",
     "ind": "use a ramp in the place of the condition: `clip((a - b) / width, 0, 1)`",
+    "rem": "let what is multiplied with it vanish where it goes around",
+    "soft_sign": "raise what is added to the divisor",
     "if": "let both branches meet where the condition changes, or use a ramp",
 }
 
@@ -65,59 +59,120 @@ class Gap:
     witness: Witness | None = None
 
 
+@dataclass(frozen=True)
+class Steepest:
+    """A segment and where on it the slope explodes."""
+
+    segment: Segment
+    cliff: Cliff
+
+
 def gap_of(
     problem: Problem, found: Found, places: Sequence[Place | None], seconds: float = 1.0
 ) -> Gap | None:
     """The gap of a problem after its search, None where everything is continuous."""
-    deadline = time.perf_counter() + seconds
-    joints = {i for i in sorted(problem.joints) if not continuous_at(problem.tape, i, deadline)}
+    tape, began = problem.tape, time.perf_counter()
+    quick, late = began + seconds * QUICK, began + seconds * (1 + QUICK)
+    joints = {i for i in sorted(problem.joints) if not divided_at(tape, i, quick)}
     infinite = not np.isfinite(found.upper)
     if not joints and not infinite:
         return None
-    problem.deadline = deadline
-    steep, ends = steepest(problem, deadline)
+    problem.deadline = began + seconds
+    steep = steepest(problem, problem.deadline)
     blamed = culprit(problem, found, joints)
+    gap = None
+    if steep is not None and steep.cliff.steep:
+        gap = _at_cliff(problem, steep, blamed, places)
+    if gap is None and infinite and blamed is not None:
+        gap = _at_pole(problem, found, blamed, steep, places)
+    if gap is not None:
+        return gap
+    joints = {i for i in sorted(joints) if not equal_at(tape, i, late)}
+    if not joints and not infinite:
+        return None
     op = problem.tape.steps[blamed].op if blamed is not None else ""
-    place = _place(problem.tape, blamed, places)
-    if steep is not None and steep.steep:
-        if (steep.jump and flips(problem.tape, ends)) or reaches(problem.tape, ends, blamed, CLOSE):
-            return _cliff_gap(steep, op, place)
-    if infinite and blamed is not None and pole_at(problem, found, blamed):
-        if (
-            steep is not None
-            and steep.growing
-            and reaches(problem.tape, ends, blamed, CLOSE if steep.steep else 0.0)
-        ):
-            text = f"the slope of `{_written(op)}` grows without end towards the edge of its domain"
-            return Gap(text, place, True, found.lower, FIXES.get("ind" if op in BOOLEAN else op))
-        if not np.isfinite([*found.worst.lo[0], *found.worst.hi[0]]).all():
-            text = "grows faster than linearly where a variable has no bounds"
-            return Gap(text, place, False, 0.0, "bound the variable: `real in [lo, hi]`")
+    place = place_of(problem.tape, blamed, places)
+    slope = steep.cliff.steepest if steep is not None else 0.0
+    if steep is not None and steep.cliff.steep and steep.cliff.jump:
+        cliff = steep.cliff
+        text = f"changes by {cliff.gap:.3g} across {cliff.width:.1e}: no jump was proved"
+        return Gap(text, place, False, slope, fix_of(op))
     if joints:
-        return Gap("the branches were not shown to meet", place, False, 0.0, FIXES["if"])
-    text = f"no bound for the slope of `{_written(op)}`" if op else "no bound was found"
-    return Gap(text, place, False, 0.0, FIXES.get("ind" if op in BOOLEAN else op))
+        return Gap("the branches were not shown to meet", place, False, slope, FIXES["if"])
+    text = f"no bound for the slope of `{written(op)}`" if op else "no bound was found"
+    return Gap(text, place, False, slope, fix_of(op))
 
 
-def _cliff_gap(cliff: Cliff, op: str, place: Place | None) -> Gap:
+def _at_cliff(
+    problem: Problem, steep: Steepest, blamed: int | None, places: Sequence[Place | None]
+) -> Gap | None:
+    """The gap at a cliff that is proved to be a jump or a pole."""
+    tape, cliff = problem.tape, steep.cliff
+    if cliff.jump:
+        jump = straddled(tape, steep.segment, cliff)
+        if jump is not None:
+            text = f"jumps by {jump.gap:.3g} (slope {cliff.steepest:.2g} across {cliff.width:.1e})"
+            evidence = straddle_witness(problem, steep.segment, cliff, jump.gap)
+            op, place = tape.steps[jump.step].op, place_of(tape, jump.step, places)
+            return Gap(text, place, True, cliff.steepest, fix_of(op), evidence)
+    ends = [steep.segment.over(share, share, {}) for share in (cliff.at, cliff.to)]
+    for end in ends:
+        for root in tape.roots:
+            end.value(root)
+    if not reaches(tape, ends, blamed, CLOSE):
+        return None
+    assert blamed is not None
+    op, place = tape.steps[blamed].op, place_of(tape, blamed, places)
     if cliff.gap >= BOUNDLESS:
         return Gap("the value itself grows without end", place, True, 0.0, FIXES.get(op))
     width, slope = cliff.slopes[-1]
-    if cliff.jump:
-        text = f"jumps by {cliff.gap:.3g} (slope {slope:.2g} across {width:.1e})"
-    else:
-        text = f"the slope grows without end ({slope:.2g} across {width:.1e})"
-    evidence: Witness = {"change": slope * width, "distance": width}
-    return Gap(text, place, True, slope, FIXES.get("ind" if op in BOOLEAN else op), evidence)
+    text = f"the slope grows without end ({slope:.2g} across {width:.1e})"
+    evidence = straddle_witness(problem, steep.segment, cliff, slope * width)
+    return Gap(text, place, True, slope, fix_of(op), evidence)
 
 
-def _written(op: str) -> str:
+def _at_pole(
+    problem: Problem,
+    found: Found,
+    blamed: int,
+    steep: Steepest | None,
+    places: Sequence[Place | None],
+) -> Gap | None:
+    """The gap at a pole whose slope grows too slowly for a cliff."""
+    tape = problem.tape
+    if not pole_at(problem, found, blamed):
+        return None
+    op, place = tape.steps[blamed].op, place_of(tape, blamed, places)
+    if steep is not None and steep.cliff.growing:
+        cliff = steep.cliff
+        ends = [steep.segment.over(share, share, {}) for share in (cliff.at, cliff.to)]
+        for end in ends:
+            for root in tape.roots:
+                end.value(root)
+        if reaches(tape, ends, blamed, CLOSE if cliff.steep else 0.0):
+            text = f"the slope of `{written(op)}` grows without end towards the edge of its domain"
+            return Gap(text, place, True, found.lower, fix_of(op))
+    if not np.isfinite([*found.worst.lo[0], *found.worst.hi[0]]).all():
+        text = "grows faster than linearly where a variable has no bounds"
+        return Gap(text, place, False, 0.0, "bound the variable: `real in [lo, hi]`")
+    return None
+
+
+def fix_of(op: str) -> str | None:
+    """What mends a step that jumps or has a pole."""
+    return FIXES.get("ind" if op in BOOLEAN else op)
+
+
+def written(op: str) -> str:
+    """An operator as a spec writes it."""
     if op in BOOLEAN:
         return "a condition"
-    return {"xlogx": "log", "ind": "a condition", "pow": "^", "div": "/"}.get(op, op)
+    names = {"xlogx": "log", "ind": "a condition", "pow": "^", "div": "/", "soft_sign": "/"}
+    return names.get(op, op)
 
 
-def _place(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Place | None:
+def place_of(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Place | None:
+    """Where a step is written."""
     if step is None:
         return None
     node = tape.steps[step].node
@@ -126,67 +181,45 @@ def _place(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Plac
     return places[node] if 0 <= node < len(places) else None
 
 
-def continuous_at(tape: Tape, step: int, deadline: float) -> bool:
-    """Whether both branches of an `if` are proved equal wherever its condition changes.
-
-    They are if their difference is a multiple of `a - b` for every comparison of a and b that the
-    condition has, and nothing in it is unbounded there.
+def steep_of(
+    problem: Problem, found: Found, places: Sequence[Place | None], seconds: float
+) -> Gap | None:
+    """What makes a bounded slope so steep that the search attained only a small part of it; None
+    where that is not so. It is certain of nothing but its slope.
     """
-    from mfdsl.compiler.analysis.symbolic.identities import divides
-    from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, difference, written_out
-
-    nodes = tape.facts.nodes
-    condition, one, other = nodes[tape.steps[step].node].args
-    compared = _comparisons(nodes, condition)
-    if compared is None:
-        return False
-    roots = [one, other, *(side for pair in compared for side in pair)]
-    try:
-        terms, found = written_out(tape.facts, roots, bind=True)
-    except (UnsupportedError, TooManyNodes):
-        return False
-    apart = difference(terms, found[0], found[1])
-    for k in range(len(compared)):
-        guard = difference(terms, found[2 + 2 * k], found[3 + 2 * k])
-        left = deadline - time.perf_counter()
-        if left <= 0:
-            return False
-        answer = divides(terms, guard, apart, seconds=left)
-        if not answer.divides or answer.nonzero or answer.positive:
-            return False
-    return True
+    if not STEEP <= found.upper < np.inf or found.lower * PART >= found.upper:
+        return None
+    problem.deadline = time.perf_counter() + seconds
+    steep = steepest(problem, problem.deadline)
+    blamed = culprit(problem, found, set(), found.upper / PART)
+    if blamed is None:
+        return None
+    op, slope, evidence = problem.tape.steps[blamed].op, 0.0, None
+    if steep is not None and steep.cliff.steepest > found.lower:
+        cliff, slope = steep.cliff, steep.cliff.steepest
+        evidence = straddle_witness(problem, steep.segment, cliff, cliff.gap)
+    text = f"`{written(op)}` is as steep as a jump: slope up to {found.upper:.3g}"
+    return Gap(text, place_of(problem.tape, blamed, places), False, slope, fix_of(op), evidence)
 
 
-def _comparisons(nodes: Sequence[Node], condition: int) -> list[tuple[int, int]] | None:
-    """The sides of all comparisons below a condition; None where it is more than those."""
-    found, waiting = [], [condition]
-    while waiting:
-        node = nodes[waiting.pop()]
-        if node.op in ("lt", "le"):
-            found.append((node.args[0], node.args[1]))
-        elif node.op in ("and", "or", "not"):
-            waiting.extend(node.args)
-        else:
-            return None
-    return found
-
-
-def culprit(problem: Problem, found: Found, joints: set[int]) -> int | None:
-    """The first step without a finite slope whose arguments all have one."""
+def culprit(
+    problem: Problem, found: Found, joints: set[int], most: float = BOUNDLESS
+) -> int | None:
+    """The first step with a slope above `most` whose arguments all have slopes below it."""
     row = found.worst.take(np.arange(1))
     forward = _forward(problem, row)
     forward.tangent(problem.tape.roots[0])
     for i, step in enumerate(problem.tape.steps):
         rate = forward.tangents.get(i)
-        if rate is None or _finite(rate):
+        if rate is None or _within(rate, most):
             continue
-        if all(_finite(forward.tangents.get(a)) for a in step.args):
+        if all(_within(forward.tangents.get(a), most) for a in step.args):
             return i
     return min(joints, default=None)
 
 
-def _finite(rate: Interval | None) -> bool:
-    return rate is None or bool(np.isfinite(rate.lo).all() and np.isfinite(rate.hi).all())
+def _within(rate: Interval | None, most: float = BOUNDLESS) -> bool:
+    return rate is None or bool((rate.lo >= -most).all() and (rate.hi <= most).all())
 
 
 def _forward(problem: Problem, rows: Rows, **more: object) -> Forward:
@@ -210,22 +243,10 @@ def pole_at(problem: Problem, found: Found, pole: int) -> bool:
     inner = rest.tangent(step.args[-1 if step.op == "div" else 0])
     for root in tape.roots:
         left, factor = rest.tangent(root), lead.tangent(root)
-        if inner is None or factor is None or not _finite(left) or not _finite(factor):
+        if inner is None or factor is None or not _within(left) or not _within(factor):
             continue
         away = _away(inner) & _away(factor)
         if np.any(away):
-            return True
-    return False
-
-
-def flips(tape: Tape, ends: Sequence[Forward]) -> bool:
-    """Whether a step that jumps has different values on both sides of a cliff."""
-    for i, step in enumerate(tape.steps):
-        least = APART.get(step.op)
-        if least is None or any(i not in end.values for end in ends):
-            continue
-        one, other = (end.values[i] for end in ends)
-        if np.any((one.lo - other.hi > least) | (other.lo - one.hi > least)):
             return True
     return False
 
@@ -246,123 +267,19 @@ def _away(value: Interval) -> np.ndarray:
     return (value.lo > 0) | (value.hi < 0)
 
 
-def steepest(problem: Problem, deadline: float) -> tuple[Cliff | None, Sequence[Forward]]:
-    """The cliff with the steepest end, on segments through the domain, and passes at its sides."""
-    best: Cliff | None = None
-    ends: Sequence[Forward] = ()
-    for at, length in _segments(problem, deadline):
+def steepest(problem: Problem, deadline: float) -> Steepest | None:
+    """The cliff with the steepest end, on segments through the domain."""
+    best: Steepest | None = None
+    for segment in segments(problem, deadline):
         if time.perf_counter() > deadline:
             break
-        cliff = climb(_root_values(problem.tape, at), length, deadline)
-        if cliff is not None and (best is None or cliff.slopes[-1][1] > best.slopes[-1][1]):
-            best, ends = cliff, [at(cliff.at), at(cliff.at + cliff.width / length)]
-            for end in ends:
-                for root in problem.tape.roots:
-                    end.value(root)
-        if best is not None and best.jump and best.steep:
+        cliff = climb(_values(segment), segment.length, segment.apart, deadline)
+        if cliff is not None and (best is None or cliff.slopes[-1][1] > best.cliff.slopes[-1][1]):
+            best = Steepest(segment, cliff)
+        if best is not None and best.cliff.jump and best.cliff.steep:
             break
-    return best, ends
+    return best
 
 
-def _root_values(
-    tape: Tape, at: Callable[[float], Forward]
-) -> Callable[[float], Sequence[Interval]]:
-    def value(share: float) -> list[Interval]:
-        forward = at(share)
-        return [forward.value(root) for root in tape.roots]
-
-    return value
-
-
-Segment = tuple[Callable[[float], Forward], float]
-"""A pass at each point of a segment, by its share of the way, and the length of the segment."""
-
-
-def _segments(problem: Problem, deadline: float) -> Iterator[Segment]:
-    """Segments through the domain at the grid points with the largest bounds."""
-    rows = root_rows(problem.tape)
-    upper = problem.bound(rows)
-    order = np.argsort(-np.nan_to_num(upper, posinf=1e300), kind="stable")
-    spread = order[np.linspace(0, len(order) - 1, min(PLACES, len(order))).astype(int)]
-    for k in dict.fromkeys([*order[: PLACES // 2], *spread]):
-        if time.perf_counter() > deadline:
-            return
-        row = rows.take(np.array([k]))
-        if isinstance(problem, LawSlope):
-            yield from _law_segments(problem, row)
-        else:
-            yield from _point_segments(problem, row, deadline)
-
-
-def _law_segments(problem: LawSlope, row: Rows) -> list[Segment]:
-    laws = {name: sample_laws(members(space)) for name, space in problem.spaces.items()}
-    own = laws[problem.population]
-    middle = middle_of(row, problem.tape)
-    at = Rows(row.places, middle, middle)
-    others = {n: law[len(law) // 2][None] for n, law in laws.items() if n != problem.population}
-
-    def at_laws(law: Array) -> Forward:
-        tiled = at.take(np.zeros(len(law), dtype=np.int64))
-        here = {n: np.repeat(w, len(law), 0) for n, w in others.items()}
-        return Forward(
-            problem.tape,
-            tiled,
-            problem.directions.moves(problem.tape, tiled),
-            here | {problem.population: law},
-            problem.spaces,
-        )
-
-    still = at_laws(own)
-    values = [still.value(root) for root in problem.tape.roots]
-    count = len(own)
-    low, high = (
-        np.array([np.broadcast_to(e.reshape(len(e), -1)[:, 0], (count,)) for e in ends])
-        for ends in ([v.lo for v in values], [v.hi for v in values])
-    )
-    one, other = np.triu_indices(count, 1)
-    distance = np.abs(own[one] - own[other]).sum(1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        apart = np.maximum(low[:, one] - high[:, other], low[:, other] - high[:, one])
-        moved = np.nan_to_num(np.maximum(apart, 0.0), posinf=1e300).sum(0)
-        order = np.argsort(-moved / np.maximum(distance, 1e-9))[:SEGMENTS]
-
-    def segment(a: Array, b: Array) -> Segment:
-        def at_share(share: float) -> Forward:
-            return at_laws(((1 - share) * a + share * b)[None])
-
-        return at_share, float(np.abs(a - b).sum())
-
-    return [segment(own[one[k]], own[other[k]]) for k in order if distance[k] > 0]
-
-
-def _point_segments(problem: PointSlope, row: Rows, deadline: float) -> list[Segment]:
-    source = np.random.default_rng(0)
-    lo, hi = row.lo[0], row.hi[0]
-    lo = np.where(np.isfinite(lo), lo, np.where(np.isfinite(hi), hi - 2 * REACH, -REACH))
-    hi = np.where(np.isfinite(hi), hi, lo + 2 * REACH)
-    moving = list(problem.moving)
-    laws = problem.even_laws(row)
-    found = []
-
-    def at_point(point: Array) -> Forward:
-        return problem.at(Rows(row.places, point[None], point[None]), laws)
-
-    def values_at(point: Array) -> Sequence[Interval]:
-        return _root_values(problem.tape, lambda _: at_point(point))(0.0)
-
-    whole = np.array([c.whole for c in problem.tape.coordinates], bool)
-    for _ in range(64):
-        if time.perf_counter() > deadline:
-            break
-        both = lo + source.random((2, len(lo))) * (hi - lo)
-        start, end = in_balls(np.where(whole, np.floor(both), both), problem.tape)
-        end = np.where(np.isin(np.arange(len(lo)), moving), end, start)
-        length = float(np.linalg.norm(end - start))
-        if length:
-            found.append((start, end, length, change(values_at(start), values_at(end))))
-    found.sort(key=lambda f: -f[3] / f[2])
-
-    def segment(start: Array, end: Array, length: float) -> Segment:
-        return (lambda share: at_point((1 - share) * start + share * end)), length
-
-    return [segment(a, b, length) for a, b, length, _ in found[:SEGMENTS]]
+def _values(segment: Segment) -> Callable[[float], Sequence[Interval]]:
+    return lambda share: segment.values(share, share)

@@ -90,7 +90,7 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
         bounds, shares = _summed(question, deadline)
     verdict, reason = _verdict(bounds, most)
     claim = f"lipschitz({subject.name}, {source.name})"
-    gap = bounds.gap
+    gap = bounds.gap if bounds.gap is not None else bounds.steep
     return Certificate(
         claim=claim if most is None else f"{claim} <= {most:.10g}",
         subject=subject.name,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Reason, Witness
-from mfdsl.compiler.analysis.continuity import Gap, gap_of
+from mfdsl.compiler.analysis.continuity import Gap, gap_of, steep_of
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.analysis.kernels import Kernel, finite_noises, make_kernel
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
+from mfdsl.compiler.analysis.slopes.segments import Problem
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
@@ -43,6 +44,7 @@ class Bounds:
     boxes: int = 0
     witness: Witness | None = None
     gap: Gap | None = None
+    steep: Gap | None = None
     reason: Reason | None = None
     detail: str | None = None
     method: tuple[str, ...] = SEARCH
@@ -122,11 +124,7 @@ def _by_laws(question: Question, tape: Tape, outcomes: np.ndarray | None) -> Bou
     assert population is not None
     problem = LawSlope(tape, population.name, outcomes)
     found = problem.found(question.budget)
-    return _bounds(
-        found,
-        gap_of(problem, found, question.places, 2 * question.budget.seconds),
-        law_witness(problem),
-    )
+    return _bounds(question, problem, found, law_witness(problem))
 
 
 def _by_points(
@@ -134,19 +132,30 @@ def _by_points(
 ) -> Bounds:
     problem = PointSlope(tape, moving, concentrated)
     found = problem.found(question.budget)
-    return _bounds(
-        found,
-        gap_of(problem, found, question.places, 2 * question.budget.seconds),
-        point_witness(problem),
-    )
+    return _bounds(question, problem, found, point_witness(problem))
 
 
-def _bounds(found: Found, gap: Gap | None, witness: Witness | None) -> Bounds:
+def _bounds(question: Question, problem: Problem, found: Found, witness: Witness | None) -> Bounds:
+    seconds = 2 * question.budget.seconds
+    gap = gap_of(problem, found, question.places, seconds)
     if gap is None:
-        return Bounds(found.lower, found.upper, found.boxes, witness)
+        return _steep(
+            Bounds(found.lower, found.upper, found.boxes, witness),
+            steep_of(problem, found, question.places, seconds),
+        )
     shown = gap.witness if gap.witness is not None else witness
     reason: Reason = "continuity" if np.isfinite(found.upper) else "domain"
-    return Bounds(max(found.lower, gap.slope), inf, found.boxes, shown, gap, reason)
+    return Bounds(max(found.lower, gap.slope), inf, found.boxes, shown, gap, reason=reason)
+
+
+def _steep(bounds: Bounds, steep: Gap | None) -> Bounds:
+    """Bounds with what makes the slope steep, and the slope that was attained there."""
+    if steep is None:
+        return bounds
+    lower, witness = bounds.lower, bounds.witness
+    if steep.slope > lower and steep.witness is not None:
+        lower, witness = steep.slope, steep.witness
+    return replace(bounds, lower=lower, witness=witness, steep=steep)
 
 
 def _in_variables(question: Question, copies: Copies, total: int) -> Bounds:

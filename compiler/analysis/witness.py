@@ -5,8 +5,10 @@ import numpy as np
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space
+from mfdsl.compiler.analysis.slopes.jumps import Cliff
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.point_slope import PointSlope
+from mfdsl.compiler.analysis.slopes.segments import Segment
 from mfdsl.compiler.analysis.slopes.tape import Tape, first_of
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 
@@ -106,3 +108,26 @@ def value_witness(problem: LargestValue) -> Witness | None:
     for name, law in problem.laws.items():
         found[f"law of {name}"] = law_text(problem.tape, law, problem.spaces[name])
     return found
+
+
+def straddle_witness(
+    problem: LawSlope | PointSlope, segment: Segment, cliff: Cliff, gap: float
+) -> Witness:
+    """Two points or laws, how far they are apart, and how far their values are at least."""
+    tape = problem.tape
+    found = place_witness(tape, tuple(map(int, segment.row.places[0])))
+    before, after = (
+        (1 - share) * segment.start + share * segment.end for share in (cliff.at, cliff.to)
+    )
+    if isinstance(problem, LawSlope):
+        space = problem.spaces[problem.population]
+        found[f"law of {problem.population}"] = law_text(tape, before, space)
+        found["towards"] = law_text(tape, segment.end, space)
+    else:
+        for k, coordinate in enumerate(tape.coordinates):
+            if coordinate.statistic is None:
+                entry = "".join(f"[{i}]" for i in coordinate.entry)
+                name = f"{leaf_name(tape, coordinate.node)}{entry}"
+                ends = [float(before[k]), float(after[k])]
+                found[name] = ends[0] if ends[0] == ends[1] else f"{ends[0]!r} and {ends[1]!r}"
+    return found | {"change": gap, "distance": cliff.width}

@@ -23,6 +23,7 @@ from mfdsl.compiler.analysis.intervals import (
     point,
     squared,
 )
+from mfdsl.compiler.analysis.slopes.merged import ring_gap_slopes, soft_sign_slopes
 
 ZERO = point(np.float64(0.0))
 ONE = point(np.float64(1.0))
@@ -213,6 +214,8 @@ ATOMS: dict[str, Atom] = {
     "ind": Atom(_steps, jump=True),
     "rem": Atom(_rem, jump=True),
     "real": Atom(_real),
+    "ring_gap": Atom(lambda args, value: ring_gap_slopes(*args), kink=True),
+    "soft_sign": Atom(lambda args, value: soft_sign_slopes(*args)),
 }
 
 

@@ -1,6 +1,6 @@
 """Jumps and poles: pairs of laws or points across which an expression grows without a bound.
 
-A pair is narrowed by halving, always keeping the half across which the value changes more. At a
+A pair is narrowed by halving, always keeping the half across which the value changes faster. At a
 jump the change stays while the distance goes to 0; at a pole the slope grows without end. Both are
 shown by certified slopes at distances that shrink.
 """
@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add
+from mfdsl.compiler.analysis.intervals import RULES, Interval, add
 
-Value = Callable[[Array], Sequence[Interval]]
-"""The values of an expression at a point of a segment, given as its share from 0 to 1."""
+Distance = Callable[[Sequence[Interval], Sequence[Interval]], float]
+"""A lower bound of the distance of two values, given as intervals of their entries."""
 
 HALVINGS = 40
+CUT = 0.4877  # of a segment: near its middle, where no round number is
 STEEP = 1e6
 BOUNDLESS = 1e300  # a change of at least so much is that of a value without bounds
+ROUNDING = 1e-14  # of sums and roots of a few hundred numbers
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Cliff:
     """Where on a segment the slope explodes, the change across the last piece, slopes so far."""
 
     at: float
+    to: float
     width: float
     gap: float
     slopes: tuple[tuple[float, float], ...]
@@ -50,12 +53,20 @@ class Cliff:
         first, last = self.slopes[len(self.slopes) // 2], self.slopes[-1]
         return self.gap > 0 and last[1] * last[0] >= 0.4 * first[1] * first[0]
 
+    @property
+    def steepest(self) -> float:
+        """The largest slope between two points that was met."""
+        return max(s for _, s in self.slopes)
+
 
 def climb(
-    value: Callable[[float], Sequence[Interval]], length: float, deadline: float = np.inf
+    value: Callable[[float], Sequence[Interval]],
+    length: Callable[[float, float], float],
+    apart: Distance,
+    deadline: float = np.inf,
 ) -> Cliff | None:
-    """Narrow the segment of that length; None where nothing changes along it, or at the deadline of
-    `time.perf_counter`.
+    """Narrow a segment, given the values at its shares and bounds from above of the lengths between
+    them; None where nothing changes along it, or at the deadline of `time.perf_counter`.
     """
     lo, hi = 0.0, 1.0
     left, right = value(lo), value(hi)
@@ -63,27 +74,50 @@ def climb(
     for _ in range(HALVINGS):
         if time.perf_counter() > deadline:
             return None
-        middle = lo / 2 + hi / 2
+        middle = lo + CUT * (hi - lo)
         inside = value(middle)
-        first, second = change(left, inside), change(inside, right)
-        if first >= second:
-            hi, right = middle, inside
+        first, second = apart(left, inside), apart(inside, right)
+        if first == second == 0:
+            break  # the middle is too close to a jump to tell its side
+        if first * (1 - CUT) >= second * CUT:
+            hi, right, changed = middle, inside, first
         else:
-            lo, left = middle, inside
-        width = (hi - lo) * length
-        slopes.append((width, max(first, second) / width))
-    gap = change(left, right)
-    if gap == 0:
+            lo, left, changed = middle, inside, second
+        width = length(lo, hi)
+        if width == 0:
+            break
+        slopes.append((width, changed / width * (1 - ROUNDING)))
+    gap = apart(left, right)
+    if gap == 0 or not slopes:
         return None
-    return Cliff(lo, (hi - lo) * length, gap, tuple(slopes[::5]))
+    return Cliff(lo, hi, slopes[-1][0], gap, (*slopes[:-1:5], slopes[-1]))
 
 
-def change(before: Sequence[Interval], after: Sequence[Interval]) -> float:
-    """A lower bound of the l1 distance between two lists of values."""
-    total = 0.0
-    for a, b in zip(before, after, strict=True):
-        moved = add(b, RULES["neg"](a))
-        crosses = (moved.lo <= 0) & (moved.hi >= 0)
-        least = np.where(crosses, 0.0, np.minimum(np.abs(moved.lo), np.abs(moved.hi)))
-        total += float(np.max(least))
-    return total
+def least(value: Interval) -> float:
+    """The smallest absolute value that an interval holds, at the entry where that is largest."""
+    crosses = (value.lo <= 0) & (value.hi >= 0)
+    ends = np.where(crosses, 0.0, np.minimum(np.abs(value.lo), np.abs(value.hi)))
+    return float(np.max(ends))
+
+
+def euclidean(before: Sequence[Interval], after: Sequence[Interval]) -> float:
+    """A lower bound of the Euclidean distance between two vectors."""
+    parts = [least(add(b, RULES["neg"](a))) for a, b in zip(before, after, strict=True)]
+    if len(parts) == 1:
+        return parts[0]
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(parts) * (1 - ROUNDING))
+
+
+def between_masses(outcomes: np.ndarray) -> Distance:
+    """Lower bounds of the l1 distance of laws: masses with equal numbers are of the same outcome"""
+    numbers = list(map(int, outcomes))
+
+    def apart(before: Sequence[Interval], after: Sequence[Interval]) -> float:
+        moved: dict[int, Interval] = {}
+        for number, a, b in zip(numbers, before, after, strict=True):
+            part = add(b, RULES["neg"](a))
+            moved[number] = add(moved[number], part) if number in moved else part
+        return sum(map(least, moved.values())) * (1 - ROUNDING)
+
+    return apart

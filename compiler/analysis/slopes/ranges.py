@@ -20,6 +20,7 @@ from mfdsl.compiler.analysis.intervals import (
     remainder,
 )
 from mfdsl.compiler.analysis.slopes.atoms import WHOLE, hull_where, logistic
+from mfdsl.compiler.analysis.slopes.merged import ring_gap, soft_sign
 from mfdsl.compiler.analysis.slopes.rows import Moves, Rows
 from mfdsl.compiler.analysis.slopes.rules import looked_up, norm, powers, softmax, xlogx
 from mfdsl.compiler.analysis.slopes.tape import Statistic, Step, Tape, Unsupported
@@ -28,7 +29,8 @@ from mfdsl.compiler.analysis.slopes.tape import Statistic, Step, Tape, Unsupport
 @dataclass
 class Ranges:
     """The values of one pass. With `laws` [rows, members], a law of each population by its
-    variables, statistics have the values of these laws instead of coordinates.
+    variables, statistics have the values of these laws instead of coordinates; with `tops` masses
+    lie between those of `laws` and these.
 
     With `single` every law has all mass in one point, that of the row; else a row may be a part of
     where its members are. `moves` are the directions of the slopes of the pass.
@@ -39,6 +41,7 @@ class Ranges:
     moves: Moves
     laws: Mapping[str, Array] | None = None
     spaces: Mapping[str, Sequence[tuple[tuple[str, str], int]]] = field(default_factory=dict)
+    tops: Mapping[str, Array] | None = field(default=None, kw_only=True)
     single: bool = field(default=False, kw_only=True)
     values: dict[int, Interval] = field(default_factory=dict, kw_only=True)
     _widened: Self | None = field(default=None, kw_only=True)
@@ -93,6 +96,10 @@ class Ranges:
             return softmax(args)
         if step.op == "xlogx":
             return xlogx(args[0])
+        if step.op == "ring_gap":
+            return ring_gap(args[0], args[1])
+        if step.op == "soft_sign":
+            return soft_sign(args[0], args[1])
         if step.op == "lookup":
             return looked_up(step.attr.values, args)
         if step.op == "select":
@@ -180,10 +187,17 @@ class Ranges:
         mass = self._weighted(statistic, weights, holds)
         return hull_where(mass.lo > 0, RULES["div"](top, mass), WHOLE)  # else there is no value
 
-    def _weights(self, statistic: Statistic) -> Array:
+    def _weights(self, statistic: Statistic) -> Interval:
         """Weights [rows, inner axes] of the members of a statistic: a marginal of its law."""
         assert self.laws is not None
-        law = self.laws[statistic.population]
+        low = self._marginal(statistic, self.laws[statistic.population])
+        tops = None if self.tops is None else self.tops.get(statistic.population)
+        if tops is None:
+            return point(low)
+        slack = tops.shape[1] * np.finfo(float).eps  # of sums of masses
+        return Interval(low * (1 - slack), self._marginal(statistic, tops) * (1 + slack))
+
+    def _marginal(self, statistic: Statistic, law: Array) -> Array:
         space = self.spaces[statistic.population]
         sizes = [size for _, size in space]
         whole = law.reshape(len(law), *sizes)
@@ -193,15 +207,15 @@ class Ranges:
             if variable in statistic.axes:
                 keep.append((self._place(statistic.axes[variable]), size))
         gone = tuple(1 + k for k, (v, _) in enumerate(space) if v not in statistic.axes)
-        whole = whole.sum(gone)  # exact: weights are multiples of one power of two
+        whole = whole.sum(gone)  # exact for laws whose masses are multiples of one power of two
         order = np.argsort([position for position, _ in keep])
         whole = whole.transpose(0, *(1 + order))
         for position, size in keep:
             shape[position] = size
         return np.asarray(whole.reshape(shape))
 
-    def _weighted(self, statistic: Statistic, weights: Array, body: Interval) -> Interval:
-        each = multiply(point(weights), body)
+    def _weighted(self, statistic: Statistic, weights: Interval, body: Interval) -> Interval:
+        each = multiply(weights, body)
         for axis in self._positions(statistic):
             lo, hi = np.broadcast_arrays(each.lo, each.hi)
             each = REDUCTIONS["sum_over"](lo, hi, axis)

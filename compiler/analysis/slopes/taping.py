@@ -174,8 +174,56 @@ class _Taping:
         if merged is not None:
             op, parts = merged
             return self._add(op, tuple(self.step(p) for p in parts), None, node)
+        if here.op == "mul" and any(_is_zero(self.facts.nodes[a]) for a in here.args):
+            return self._const(0.0, node)
         args = tuple(self.step(a, entry if self._dims(a) else (), env) for a in here.args)
-        return self._add(here.op, args, here.attr, node)
+        if here.op == "abs":
+            return self._size(args[0], node)
+        sign = self._soft_sign(args, node) if here.op == "div" else None
+        return self._add(here.op, args, here.attr, node) if sign is None else sign
+
+    def _size(self, step: int, node: int) -> int:
+        """The absolute value of a step; that of a way on a ring does not jump with it."""
+        around = self._way(step)
+        if around is None:
+            return self._add("abs", (step,), None, node)
+        return self._add("ring_gap", around, None, node)
+
+    def _way(self, step: int) -> tuple[int, int] | None:
+        """V and a constant p where a step is (v mod p) - p / 2, else None."""
+        here = self.tape.steps[step]
+        if here.op != "add" or len(here.args) != 2:
+            return None
+        for one, other in (here.args, here.args[::-1]):
+            turn = self.tape.steps[one]
+            period = self._known(turn.args[1]) if turn.op == "rem" else None
+            if period is not None and period > 0 and self._known(other) == -period / 2:
+                return turn.args[0], turn.args[1]
+        return None
+
+    def _soft_sign(self, args: tuple[int, ...], node: int) -> int | None:
+        """A quotient a u / (|u| + c) with a constant c > 0 as a times the soft sign of u."""
+        top, bottom = self.tape.steps[args[0]], self.tape.steps[args[1]]
+        if bottom.op != "add" or len(bottom.args) != 2:
+            return None
+        factors = list(top.args) if top.op == "mul" else [args[0]]
+        for size, floor in (bottom.args, bottom.args[::-1]):
+            least = self._known(floor)
+            if least is None or least <= 0:
+                continue
+            signed = [f for f in factors if self._is_size(size, f)]
+            if signed:
+                factors.remove(signed[0])
+                sign = self._add("soft_sign", (signed[0], floor), None, node)
+                return self._add("mul", (*factors, sign), None, node) if factors else sign
+        return None
+
+    def _is_size(self, size: int, step: int) -> bool:
+        """Whether one step is the absolute value of another."""
+        here = self.tape.steps[size]
+        if here.op == "ring_gap":
+            return here.args == self._way(step)
+        return here.op == "abs" and here.args == (step,)
 
     def _dims(self, node: int) -> tuple[int, ...]:
         return self.facts.types[self.facts.nodes[node].type].dims
@@ -353,7 +401,8 @@ class _Taping:
     def _length(self, here: Node, node: int, env: Env) -> int:
         parts = [[self.step(a, (k,), env) for k in range(self._dims(a)[0])] for a in here.args]
         if here.op == "norm":
-            return self._add("norm", tuple(parts[0]), None, node)
+            ways = [self._size(p, node) if self._way(p) is not None else p for p in parts[0]]
+            return self._add("norm", tuple(ways), None, node)
         pairs = [
             self._add("mul", (a, b), None, node) for a, b in zip(parts[0], parts[1], strict=True)
         ]
@@ -447,6 +496,10 @@ class _Table:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
+
+
+def _is_zero(node: Node) -> bool:
+    return node.op == "const" and node.attr == 0
 
 
 def _variable_of(node: Node) -> tuple[str, str]:
