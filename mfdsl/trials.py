@@ -6,10 +6,12 @@ may cycle for ever while policy iteration stops at an equilibrium, or the other 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf, isfinite
 
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.runtime.status import Status
 from mfdsl.settings import Settings
 
 TRIALS: tuple[tuple[str, Mapping[str, float]], ...] = (
@@ -40,8 +42,11 @@ def tried(settings: Settings, program: Program, params: Params) -> Settings:
         trial = solve(
             program, params, name, config, iterations=ROUNDS, tolerance=settings.tolerance
         )
-        found.append((trial.exploitability.value, name, config))
-        if trial.status.name == "converged":
+        if trial.status is Status.interrupted:  # the loop keeps it for itself
+            raise KeyboardInterrupt
+        gap = trial.exploitability.value
+        found.append((gap if isfinite(gap) else inf, name, config))
+        if trial.status is Status.converged:
             break
     gap, name, config = min(found, key=lambda entry: entry[0])
     names = ", ".join(name for _, name, _ in found)

@@ -4,6 +4,7 @@ import pytest
 
 import mfdsl
 from mfdsl.game import Game
+from mfdsl.runtime.solvers.mirror_descent import MirrorDescent
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import prepare
 from mfdsl.trials import ROUNDS, TRIALS, tried
@@ -39,6 +40,20 @@ def test_the_one_that_is_ahead_is_taken(name: str, solver: str) -> None:
         for trial, options in TRIALS
     }
     assert gaps[solver] <= max(min(gaps.values()), found.tolerance)
+
+
+def test_an_interruption_ends_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = mfdsl.load("rock_paper_scissors")
+    begun = []
+
+    def step(self: MirrorDescent, *_: object) -> None:
+        begun.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MirrorDescent, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        settings_of(game)
+    assert len(begun) == 1
 
 
 def test_what_somebody_names_or_limits_is_not_tried() -> None:
