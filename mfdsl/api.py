@@ -18,15 +18,18 @@ from mfdsl.game import Device, Dtype, Game, Parameters, load
 from mfdsl.parameters import Sweep
 from mfdsl.proofs import Recheck, proof_of, recheck_file, write_proof
 from mfdsl.report import Report
-from mfdsl.settings import resolve, with_settings_checked
+from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.settings import Settings, resolve, with_settings_checked
 from mfdsl.shipped import find_spec
 
 if TYPE_CHECKING:
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
+    from mfdsl.runtime.learning.loop import Learned, LearningRecord
     from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.simulator import Rollout
-    from mfdsl.runtime.solution import Record, Solution
+    from mfdsl.runtime.solution import Solution
     from mfdsl.runtime.views.particles import Simulation
     from mfdsl.validating.outcome import Validation
 
@@ -142,15 +145,17 @@ def solve(
     sweep: Sweep | None = None,
     seed: int = 0,
     device: Device = "cpu",
-    dtype: Dtype = "float64",
+    dtype: Dtype | None = None,
     out: str | Path | None = None,
-    on_progress: "Callable[[Record], None] | None" = None,
-) -> "Solution":
-    """An approximate equilibrium and its exploitability, by a named solver or a fitting one.
+    on_progress: "Callable[[Any], None] | None" = None,
+) -> "Solution | Learned":
+    """An approximate equilibrium and its exploitability, by a named solver or a fitting one; of a
+    team what was learned, and its return.
 
     What is not given is taken from the spec's `solver` block; `solver="auto"` leaves the choice to
     what is proved about the game. A `sweep` of parameter values makes a batch of games, one for
-    each combination. With `out` a run folder is written under it.
+    each combination. With `out` a run folder is written under it. `on_progress` gets a `Record`, or
+    a `LearningRecord`. `dtype` is float64 for tables and float32 for networks.
 
     Raises:
         CompileError: the spec has errors.
@@ -165,13 +170,41 @@ def solve(
         game.model, solver, iterations=iterations, tolerance=tolerance, options=options
     )
     swept = dict(sweep or {})
-    job = prepare(game, settings, sweep=swept, seed=seed, device=device, dtype=dtype)
+    if settings.solver in LEARNERS:
+        if swept:
+            raise UsageError("a sweep is for tables", "solve once for each value")
+        return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
+    job = prepare(game, settings, sweep=swept, seed=seed, device=device, dtype=dtype or "float64")
     folder = start_run(job, swept, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
     if folder is not None:
         with explained():
             folder.save(solution)
     return solution
+
+
+def _learned(
+    game: Game,
+    settings: Settings,
+    seed: int,
+    device: Device,
+    dtype: Dtype,
+    out: str | Path | None,
+    on_progress: "Callable[[LearningRecord], None] | None",
+) -> "Learned":
+    """A course of learning, saved at each measurement where a folder is asked for."""
+    from mfdsl.learning import prepare_training, train
+    from mfdsl.records import explained, start_folder
+    from mfdsl.runtime.learning.keeping import keep
+
+    training = prepare_training(game, settings, seed=seed, device=device, dtype=dtype)
+    if out is None:
+        return train(training, on_progress=on_progress)
+    folder = start_folder(game, settings, seed, dtype, Path(out))
+    with explained():
+        learned = train(training, on_progress=on_progress, save=lambda found: keep(folder, found))
+        keep(folder, learned)
+    return learned
 
 
 def resume(
@@ -181,8 +214,8 @@ def resume(
     iterations: int | None = None,
     tolerance: float | None = None,
     device: Device = "cpu",
-    on_progress: "Callable[[Record], None] | None" = None,
-) -> "Solution":
+    on_progress: "Callable[[Any], None] | None" = None,
+) -> "Solution | Learned":
     """Continue the run in a folder, as if it had not stopped, and save it there.
 
     Raises:
@@ -194,6 +227,8 @@ def resume(
     options = records.read_options(folder)
     source = folder.path / "spec.mfg" if game is None else game
     game = _loaded(source, None if isinstance(source, Game) else options.parameters)
+    if options.solver in LEARNERS:
+        return _resumed(game, folder, iterations, device, on_progress)
     job = records.job_of_run(game, folder, options, device=device)
     job = records.continued(job, folder, iterations=iterations, tolerance=tolerance)
     solution = solving.run(job, on_progress=on_progress)
@@ -202,9 +237,30 @@ def resume(
     return solution
 
 
+def _resumed(
+    game: Game,
+    folder: "RunFolder",
+    iterations: int | None,
+    device: Device,
+    on_progress: "Callable[[LearningRecord], None] | None",
+) -> "Learned":
+    from mfdsl.learning import continued_training, train
+    from mfdsl.records import explained
+    from mfdsl.runtime.learning.keeping import keep
+    from mfdsl.simulating import training_of_run
+
+    training = continued_training(
+        training_of_run(game, folder, device=device), folder, iterations=iterations
+    )
+    with explained():
+        learned = train(training, on_progress=on_progress, save=lambda found: keep(folder, found))
+        keep(folder, learned)
+    return learned
+
+
 def simulate(
     game: Game | str | Path,
-    policy: "TabularPolicy | str | Callable[..., Any] | None" = None,
+    policy: "TabularPolicy | Learned | str | Callable[..., Any] | None" = None,
     *,
     agents: int | Mapping[str, int] | None = None,
     batch: int = 1,
@@ -218,7 +274,7 @@ def simulate(
 ) -> "Simulation | Rollout":
     """Let N agents follow a policy, the uniform one if none is given, and measure their returns.
 
-    A policy is a table from `solve`, "still", "uniform", or a function `f(t, observation)` that
+    A policy is what `solve` gives, "still", "uniform", or a function `f(t, observation)` that
     gives {player: {action: tensor}}. A table of a game that is tabular as written is played on its
     tables, and `record_laws` keeps the laws; all else is played by the agents of the module, and
     `record` keeps every value. `agents` is a number or one for each population, by default what the
@@ -242,10 +298,14 @@ def simulate(
         return run_agents(
             setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
         )
+    from mfdsl.learning import learned_behaviour
     from mfdsl.playing import Wanted, behaviour_named, by_table, play
+    from mfdsl.runtime.learning.loop import Learned
 
     if isinstance(policy, TabularPolicy):
         behaviour = by_table(game, policy)
+    elif isinstance(policy, Learned):
+        behaviour = learned_behaviour(game, policy)
     else:
         behaviour = behaviour_named("uniform" if policy is None else policy)
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record)
@@ -261,11 +321,13 @@ def validate(
     params: Parameters | None = None,
     seed: int = 0,
     seconds: float = 20.0,
+    gain: float | None = None,
 ) -> "Validation":
     """Play a game against its tables, its certificates, its limit and its equilibrium.
 
     `target` is a game, a spec or the folder of a run, `policy` is `still`, `uniform` or the folder
-    of a run: by default the run, or `uniform`. Bounds that are exceeded are written to a file.
+    of a run: by default the run, or `uniform`. Bounds that are exceeded are written to a file. With
+    a `gain` the report says with how many agents nobody gains more.
 
     Raises:
         CompileError: the spec has errors.
@@ -285,6 +347,7 @@ def validate(
         games=games,
         seed=seed,
         seconds=seconds,
+        gain=gain,
     )
     return run(trial)
 

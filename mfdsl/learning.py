@@ -1,10 +1,11 @@
 """A course of learning in three steps: prepare it, run it, and turn what it found into JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
@@ -17,7 +18,7 @@ from mfdsl.runtime.learning.loop import Course, Learned, LearningRecord, learn
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
 from mfdsl.runtime.runs import RunFolder
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.settings import Settings
+from mfdsl.settings import Settings, resolve
 from mfdsl.solving import find_device
 
 
@@ -140,12 +141,27 @@ def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:
     """
     with explained():
         networks = networks_of(folder)
+    return _with_networks(training, networks, str(folder.path))
+
+
+def _with_networks(training: Training, networks: Mapping[str, Tensor], where: str) -> Behaviour:
     try:
-        training.learner.policy.load_state_dict(networks)
+        training.learner.policy.load_state_dict(dict(networks))
     except RuntimeError as error:
         what = str(error).splitlines()[-1].strip()
-        raise UsageError(f"{folder.path} holds networks of another game: {what}") from None
+        raise UsageError(f"{where} holds networks of another game: {what}") from None
     return training.learner.behaviour(mode=True)
+
+
+def learned_behaviour(game: Game, learned: Learned) -> Behaviour:
+    """How what was learned plays, as is likeliest.
+
+    Raises:
+        UsageError: it was learned in another game.
+    """
+    settings = resolve(game.model, learned.solver, options=learned.options)
+    training = prepare_training(game, settings, seed=learned.seed)
+    return _with_networks(training, learned.networks, "this")
 
 
 def training_json(training: Training, learned: Learned, run: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mfdsl.summary import certificate_text, headline, model_json
 # Properties that few games have: their rows say nothing new unless they are proved.
 SPECIAL = frozenset(
     "independent linear_quadratic strictly_monotone concave_potential skew_affine"
-    " contraction".split()
+    " contraction monotone_on_flows".split()
 )
 
 

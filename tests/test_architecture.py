@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "mfdsl.compiler.ir.model",
         "mfdsl.compiler.ir.reduced",
         "mfdsl.compiler.ir.types",
+        "mfdsl.compiler.ir.walk",
     ),
 }
 MUST_NOT_IMPORT = {

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from mfdsl.compiler.ir.model import Model, Node, Place, Player, StateVariable
 from mfdsl.compiler.ir.types import REAL, Type
-from mfdsl.compiler.ir.walk import MEANS, MEMBERS, reachable
+from mfdsl.compiler.ir.walk import MEANS, MEMBERS
 
 WEIGHT = "weight_of_member"
 POINTERS = ("initial", "start", "next", "density", "node")  # fields that hold the index of a node
@@ -64,13 +64,6 @@ def held(model: Model) -> Model:
         if node.op in MEMBERS and model.node_type(index).kind == "real":
             copy.to(index, copy.new("hold", (copy.now(index),), None, model.node_type(index)))
     return copy.model(lambda p: p)
-
-
-def law_moves(model: Model) -> bool:
-    """Whether the law of a population enters the next states of anybody."""
-    roots = [s.next for p in model.players for s in p.states if s.next is not None]
-    roots += [n.density for p in model.players for n in p.noises if n.density is not None]
-    return any(model.nodes[k].op in MEMBERS for k in reachable(model.nodes, roots))
 
 
 class _Copy:

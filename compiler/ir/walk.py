@@ -117,3 +117,10 @@ def _joined(node: Node, parts: Sequence[Leaves]) -> Leaves:
         time=any(p.time for p in parts),
         law=node.op in LAW or any(p.law for p in parts),
     )
+
+
+def law_moves(model: Model) -> bool:
+    """Whether the law of a population enters the next states of anybody."""
+    roots = [s.next for p in model.players for s in p.states if s.next is not None]
+    roots += [n.density for p in model.players for n in p.noises if n.density is not None]
+    return any(model.nodes[k].op in MEMBERS for k in reachable(model.nodes, roots))

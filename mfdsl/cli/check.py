@@ -54,10 +54,11 @@ def check(
     effort: options.Effort = options.EffortChoice.default,
     format: Annotated[Format, typer.Option(help="How to print what was found.")] = Format.text,
     ask: Annotated[
-        list[str], typer.Option(metavar="CLAIM", help="Ask for a bound: lipschitz(reward, mu).")
+        list[str],
+        typer.Option(metavar="CLAIM", help="Ask: lipschitz(reward, mu), monotone(reward, mu), ..."),
     ] = [],  # noqa: B006
     whole_box: Annotated[
-        bool, typer.Option("--whole-box", help="Bound slopes for all values of the parameters.")
+        bool, typer.Option("--whole-box", help="Claims for all values of the parameters.")
     ] = False,
     keep_proof: Annotated[
         Path | None,

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from mfdsl.compiler.ir.marginal import law_moves
+from mfdsl.compiler.ir.walk import law_moves
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.base import (
