@@ -230,6 +230,16 @@ def tight_totals() -> list[Patch]:
     return [(m, "ends_of", mutant) for m in (totals, mean_value)]
 
 
+def all_change_places() -> list[Patch]:
+    """All statistics of a law are looked at in one order."""
+
+    def mutant(tape: Any, population: str, space: Any) -> list[list[int]]:
+        mine = [s.coordinate for s in tape.statistics if s.population == population]
+        return [[k for k in mine if k is not None]]
+
+    return [(law_slope, "classes_of", mutant)]
+
+
 def own_share_twice() -> list[Patch]:
     """A share is bounded with its own argument at the same end as all others."""
     real = shares._share
@@ -262,6 +272,7 @@ MUTATIONS: dict[str, Callable[[], list[Patch]]] = {
     "speeds do not change": constant_speeds,
     "kinks are straight": smooth_kinks,
     "totals cut too much": tight_totals,
+    "all statistics change places": all_change_places,
     "shares at one end": own_share_twice,
 }
 

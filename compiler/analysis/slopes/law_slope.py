@@ -24,6 +24,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     sample_laws,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
+from mfdsl.compiler.analysis.slopes.interchange import classes_of
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS
 from mfdsl.compiler.analysis.slopes.polynomial import half_span, law_polynomials
 from mfdsl.compiler.analysis.slopes.problem import Problem
@@ -105,6 +106,12 @@ class LawSlope(Problem):
             return half_span(roots, budget.gap / 2, SHARE * budget.seconds).upper
         except Unsupported:
             return np.inf
+
+    def interchangeable(self) -> list[list[int]]:
+        """Classes of statistics that may change places in the root."""
+        if self.outcomes is not None or self.population not in self.spaces:
+            return []
+        return classes_of(self.tape, self.population, self.spaces[self.population])
 
     def improve(self, rows: Rows, upper: Array) -> float:
         """The largest slope that is attained close to the best of some rows."""

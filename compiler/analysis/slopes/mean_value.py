@@ -47,7 +47,8 @@ def sharpened(
     Raises:
         Unsupported: an operator has no second derivative here.
     """
-    middle = rows.lo / 2 + rows.hi / 2
+    with np.errstate(invalid="ignore"):  # of boxes without ends
+        middle = rows.lo / 2 + rows.hi / 2
     middle = np.where(np.isfinite(middle), middle, 0.0)
     box = Curvature(tape, rows, moves, None, spaces)
     at = Curvature(tape, Rows(rows.places, middle, middle), moves, None, spaces)

@@ -17,6 +17,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     templates_of,
 )
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
+from mfdsl.compiler.analysis.slopes.interchange import in_order, ordered
 from mfdsl.compiler.analysis.slopes.mean_value import sharpened
 from mfdsl.compiler.analysis.slopes.search import Budget, Found, search
 from mfdsl.compiler.analysis.slopes.speeds import SpeedsOf
@@ -24,6 +25,7 @@ from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, size_of
 from mfdsl.compiler.analysis.slopes.totals import Total, contracted, possible, totals_of
 
 FIRST = 8  # times the budget of a search, for its first pass: without one there is no bound
+SYMMETRY = "one order of interchangeable statistics"
 POLYNOMIAL = "Bernstein form of a polynomial"
 OVERTIME = 2  # times the budget of a search, for its last pass
 RARE, MOST = 0.1, 0.95  # shares of boxes in which a form is sharper
@@ -48,6 +50,7 @@ class Problem(ABC):
     speeds: SpeedsOf | None = field(default=None, init=False)
     seen: int = field(default=0, init=False)
     wait: int = field(default=1, init=False)
+    classes: list[list[int]] = field(default_factory=list, init=False)
     alone: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +79,9 @@ class Problem(ABC):
         self.deadline = began + FIRST * budget.seconds
         whole = np.array([c.whole for c in self.tape.coordinates], bool)
 
-        cap = np.inf if budget.keep else self.cap(budget)
+        cap = np.inf
+        if not budget.keep:
+            cap, self.classes = self.cap(budget), self.interchangeable()
 
         def bound(rows: Rows) -> Array:
             found = np.minimum(self.bound(rows), cap)
@@ -85,6 +90,7 @@ class Problem(ABC):
 
         def feasible(halves: Rows) -> np.ndarray:
             some = feasible_in(self.tape, self.templates, halves)
+            some &= ordered(self.classes, halves)
             return np.asarray(some & possible(self.tape, self.totals, halves))
 
         found = search(
@@ -97,13 +103,18 @@ class Problem(ABC):
             self.tape.several,
             lambda: not self.joints,
         )
-        return found if found.upper < cap else replace(found, also=(POLYNOMIAL,))
+        also = (SYMMETRY,) if self.classes else ()
+        return replace(found, also=also if found.upper < cap else (*also, POLYNOMIAL))
 
     def cap(self, budget: Budget) -> float:
         """A bound of the constant that needs no search over boxes, inf if there is none. It is in
         no box, so that searches whose boxes are kept go without.
         """
         return np.inf
+
+    def interchangeable(self) -> list[list[int]]:
+        """Coordinates that a search needs in one order only; all where boxes are kept."""
+        return []
 
     @abstractmethod
     def moves_in(self, rows: Rows) -> Moves:
@@ -158,8 +169,8 @@ class Problem(ABC):
         return found
 
     def contracted(self, rows: Rows) -> Rows:
-        """Rows without parts that no law reaches."""
-        return contracted(self.tape, self.totals, rows)
+        """Rows without parts that no law reaches, or only one with statistics in another order."""
+        return contracted(self.tape, self.totals, in_order(self.classes, rows))
 
     def chunks(self, rows: Rows) -> list[Rows]:
         """Rows in pieces whose passes fit into memory."""

@@ -17,7 +17,7 @@ COUNT = int(os.environ.get("MFDSL_SLOPES", "240"))
 LAYERS = {
     "enclosed": (layers.enclosed, 8),
     "thin": (layers.thin, 8),
-    "bent": (layers.bent, 4),
+    "bent": (layers.bent, 2),
     "law": (layers.slopes_in_law, 2),
     "own place": (layers.slopes_at_own_place, 1),
     "own kind": (layers.slopes_at_own_kind, 1),
