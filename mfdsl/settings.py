@@ -72,9 +72,11 @@ def resolve(
     """
     block = dict(model.solver)
     wanted = dict(options or {})
-    bins = _bins(model, block | wanted)
-    wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
     name, reason = _choose(model, solver, block)
+    bins = Bins()
+    if name not in LEARNERS:
+        bins = _bins(model, block | wanted)
+        wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
     named = {} if solver == "auto" else block
