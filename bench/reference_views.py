@@ -27,8 +27,8 @@ def nearest(seen: Seen) -> Tensor:
     """PIC: velocity, place, the six nearest landmarks and five nearest others; [B, N, 26]."""
     x = seen["x"]
     points = torch.stack([seen["world.landmark"], x[:, None].expand(-1, x.shape[1], -1, -1)], 2)
-    gaps = points - x[:, :, None, None]
-    order = gaps.square().sum(-1).topk(NEIGHBOURS + 1, largest=False).indices
-    first = gaps.gather(3, order[..., None].expand(*order.shape, 2))
+    across, up = (points[..., k] - x[:, :, None, None, k] for k in (0, 1))
+    order = (across * across).addcmul_(up, up).topk(NEIGHBOURS + 1, largest=False).indices
+    first = torch.stack([across.gather(3, order), up.gather(3, order)], -1)
     marks, others = first[:, :, 0], first[:, :, 1, 1:]  # the nearest agent is oneself
     return torch.cat([seen["v"], x, marks.flatten(2), others.flatten(2)], -1)

@@ -81,8 +81,9 @@ def _extremum(name: str, clamp: str) -> Row:
         for other in tensors[1:]:
             code, level = call(f"torch.{name}", code, other.code), ATOM
         for literal in (a for a in args if a.literal is not None):
+            method = "clamp_" if level in (ADD, MUL) else "clamp"  # nobody else has a sum as such
             inner = code if level == ATOM else f"({code})"
-            code, level = _clamped(inner, clamp, literal), ATOM
+            code, level = _clamped(inner, method, clamp, literal), ATOM
         return code, level
 
     return row
@@ -95,18 +96,19 @@ def scales_unit(op: str, args: Sequence[Text]) -> bool:
     return {args[1].literal, args[2].literal} != {0.0, 1.0}
 
 
-def _clamped(code: str, end: str, literal: Text) -> str:
+def _clamped(code: str, method: str, end: str, literal: Text) -> str:
     """Clamp at one end; a clamp at the other end before it makes one of both."""
     other = {"min": "max", "max": "min"}[end]
-    before = re.search(rf"\.clamp\({other}=(-?[\d.e-]+)\)$", code)
+    before = re.search(rf"\.(clamp_?)\({other}=(-?[\d.e-]+)\)$", code)
     assert literal.literal is not None
     if before:
-        bound = float(before.group(1))
-        ends = (literal.code, before.group(1)) if end == "min" else (before.group(1), literal.code)
+        first = before.group(2)
+        bound = float(first)
+        ends = (literal.code, first) if end == "min" else (first, literal.code)
         ordered = literal.literal <= bound if end == "min" else bound <= literal.literal
         if ordered:
-            return f"{code[: before.start()]}.clamp({ends[0]}, {ends[1]})"
-    return f"{code}.clamp({end}={literal.code})"
+            return f"{code[: before.start()]}.{before.group(1)}({ends[0]}, {ends[1]})"
+    return f"{code}.{method}({end}={literal.code})"
 
 
 def _where(args: Sequence[Text], unit: Text) -> tuple[str, int]:

@@ -39,7 +39,8 @@ def emit_particles(
     tabled = any("_TABLES[" in text for text in private)
     if tabled:
         tops.append("_TABLES: dict[tuple[str, str], Any] = {}")
-    first = heading(model, source_name, digest, "Any, NamedTuple" if tabled else "NamedTuple")
+    loose = tabled or any("[Any, " in text for text in private)
+    first = heading(model, source_name, digest, "Any, NamedTuple" if loose else "NamedTuple")
     parts = [first + "\n" + folded(constants(module, cuts_of(module)))]
     parts += ["\n".join(tops)] if tops else []
     parts += classes(module)

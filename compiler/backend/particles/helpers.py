@@ -7,6 +7,7 @@ the value itself.
 from mfdsl.compiler.backend.torch_helpers import HELPERS
 
 _KEPT = ("_array", "_at", "_draw", "_search")
+MANY_AGENTS = 64  # from here on a product of matrices is faster than a sum of products
 PAIRS_AT_ONCE = 1 << 23
 
 PARTICLE_HELPERS = {
@@ -45,18 +46,32 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
     other = torch.where(base == 0, 1, base)
     return torch.where(base == 0, torch.zeros_like(base) ** exponent, other**exponent)
 ''',
+    "_square": '''\
+def _square(*components: Tensor) -> Tensor:
+    """The squared length of a vector given by components."""
+    total = components[0] * components[0]
+    for x in components[1:]:
+        alike = total.shape == x.shape
+        total = total.addcmul_(x, x) if alike else torch.addcmul(total, x, x)
+    return total
+''',
     "_length": '''\
 def _length(*components: Tensor) -> Tensor:
     """The Euclidean norm of a vector given by components, with slope 0 at 0."""
-    square = components[0] * components[0]
-    for x in components[1:]:
-        square = torch.addcmul(square, x, x)
+    square = _square(*components)
     return _sqrt(square) if square.requires_grad else square.sqrt_()
 ''',
     "_norm": '''\
 def _norm(vector: Tensor) -> Tensor:
     """The Euclidean norm along the last axis, with slope 0 at 0."""
     return _sqrt((vector * vector).sum(-1))
+''',
+    "_combined": f'''\
+def _combined(share: Tensor, value: Tensor) -> Tensor:
+    """Sums of values [B, K, N] with the weights [B, K], [B, N]; few agents are faster added up."""
+    if value.shape[-1] < {MANY_AGENTS} or torch.compiler.is_compiling():
+        return (share[..., None] * value).sum(-2)
+    return (share[..., None, :] @ value).squeeze(-2)
 ''',
     "_wrap": '''\
 def _wrap(value: Tensor, size: int) -> Tensor:
@@ -135,11 +150,30 @@ def _blocks(
     size = max(1, {PAIRS_AT_ONCE} // max(1, rows))
     return list(zip(*(v.split(size, 1) for v in members), strict=True))
 ''',
+    "_numbered": '''\
+def _numbered(
+    width: int, outer: tuple[Tensor, ...], members: tuple[Tensor, ...]
+) -> list[tuple[Any, ...]]:
+    """Blocks of members, each with the number of its first."""
+    found: list[tuple[Any, ...]] = []
+    first = 0
+    for block in _blocks(width, outer, members):
+        found.append((*block, first))
+        first += block[0].shape[1]
+    return found
+''',
+    "_but_own": '''\
+def _but_own(value: Tensor, other: float, first: int, own: int, member: int) -> Tensor:
+    """Values of pairs, `other` for agents with themselves; member 0 has the number `first`."""
+    value.diagonal(-first, own, member).fill_(other)
+    return value
+''',
 }
 NEEDS = {
+    "_numbered": ("_blocks",),
     "_max_of_others": ("_min_of_others",),
     "_sqrt_or_0": ("_sqrt",),
-    "_length": ("_sqrt",),
+    "_length": ("_sqrt", "_square"),
     "_norm": ("_sqrt",),
     "_vectors": ("_stack",),
 }

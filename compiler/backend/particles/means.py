@@ -76,6 +76,10 @@ class Expectation:
         arena, type = self.arena, self.arena.type_of(value)
         if not arena.varies(value, self.depth) and not self.others:
             return value
+        node = arena.node(value)
+        if node.op == "length":  # one root of the extreme square in the place of all roots
+            square = arena.add("square", node.args)
+            return arena.add("sqrt", (self.extreme(how, square),))
         if arena.closed(value, self.depth):
             self.chosen("members")
             op = f"{how}_others_of" if self.others else f"{how}_of"

@@ -6,10 +6,11 @@ from math import prod
 
 from mfdsl.compiler.backend.names import local_names, unique
 from mfdsl.compiler.backend.particles.arena import Arena
-from mfdsl.compiler.backend.particles.axes import OWN, is_agents, peer_axis, place, renamed, union
+from mfdsl.compiler.backend.particles.axes import OWN, is_agents, peer_axis, place, renamed
 from mfdsl.compiler.backend.particles.module import Module
+from mfdsl.compiler.backend.particles.own import masked, on_diagonal, written_over
 from mfdsl.compiler.backend.particles.scope import Scope, used_lines
-from mfdsl.compiler.backend.torch_text import ATOM, Text, call, lift, signature, words
+from mfdsl.compiler.backend.torch_text import ATOM, COMPARE, Text, call, signature, words
 from mfdsl.compiler.ir.walk import reachable
 
 DOCS = {
@@ -77,17 +78,22 @@ def _texts(scope: Scope, together: Sequence[int]) -> list[Text]:
     weights = _weights(scope, inner, together, depth)
     readers = [scope.agents[population]] if weights else []
     blocks += weights
-    if others:
-        code = scope.numbers(population)
-        outside.append(Argument(unique("agent", inner.taken), code, (OWN,)))
-        blocks.append(Argument(unique("q_agent", inner.taken), code, (axis,)))
     name = "_" + unique(arena.names.get(index, f"{how}_over_pairs"), scope.module.taken)
     texts = inner.emit([arena.node(i).args[0] for i in together], lazy=others)
+    first = ""
     if others:
-        code = f"{outside[-1].local}[:, :, None] != {blocks[-1].local}[:, None]"
-        other = Text(code, 1, (OWN, axis))
-        other = inner.assign("other", other) if len(texts) > 1 else other
-        texts = [_masked(text, other, how, arena.type_of(index).kind) for text in texts]
+        kind = arena.type_of(index).kind
+        if on_diagonal(texts, axis):
+            scope.module.helpers |= {"_but_own", "_numbered"}
+            first = unique("first", inner.taken)
+            texts = [written_over(text, axis, how, kind, first) for text in texts]
+        else:
+            code = scope.numbers(population)
+            outside.append(Argument(unique("agent", inner.taken), code, (OWN,)))
+            blocks.append(Argument(unique("q_agent", inner.taken), code, (axis,)))
+            code = f"{outside[-1].local}[:, :, None] != {blocks[-1].local}[:, None]"
+            mask = inner.assign("other", Text(code, COMPARE, (OWN, axis)))
+            texts = [masked(text, mask, how, kind) for text in texts]
     results = [f"{text.at(ATOM)}.{REDUCE[how]}({place(text, axis)})" for text in texts]
     if len(results) > 1:
         scope.module.helpers.add("_stack")
@@ -95,10 +101,12 @@ def _texts(scope: Scope, together: Sequence[int]) -> list[Text]:
     body = used_lines([*inner.lines, f"return {results[0]}"])
     shared = ["p: Params"] if "p" in words(body) else []
     arguments = [*shared, *(f"{a.local}: Tensor" for a in (*outside, *blocks))]
+    arguments += [f"{first}: int"] if first else []
     lines = [signature(name, arguments, "Tensor"), f'"""{_doc(how, len(together))}"""', *body]
     scope.module.blocks.append("\n    ".join(lines) + "\n")
     width = max(_width(arena, i) for i in together)
-    code = _called(scope, name, bool(shared), outside, blocks, readers, how, width)
+    split = "_numbered" if first else "_blocks"
+    code = _called(scope, name, bool(shared), outside, blocks, readers, how, width, split)
     if others and how != "sum":
         scope.module.helpers.add("_unless_alone")
         code = call("_unless_alone", code, scope.agents[population])
@@ -154,28 +162,23 @@ def _called(
     readers: Sequence[str],
     how: str,
     width: int,
+    split: str,
 ) -> str:
-    """The call block by block; `readers` are tensors of the agents beside those from outside."""
+    """The call block by block, blocks made by the helper `split`.
+
+    `readers` are tensors of the agents beside those from outside.
+    """
     scope.module.helpers.add("_blocks")
     outer = dict.fromkeys(a.code for a in outside if any(map(is_agents, a.axes)))
     given = [*(["p"] if shared else []), *(a.code for a in outside), "*block"]
     outer |= dict.fromkeys(readers)
     taken = [_tuple([*outer]), _tuple([a.code for a in blocks])]
-    loop = f"{call(name, *given)} for block in {call('_blocks', str(width), *taken)}"
+    loop = f"{call(name, *given)} for block in {call(split, str(width), *taken)}"
     return f"sum({loop})" if how == "sum" else f"torch.stack([{loop}]).{REDUCE[how]}(0)"
 
 
 def _tuple(codes: Sequence[str]) -> str:
     return f"({', '.join(codes)}{',' if len(codes) == 1 else ''})"
-
-
-def _masked(text: Text, mask: Text, how: str, kind: str) -> Text:
-    """The value where a member is somebody else."""
-    axes = union([text, mask])
-    ends = ("torch.inf", "-torch.inf") if kind == "real" else ("2**62", "-(2**62)")
-    other = {"sum": "0", "min": ends[0], "max": ends[1]}[how]
-    code = call("torch.where", lift(mask, axes).code, lift(text, axes).code, other)
-    return Text(code, ATOM, axes)
 
 
 def _handed(

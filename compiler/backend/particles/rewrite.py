@@ -10,6 +10,7 @@ from mfdsl.compiler.backend.particles.arena import Arena
 from mfdsl.compiler.backend.particles.context import Context, Moment
 from mfdsl.compiler.backend.particles.draws import drawn
 from mfdsl.compiler.backend.particles.means import Choice, Expectation
+from mfdsl.compiler.backend.particles.signs import extreme, positive_parameters
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable, Variable
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Kind, Type
 from mfdsl.compiler.ir.walk import REDUCTIONS
@@ -42,6 +43,7 @@ class Rewriter:
         self.arena = Arena()
         self.players = {player.name: player for player in model.players}
         self.choices: list[Choice] = []
+        self.above_zero = positive_parameters(model)
         self._known: dict[Context, dict[int, Value]] = {}
         self._variables: dict[tuple[Moment, str, str, str], Value] = {}
         self._lets = {
@@ -124,7 +126,10 @@ class Rewriter:
     def _elementwise(self, node: Node, type: Type, args: Sequence[Value]) -> Value:
         length = next((len(a) for a in args if isinstance(a, tuple)), None)
         if length is None:
-            return self.arena.add(node.op, [self.stacked(a) for a in args], node.attr, _plain(type))
+            whole = [self.stacked(a) for a in args]
+            if node.op in ("min", "max"):
+                return extreme(self.arena, node.op, whole, _plain(type), self.above_zero)
+            return self.arena.add(node.op, whole, node.attr, _plain(type))
         return tuple(
             self.arena.add(
                 node.op,

@@ -20,6 +20,7 @@ PARTICLE_ROWS: dict[str, Row] = {
     "softplus": _helper("_softplus"),
     "sqrt": _helper("_sqrt"),
     "length": _helper("_length"),
+    "square": _helper("_square"),
     "hold": lambda args, unit: (f"{args[0].at(ATOM)}.detach()", ATOM),
 }
 UNTAKEN_ROWS: dict[str, Row] = {

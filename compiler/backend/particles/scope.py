@@ -337,6 +337,10 @@ class Scope:
         text = self.known[body]
         assert isinstance(node.attr, int)
         axis = index_axis(node.attr)
+        if node.op == "sum_over" and self._combines(body, axis):
+            self.module.helpers.add("_combined")
+            factors = (self.known[i].code for i in self.module.rewriter.arena.node(body).args)
+            return Text(call("_combined", *factors), ATOM, (OWN,))
         if axis in text.axes:
             axes = tuple(a for a in text.axes if a != axis)
             code = f"{text.at(ATOM)}.{REDUCTIONS[node.op]}({place(text, axis)})"
@@ -350,6 +354,14 @@ class Scope:
         if node.op == "prod_over":
             return Text(f"{text.at(ATOM)} ** {times}", UNARY, text.axes, text.batch)
         return text
+
+    def _combines(self, body: int, axis: int) -> bool:
+        """Whether a sum is over products of what agents share, [B, K], and theirs, [B, K, N]."""
+        node = self.module.rewriter.arena.node(body)
+        if node.op != "mul" or len(node.args) != 2 or self.uses.get(body, 0) > 1:
+            return False
+        share, own = (self.known[i] for i in node.args)
+        return (share.axes, own.axes) == ((axis,), (axis, OWN)) and share.batch and own.batch
 
     def _row(self, index: int, node: Node, kind: str) -> Text:
         """An elementwise operator, on common axes."""
