@@ -101,7 +101,7 @@ def test_gradients_are_central_differences(game: Game) -> None:
     simulator = game.simulator(agents=5, batch=1, seed=2)
     state = simulator.reset()
     action = uniform(simulator.scene(0, state))
-    chosen = state.bird.x.clone()
+    chosen = state.bird.x.contiguous()
 
     def total(x: torch.Tensor) -> torch.Tensor:
         moved = state._replace(bird=state.bird._replace(x=x, y=x[..., 0] * 0.9 - x[..., 1] ** 2))
