@@ -53,19 +53,20 @@ def reads_means(facts: Facts, root: int, population: str) -> bool:
     return any(isinstance(attr, tuple) and attr[1] == population for attr in attrs)
 
 
-def make_kernel(
-    facts: Facts,
-    player: Player,
-    wanted: Sequence[NoiseVariable],
-    free: Mapping[str, tuple[float, float]] | None = None,
-) -> Kernel:
-    """The law of the next states of a player as masses of the joint outcomes of `wanted` noises.
+@dataclass(frozen=True)
+class Branches:
+    """Joint outcomes of noises as expressions: the mass of each, and the next states after it."""
 
-    Parameters in `free` range over these intervals. Other noises are held fixed, each value a point
-    of the grid: a law is a mixture over them.
+    copies: Copies
+    weights: list[int]
+    nexts: list[list[int]]
+
+
+def branches_of(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -> Branches:
+    """The joint outcomes of some noises of a player.
 
     Raises:
-        Unsupported: there are too many outcomes, or a next state depends on a law directly.
+        Unsupported: there are too many.
     """
     sizes = [facts.types[n.type].size for n in wanted]
     if prod(sizes) > MAX_OUTCOMES:
@@ -80,24 +81,42 @@ def make_kernel(
             if leaf is not None
         }
         masses = [copies.replaced(given(n.density), instead) for n in wanted]
-        whole = (
-            masses[0]
-            if len(masses) == 1
-            else copies.add("mul", tuple(masses), None, copies.nodes[masses[0]].type)
-        )
-        weights.append(whole)
+        weights.append(copies.product(masses))
         nexts.append([copies.replaced(given(s.next), instead) for s in player.states])
-    also = [node for row in nexts for node in row]
-    tape = make_tape(copies.facts, weights, free, also)
-    outcomes = _outcomes(tape, nexts)
+    return Branches(copies, weights, nexts)
+
+
+def make_kernel(
+    facts: Facts,
+    player: Player,
+    wanted: Sequence[NoiseVariable],
+    free: Mapping[str, tuple[float, float]] | None = None,
+) -> Kernel:
+    """The law of the next states of a player as masses of the joint outcomes of `wanted` noises.
+
+    Parameters in `free` range over these intervals. Other noises are held fixed, each value a point
+    of the grid: a law is a mixture over them.
+
+    Raises:
+        Unsupported: there are too many outcomes, or a next state depends on a law directly.
+    """
+    found = branches_of(facts, player, wanted)
+    also = [node for row in found.nexts for node in row]
+    tape = make_tape(found.copies.facts, found.weights, free, also)
+    outcomes = numbers_of(tape, found.nexts)
     exact = outcomes is not None and len(wanted) == len(finite_noises(facts, player))
     if outcomes is None:
-        count = int(np.prod(tape.sizes)) if tape.sizes else 1
-        outcomes = np.tile(np.arange(len(nexts)), (count, 1))
+        outcomes = different(tape, len(found.nexts))
     return Kernel(tape, outcomes, exact)
 
 
-def _outcomes(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray | None:
+def different(tape: Tape, count: int) -> np.ndarray:
+    """Numbers of next states [grid, outcomes] that are all taken for different ones."""
+    grid = int(np.prod(tape.sizes)) if tape.sizes else 1
+    return np.tile(np.arange(count), (grid, 1))
+
+
+def numbers_of(tape: Tape, nexts: Sequence[Sequence[int]]) -> np.ndarray | None:
     """Numbers of the next states at each grid point, for each outcome; None if not known there."""
     count = int(np.prod(tape.sizes)) if tape.sizes else 1
     nodes = tape.facts.nodes

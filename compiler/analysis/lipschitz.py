@@ -14,9 +14,10 @@ from math import isfinite
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict
+from mfdsl.compiler.analysis.dynamics import dynamics_bounds
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.analysis.kernels import reads_means
-from mfdsl.compiler.analysis.moduli import Bounds, dynamics_bounds, value_bounds
+from mfdsl.compiler.analysis.moduli import Bounds, value_bounds
 from mfdsl.compiler.analysis.proofs.archive import kept
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.ir.model import Place, Player

@@ -1,10 +1,10 @@
 """Copies of expressions with other nodes in the place of some leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.model import Node
-from mfdsl.compiler.ir.types import Type
+from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.ir.walk import reachable
 
 
@@ -32,6 +32,31 @@ class Copies:
             self.nodes.append(Node(op=op, args=args, attr=attr, type=type))  # type: ignore[arg-type]
             self._known[key] = len(self.nodes) - 1
         return self._known[key]
+
+    def product(self, factors: Sequence[int]) -> int:
+        """The node of a product of real numbers, 1 without factors."""
+        if not factors:
+            return self.add("const", (), 1.0, self.type_place(REAL))
+        if len(factors) == 1:
+            return factors[0]
+        return self.add("mul", tuple(factors), None, self.nodes[factors[0]].type)
+
+    def total(self, parts: Sequence[int]) -> int:
+        """The node of a sum of some numbers."""
+        if len(parts) == 1:
+            return parts[0]
+        return self.add("add", tuple(parts), None, self.nodes[parts[0]].type)
+
+    def less(self, one: int, other: int) -> int:
+        """The node of a difference."""
+        kind = self.nodes[one].type
+        return self.add("add", (one, self.add("neg", (other,), None, kind)), None, kind)
+
+    def type_place(self, type: Type) -> int:
+        """The place of a type, which is added if it is new."""
+        if type not in self.types:
+            self.types.append(type)
+        return self.types.index(type)
 
     def const(self, value: float | int, like: int) -> int:
         """A constant of the type of the node `like`."""

@@ -22,7 +22,14 @@ from mfdsl.compiler.analysis.intervals import (
 from mfdsl.compiler.analysis.slopes.atoms import WHOLE, hull_where, logistic
 from mfdsl.compiler.analysis.slopes.merged import ring_gap, soft_sign
 from mfdsl.compiler.analysis.slopes.rows import Moves, Rows
-from mfdsl.compiler.analysis.slopes.rules import looked_up, norm, powers, softmax, xlogx
+from mfdsl.compiler.analysis.slopes.rules import (
+    distance,
+    looked_up,
+    norm,
+    powers,
+    softmax,
+    xlogx,
+)
 from mfdsl.compiler.analysis.slopes.tape import Statistic, Step, Tape, Unsupported
 
 
@@ -98,6 +105,8 @@ class Ranges:
             return xlogx(args[0])
         if step.op == "ring_gap":
             return ring_gap(args[0], args[1])
+        if step.op in ("l1", "l2"):
+            return self._distance(step, args)
         if step.op == "soft_sign":
             return soft_sign(args[0], args[1])
         if step.op == "lookup":
@@ -258,6 +267,22 @@ class Ranges:
             masks = [(p.lo <= i) & (p.hi >= i) for p, i in zip(args[:rank], place, strict=True)]
             found.append((np.logical_and.reduce(np.broadcast_arrays(*masks)), args[rank + k]))
         return found
+
+    def _distance(self, step: Step, args: Sequence[Interval]) -> Interval:
+        """The distance of the first half of the arguments to the second. `attr.values` [grid,
+        arguments] numbers their entries, whose values add up; -1 where there is none.
+        """
+        table, flat = step.attr.values, np.zeros(len(self.rows), dtype=np.int64)
+        if self.tape.grid:
+            at = tuple(self.rows.places.T)
+            flat = np.asarray(np.ravel_multi_index(at, self.tape.sizes))
+        numbers, count = table[flat], table.shape[1]
+        apart = [a if 2 * k < count else RULES["neg"](a) for k, a in enumerate(args)]
+        ends = [
+            [np.broadcast_to(e.reshape(len(e), -1)[:, 0], len(flat)) for e in (a.lo, a.hi)]
+            for a in apart
+        ]
+        return distance(ends, numbers, step.op, self._shape())
 
     def _reaches(self, step: Step, args: Sequence[Interval]) -> list[Array]:
         """The largest distance between the point and any target along each axis."""

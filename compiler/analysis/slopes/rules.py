@@ -115,3 +115,28 @@ def looked_up(table: Array, args: Sequence[Interval]) -> Interval:
         )
         return point(table[at])
     return Interval(np.full(args[0].lo.shape, table.min()), np.full(args[0].lo.shape, table.max()))
+
+
+def distance(
+    ends: Sequence[Sequence[Array]], numbers: np.ndarray, norm: str, shape: tuple[int, ...]
+) -> Interval:
+    """The l1 or l2 norm of sums of numbers [rows] between `ends`, those with equal `numbers` [rows,
+    arguments] added up; 0 where these are negative. [rows, *shape].
+    """
+    total = np.zeros((2, *numbers.shape))
+    rows = np.arange(len(numbers))
+    for k, both in enumerate(ends):
+        at = (rows, np.maximum(numbers[:, k], 0))
+        for end, value, way in zip(total, both, (-np.inf, np.inf), strict=True):
+            end[at] = np.nextafter(end[at] + value, way)
+    lo, hi = total
+    least = np.where((lo <= 0) & (hi >= 0), 0.0, np.minimum(np.abs(lo), np.abs(hi)))
+    most = np.maximum(np.abs(lo), np.abs(hi))
+    slack = 2 * numbers.shape[1] * np.finfo(float).eps
+    with np.errstate(over="ignore"):
+        low, high = (e.sum(1) if norm == "l1" else np.sqrt((e * e).sum(1)) for e in (least, most))
+    none = numbers[:, 0] < 0
+    return Interval(
+        np.where(none, 0.0, low * (1 - slack)).reshape(-1, *shape),
+        np.where(none, 0.0, high * (1 + slack)).reshape(-1, *shape),
+    )

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts
 from mfdsl.compiler.analysis.intervals import Interval
 
@@ -91,6 +93,25 @@ class Tape:
     def table(self, step: int) -> Interval:
         """The values of a `given` step over all axes, those of the grid first."""
         return self.evaluator.value(self.steps[step].node)
+
+
+class Table:
+    """A constant array as an attribute that is equal to itself only."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+
+def with_distance(tape: Tape, numbers: np.ndarray, norm: str) -> Tape:
+    """The tape with one root: the distance in a `norm`, l1 or l2, between the first half of its
+    roots and the second; `numbers` [grid, roots] says which are of the same entry, -1 nowhere.
+    """
+    args = tuple(tape.roots)
+    tape.steps.append(Step(norm, args, Table(numbers), -1))
+    tape.inside.append(frozenset())
+    tape.touched.append(frozenset[int]().union(*(tape.touched[a] for a in args)))
+    tape.roots = [len(tape.steps) - 1]
+    return tape
 
 
 def size_of(facts: Facts, leaf: int) -> int:

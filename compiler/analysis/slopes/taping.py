@@ -12,6 +12,7 @@ from mfdsl.compiler.analysis.slopes.tape import (
     Coordinate,
     Statistic,
     Step,
+    Table,
     Tape,
     Unsupported,
     first_of,
@@ -29,7 +30,10 @@ Env = tuple[tuple[int, int], ...]
 """What indices stand for: (depth, node)."""
 
 
-Root = int | tuple[int, tuple[int, ...]]
+Entry = tuple[int, tuple[int, ...]]
+"""One entry of an array; of a number, whose place is empty."""
+
+Root = int | Entry
 """A node, or one entry of an array."""
 
 
@@ -386,7 +390,7 @@ class _Taping:
         places = list(product(*(range(d) for d in dims)))
         if below.op in ("param", "array"):
             table = self.tape.evaluator._table(below)
-            return self._add("lookup", tuple(positions), _Table(table), node)
+            return self._add("lookup", tuple(positions), Table(table), node)
         entries = tuple(self.step(source, (*place, *entry), env) for place in places)
         return self._add("select", (*positions, *entries), dims, node)
 
@@ -489,13 +493,6 @@ class _Taping:
         step = self._add("w2", (*point, *targets), attr, node)
         self.tape.inside[step] = self.tape.inside[step] - own
         return step
-
-
-class _Table:
-    """A constant array as an attribute that is equal to itself only."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
 
 
 def _is_zero(node: Node) -> bool:
