@@ -14,11 +14,14 @@ from mfdsl.game import load
 from mfdsl.runtime.behaviours import Behaviour, Scene, observation, uniform
 from mfdsl.runtime.simulator import Simulator
 
+MORE_ON_GPU = (8, 64)
 PATIENCE = 90.0  # seconds after which a case gets no further round
 
 Side = tuple[Reset, Step, int]
 Timed = Callable[[float], float]
 """Environment steps per second, measured for so many seconds."""
+Rates = Mapping[str, list[float]]
+"""Environment steps per second of the sides of a comparison, round by round."""
 Params = tuple[tuple[str, float], ...]
 
 
@@ -31,6 +34,11 @@ class Setting:
     device: str
     compile: bool
     beside: Mapping[str, Rate]
+
+    def wait(self) -> None:
+        """Until a GPU has done what it was given."""
+        if self.device != "cpu":
+            torch.cuda.synchronize(self.device)
 
     def pace(self, side: Side, seconds: float) -> float:
         """Steps of a side of ours in a second."""
@@ -73,8 +81,7 @@ def ours(
         scene = simulator.scene(t, state[0])
         state[0], _ = simulator.step(t, state[0], behaviour(scene))
         look(simulator.scene(t + 1, state[0]))
-        if setting.device != "cpu":
-            torch.cuda.synchronize()
+        setting.wait()
 
     step(0)
     return reset, step, simulator.program.horizon or 25
@@ -91,12 +98,15 @@ def asked(theirs: Rate, name: str, agents: int, batch: int) -> Timed:
 
 
 def fastest(setting: Setting, batches: Iterable[int], make: Callable[[int], Side]) -> int:
-    """The number of games at once that gives the most steps."""
-    return max(batches, key=lambda b: b * setting.pace(make(b), setting.seconds / 2))
+    """The number of games at once that gives the most steps; a GPU is tried with more of them."""
+    tried = tuple(batches)
+    if setting.device != "cpu":
+        tried += tuple(more * max(tried) for more in MORE_ON_GPU)
+    return max(tried, key=lambda b: b * setting.pace(make(b), setting.seconds / 2))
 
 
-def alternately(setting: Setting, sides: Mapping[str, Timed]) -> dict[str, float]:
-    """Median rates of all sides, one after another in every round."""
+def alternately(setting: Setting, sides: Mapping[str, Timed]) -> Rates:
+    """Rates of all sides, one after another in every round."""
     rates: dict[str, list[float]] = {label: [] for label in sides}
     began = time.perf_counter()
     for _ in range(setting.rounds):
@@ -104,18 +114,20 @@ def alternately(setting: Setting, sides: Mapping[str, Timed]) -> dict[str, float
             rates[label].append(side(setting.seconds))
         if time.perf_counter() - began > PATIENCE:
             break
-    return {label: statistics.median(found) for label, found in rates.items()}
+    return rates
 
 
-def times(found: Mapping[str, float], side: str) -> str:
-    """How many times faster than theirs a side of ours is."""
-    both = side in found and "theirs" in found
-    return figure(found[side] / found["theirs"]) if both else "-"
+def times(found: Rates, side: str) -> str:
+    """How many times faster than theirs a side of ours is: the median of the ratios of rounds."""
+    if side not in found or "theirs" not in found:
+        return "-"
+    pairs = zip(found[side], found["theirs"], strict=True)
+    return figure(statistics.median(ours / theirs for ours, theirs in pairs))
 
 
-def shown(found: Mapping[str, float], side: str) -> str:
-    """The rate of a side, if it ran."""
-    return figure(found[side]) if side in found else "-"
+def shown(found: Rates, side: str) -> str:
+    """The median rate of a side, if it ran."""
+    return figure(statistics.median(found[side])) if side in found else "-"
 
 
 def figure(value: float) -> str:

@@ -6,8 +6,9 @@ cooperative navigation beside PIC (arXiv:1911.00025) and VMAS, and finite games 
 of agents, with the time per agent-step against what moving a double through memory costs.
 
 A reference runs in an interpreter of its own (`reference_steps.py`) and is asked in turn with us:
-medians of rounds, ours and theirs right after one another, on the same core with `--core`. Seconds
-are computing time of the process (wall time on a GPU), resets are off the clock on both sides.
+medians of rounds, ours and theirs right after one another, on the same core with `--core`; times
+faster is the median of the ratios within rounds. Seconds are computing time of the process (wall
+time on a GPU), resets are off the clock on both sides.
 
     git clone https://github.com/tudkcui/M3FC-MARL          # --m3fc CLONE --m3fc-python PYTHON
     pip install "numpy<2" gym==0.26.2 POT scipy torch       # what that PYTHON needs (3.11)
@@ -26,6 +27,7 @@ VMAS computes in float32, all others in float64. `--compile` puts our step throu
 
 import argparse
 import os
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from typing import Any
 import torch
 from reference_process import Rate, live, written
 from reference_sides import (
+    Rates,
     Setting,
     Side,
     alternately,
@@ -100,7 +103,7 @@ def navigation(setting: Setting) -> None:
             print(row([*cells, str(other), times(found, "one"), times(found, "many")]), flush=True)
 
 
-def beside_one(setting: Setting, beside: str, agents: int) -> tuple[dict[str, float], int, int]:
+def beside_one(setting: Setting, beside: str, agents: int) -> tuple[Rates, int, int]:
     """Rates of our sides and of theirs, our best batch, and theirs."""
     params = (("n", agents), ("half", WORLDS[agents]))
     view = VIEWS[beside]
@@ -145,8 +148,7 @@ def copy_nanoseconds(setting: Setting) -> float:
 
     def step(t: int) -> None:
         target.copy_(source)
-        if setting.device != "cpu":
-            torch.cuda.synchronize()
+        setting.wait()
 
     return 1e9 / (setting.pace((lambda: None, step, 100), setting.seconds) * source.numel())
 
@@ -161,7 +163,7 @@ def finite(setting: Setting) -> None:
         for agents in (10_000, 100_000, 1_000_000):
             side = ours(setting, name, agents, 1, (), still, lambda scene: None)
             found = alternately(setting, {"ours": rate_of(setting, side, 1)})
-            each = 1e9 / (found["ours"] * agents)
+            each = 1e9 / (statistics.median(found["ours"]) * agents)
             print(row([name, f"{agents:,}", f"{each:.1f}", f"{each / copy:.1f}"]), flush=True)
 
 
@@ -185,6 +187,9 @@ def main() -> None:
     chosen = parser.parse_args()
     for part in set(chosen.parts) - set(PARTS):
         parser.error(f"there is no part {part}")
+    problem = unusable(chosen.device)
+    if problem:
+        parser.error(problem)
     if chosen.core is not None:
         os.sched_setaffinity(0, {chosen.core})
     torch.set_num_threads(1)
@@ -192,6 +197,22 @@ def main() -> None:
     setting = Setting(*how, references(chosen))
     for part in chosen.parts or PARTS:
         PARTS[part](setting)
+
+
+def unusable(device: str) -> str | None:
+    """Why nothing can run on a device, None where it can."""
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        return f"there is no device {device!r}: it is cpu, cuda or cuda:1"
+    if device != "cpu" and place.type != "cuda":
+        return f"this script times cpu and cuda, not {device}"
+    found = torch.cuda.device_count()
+    if place.type == "cuda" and not torch.cuda.is_available():
+        return f"{device} is not there: torch {torch.__version__} sees no GPU on this machine"
+    if place.type == "cuda" and (place.index or 0) >= found:
+        return f"{device} is not there: torch sees {found} GPU"
+    return None
 
 
 def references(chosen: argparse.Namespace) -> dict[str, Rate]:

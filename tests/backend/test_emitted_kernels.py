@@ -50,6 +50,7 @@ FORMS = {
     "least": "min(y * q.y - q.k * k for q in others(bird))",
     "whole": "min(q.k * k for q in others(bird)) + max(q.k - k for q in others(bird))",
     "within_reach": f"sum({NEAR} * field.left[j] / max(r, 0.3) for j in 0..4)",
+    "divided_twice": f"sum({NEAR} / (1 + r) for j in 0..4)",
     "mean_within_reach": "sum(field.left[j] * mean(max(0, (r - dist(q.x, field.spot[j])) / r)"
     " for q in bird) for j in 0..4)",
     "tilted": "mean(max(0, (r - abs(q.y)) / tilt) + min(abs(q.y) / tilt, 0) for q in bird) * y",
