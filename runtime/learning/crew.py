@@ -20,12 +20,13 @@ from mfdsl.runtime.streams import draw
 
 @dataclass(frozen=True)
 class Look:
-    """How policies look at the game: neighbours among the own entries, values left out."""
+    """How policies look at the game: neighbours and fields among the own entries, values left out."""
 
     nearest: int = 0
     hidden: tuple[str, ...] = ()
     squash: Squash = "tanh"
     log_std: float = -0.5
+    fields: bool = False
 
 
 class Crew(nn.Module):
@@ -40,7 +41,8 @@ class Crew(nn.Module):
         self.actors = nn.ModuleDict()
         for sight in self.sights:
             near = 0 if sight.single else look.nearest
-            eyes = Eyes(sight, model, near)
+            fields = look.fields and not sight.single
+            eyes = Eyes(sight, model, near, fields)
             head = Head(sight.actions, look.squash, look.log_std)
             self.eyes[sight.field] = eyes
             self.actors[sight.field] = Actor(eyes.widths, head, shape)

@@ -18,6 +18,7 @@ from mfdsl.runtime.learning.encoders import Members
 from mfdsl.runtime.learning.features import Entries
 from mfdsl.runtime.learning.relative import Displacement, comparable
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
+from mfdsl.runtime.learning.surroundings import Surroundings
 
 Widths = tuple[int, int, Sequence[Members]]
 """How many numbers a view has: own, common, and of a member of each law."""
@@ -41,22 +42,17 @@ class View:
 
 
 class Eyes(nn.Module):
-    """Turns observed values into a `View`; `nearest` members and points are own entries too."""
+    """Turns observed values into a `View`; neighbours and fields are own entries, too."""
 
-    def __init__(self, sight: Sight, model: Model, nearest: int = 0) -> None:
+    def __init__(self, sight: Sight, model: Model, nearest: int = 0, fields: bool = False) -> None:
         super().__init__()
-        self.sight, self.nearest = sight, nearest
+        self.sight = sight
         self.own = Entries([f.type for f in sight.own], model)
         self.common = Entries([f.type for f in sight.common], model)
         self.points = [Entries([_one(f.type)], model) for f in sight.points]
         self.crowds = [Entries([f.type for f in c.features], model) for c in sight.crowds]
         self.laws = nn.ModuleList([*self.crowds, *self.points])
-        self.anchor = _anchor(model, sight) if nearest else None
-        self.scale = _reach(self.anchor.type) if self.anchor else 1.0
-        self.close = [c for c in sight.crowds if self.anchor and _place(c, self.anchor)]
-        self.marks = [f for f in sight.points if self.anchor and _alike(f, self.anchor)]
-        axes = self.anchor.type.dims[0] if self.anchor else 0
-        local = nearest * axes * (len(self.close) + len(self.marks))
+        self.around = Surroundings(sight, model, nearest, fields)
         self.pairs = [] if sight.single else _pairs(sight)
         self.joint = [
             (a, b) for a, b in combinations(sight.common, 2) if comparable(a.type, b.type)
@@ -64,7 +60,7 @@ class Eyes(nn.Module):
         steps = [Displacement(own.type, model) for own, _ in self.pairs]
         joint = [Displacement(one.type, model) for one, _ in self.joint]
         self.apart, self.between = nn.ModuleList(steps), nn.ModuleList(joint)
-        self.own_width = self.own.width + local + sum(step.width for step in steps)
+        self.own_width = self.own.width + self.around.width + sum(step.width for step in steps)
         self.common_width = self.common.width + sum(step.width for step in joint)
         self.law_widths = tuple(Members(e.width, e.axes) for e in (*self.crowds, *self.points))
 
@@ -80,7 +76,7 @@ class Eyes(nn.Module):
         own = None
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
-            near = self._neighbours(seen, state, batch)
+            near = self.around.seen(state, self._points(seen, batch))
             own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1)
         shared = torch.cat(common, -1) if common else _any(laws, own).new_zeros(batch, 0)
         return View(own, shared, tuple(laws), (None,) * len(laws))
@@ -119,37 +115,10 @@ class Eyes(nn.Module):
             for (one, other), apart in zip(self.joint, self.between, strict=True)
         ]
 
-    def _neighbours(self, seen: dict[str, Tensor], state: Any, batch: int) -> list[Tensor]:
-        """Displacements to the nearest members and points, the nearest first, [B, N, k * d]."""
-        if self.anchor is None:
-            return []
-        own = getattr(state, self.sight.field)
-        place: Tensor = own[_position(self.sight, self.anchor, state)]
-        found = []
-        for crowd in self.close:
-            there = members_of(state, crowd)[_place_index(crowd, self.anchor)]
-            found.append(self._closest(place, there, crowd.field == self.sight.field))
-        for feature in self.marks:
-            points = _common(seen[feature.name], self.sight, feature, batch)
-            found.append(self._closest(place, points, False))
-        return found
-
-    def _closest(self, place: Tensor, there: Tensor, oneself: bool) -> Tensor:
-        apart = there.detach()[:, None] - place.detach()[:, :, None]  # [B, N, M, d]
-        far = (apart**2).sum(-1)
-        if oneself:
-            far = far + torch.diag(far.new_full((far.shape[-1],), torch.inf))
-        count = min(self.nearest, far.shape[-1] - oneself)
-        order = far.topk(count, largest=False).indices if count else far[..., :0].long()
-        axes = place.shape[-1]
-        chosen = (
-            there[:, None]
-            .expand(-1, place.shape[1], -1, -1)
-            .gather(2, order[..., None].expand(-1, -1, -1, axes))
-        )
-        near = (chosen - place[:, :, None]) * self.scale
-        missing = near.new_zeros(*near.shape[:2], self.nearest - count, axes)
-        return torch.cat([near, missing], 2).flatten(-2)
+    def _points(self, seen: dict[str, Tensor], batch: int) -> dict[str, Tensor]:
+        """Sets of points [B, n, d] by name."""
+        sight = self.sight
+        return {f.name: _common(seen[f.name], sight, f, batch) for f in sight.points}
 
 
 def _pairs(sight: Sight) -> list[tuple[Feature, Feature]]:
@@ -180,40 +149,3 @@ def _common(value: Tensor, sight: Sight, feature: Feature, batch: int) -> Tensor
 def _one(kind: Type) -> Type:
     """The type of a row of an array of points."""
     return kind.model_copy(update={"dims": kind.dims[1:]})
-
-
-def _anchor(model: Model, sight: Sight) -> Feature:
-    """The own real vector that says where an agent is."""
-    player = model.player(sight.player)
-    for variable in player.states:
-        kind = model.types[variable.type]
-        if kind.kind == "real" and len(kind.dims) == 1:
-            return Feature(variable.name, kind, True)
-    raise ValueError(f"`{sight.player}` has no real vector as a place: leave out `nearest`")
-
-
-def _alike(feature: Feature, anchor: Feature) -> bool:
-    return feature.type.dims[-1] == anchor.type.dims[-1]
-
-
-def _place(crowd: Crowd, anchor: Feature) -> bool:
-    return any(f.type.kind == "real" and f.type.dims == anchor.type.dims for f in crowd.features)
-
-
-def _place_index(crowd: Crowd, anchor: Feature) -> int:
-    return next(
-        k
-        for k, f in enumerate(crowd.features)
-        if f.type.kind == "real" and f.type.dims == anchor.type.dims
-    )
-
-
-def _position(sight: Sight, anchor: Feature, state: Any) -> int:
-    return list(getattr(state, sight.field)._fields).index(anchor.name)
-
-
-def _reach(kind: Type) -> float:
-    """One over the half-width of a space, 1 where it has no bounds."""
-    if kind.lo is None or kind.hi is None:
-        return 1.0
-    return 2 / max(float(kind.hi) - float(kind.lo), 1e-9)
