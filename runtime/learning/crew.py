@@ -20,7 +20,7 @@ from mfdsl.runtime.streams import draw
 
 @dataclass(frozen=True)
 class Look:
-    """How policies look at the game: neighbours and fields among the own entries, values left out."""
+    """How policies look at the game: neighbours and fields beside own values, values left out."""
 
     nearest: int = 0
     hidden: tuple[str, ...] = ()
