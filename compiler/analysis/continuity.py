@@ -7,14 +7,14 @@ is finite.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.faces import continuous_at as continuous_at, divided_at, equal_at
-from mfdsl.compiler.analysis.intervals import Interval
+from mfdsl.compiler.analysis.intervals import Interval, point
 from mfdsl.compiler.analysis.slopes.atoms import ATOMS
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS, Cliff, climb
@@ -31,6 +31,14 @@ PART = 10.0  # of the bound that a search attains where nothing is steep
 QUICK = 0.3  # of the time, for continuity before jumps are looked for
 CLOSE = 1e-9  # of the argument of a pole to 0
 POLES = ("log", "xlogx", "sqrt", "pow", "div")
+WRITTEN = {
+    "xlogx": "log",
+    "ind": "a condition",
+    "pow": "^",
+    "div": "/",
+    "soft_sign": "/",
+    "extreme": "the extreme over members",
+}
 FIXES = {
     "log": "keep its argument away from 0: `log(... + eps)` has slope at most 1/eps",
     "xlogx": "keep its argument away from 0: `log(... + eps)`",
@@ -41,6 +49,7 @@ FIXES = {
     "round": "round at random: `noise r : int ~ dither(...)`",
     "ceil": "round at random: `noise r : int ~ dither(...)`",
     "ind": "use a ramp in the place of the condition: `clip((a - b) / width, 0, 1)`",
+    "extreme": "few members decide it: with N agents only, or smooth it as a mean of exponentials",
     "rem": "let what is multiplied with it vanish where it goes around",
     "soft_sign": "raise what is added to the divisor",
     "if": "let both branches meet where the condition changes, or use a ramp",
@@ -109,7 +118,7 @@ def _at_cliff(
     """The gap at a cliff that is proved to be a jump or a pole."""
     tape, cliff = problem.tape, steep.cliff
     if cliff.jump:
-        jump = straddled(tape, steep.segment, cliff)
+        jump = straddled(problem, steep.segment, cliff)
         if jump is not None:
             text = f"jumps by {jump.gap:.3g} (slope {cliff.steepest:.2g} across {cliff.width:.1e})"
             evidence = straddle_witness(problem, steep.segment, cliff, jump.gap)
@@ -167,8 +176,7 @@ def written(op: str) -> str:
     """An operator as a spec writes it."""
     if op in BOOLEAN:
         return "a condition"
-    names = {"xlogx": "log", "ind": "a condition", "pow": "^", "div": "/", "soft_sign": "/"}
-    return names.get(op, op)
+    return WRITTEN.get(op, op)
 
 
 def place_of(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Place | None:
@@ -209,13 +217,14 @@ def culprit(
     row = found.worst.take(np.arange(1))
     forward = _forward(problem, row)
     forward.tangent(problem.tape.roots[0])
-    for i, step in enumerate(problem.tape.steps):
-        rate = forward.tangents.get(i)
-        if rate is None or _within(rate, most):
-            continue
-        if all(_within(forward.tangents.get(a), most) for a in step.args):
-            return i
-    return min(joints, default=None)
+    steep = [
+        i
+        for i, step in enumerate(problem.tape.steps)
+        if not _within(forward.tangents.get(i), most)
+        and all(_within(forward.tangents.get(a), most) for a in step.args)
+    ]
+    truths = [i for i in steep if problem.tape.steps[i].op in BOOLEAN]
+    return min([i for i in steep if i not in truths] or truths or joints, default=None)
 
 
 def _within(rate: Interval | None, most: float = BOUNDLESS) -> bool:
@@ -239,7 +248,26 @@ def pole_at(problem: Problem, found: Found, pole: int) -> bool:
     if step.op != "xlogx" and (atom is None or not atom.pole):
         return False
     row = found.worst.take(np.arange(1))
-    rest, lead = _forward(problem, row, cut=pole), _forward(problem, row, lead=pole)
+    return any(_leads(problem, row, pole, truths) for truths in _branches(problem, row))
+
+
+def _branches(problem: Problem, row: Rows) -> Iterator[dict[int, Interval]]:
+    """No choice of a branch, then one at each condition that is not decided on a box."""
+    yield {}
+    forward = _forward(problem, row)
+    shape = (1,) * (1 + len(problem.tape.inner))
+    for i in sorted(problem.joints):
+        condition = problem.tape.steps[i].args[0]
+        value = forward.value(condition)
+        if np.any(value.lo != value.hi):
+            yield from ({condition: point(np.full(shape, truth))} for truth in (1.0, 0.0))
+
+
+def _leads(problem: Problem, row: Rows, pole: int, truths: dict[int, Interval]) -> bool:
+    """Whether a slope follows that of a pole, in one branch of the conditions."""
+    tape, step = problem.tape, problem.tape.steps[pole]
+    rest = _forward(problem, row, cut=pole, values=dict(truths))
+    lead = _forward(problem, row, lead=pole, values=dict(truths))
     inner = rest.tangent(step.args[-1 if step.op == "div" else 0])
     for root in tape.roots:
         left, factor = rest.tangent(root), lead.tangent(root)

@@ -213,6 +213,7 @@ ATOMS: dict[str, Atom] = {
     "round": Atom(_steps, jump=True),
     "ind": Atom(_steps, jump=True),
     "rem": Atom(_rem, jump=True),
+    "extreme": Atom(lambda args, value: [WHOLE], jump=True),
     "real": Atom(_real),
     "ring_gap": Atom(lambda args, value: ring_gap_slopes(*args), kink=True),
     "soft_sign": Atom(lambda args, value: soft_sign_slopes(*args)),

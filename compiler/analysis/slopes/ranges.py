@@ -105,6 +105,8 @@ class Ranges:
             return xlogx(args[0])
         if step.op == "ring_gap":
             return ring_gap(args[0], args[1])
+        if step.op == "extreme":
+            return self._over_support(*step.attr)
         if step.op in ("l1", "l2"):
             return self._distance(step, args)
         if step.op == "soft_sign":
@@ -267,6 +269,22 @@ class Ranges:
             masks = [(p.lo <= i) & (p.hi >= i) for p, i in zip(args[:rank], place, strict=True)]
             found.append((np.logical_and.reduce(np.broadcast_arrays(*masks)), args[rank + k]))
         return found
+
+    def _over_support(self, top: bool, number: int) -> Interval:
+        """The largest or smallest body of a statistic over the support of its law; over any members
+        where there is no law.
+        """
+        statistic = self.tape.statistics[number]
+        if self.laws is None or statistic.population not in self.laws:
+            wide = self if self.single else self._wide()
+            return Interval(*wide._hull(statistic, wide.value(statistic.body)))
+        body, mass = self.value(statistic.body), self._weights(statistic)
+        body = body if top else RULES["neg"](body)
+        sure = np.where(mass.lo > 0, body.lo, -np.inf)
+        possible = np.where(mass.hi > 0, body.hi, -np.inf)
+        axes = self._positions(statistic)
+        found = Interval(sure.max(axes, keepdims=True), possible.max(axes, keepdims=True))
+        return found if top else RULES["neg"](found)
 
     def _distance(self, step: Step, args: Sequence[Interval]) -> Interval:
         """The distance of the first half of the arguments to the second. `attr.values` [grid,

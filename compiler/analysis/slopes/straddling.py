@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mfdsl.compiler.analysis.asymmetry.degrees import law_degree
 from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add, point
 from mfdsl.compiler.analysis.slopes.forward import Forward
 from mfdsl.compiler.analysis.slopes.jumps import Cliff
-from mfdsl.compiler.analysis.slopes.segments import Segment
+from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
+from mfdsl.compiler.analysis.slopes.segments import Problem, Segment
 from mfdsl.compiler.analysis.slopes.tape import BOOLEAN, Tape
 
 TRUTHS = (*BOOLEAN, "ind", "any_over", "all_over")
@@ -31,8 +33,9 @@ class Straddle:
     gap: float
 
 
-def straddled(tape: Tape, segment: Segment, cliff: Cliff) -> Straddle | None:
+def straddled(problem: Problem, segment: Segment, cliff: Cliff) -> Straddle | None:
     """The proof of a jump on the last part of a cliff, None where there is none."""
+    tape = problem.tape
     before, after, whole = (
         segment.over(*ends, {})
         for ends in ((cliff.at, cliff.at), (cliff.to, cliff.to), (cliff.at, cliff.to))
@@ -41,15 +44,41 @@ def straddled(tape: Tape, segment: Segment, cliff: Cliff) -> Straddle | None:
         for root in tape.roots:
             forward.value(root)
     best: Straddle | None = None
+    ratios = _ratios(problem, segment, before) if cliff.at == 0.0 else {}
     for i in range(len(tape.steps)):
         if i not in before.values or i not in after.values or i not in whole.values:
             continue
         for one, other in _sides(tape, i, before, after, whole):
-            ends = [segment.values(cliff.at, cliff.to, {i: held}) for held in (one, other)]
+            beyond = {**ratios, i: other} if _is(one, before.values[i]) else {i: other}
+            ends = [segment.values(cliff.at, cliff.to, held) for held in ({i: one}, beyond)]
             gap = segment.apart(*ends)
             if gap > 0 and (best is None or gap > best.gap):
                 best = Straddle(i, gap)
     return best
+
+
+def _is(held: Interval, value: Interval) -> bool:
+    """Whether a step is held at the value that it has at the beginning, not at another one."""
+    return bool(np.all((held.lo <= value.lo) & (value.hi <= held.hi)))
+
+
+def _ratios(problem: Problem, segment: Segment, before: Forward) -> dict[int, Interval]:
+    """Quotients of two numbers that are affine along a segment and 0 where it begins: beyond its
+    beginning they are those at its end.
+    """
+    tape, found = problem.tape, {}
+    if not isinstance(problem, LawSlope):
+        return {}
+    end = segment.over(1.0, 1.0, {})
+    for i, step in enumerate(tape.steps):
+        if step.op != "div" or i not in before.values:
+            continue
+        both = [before.values[a] for a in step.args]
+        parts = tape.facts.nodes[step.node].args
+        affine = all(law_degree(tape.facts.nodes, p, problem.population) <= 1 for p in parts)
+        if affine and all(np.all((v.lo == 0) & (v.hi == 0)) for v in both):
+            found[i] = RULES["div"](*(end.value(a) for a in step.args))
+    return found
 
 
 def _sides(
@@ -67,10 +96,19 @@ def _sides(
         for place in np.argwhere(np.broadcast_to(two, shape))[:MAX_ENTRIES]:
             at = tuple(place)
             yield _held(around, shape, at, first), _held(around, shape, at, last)
+    elif op == "extreme" and _is_fixed(tape, tape.steps[index].attr[1]):
+        if before.laws is not None and np.any(first.lo != last.lo):
+            yield first, last  # beyond the beginning the support is the same everywhere
     elif op == "rem":
         yield from _turns(before, after, whole, tape.steps[index].args, around, shape)
     elif op == "atan2":
         yield from _angles(before, after, whole, tape.steps[index].args, around, shape)
+
+
+def _is_fixed(tape: Tape, statistic: int) -> bool:
+    """Whether the body of a statistic reads no law."""
+    below = tape.touched[tape.statistics[statistic].body]
+    return all(tape.coordinates[k].statistic is None for k in below)
 
 
 def _held(

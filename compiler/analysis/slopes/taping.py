@@ -470,10 +470,18 @@ class _Taping:
             if key in names:
                 self.tape.read.setdefault(place, set()).add(population)
 
+    def _extreme(self, here: Node, node: int, env: Env) -> int:
+        """The largest or smallest value over the support of a law: it moves where the mean does, in
+        jumps where mass comes to a better place.
+        """
+        mean = self._mean(here, node, (), env)
+        number = self.tape.steps[mean].attr
+        return self._add("extreme", (mean,), (here.op.startswith("max"), number), node)
+
     def _member(self, here: Node, node: int, env: Env) -> int:
         """Transport of a law to points: squared distance between its point and the targets."""
         if here.op != "w2":
-            raise Unsupported(f"the {here.op.split('_')[0]} over members has no slope in a law")
+            return self._extreme(here, node, env)
         assert isinstance(here.attr, tuple)
         depth, population = int(here.attr[0]), str(here.attr[1])
         dim, count = self._dims(here.args[0])[0], self._dims(here.args[1])[0]
