@@ -2,8 +2,9 @@
 
 `mf_ppo`: one policy of own state and law for all agents (Li et al. 2021, arXiv:2105.08268, in the
 form that its experiments suggest). `m3f_ppo`: a planner that hands out decision rules (Cui et al.
-2024, arXiv:2303.10665). Gradients are PPO's, for agents with credit by weight derivatives
-(`credit.py`), or pathwise through the simulator.
+2024, arXiv:2303.10665). `ippo` and `mappo`: the same policy with team credit and the critics of
+these baselines. Gradients are PPO's, for agents with credit by weight derivatives (`credit.py`),
+or pathwise through the simulator.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from mfdsl.runtime.learning.credit import Credit
 from mfdsl.runtime.learning.crew import Crew, Look
 from mfdsl.runtime.learning.engine import Engine
 from mfdsl.runtime.learning.experience import Acting, Crediting, collected
+from mfdsl.runtime.learning.joint_critic import JointCritic
 from mfdsl.runtime.learning.pathwise import Moving, unrolled
 from mfdsl.runtime.learning.planner import Plan, Planner
 from mfdsl.runtime.learning.ppo import TEAM, Critics, Proximal, batches, update
@@ -64,9 +66,12 @@ class PolicyGradient:
         self.crediting = _crediting(config, lesson, players, self._value)
         self.critics: Critics | None = None
         if self.gradient == "score":
-            single = self.crediting.credit != "team"
-            self.critics = Critics(players.widths, shape, single=single)
+            self.critics = _critics(config, self.crediting, engine, players, shape)
             self.critics.to(engine.simulator.params.unit)
+        elif config.critic != "auto":
+            raise LessonError(
+                "gradients along the path use no critic", "leave `critic` out, or `gradient=score`"
+            )
         modules = [self.players] if self.critics is None else [self.players, self.critics]
         self.parameters = [p for m in modules for p in m.parameters()]
         self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, eps=EPSILON)
@@ -153,14 +158,14 @@ class PolicyGradient:
 
 
 def shared_policy(config: PolicyConfig, lesson: Lesson) -> PolicyGradient:
-    """The learner behind `mf_ppo`: all agents of a population share a policy.
+    """The learner behind `mf_ppo`, `ippo` and `mappo`: all agents of a population share a policy.
 
     Raises:
         LessonError: no gradient runs along the path, or credit needs weights that are not there.
     """
     shape = _shape(config)
     hidden = tuple(config.hide.split())
-    look = Look(config.nearest, hidden, config.squash, config.log_std)
+    look = Look(config.nearest, hidden, config.squash, config.log_std, config.fields)
     engine = lesson.engine(config, config.discount or None)
     return PolicyGradient(config, lesson, engine, Crew(lesson.program, shape, look), shape)
 
@@ -242,6 +247,41 @@ def _crediting(
         )
     moved = lesson.program.model is not None and law_moves(lesson.program.model)
     return Crediting(credit, lesson.weighted, value if moved and credit == "marginal" else None)
+
+
+def _critics(
+    config: PolicyConfig,
+    crediting: Crediting,
+    engine: Engine,
+    players: Crew | Planner,
+    shape: Shape,
+) -> Critics:
+    """The critics that are asked for.
+
+    Raises:
+        LessonError: members are credited one by one and the critic is of the team, or a planner is
+            to have critics of members.
+    """
+    alike = crediting.credit == "team"
+    kind = config.critic
+    if kind == "auto":
+        kind = "team" if alike else "member"
+    if isinstance(players, Planner) and kind != "team":
+        raise LessonError("a planner is no member and sees no agent", "leave `critic` out")
+    if kind != "member" and not alike:
+        raise LessonError(
+            f"agents have credit `{crediting.credit}` of their own, and critic `{kind}` values the"
+            " team",
+            "`--opt critic=member`, or `--opt credit=team`",
+        )
+    joint = None
+    if kind == "joint":
+        assert isinstance(players, Crew)
+        counts = engine.simulator.agents
+        agents = {s.field: 1 if s.single else counts[s.player] for s in players.sights}
+        joint = JointCritic(players.sights, players.widths, agents, shape)
+    watched = crediting.credit == "marginal"
+    return Critics(players.widths, shape, single=kind == "member", watched=watched, joint=joint)
 
 
 def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 Clipped surrogate (Schulman et al. 2017, arXiv:1707.06347) on sets: minibatches are of scenes, never
 of agents, so that laws stay whole; the loss is over a sample of the agents in each. Critics are of
-the team ([B]) or of its members ([B, N]), with returns brought to mean 0 and deviation 1; rewards
-reach agents as `credit.py` says.
+the team ([B]), each player's own or one that sees all agents, or of its members ([B, N]), with
+returns brought to mean 0 and deviation 1; rewards reach agents as `credit.py` says.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ from mfdsl.runtime.learning.actor import Critic, Shape
 from mfdsl.runtime.learning.advantage import Scale, advantages
 from mfdsl.runtime.learning.experience import ActionLaws, Course, Experience, mapped, scenes_of
 from mfdsl.runtime.learning.eyes import View, Widths
+from mfdsl.runtime.learning.joint_critic import JointCritic
 
 HUBER = 10.0
 TEAM = "team"
@@ -39,20 +40,39 @@ class Proximal:
 class Critics(nn.Module):
     """A critic for each acting player, of the team or of single members, and their scales.
 
-    Beside critics of single members stands one of the team, with the view of the player `watcher`.
+    Beside critics of members stands, if `watched`, one of the team, with the view of the player
+    `watcher`. A `joint` critic of the team is the only one.
     """
 
-    def __init__(self, widths: Mapping[str, Widths], shape: Shape, *, single: bool) -> None:
+    def __init__(
+        self,
+        widths: Mapping[str, Widths],
+        shape: Shape,
+        *,
+        single: bool,
+        watched: bool = False,
+        joint: JointCritic | None = None,
+    ) -> None:
         super().__init__()
         self.single = single
-        self.scales = {name: Scale() for name in widths}
-        self.watcher = max(widths, key=lambda n: _shared(widths[n])) if single else None
+        self.watcher = max(widths, key=lambda n: _shared(widths[n])) if watched else None
         self.parts = nn.ModuleDict()
+        if joint is not None:
+            self.scales = {TEAM: Scale()}
+            self.parts[TEAM] = joint
+            return
+        self.scales = {name: Scale() for name in widths}
         for name, (own, common, laws) in widths.items():
             self.parts[name] = Critic((own if single else 0, common, laws), shape)
         if self.watcher is not None:
             self.parts[TEAM] = Critic((0, *widths[self.watcher][1:]), shape)
             self.scales[TEAM] = Scale()
+
+    @property
+    def joint(self) -> JointCritic | None:
+        """The critic that sees all agents, where there is one."""
+        team = self.parts[TEAM] if TEAM in self.parts else None
+        return team if isinstance(team, JointCritic) else None
 
     def raw(self, name: str, view: View) -> Tensor:
         """Values around 0: [..., B, N], or [..., B] of a team and of majors."""
@@ -72,15 +92,21 @@ def _shared(widths: Widths) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class Goal:
+    """The returns that one critic fits, and what it sees; None: what the player sees."""
+
+    critic: str
+    returns: Tensor
+    view: View | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """Scenes of one player with their advantages and the returns that critics fit; `team` are
-    those of the team where this player's view stands for it.
-    """
+    """Scenes of one player with their advantages, and what critics fit in them."""
 
     course: Course
     advantages: Tensor
-    returns: Tensor
-    team: Tensor | None = None
+    goals: tuple[Goal, ...]
 
 
 @dataclass(frozen=True)
@@ -100,37 +126,69 @@ def batches(
     experience: Experience, critics: Critics, discount: float, options: Proximal
 ) -> dict[str, Batch]:
     """Advantages and returns of every player, by field name."""
+    if critics.joint is not None:
+        return _together(experience, critics, critics.joint, discount, options)
     found = {}
     for name, course in experience.courses.items():
         rewards = course.rewards
         if rewards.ndim > 2 and not critics.single:  # a team's critic, credit for all alike
             rewards = rewards.mean(-1)
-        gain, returns = _judged(critics, name, course, rewards, discount, options)
-        team = None
+        views = course.view, course.last
+        gain, returns = _judged(critics, name, views, rewards, discount, options)
+        goals = [Goal(name, returns)]
         if name == critics.watcher:
-            _, team = _judged(critics, TEAM, course, experience.team, discount, options)
-            team = team.flatten(0, 1)
-        flat = gain.flatten(0, 1)
-        flat = (flat - flat.mean()) / flat.std().clamp(min=1e-8)
-        found[name] = Batch(scenes_of(course), flat, returns.flatten(0, 1), team)
+            _, team = _judged(critics, TEAM, views, experience.team, discount, options)
+            goals.append(Goal(TEAM, team))
+        found[name] = Batch(scenes_of(course), _standardised(gain), tuple(goals))
     return found
+
+
+def _together(
+    experience: Experience,
+    critics: Critics,
+    joint: JointCritic,
+    discount: float,
+    options: Proximal,
+) -> dict[str, Batch]:
+    """All players with the advantages of one critic, which is fitted beside the first of them."""
+    courses = experience.courses
+    view = joint.whole({name: course.view for name, course in courses.items()})
+    last = joint.whole({name: course.last for name, course in courses.items()})
+    gain, returns = _judged(critics, TEAM, (view, last), experience.team, discount, options)
+    goals: tuple[Goal, ...] = (
+        Goal(TEAM, returns, mapped(view, lambda value: value.flatten(0, 1))),
+    )
+    found = {}
+    for name, course in courses.items():
+        found[name] = Batch(scenes_of(course), _standardised(gain), goals)
+        goals = ()
+    return found
+
+
+def _standardised(gain: Tensor) -> Tensor:
+    """Advantages with times and games on one axis, brought to mean 0 and deviation 1."""
+    flat = gain.flatten(0, 1)
+    return (flat - flat.mean()) / flat.std().clamp(min=1e-8)
 
 
 def _judged(
     critics: Critics,
     name: str,
-    course: Course,
+    views: tuple[View, View],
     rewards: Tensor,
     discount: float,
     options: Proximal,
 ) -> tuple[Tensor, Tensor]:
-    """Advantages and returns by the critic of that name, whose scale takes note of them."""
-    values = critics.values(name, course.view)
-    last = critics.values(name, course.last) if options.bootstrap else values[0] * 0
+    """Advantages [T, B, ...] and returns [T * B, ...] by the critic of that name, whose scale
+    takes note of them; `views` are those of all times and of the end.
+    """
+    view, end = views
+    values = critics.values(name, view)
+    last = critics.values(name, end) if options.bootstrap else values[0] * 0
     gain = advantages(rewards, values, last, discount, options.decay)
     returns = gain + values
     critics.scales[name].add(returns)
-    return gain, returns
+    return gain, returns.flatten(0, 1)
 
 
 def update(
@@ -150,7 +208,7 @@ def update(
         for chosen in _minibatches(batches, options, generator):
             loss, parts = torch.zeros(()), torch.zeros(5, dtype=torch.float64)
             for name, batch in chosen.items():
-                one, measured = _losses(actors[name], critics, name, batch, options)
+                one, measured = _losses(actors[name], critics, batch, options)
                 loss, parts = loss + one, parts + measured / len(chosen)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -163,7 +221,7 @@ def update(
 
 
 def _losses(
-    actor: ActionLaws, critics: Critics, name: str, batch: Batch, options: Proximal
+    actor: ActionLaws, critics: Critics, batch: Batch, options: Proximal
 ) -> tuple[Tensor, Tensor]:
     course, gain = batch.course, batch.advantages
     law = actor(course.view, course.mask)
@@ -174,9 +232,10 @@ def _losses(
     inside = ratio.clamp(1 - options.clip, 1 + options.clip)
     policy = -torch.min(ratio * gain, inside * gain).mean()
     entropy = law.entropy().mean()
-    value = _fit(critics, name, course.view, batch.returns)
-    if batch.team is not None:
-        value = value + _fit(critics, TEAM, course.view, batch.team)
+    value = gain.new_zeros(())
+    for goal in batch.goals:
+        view = course.view if goal.view is None else goal.view
+        value = value + _fit(critics, goal.critic, view, goal.returns)
     loss = policy + value - options.entropy * entropy
     with torch.no_grad():
         kl = (ratio - 1 - change).mean()
@@ -196,7 +255,7 @@ def _minibatches(
     batches: dict[str, Batch], options: Proximal, generator: torch.Generator
 ) -> Iterator[dict[str, Batch]]:
     """Random parts of the scenes, with a sample of the agents of each population."""
-    count = len(next(iter(batches.values())).returns)
+    count = len(next(iter(batches.values())).advantages)
     for part in torch.randperm(count, generator=generator).chunk(options.minibatches):
         yield {
             name: _sampled(batch, part, options.members, generator)
@@ -224,7 +283,13 @@ def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generato
         view = replace(view, own=mine(course.view.own))
     each = course.log_prob.ndim > 1
     own = mine if each else scenes
-    single = batch.returns.ndim > 1
+
+    def sampled(values: Tensor) -> Tensor:
+        return mine(values) if values.ndim > 1 else scenes(values)
+
+    goals = tuple(
+        Goal(goal.critic, sampled(goal.returns), mapped(goal.view, scenes)) for goal in batch.goals
+    )
     return Batch(
         Course(
             view,
@@ -234,7 +299,6 @@ def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generato
             course.rewards[:0],
             course.last,
         ),
-        mine(batch.advantages) if single else scenes(batch.advantages),
-        mine(batch.returns) if single else scenes(batch.returns),
-        None if batch.team is None else scenes(batch.team),
+        sampled(batch.advantages),
+        goals,
     )

@@ -26,6 +26,9 @@ class LearnerConfig(Config):
     embedding: int = Field(32, ge=1, description="how many numbers stand for a law")
     bins: int = Field(7, ge=1, description="cells of a histogram in each direction")
     nearest: int = Field(0, ge=0, description="how many neighbours each agent sees one by one")
+    fields: bool = Field(
+        False, description="whether each agent sees how much mass is near, and where"
+    )
     hide: str = Field("", description="observed values that are left out, separated by spaces")
     squash: Literal["tanh", "clip", "simplex"] = Field(
         "tanh", description="how real actions are brought into their bounds"
@@ -47,6 +50,11 @@ class PolicyConfig(LearnerConfig):
         "auto",
         description="what reaches an agent: what it adds to the team, the team's reward, its own",
     )
+    critic: Literal["auto", "team", "member", "joint"] = Field(
+        "auto",
+        description="whose values: the team's by what is common, each member's, or the team's by"
+        " the own values of all agents in a row; auto: the team's where credit is",
+    )
     clip: float = Field(0.2, gt=0, lt=1, description="how far a ratio of probabilities may move")
     decay: float = Field(0.95, ge=0, le=1, description="lambda of the advantages")
     discount: float = Field(
@@ -61,6 +69,33 @@ class PolicyConfig(LearnerConfig):
     )
     gradient_norm: float = Field(0.5, gt=0, description="longest gradient")
     kl: float = Field(0.05, gt=0, description="divergence after which a batch is left")
+
+
+class BaselineConfig(PolicyConfig):
+    """Options of learners that other people compare with: team credit, PPO, and gamma 0.99."""
+
+    gradient: Literal["score"] = Field("score", description="PPO")
+    credit: Literal["team"] = Field("team", description="the team's reward, for everybody")
+    discount: float = Field(
+        0.99, ge=0, le=1, description="weight of the next reward; 0: the game's"
+    )
+    encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
+        "histogram", description="what the networks read of a law"
+    )
+
+
+class IndependentConfig(BaselineConfig):
+    """Options of ippo."""
+
+    critic: Literal["member"] = Field("member", description="each agent's value of what it sees")
+
+
+class CentralConfig(BaselineConfig):
+    """Options of mappo."""
+
+    critic: Literal["joint"] = Field(
+        "joint", description="the team's value of the own values of all agents in a row"
+    )
 
 
 class PlannerConfig(PolicyConfig):
@@ -120,6 +155,26 @@ LEARNERS: dict[str, LearnerRow] = {
             "Cui et al. 2024, arXiv 2303.10665",
             "mfdsl.runtime.learning.policy_gradient",
             "lifted_policy",
+            300,
+        ),
+        LearnerRow(
+            "ippo",
+            IndependentConfig,
+            "a baseline: PPO where every agent has the team's reward and a critic of its own view",
+            "a team; no rate is proved for networks",
+            "de Witt et al. 2020, arXiv 2011.09533",
+            "mfdsl.runtime.learning.policy_gradient",
+            "shared_policy",
+            300,
+        ),
+        LearnerRow(
+            "mappo",
+            CentralConfig,
+            "a baseline: PPO with one critic of all agents' own values, for a fixed number of them",
+            "a team; no rate is proved for networks",
+            "Yu et al. 2022, arXiv 2103.01955",
+            "mfdsl.runtime.learning.policy_gradient",
+            "shared_policy",
             300,
         ),
     )
