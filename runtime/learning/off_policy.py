@@ -1,0 +1,264 @@
+"""The off-policy learner of the paper's experiments: one local actor, a critic of all agents.
+
+Deterministic policy gradients through a critic of joint observations and actions (MADDPG, Lowe et
+al. 2017, arXiv:1706.02275), with PIC's details (Liu et al. 2019, arXiv:1911.00025), which is what
+Li et al. 2021 (arXiv:2105.08268) ran: their experiments have neither PPO nor their algorithms. All
+agents share an actor that sees own values and neighbours only; finite choices, and reals in [0, 1]
+that add up to one, are explored by Gumbel noise on the logits (Jang et al. 2017, arXiv:1611.01144).
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mfdsl.runtime.behaviours import Behaviour, Scene
+from mfdsl.runtime.learning.base import (
+    Lesson,
+    LessonError,
+    rate_at,
+    restore_optimizer,
+    saved_optimizer,
+)
+from mfdsl.runtime.learning.engine import team_reward
+from mfdsl.runtime.learning.local_actor import LocalActor, LocalPolicy
+from mfdsl.runtime.learning.replay import Replay, Transitions
+from mfdsl.runtime.learning.set_critics import SetCritic, sized
+from mfdsl.runtime.learning.table import LearnerConfig
+
+GRADIENT_NORM = 0.5
+LOGITS = 1e-3  # weight of squared logits in the actor's loss
+UPDATES_AFTER = 100  # environment steps that `updates` are counted for
+
+
+class OffPolicyConfig(LearnerConfig):
+    """Options of `off_policy`; `AS_IN_PIC` has those of the experiments."""
+
+    games: int = Field(4, ge=1, description="number of games played side by side")
+    nearest: int = Field(5, ge=0, description="how many neighbours each agent sees one by one")
+    critic: Literal["deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn"] = Field(
+        "deepsets", description="how the critic reads all observations and actions"
+    )
+    parameters: int = Field(37_000, ge=1, description="number of parameters of the critic")
+    discount: float = Field(0.95, gt=0, lt=1, description="weight of the next reward")
+    soft: float = Field(0.01, gt=0, le=1, description="share of the new in a target")
+    batch: int = Field(1024, ge=1, description="scenes of an update")
+    replay: int = Field(100_000, ge=1, description="scenes that are kept")
+    updates: float = Field(8, gt=0, description="updates of each network in 100 steps of a game")
+    paid: Literal["now", "arrival"] = Field(
+        "now", description="arrival: a step is paid what the game pays at the next one"
+    )
+    per_agent: bool = Field(
+        True, description="the critic's rewards are those of the team divided by its size"
+    )
+    online_target: bool = Field(
+        False, description="actions after a step are those of the actor, not of its target"
+    )
+    double_target: bool = Field(
+        False, description="the critic's target also moves with each update of the actor"
+    )
+    noisy: bool = Field(False, description="measurements explore as training does")
+
+
+AS_IN_PIC: dict[str, Any] = {
+    "hidden": 128,
+    "learning_rate": 1e-2,
+    "final_rate": 0.0,
+    "replay": 1_000_000,
+    "paid": "arrival",
+    "per_agent": False,
+    "online_target": True,
+    "double_target": True,
+    "noisy": True,
+}
+"""What differs from the defaults in PIC's code: all of it, oddities included."""
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The actor and the critic with what their targets are."""
+
+    actor: LocalActor
+    critic: SetCritic
+    target_actor: LocalActor
+    target_critic: SetCritic
+
+
+def critic_loss(networks: Networks, seen: Transitions, discount: float, online: bool) -> Tensor:
+    """Mean squared temporal difference; the game is valued as if it went on after each step."""
+    with torch.no_grad():
+        actor = networks.actor if online else networks.target_actor
+        after = actor.chosen(actor.net(seen.after))
+        ahead = networks.target_critic(seen.after, after)
+        goal = (seen.rewards[:, None] if ahead.ndim > 1 else seen.rewards) + discount * ahead
+    value: Tensor = networks.critic(seen.observations, seen.actions)
+    loss: Tensor = (value - goal).square().mean()
+    return loss
+
+
+def actor_loss(networks: Networks, seen: Transitions) -> Tensor:
+    """Minus the critic's value of what the actor would do, and a little for large logits."""
+    logits: Tensor = networks.actor.net(seen.observations)
+    value: Tensor = networks.critic(seen.observations, networks.actor.chosen(logits))
+    return LOGITS * logits.square().mean() - value.mean()
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, share: float) -> None:
+    """Move the parameters of a target towards those of its source."""
+    for old, new in zip(target.parameters(), source.parameters(), strict=True):
+        old.lerp_(new, share)
+
+
+class OffPolicy:
+    """The learner behind `off_policy`: a game of one population that acts, and no one else does.
+
+    Raises:
+        LessonError: the game is none for the actor.
+    """
+
+    def __init__(self, config: OffPolicyConfig, lesson: Lesson) -> None:
+        self.config, self.lesson = config, lesson
+        self.engine = lesson.engine(config, config.discount)
+        simulator = self.engine.simulator
+        unit = simulator.params.unit
+        actor, target = (_actor(lesson, config).to(unit) for _ in range(2))
+        actor.calibrate(simulator.params, simulator.time(0), simulator.reset(0), simulator.batch)
+        self.agents = simulator.agents[actor.sight.player]
+        shape = (actor.width, actor.choices, self.agents)
+        target.load_state_dict(actor.state_dict())
+        critic = sized(config.critic, *shape, config.parameters).to(unit)
+        self.networks = Networks(actor, critic, target, copy.deepcopy(critic))
+        self.replay = Replay(config.replay, *shape, unit)
+        self.due = 0.0
+        self.actor_optimizer = torch.optim.Adam(actor.parameters(), config.learning_rate)
+        self.critic_optimizer = torch.optim.Adam(critic.parameters(), config.learning_rate)
+
+    @property
+    def policy(self) -> nn.Module:
+        """The network that plays."""
+        return self.networks.actor
+
+    def behaviour(self, *, mode: bool = True) -> Behaviour:
+        """How everybody plays now; with `noisy` always at random."""
+        return LocalPolicy(self.networks.actor, not mode or self.config.noisy)
+
+    def step(self, iteration: int) -> Mapping[str, float]:
+        """Play an episode in every game, then update as often as its steps allow."""
+        rate = rate_at(self.config, iteration, self.lesson.iterations)
+        for optimizer in (self.actor_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        found = {"return": self._played(iteration + 1)}
+        if self.replay.count < self.config.batch:
+            return found
+        self.due += self.config.updates * self.engine.batch * self.engine.steps / UPDATES_AFTER
+        seed = self.lesson.seed * 1_000_003 + iteration
+        generator = torch.Generator().manual_seed(seed)
+        count, losses = int(self.due), torch.zeros(2)
+        self.due -= count
+        for _ in range(count):
+            losses[0] += self._update_actor(generator)
+        for _ in range(count):
+            losses[1] += self._update_critic(generator)
+        actor, critic = (losses / max(1, count)).tolist()
+        return found | {"actor_loss": actor, "critic_loss": critic}
+
+    def _played(self, episode: int) -> float:
+        """Play and keep one episode of each game; the mean return."""
+        actor, noisy = self.networks.actor, LocalPolicy(self.networks.actor, True)
+        seen: list[Tensor] = []
+        acted: list[Tensor] = []
+        paid: list[Tensor] = []
+
+        @torch.no_grad()
+        def act(scene: Scene, number: int) -> Any:
+            observations = actor.observed(scene)
+            choice = noisy.choice(scene, observations, number)
+            seen.append(observations)
+            acted.append(choice)
+            return actor.action(scene, choice)
+
+        for turn in self.engine.turns(episode, act):
+            due = self.engine.paid(turn)
+            if due is not None:
+                paid.append(team_reward(due, self.engine.batch))
+            if turn.rewards is None:
+                with torch.no_grad():
+                    seen.append(actor.observed(turn.scene))
+        total = torch.stack(paid).sum(0).mean().item()
+        late = self.config.paid == "arrival"
+        scale = 1 / self.agents if self.config.per_agent else 1.0
+        for t, reward in enumerate(paid[late : late + len(acted)]):
+            self.replay.add(Transitions(seen[t], acted[t], scale * reward, seen[t + 1]))
+        return total
+
+    def _update_actor(self, generator: torch.Generator) -> float:
+        networks, share = self.networks, self.config.soft
+        loss = actor_loss(networks, self.replay.sample(self.config.batch, generator))
+        _descend(loss, networks.actor, self.actor_optimizer)
+        follow(networks.target_actor, networks.actor, share)
+        if self.config.double_target:
+            follow(networks.target_critic, networks.critic, share)
+        return loss.item()
+
+    def _update_critic(self, generator: torch.Generator) -> float:
+        networks, config = self.networks, self.config
+        seen = self.replay.sample(config.batch, generator)
+        loss = critic_loss(networks, seen, config.discount, config.online_target)
+        _descend(loss, networks.critic, self.critic_optimizer)
+        follow(networks.target_critic, networks.critic, config.soft)
+        return loss.item()
+
+    def extend(self, iterations: int) -> None:
+        """Let the course be as long as this, by which rates fall."""
+        self.lesson = replace(self.lesson, iterations=iterations)
+
+    def state(self) -> dict[str, Tensor]:
+        """Networks, targets, optimizers and all scenes that are kept."""
+        found = {
+            f"{name}.{k}": v
+            for name, module in vars(self.networks).items()
+            for k, v in module.state_dict().items()
+        }
+        for name, optimizer in self._optimizers():
+            found |= {f"{name}.{k}": v for k, v in saved_optimizer(optimizer).items()}
+        found |= {f"replay.{k}": v for k, v in self.replay.state().items()}
+        return found | {"due": torch.tensor(self.due, dtype=torch.float64)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from saved tensors."""
+        for name, module in vars(self.networks).items():
+            module.load_state_dict(_part(state, f"{name}."))
+        for name, optimizer in self._optimizers():
+            restore_optimizer(optimizer, _part(state, f"{name}."))
+        self.replay.restore(_part(state, "replay."))
+        self.due = float(state["due"])
+
+    def _optimizers(self) -> tuple[tuple[str, torch.optim.Optimizer], ...]:
+        return ("adam_actor", self.actor_optimizer), ("adam_critic", self.critic_optimizer)
+
+
+def _actor(lesson: Lesson, config: OffPolicyConfig) -> LocalActor:
+    try:
+        return LocalActor(lesson.program, config.hidden, config.layers, config.nearest)
+    except ValueError as error:
+        raise LessonError(str(error), "`--solver mf_ppo` learns in any team") from None
+
+
+def _descend(loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """One step for one module: gradients of others are dropped."""
+    parameters = list(module.parameters())
+    slopes = torch.autograd.grad(loss, parameters)
+    for parameter, slope in zip(parameters, slopes, strict=True):
+        parameter.grad = slope
+    nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+    optimizer.step()
+
+
+def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+    return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
