@@ -81,7 +81,7 @@ def compared(
         for a, b in ((expected, plain(program, after, game)), (rewards, found)):
             gap, more = _difference(a, b)
             worst, count = max(worst, gap), count + more
-        state = simulator._whole(after)
+        state = simulator.whole(after)
     return worst, count
 
 
