@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
-from mfdsl.game import Device, Dtype, Game
-from mfdsl.records import explained
+from mfdsl.game import Device, Dtype, Game, load
+from mfdsl.records import explained, read_options
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.learning.base import Learner, Lesson, LessonError, make_learner
@@ -133,6 +135,22 @@ def continued_training(
     return replace(training, settings=settings, course=course)
 
 
+def training_elsewhere(
+    training: Training, spec: str | Path, values: Mapping[str, ParameterValue]
+) -> Training:
+    """The same learner in its game at other values of parameters, for its networks to play there.
+
+    Raises:
+        CompileError: the game cannot have these values.
+        UsageError: the learner is not defined on the game with these values.
+    """
+    game = load(spec, params={**training.game.parameters, **values})
+    lesson = training.course.lesson
+    return prepare_training(
+        game, training.settings, seed=lesson.seed, device=training.device.type, dtype=training.dtype
+    )
+
+
 def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:
     """How the networks of a run play, as is likeliest.
 
@@ -141,7 +159,18 @@ def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:
     """
     with explained():
         networks = networks_of(folder)
-    return _with_networks(training, networks, str(folder.path))
+    try:
+        return _with_networks(training, networks, str(folder.path))
+    except UsageError as error:
+        trained = dict(read_options(folder).parameters)
+        moved = {k: v for k, v in training.game.parameters.items() if trained.get(k) != v}
+        if not moved:
+            raise
+        values = " ".join(f"{name}={value}" for name, value in moved.items())
+        raise UsageError(
+            f"the networks of {folder.path} do not fit the game with {values}: {error.message}",
+            "networks read any number of agents, but a fixed number of values of each",
+        ) from None
 
 
 def _with_networks(training: Training, networks: Mapping[str, Tensor], where: str) -> Behaviour:

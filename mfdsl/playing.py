@@ -16,7 +16,7 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import write_bytes
 from mfdsl.game import Device, Dtype, Game, load
-from mfdsl.learning import trained_behaviour
+from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
 from mfdsl.records import open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
@@ -54,20 +54,27 @@ def played_by(
 ) -> tuple[Game, Behaviour, str]:
     """A game, who plays it, and how to call that: a behaviour by name, or a run by its folder.
 
+    Networks are played at other `values` of parameters than they were trained at; tables are not.
+
     Raises:
         CompileError: the spec has errors.
-        UsageError: no game is given, the run is damaged, of another game, or one of a sweep.
+        UsageError: no game is given, the run is damaged, of another game, or one of a sweep, or
+            its networks do not fit the game with these values.
     """
     if isinstance(policy, str):
         if spec is None:
             raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
         return load(spec, params=values), behaviour_named(policy), f"the {policy} policy"
-    if values:
-        raise UsageError("a run keeps its parameters", "leave out --set and --params")
     folder = open_run(policy)
     if read_options(folder).solver in LEARNERS:
         training = training_of_run(game_of_run(spec, folder), folder)
+        if values:
+            training = training_elsewhere(training, spec or folder.path / "spec.mfg", values)
         return training.game, trained_behaviour(training, folder), f"the policy of {policy}"
+    if values:
+        raise UsageError(
+            "a run of tables keeps its parameters", "leave out --set and --params, or solve again"
+        )
     found = setting_of_run(spec, policy)
     if found.swept:
         raise UsageError(

@@ -10,9 +10,11 @@ from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
+from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
 from mfdsl.runtime.solvers.table import SOLVERS, Row
-from mfdsl.settings import licensed, resolve
+from mfdsl.settings import Settings, licensed, resolve
 from mfdsl.structural import case_of, with_structure
+from mfdsl.suitable import NO_TABLES, Suitability, suitable
 
 
 def solvers(
@@ -34,39 +36,74 @@ def solvers(
 
 
 def _list(console: Console) -> None:
-    """What the solvers need, their options, their papers."""
-    for row in SOLVERS.values():
+    """What solvers and learners need, their options, their papers."""
+    for row in (*SOLVERS.values(), *LEARNERS.values()):
         console.result(f"{row.name}: {row.summary}")
         console.result(f"  needs   {row.requires}")
         for name, default, meaning in _options(row):
             console.result(f"  --opt {name}={default}  {meaning}")
         console.result(f"  paper   {row.reference}")
-    console.json_object({"solvers": [_solver_json(row) for row in SOLVERS.values()]})
+    console.json_object(
+        {
+            "solvers": [_solver_json(row) for row in SOLVERS.values()],
+            "learners": [_solver_json(row) for row in LEARNERS.values()],
+        }
+    )
 
 
 def _judge(console: Console, game: api.Game, tol: float | None) -> None:
     """The decision table on one game: who applies, because of what, with which guarantee."""
-    certificates = with_structure(game.model, game.certificates)
     settings = resolve(game.model, tolerance=tol)
-    entries = licences(certificates, case_of(game.model, settings.tolerance))
-    settings = licensed(settings, game.model, certificates)
-    promised = f"iterations to {settings.tolerance:g}"
-    header = ("solver", "applies", promised, "because", "guarantee")
-    console.table(header, [_cells(entry) for entry in entries])
-    for entry in entries:
-        if entry.options:
-            console.line(f"--solver {entry.solver} {_flags(entry)}")
-    tried = settings.open and game.model.horizon.kind == "finite"
-    other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
+    learners = suitable(game)
+    if game.model.objective == "team":
+        entries: list[dict[str, Any]] = [_without_tables(name) for name in SOLVERS]
+        _of_a_team(console, learners)
+        other = ""
+    else:
+        certificates = with_structure(game.model, game.certificates)
+        found = licences(certificates, case_of(game.model, settings.tolerance))
+        settings = licensed(settings, game.model, certificates)
+        entries = [entry.to_json() for entry in found]
+        _of_a_game(console, found, learners, settings)
+        tried = settings.open and game.model.horizon.kind == "finite"
+        other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
     console.line(f"without --solver: {settings.solver}, {settings.reason}{other}")
     console.json_object(
         {
             "spec": game.compilation.name,
             "tolerance": settings.tolerance,
             "chosen": {"solver": settings.solver, "reason": settings.reason},
-            "solvers": [entry.to_json() for entry in entries],
+            "solvers": entries,
+            "learners": [entry.to_json() for entry in learners],
         }
     )
+
+
+def _of_a_game(
+    console: Console,
+    entries: tuple[Licence, ...],
+    learners: tuple[Suitability, ...],
+    settings: Settings,
+) -> None:
+    promised = f"iterations to {settings.tolerance:g}"
+    header = ("solver", "applies", promised, "because", "guarantee")
+    console.table(header, [_cells(entry) for entry in entries])
+    for entry in entries:
+        if entry.options:
+            console.line(f"--solver {entry.solver} {_flags(entry)}")
+    names = ", ".join(entry.learner for entry in learners)
+    console.line(f"not for games: {names}; {learners[0].because}")
+
+
+def _of_a_team(console: Console, learners: tuple[Suitability, ...]) -> None:
+    rows = [(entry.learner, entry.status, entry.because) for entry in learners]
+    console.table(("solver", "applies", "because"), rows)
+    console.line(f"not for teams: {', '.join(SOLVERS)}; {NO_TABLES}")
+
+
+def _without_tables(name: str) -> dict[str, Any]:
+    """A solver of games on a team: the entries of a licence that there cannot be."""
+    return {"solver": name, "applies": "no", "because": NO_TABLES}
 
 
 def _cells(entry: Licence) -> tuple[str, ...]:
@@ -79,12 +116,12 @@ def _flags(entry: Licence) -> str:
     return " ".join(f"--opt {name}={value}" for name, value in entry.options.items())
 
 
-def _options(row: Row) -> list[tuple[str, Any, str]]:
+def _options(row: Row | LearnerRow) -> list[tuple[str, Any, str]]:
     fields = row.config.model_fields.items()
     return [(name, field.default, field.description or "") for name, field in fields]
 
 
-def _solver_json(row: Row) -> dict[str, Any]:
+def _solver_json(row: Row | LearnerRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "summary": row.summary,

@@ -25,13 +25,14 @@ def test_a_game_without_interaction_is_solved_by_one_best_response(mfdsl: Any) -
     assert lines[0].split() == "solver applies iterations to 1e-06 because guarantee".split()
     assert lines[1].split()[:5] == ["fixed_point", "licensed", "1", "independent", "proved"]
     refused = [line for line in lines if line.split()[1] == "no"]
+    assert any(line.startswith("not for games: mf_ppo, m3f_ppo") for line in lines)
     assert {line.split()[0] for line in refused} == {"mirror_prox", "frank_wolfe"}
     assert all("the horizon is stationary" in line for line in refused)
 
 
 def test_json_has_an_entry_for_each_solver_and_the_choice(mfdsl: Any) -> None:
     found = mfdsl("solvers", "no_interaction", "--tol", "0.5", "--json").json
-    assert set(found) == {"schema", "spec", "tolerance", "chosen", "solvers"}
+    assert set(found) == {"schema", "spec", "tolerance", "chosen", "solvers", "learners"}
     assert found["tolerance"] == 0.5
     assert found["chosen"]["solver"] == "fixed_point"
     entries = {entry["solver"]: entry for entry in found["solvers"]}

@@ -1,0 +1,54 @@
+"""Which learners can be used on a game: each is set up once with its defaults, and says why not."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mfdsl.errors import UsageError
+from mfdsl.game import Game
+from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.settings import resolve
+
+NO_RATE = "no rate is proved for networks"
+NO_TABLES = "its players are a team, and best responses to a law find equilibria of games"
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """Whether a learner can be used on a game, why, and the options that it needs besides."""
+
+    learner: str
+    status: Literal["heuristic", "no"]
+    because: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of `mfdsl solvers SPEC --json`."""
+        return {
+            "solver": self.learner,
+            "applies": self.status,
+            "because": self.because,
+            "options": dict(self.options),
+        }
+
+
+def suitable(game: Game) -> tuple[Suitability, ...]:
+    """One entry for each learner; torch is imported for teams only."""
+    if game.model.objective != "team":
+        because = f"it learns what is best for a team, and the objective is {game.model.objective}"
+        return tuple(Suitability(name, "no", because) for name in LEARNERS)
+    needed = () if game.model.horizon.kind == "finite" else (("steps", 100),)
+    return tuple(_tried(game, name, needed) for name in LEARNERS)
+
+
+def _tried(game: Game, name: str, options: tuple[tuple[str, Any], ...]) -> Suitability:
+    from mfdsl.learning import prepare_training
+
+    try:
+        settings = resolve(game.model, name, options=dict(options))
+        prepare_training(game, settings)
+    except UsageError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        return Suitability(name, "no", f"{error.message}{hint}", options)
+    shown = ", ".join(f"`--opt {key}={value}`" for key, value in options)
+    because = f"{NO_RATE}; the game has no end: {shown} says how long to play" if shown else NO_RATE
+    return Suitability(name, "heuristic", because, options)
