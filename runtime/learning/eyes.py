@@ -84,7 +84,7 @@ class Eyes(nn.Module):
     def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
         """Centre and scale unbounded values by what is seen in one state of B games."""
         self.own.calibrate([seen[f.name] for f in self.sight.own])
-        self.common.calibrate(self._common(seen, batch))
+        self.common.calibrate(self._common(seen, batch), alike=True)
         for entries, values in self._members(seen, state, batch):
             entries.calibrate(values)
 

@@ -72,13 +72,15 @@ class Entry(nn.Module):
             return torch.cat([torch.cos(math.pi * flat), torch.sin(math.pi * flat)], -1)
         return flat
 
-    def calibrate(self, values: Tensor) -> None:
-        """Centre and scale an unbounded value by samples of it."""
+    def calibrate(self, values: Tensor, *, alike: bool = False) -> None:
+        """Centre and scale an unbounded value by samples of it; `alike` if all agents share it."""
         if self.finite or self.bounded:
             return
         flat = values.reshape(-1, len(self.shift)).to(self.shift.dtype)
         self.shift.copy_(flat.mean(0))
         spread = flat.std(0, correction=0)
+        if alike:  # games that start alike differ by 1 / sqrt(N) only, and move on all together
+            spread = torch.maximum(spread, flat.mean(0).abs())
         self.scale.copy_(torch.where(spread > 1e-6, 1 / spread.clamp(min=1e-6), 1.0))
 
 
@@ -99,10 +101,10 @@ class Entries(nn.Module):
         """The features of each value."""
         return [entry(value) for entry, value in zip(self.entries, values, strict=True)]
 
-    def calibrate(self, values: Sequence[Tensor]) -> None:
-        """Centre and scale unbounded values by samples of them."""
+    def calibrate(self, values: Sequence[Tensor], *, alike: bool = False) -> None:
+        """Centre and scale unbounded values by samples; `alike` if all agents share them."""
         for entry, value in zip(self.entries, values, strict=True):
-            entry.calibrate(value)
+            entry.calibrate(value, alike=alike)
 
 
 def _affine(kind: Type, count: int) -> tuple[Tensor, Tensor]:
