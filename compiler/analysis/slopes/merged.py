@@ -4,9 +4,12 @@ The distance on a ring does not jump where the way does, and u / (|u| + c) is st
 slope 1 / c: neither shows in rules for the parts.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mfdsl.compiler.analysis.intervals import RULES, Array, Interval
+from mfdsl.compiler.ir.model import Node
 
 ROUNDED = 8 * np.finfo(float).eps  # relative error of a few operations
 
@@ -63,3 +66,24 @@ def soft_sign_slopes(a: Interval, floor: Interval) -> list[Interval]:
     most, least = (floor.lo / (end + floor.lo) ** 2 for end in (size.lo, size.hi))
     rate = Interval(least * (1 - ROUNDED), most * (1 + ROUNDED))
     return [rate, Interval(np.asarray(-np.inf), np.asarray(np.inf))]
+
+
+def merged_atom(nodes: Sequence[Node], here: Node) -> tuple[str, tuple[int, ...]] | None:
+    """An operator that stands for several: `1 / (1 + exp(u))` is a logistic function of -u."""
+    if here.op == "div":
+        top, bottom = nodes[here.args[0]], nodes[here.args[1]]
+        if bottom.op == "add" and len(bottom.args) == 2:
+            for one, other in (bottom.args, bottom.args[::-1]):
+                unit = nodes[one].op == "const" and nodes[one].attr == 1
+                if unit and nodes[other].op == "exp" and top.op == "const" and top.attr == 1:
+                    return "logistic_down", (nodes[other].args[0],)
+        if top.op == "exp" and bottom.op == "add" and here.args[0] in bottom.args:
+            rest = list(bottom.args)
+            rest.remove(here.args[0])
+            if all(nodes[i].op == "exp" for i in rest):
+                return "softmax", (top.args[0], *(nodes[i].args[0] for i in rest))
+    if here.op == "mul" and len(here.args) == 2:
+        for one, other in (here.args, here.args[::-1]):
+            if nodes[other].op == "log" and nodes[other].args[0] == one:
+                return "xlogx", (one,)
+    return None

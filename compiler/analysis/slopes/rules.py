@@ -13,7 +13,7 @@ from mfdsl.compiler.analysis.intervals import (
     point,
     squared,
 )
-from mfdsl.compiler.analysis.slopes.atoms import ONE, ZERO, bump, hulled, meet
+from mfdsl.compiler.analysis.slopes.atoms import ONE, meet
 
 
 def moving(part: Interval | None) -> np.ndarray:
@@ -74,18 +74,6 @@ def softmax(args: Sequence[Interval]) -> Interval:
         sums.append(add(ONE, *parts))
     lo, hi = RULES["div"](ONE, sums[0]).lo, RULES["div"](ONE, sums[1]).hi
     return Interval(np.maximum(lo, 0.0), np.minimum(hi, 1.0))
-
-
-def softmax_tangent(
-    args: Sequence[Interval], value: Interval, parts: Sequence[Interval | None]
-) -> Interval:
-    """The share p times the sum of p_j (rate - rate_j), and p (1 - p) times its lead."""
-    first = ZERO if parts[0] is None else parts[0]
-    rest = [ZERO if p is None else p for p in parts[1:]]
-    faster = [add(first, RULES["neg"](other)) for other in rest]
-    shares = [softmax([args[k + 1], *args[: k + 1], *args[k + 2 :]]) for k in range(len(rest))]
-    apart = add(*(multiply(lifted(p), d) for p, d in zip(shares, faster, strict=True)))
-    return meet(multiply(lifted(value), apart), multiply(lifted(bump(value)), hulled(faster)))
 
 
 def lifted(a: Interval) -> Interval:

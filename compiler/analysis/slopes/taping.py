@@ -6,7 +6,9 @@ from math import inf
 
 import numpy as np
 
-from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of, listed
+from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
+from mfdsl.compiler.analysis.slopes.enumerated import bound, enumerated, repeated
+from mfdsl.compiler.analysis.slopes.merged import merged_atom
 from mfdsl.compiler.analysis.slopes.tape import (
     Binders,
     Coordinate,
@@ -22,8 +24,6 @@ from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of
 
-MAX_GRID = 20_000  # rows before any split
-MAX_TABLE = 1_000_000  # numbers of one table
 MAX_ENTRIES = 64  # of an array that is read at a place that is not known
 
 Env = tuple[tuple[int, int], ...]
@@ -50,80 +50,16 @@ def make_tape(
         Unsupported: an operator has no rule here, or an array is too long to take apart.
     """
     entries = [(root, ()) if isinstance(root, int) else root for root in roots]
-    grid, inner = _enumerated(facts, [node for node, _ in entries], also)
+    grid, inner = enumerated(facts, [node for node, _ in entries], also)
     tape = Tape(facts, grid, inner, free=free or {})
     tape.evaluator = Evaluator(facts, {leaf: axis for axis, leaf in enumerate((*grid, *inner))})
     taping = _Taping(tape)
     try:
         tape.roots = [taping.step(node, entry) for node, entry in entries]
-        tape.several = _several(tape)
+        tape.several = repeated(tape)
     except RecursionError:
         raise Unsupported("nested too deeply") from None
     return tape
-
-
-def _enumerated(
-    facts: Facts, roots: Sequence[int], also: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Leaves of the grid, and leaves of bound members and indices, that are enumerated."""
-    nodes = facts.nodes
-    read = leaves_of(nodes, roots)
-    known = [i for i in leaves_of(nodes, [*roots, *also]) if _listed(facts, i)]
-    own = [i for i in known if not _bound(nodes[i])]
-    grid, count = [], 1
-    for leaf in sorted(own, key=lambda i: (i not in read, size_of(facts, i), i)):
-        if count * size_of(facts, leaf) <= MAX_GRID:
-            grid.append(leaf)
-            count *= size_of(facts, leaf)
-    inner, count = [], max(count, 1)
-    bound = [i for i in known if _bound(nodes[i]) and i in read]
-    for leaf in sorted(bound, key=lambda i: (size_of(facts, i), i)):
-        if count * size_of(facts, leaf) <= MAX_TABLE:
-            inner.append(leaf)
-            count *= size_of(facts, leaf)
-    return tuple(sorted(grid)), tuple(sorted(inner))
-
-
-def _several(tape: Tape) -> frozenset[int]:
-    """Coordinates that are several numbers: indices that are not enumerated, members of a law that
-    meet other members of it, and means that depend on a member.
-    """
-    nodes = tape.facts.nodes
-    found = {k for k, c in enumerate(tape.coordinates) if nodes[c.node].op == "index"}
-    below: list[frozenset[int]] = []
-    for i, step in enumerate(tape.steps):
-        inside = frozenset[int]().union(*(below[a] for a in step.args))
-        if step.op == "statistic":
-            outer = tape.statistics[step.attr]
-            for k in inside:
-                found |= _met(tape, outer, k)
-        below.append(inside | {i} if step.op in ("statistic", "w2") else inside)
-    return frozenset(found)
-
-
-def _met(tape: Tape, outer: Statistic, step: int) -> set[int]:
-    """Coordinates that are several numbers since one mean, a step, is inside another."""
-    mine = {place for places in outer.points.values() for place in places}
-    if tape.steps[step].op == "w2":
-        return mine | (tape.touched[step] & set(tape.read))
-    inner = tape.statistics[tape.steps[step].attr]
-    theirs = {place for places in inner.points.values() for place in places}
-    read = tape.touched[inner.body]
-    if inner.mass is not None:
-        read |= tape.touched[inner.mass]
-    same = outer.population == inner.population and bool(mine | theirs)
-    found = (mine | theirs) if same else set()
-    if inner.coordinate is not None and (same or mine & read):
-        found.add(inner.coordinate)
-    return found
-
-
-def _listed(facts: Facts, leaf: int) -> bool:
-    return facts.nodes[leaf].op == "time" or listed(facts.types[facts.nodes[leaf].type])
-
-
-def _bound(node: Node) -> bool:
-    return node.op == "index" or node.op.startswith("peer_")
 
 
 class _Taping:
@@ -260,7 +196,7 @@ class _Taping:
         if node not in self._depths:
             here = self.facts.nodes[node]
             found = frozenset[int]().union(*(self._free(a) for a in here.args))
-            if _bound(here):
+            if bound(here):
                 found = frozenset({node})
             if here.op in MEMBERS:
                 own = depth_of(here)
@@ -524,24 +460,3 @@ def _ends(
     low = -inf if type_.lo is None else float(type_.lo)
     high = inf if type_.hi is None else float(type_.hi)
     return low, high, type_.kind != "real"
-
-
-def merged_atom(nodes: Sequence[Node], here: Node) -> tuple[str, tuple[int, ...]] | None:
-    """An operator that stands for several: `1 / (1 + exp(u))` is a logistic function of -u."""
-    if here.op == "div":
-        top, bottom = nodes[here.args[0]], nodes[here.args[1]]
-        if bottom.op == "add" and len(bottom.args) == 2:
-            for one, other in (bottom.args, bottom.args[::-1]):
-                unit = nodes[one].op == "const" and nodes[one].attr == 1
-                if unit and nodes[other].op == "exp" and top.op == "const" and top.attr == 1:
-                    return "logistic_down", (nodes[other].args[0],)
-        if top.op == "exp" and bottom.op == "add" and here.args[0] in bottom.args:
-            rest = list(bottom.args)
-            rest.remove(here.args[0])
-            if all(nodes[i].op == "exp" for i in rest):
-                return "softmax", (top.args[0], *(nodes[i].args[0] for i in rest))
-    if here.op == "mul" and len(here.args) == 2:
-        for one, other in (here.args, here.args[::-1]):
-            if nodes[other].op == "log" and nodes[other].args[0] == one:
-                return "xlogx", (one,)
-    return None
