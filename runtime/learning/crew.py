@@ -20,13 +20,14 @@ from mfdsl.runtime.streams import draw
 
 @dataclass(frozen=True)
 class Look:
-    """How policies look at the game: neighbours and fields beside own values, values left out."""
+    """How policies look at the game: neighbours and fields beside own values, what is left out."""
 
     nearest: int = 0
     hidden: tuple[str, ...] = ()
     squash: Squash = "tanh"
     log_std: float = -0.5
     fields: bool = False
+    laws: bool = True
 
 
 class Crew(nn.Module):
@@ -42,7 +43,7 @@ class Crew(nn.Module):
         for sight in self.sights:
             near = 0 if sight.single else look.nearest
             fields = look.fields and not sight.single
-            eyes = Eyes(sight, model, near, fields)
+            eyes = Eyes(sight, model, near, fields, look.laws)
             head = Head(sight.actions, look.squash, look.log_std)
             self.eyes[sight.field] = eyes
             self.actors[sight.field] = Actor(eyes.widths, head, shape)

@@ -42,16 +42,33 @@ class View:
 
 
 class Eyes(nn.Module):
-    """Turns observed values into a `View`; neighbours and fields are own entries, too."""
+    """Turns observed values into a `View`; neighbours and fields are own entries, too.
 
-    def __init__(self, sight: Sight, model: Model, nearest: int = 0, fields: bool = False) -> None:
+    Without `laws` a view has none, only what is near.
+
+    Raises:
+        ValueError: then nothing at all is seen, or there is no place for neighbours and fields.
+    """
+
+    unit: Tensor
+
+    def __init__(
+        self,
+        sight: Sight,
+        model: Model,
+        nearest: int = 0,
+        fields: bool = False,
+        laws: bool = True,
+    ) -> None:
         super().__init__()
         self.sight = sight
+        # networks may have fewer digits than the game
+        self.register_buffer("unit", torch.ones(()), persistent=False)
+        self.read: list[Crowd | Feature] = [*sight.crowds, *sight.points] if laws else []
         self.own = Entries([f.type for f in sight.own], model)
         self.common = Entries([f.type for f in sight.common], model)
-        self.points = [Entries([_one(f.type)], model) for f in sight.points]
-        self.crowds = [Entries([f.type for f in c.features], model) for c in sight.crowds]
-        self.laws = nn.ModuleList([*self.crowds, *self.points])
+        members = [_members_entries(law, model) for law in self.read]
+        self.laws = nn.ModuleList(members)
         self.around = Surroundings(sight, model, nearest, fields)
         self.pairs = [] if sight.single else _pairs(sight)
         self.joint = [
@@ -62,7 +79,9 @@ class Eyes(nn.Module):
         self.apart, self.between = nn.ModuleList(steps), nn.ModuleList(joint)
         self.own_width = self.own.width + self.around.width + sum(step.width for step in steps)
         self.common_width = self.common.width + sum(step.width for step in joint)
-        self.law_widths = tuple(Members(e.width, e.axes) for e in (*self.crowds, *self.points))
+        self.law_widths = tuple(Members(e.width, e.axes) for e in members)
+        if not (laws or self.own_width or self.common_width):
+            raise ValueError(f"`{sight.player}` sees nothing besides laws: leave out `laws=false`")
 
     @property
     def widths(self) -> Widths:
@@ -77,8 +96,8 @@ class Eyes(nn.Module):
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
             near = self.around.seen(state, self._points(seen, batch))
-            own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1)
-        shared = torch.cat(common, -1) if common else _any(laws, own).new_zeros(batch, 0)
+            own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1).to(self.unit)
+        shared = torch.cat(common, -1) if common else self.unit.new_zeros(batch, 0)
         return View(own, shared, tuple(laws), (None,) * len(laws))
 
     def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
@@ -95,10 +114,12 @@ class Eyes(nn.Module):
         self, seen: dict[str, Tensor], state: Any, batch: int
     ) -> Iterator[tuple[Entries, Sequence[Tensor]]]:
         """What each law is made of: its entries, and the values of its members."""
-        for entries, crowd in zip(self.crowds, self.sight.crowds, strict=True):
-            yield entries, members_of(state, crowd)
-        for entries, feature in zip(self.points, self.sight.points, strict=True):
-            yield entries, [_common(seen[feature.name], self.sight, feature, batch)]
+        for entries, law in zip(self.laws, self.read, strict=True):
+            assert isinstance(entries, Entries)
+            if isinstance(law, Crowd):
+                yield entries, members_of(state, law)
+            else:
+                yield entries, [_common(seen[law.name], self.sight, law, batch)]
 
     def _displacements(self, seen: dict[str, Tensor], batch: int) -> list[Tensor]:
         """From own values to common ones of the same space."""
@@ -121,14 +142,15 @@ class Eyes(nn.Module):
         return {f.name: _common(seen[f.name], sight, f, batch) for f in sight.points}
 
 
+def _members_entries(law: Crowd | Feature, model: Model) -> Entries:
+    """What is read of a member of a crowd, or of one of the points."""
+    types = [f.type for f in law.features] if isinstance(law, Crowd) else [_one(law.type)]
+    return Entries(types, model)
+
+
 def _pairs(sight: Sight) -> list[tuple[Feature, Feature]]:
     """Own and common values that lie in one space."""
     return [(o, c) for o in sight.own for c in sight.common if comparable(o.type, c.type)]
-
-
-def _any(laws: Sequence[Tensor], own: Tensor | None) -> Tensor:
-    """Some tensor of a view."""
-    return laws[0] if own is None else own
 
 
 def members_of(state: Any, crowd: Crowd) -> Sequence[Tensor]:

@@ -165,7 +165,7 @@ def shared_policy(config: PolicyConfig, lesson: Lesson) -> PolicyGradient:
     """
     shape = _shape(config)
     hidden = tuple(config.hide.split())
-    look = Look(config.nearest, hidden, config.squash, config.log_std, config.fields)
+    look = Look(config.nearest, hidden, config.squash, config.log_std, config.fields, config.laws)
     engine = lesson.engine(config, config.discount or None)
     return PolicyGradient(config, lesson, engine, Crew(lesson.program, shape, look), shape)
 
@@ -174,8 +174,10 @@ def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
     """The learner behind `m3f_ppo`: a planner sees laws and hands out rules.
 
     Raises:
-        LessonError: no gradient runs along the path, or a rule has no cells.
+        LessonError: no gradient runs along the path, a rule has no cells, or laws are left out.
     """
+    if not config.laws:
+        raise LessonError("a planner sees laws", "leave `laws=false` out")
     shape = _shape(config)
     cells = _cells(config.cells)
     plan = Plan(

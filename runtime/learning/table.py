@@ -42,6 +42,9 @@ class LearnerConfig(Config):
 class PolicyConfig(LearnerConfig):
     """Options of learners that follow gradients of one policy for all agents."""
 
+    laws: bool = Field(
+        True, description="whether laws are read as a whole, besides what is near each agent"
+    )
     gradient: Literal["auto", "path", "score"] = Field(
         "auto",
         description="path: through the simulator; score: PPO; auto: path where nothing cuts it",
