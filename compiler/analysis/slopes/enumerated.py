@@ -17,14 +17,14 @@ def enumerated(
     nodes = facts.nodes
     read = leaves_of(nodes, roots)
     known = [i for i in leaves_of(nodes, [*roots, *also]) if is_listed(facts, i)]
-    own = [i for i in known if not bound(nodes[i])]
+    own = [i for i in known if not is_bound(nodes[i])]
     grid, count = [], 1
     for leaf in sorted(own, key=lambda i: (i not in read, size_of(facts, i), i)):
         if count * size_of(facts, leaf) <= MAX_GRID:
             grid.append(leaf)
             count *= size_of(facts, leaf)
     inner, count = [], max(count, 1)
-    bound = [i for i in known if bound(nodes[i]) and i in read]
+    bound = [i for i in known if is_bound(nodes[i]) and i in read]
     for leaf in sorted(bound, key=lambda i: (size_of(facts, i), i)):
         if count * size_of(facts, leaf) <= MAX_TABLE:
             inner.append(leaf)
@@ -71,6 +71,6 @@ def is_listed(facts: Facts, leaf: int) -> bool:
     return facts.nodes[leaf].op == "time" or listed(facts.types[facts.nodes[leaf].type])
 
 
-def bound(node: Node) -> bool:
+def is_bound(node: Node) -> bool:
     """Whether a leaf is an index or belongs to a member of a mean."""
     return node.op == "index" or node.op.startswith("peer_")

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
-from mfdsl.compiler.analysis.slopes.enumerated import bound, enumerated, repeated
+from mfdsl.compiler.analysis.slopes.enumerated import enumerated, is_bound, repeated
 from mfdsl.compiler.analysis.slopes.merged import merged_atom
 from mfdsl.compiler.analysis.slopes.tape import (
     Binders,
@@ -196,7 +196,7 @@ class _Taping:
         if node not in self._depths:
             here = self.facts.nodes[node]
             found = frozenset[int]().union(*(self._free(a) for a in here.args))
-            if bound(here):
+            if is_bound(here):
                 found = frozenset({node})
             if here.op in MEMBERS:
                 own = depth_of(here)
