@@ -14,7 +14,9 @@ def explained(certificates: Iterable[Certificate], compilation: Compilation) -> 
 
 
 def _lines(certificate: Certificate, compilation: Compilation) -> list[str]:
+    symbol = _symbol(certificate, compilation)
     lines = [f"{certificate.claim}: {certificate.verdict}", f"  {certificate_text(certificate)}"]
+    lines += [f"  known as {symbol} in the literature"] if symbol else []
     whole = certificate.upper or 0.0
     for share in certificate.shares:
         part = f"{100 * share.upper / whole:.3g} %" if whole else "0 %"
@@ -36,6 +38,24 @@ def _lines(certificate: Certificate, compilation: Compilation) -> list[str]:
     boxes = f", {certificate.boxes} boxes" if certificate.boxes else ""
     lines.append(f"  by {method} ({certificate.rigor}{boxes}, {certificate.seconds:.3f} s)")
     return lines
+
+
+def _symbol(certificate: Certificate, compilation: Compilation) -> str | None:
+    """The letter of a constant, as in Yardim et al. 2023, arXiv:2212.14449: K of kernels, L of
+    rewards, in the law (mu), own states (s) and actions (a).
+    """
+    what = certificate.claim.removeprefix("lipschitz(").partition(",")[0]
+    letter = {"reward": "L", "dynamics": "K"}.get(what)
+    if letter is None or what == certificate.claim or compilation.model is None:
+        return None
+    players, source = compilation.model.players, certificate.source
+    groups: dict[str, list[str | None]] = {
+        "mu": [n for p in players for n in (p.name, p.handle, p.family)],
+        "s": [v.name for p in players for v in p.states],
+        "a": [v.name for p in players for v in p.actions],
+    }
+    found = next((index for index, names in groups.items() if source in names), None)
+    return f"{letter}_{found}" if found else None
 
 
 def _where(place: Place | None, compilation: Compilation) -> str:

@@ -165,3 +165,12 @@ def test_an_unknown_code_is_answered_with_the_nearest(mfdsl: Any) -> None:
     outcome = mfdsl("explain", "MFG310")
     assert outcome.code == 2
     assert "unknown code `MFG310`" in outcome.err
+
+
+def test_constants_have_the_names_of_the_literature(mfdsl: Any) -> None:
+    asked = ("lipschitz(dynamics, mu)", "lipschitz(reward, h)", "lipschitz(dynamics, a)")
+    flags = [part for claim in asked for part in ("--ask", claim)]
+    outcome = mfdsl("check", "sis", "--explain", *flags)
+    assert outcome.code == 0
+    for name in ("K_mu", "L_s", "K_a"):
+        assert f"known as {name} in the literature" in outcome.out
