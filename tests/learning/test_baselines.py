@@ -70,9 +70,9 @@ def test_the_joint_critic_tells_agents_apart_and_the_others_do_not() -> None:
             return float(
                 (found.critics.raw(TEAM, one) - found.critics.raw(TEAM, other)).abs().max()
             )
-        one, other = found.critics.raw("drone", seen), found.critics.raw("drone", swapped)
-        one = one[:, order] if one.ndim > 1 else one
-        return float((one - other).abs().max())
+        value, after = found.critics.raw("drone", seen), found.critics.raw("drone", swapped)
+        value = value[:, order] if value.ndim > 1 else value
+        return float((value - after).abs().max())
 
     assert change("mappo") > 0.01
     assert change("ippo") < 1e-6
@@ -107,7 +107,7 @@ def test_advantages_of_mappo_are_one_number_for_all_by_the_joint_value() -> None
     errors = [experience.team[t] + DISCOUNT * value[t + 1] - value[t] for t in range(STEPS)]
     gain = torch.stack(
         [
-            sum((DISCOUNT * DECAY) ** (k - t) * errors[k] for k in range(t, STEPS))  # type: ignore[misc]
+            sum((DISCOUNT * DECAY) ** (k - t) * errors[k] for k in range(t, STEPS))
             for t in range(STEPS)
         ]
     )
@@ -160,7 +160,7 @@ def test_what_mappo_learned_plays_with_any_number_though_its_critic_values_one()
     assert isinstance(found, Learned)
     for agents in (1, 30):
         rollout = mfdsl.simulate("m3fc_beach", found, agents=agents, batch=2)
-        assert rollout.agents == {"bather": agents}  # type: ignore[union-attr]
+        assert rollout.agents == {"bather": agents}
     six, ten = learner("m3fc_beach", "mappo"), learner("m3fc_beach", "mappo", agents=10)
     with pytest.raises(ValueError, match="reads 6 agents of `bather` one by one, and here are 10"):
         joint_of(six).whole(views(ten))
