@@ -145,10 +145,9 @@ def training_elsewhere(
         UsageError: the learner is not defined on the game with these values.
     """
     game = load(spec, params={**training.game.parameters, **values})
-    lesson = training.course.lesson
-    return prepare_training(
-        game, training.settings, seed=lesson.seed, device=training.device.type, dtype=training.dtype
-    )
+    seed = training.course.lesson.seed
+    place: Device = "cuda" if training.device.type == "cuda" else "cpu"
+    return prepare_training(game, training.settings, seed=seed, device=place, dtype=training.dtype)
 
 
 def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:

@@ -37,7 +37,8 @@ def solvers(
 
 def _list(console: Console) -> None:
     """What solvers and learners need, their options, their papers."""
-    for row in (*SOLVERS.values(), *LEARNERS.values()):
+    rows: list[Row | LearnerRow] = [*SOLVERS.values(), *LEARNERS.values()]
+    for row in rows:
         console.result(f"{row.name}: {row.summary}")
         console.result(f"  needs   {row.requires}")
         for name, default, meaning in _options(row):

@@ -105,9 +105,11 @@ def _mean(value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exact_course(trial: Trial, steps: int) -> Course | None:
-    """The statistics of the limit from the tables of a tabular game; None for other games."""
+    """The statistics of the limit from the tables of a tabular game; None for other games, and
+    for networks, which draw actions from laws of their own.
+    """
     game = trial.game
-    if not game.model.tabular:
+    if not game.model.tabular or trial.training is not None:
         return None
     program, params = game.program, game.program.params()
     if program.state_count * program.action_count * program.noise_count > MOST_ENTRIES:

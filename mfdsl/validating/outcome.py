@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mfdsl.game import Game
+from mfdsl.learning import Training
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import finite
@@ -20,8 +21,9 @@ class Trial:
     """A game, who plays it, and how much is tried.
 
     `policy` names the behaviour; `table` is the policy of the run in the folder `run`, None without
-    one. `games` are played side by side, None for a number that fits the time; `seconds` is the
-    time for all checks together. The least number of agents is asked for that certifies `gain`.
+    one, and `training` has the networks of a run that learned. `games` are played side by side,
+    None for a number that fits the time; `seconds` is the time for all checks together. The least
+    number of agents is asked for that certifies `gain`.
     """
 
     game: Game
@@ -34,6 +36,7 @@ class Trial:
     seed: int = 0
     seconds: float = 20.0
     gain: float | None = None
+    training: Training | None = None
 
 
 @dataclass(frozen=True)

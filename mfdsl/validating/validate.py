@@ -11,18 +11,28 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
+from mfdsl.learning import trained_behaviour
 from mfdsl.playing import behaviour_named, by_table
-from mfdsl.records import open_run
+from mfdsl.records import open_run, read_options
+from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.simulating import game_of_run, setting_of_run
-from mfdsl.validating.certificate_row import certificate_row
+from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
+from mfdsl.validating.certificate_row import NAME as BOUND, certificate_row
 from mfdsl.validating.certified import FinitePopulation
 from mfdsl.validating.convergence import convergence_row
 from mfdsl.validating.excess import range_row, write_reproduction
 from mfdsl.validating.frequencies import kernel_row
-from mfdsl.validating.gains import Gain, evaluated, exploitability_row, gain_row
+from mfdsl.validating.gains import (
+    EXPLOITABILITY,
+    NAME as GAIN,
+    Gain,
+    evaluated,
+    exploitability_row,
+    gain_row,
+)
 from mfdsl.validating.interpreted import interpreter_row
 from mfdsl.validating.invariances import invariance_row
+from mfdsl.validating.networks import policy_row, returns_row, saved_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
 from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
@@ -30,6 +40,7 @@ from mfdsl.validating.table import before_after
 from mfdsl.validating.trajectories import mass_row, trajectory_row
 
 PERMUTATION = "permutation"
+NO_GAIN = "a team has no exploitability: nobody gains at the others' expense"
 MOST_AGENTS = 10**6
 
 Found = Row | tuple[Row, tuple[Excess, ...]]
@@ -84,6 +95,11 @@ def trial_of(
             raise UsageError("a run keeps its parameters", "leave out --set and --params")
     if run is not None:
         spec = None if folder is not None or isinstance(target, Game) else target
+        opened = open_run(run)
+        if read_options(opened).solver in LEARNERS:
+            training = training_of_run(game_of_run(spec, opened), opened)
+            behaviour = trained_behaviour(training, opened)
+            return sized(Trial(training.game, behaviour, "run", run=run, training=training))
         found = setting_of_run(spec, run)
         if found.swept:
             raise UsageError(
@@ -205,8 +221,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
             on_report(report)
         return row, found
 
-    evaluation = evaluated(trial)
-    return [
+    plain = [
         Check(0.1, lambda until: kernel_row(trial, until)),
         Check(0.1, lambda until: interpreter_row(trial, until)),
         Check(0.1, lambda until: permutation_row(trial)),
@@ -215,10 +230,34 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
         Check(0.1, lambda until: mass_row(trial, until)),
         Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
         Check(0.2, slopes),
+    ]
+    if trial.game.model.objective == "team":
+        return [*plain, *_of_a_team(trial, convergence)]
+    evaluation = evaluated(trial)
+    return [
+        *plain,
         Check(0.4 if trial.table is not None else 0.8, convergence),
         Check(1.0, lambda until: exploitability_row(trial, evaluation)),
         Check(0.7, gain),
         Check(1.0, certified),
+    ]
+
+
+def _of_a_team(trial: Trial, convergence: Callable[[float], Found]) -> list[Check]:
+    """What takes the place of equilibria where the players are a team."""
+    learned = [
+        Check(0.2, lambda until: policy_row(trial, until)),
+        Check(0.3, lambda until: saved_row(trial, until)),
+        Check(0.4, lambda until: returns_row(trial, until)),
+    ]
+
+    def refused(name: str) -> Check:
+        return Check(0.0, lambda until: Row(name, "not applicable", NO_GAIN))
+
+    return [
+        *(learned if trial.training is not None else ()),
+        Check(0.9, convergence),
+        *(refused(name) for name in (EXPLOITABILITY, GAIN, BOUND)),
     ]
 
 

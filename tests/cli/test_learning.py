@@ -1,0 +1,215 @@
+"""Learners on the command line: who applies, runs played elsewhere, and runs validated."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfdsl import load
+from mfdsl.cli.failure import FAILED, FINE, USAGE
+from mfdsl.learning import prepare_training
+from mfdsl.runtime.learning.crew import Crew
+from mfdsl.runtime.learning.planner import Planner
+from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.settings import resolve
+from mfdsl.validating.networks import policy_row, returns_row, saved_row
+from mfdsl.validating.outcome import Row, Trial
+from mfdsl.validating.validate import trial_of
+
+TEAM = """\
+## A team spreads over rooms.
+model spread
+
+param n    : int in 2..20 = 3        ## number of rooms
+param push : real in [0, 2] = 0.5    ## what a step costs
+
+objective team
+horizon 4
+
+population walker as mu {
+  state  x : int in 0..n - 1 ~ uniform
+  state  y : real in [-1, 1] ~ uniform
+  action a : int in -1..1
+  action b : real in [-1, 1]
+
+  x' = clip(x + a)
+  y' = clip(y + 0.1 * b)
+
+  cost crowd = mean(ind(q.x == x) for q in walker) + y ^ 2
+  cost move  = push * abs(a)
+
+  agents 12
+}
+"""
+FEW = ("--opt", "games=4", "--opt", "evaluate_every=2", "--opt", "evaluate_games=8")
+
+
+@pytest.fixture
+def team(mfdsl: Any, tmp_path: Path) -> Path:
+    path = tmp_path / "spread.mfg"
+    path.write_text(TEAM)
+    return Path("spread.mfg")
+
+
+@pytest.fixture
+def run(mfdsl: Any, team: Path) -> Callable[..., str]:
+    """Trains two iterations and names the folder of the run."""
+
+    def trained(solver: str = "mf_ppo", *more: str) -> str:
+        head = ("solve", team, "--solver", solver, "--iterations", "2", "--json")
+        outcome = mfdsl(*head, *FEW, *more)
+        assert outcome.code == FINE, outcome.err
+        return str(outcome.json["run"])
+
+    return trained
+
+
+def test_learners_are_listed_beside_solvers(mfdsl: Any) -> None:
+    outcome = mfdsl("solvers")
+    for row in LEARNERS.values():
+        assert f"{row.name}: {row.summary}" in outcome.out
+    found = mfdsl("solvers", "--json").json["learners"]
+    assert [entry["name"] for entry in found] == list(LEARNERS)
+    assert "gradient" in {option["name"] for option in found[0]["options"]}
+
+
+def test_learners_apply_to_a_team_and_tables_do_not(mfdsl: Any, team: Path) -> None:
+    outcome = mfdsl("solvers", team)
+    assert outcome.code == FINE
+    assert "mf_ppo" in outcome.out and "no rate is proved for networks" in outcome.out
+    assert "not for teams: omd" in outcome.out and "its players are a team" in outcome.out
+    found = mfdsl("solvers", team, "--json").json
+    assert {entry["solver"]: entry["applies"] for entry in found["solvers"]} == dict.fromkeys(
+        SOLVERS, "no"
+    )
+    applies = {entry["solver"]: entry["applies"] for entry in found["learners"]}
+    assert applies["mf_ppo"] == applies["m3f_ppo"] == "heuristic"
+    assert found["chosen"]["solver"] == "mf_ppo"
+
+
+def test_a_rule_without_cells_is_refused_with_its_reason(mfdsl: Any) -> None:
+    found = mfdsl("solvers", "lq_control", "--json").json["learners"]
+    (entry,) = [entry for entry in found if entry["solver"] == "m3f_ppo"]
+    assert entry["applies"] == "no" and "has no bounds" in entry["because"]
+
+
+def test_a_team_without_end_needs_steps(mfdsl: Any) -> None:
+    found = mfdsl("solvers", "mfppo_toy", "--json").json["learners"]
+    assert found[0]["applies"] == "heuristic" and found[0]["options"] == {"steps": 100}
+
+
+def test_networks_play_at_other_parameters_and_numbers(mfdsl: Any, run: Any) -> None:
+    folder = run()
+    asked = ("simulate", "--policy", folder, "--batch", "8", "--agents", "30", "--json")
+    usual, dear, still = (
+        mfdsl(*asked, *more).json["returns"]["walker"]["mean"]
+        for more in ((), ("--set", "push=2"), ("--set", "push=0"))
+    )
+    # the rewards do not change what networks see, so the moves are the same
+    assert dear < usual < still
+    assert dear - usual == pytest.approx(3 * (usual - still), rel=1e-6)
+
+
+def test_networks_that_do_not_fit_are_refused(mfdsl: Any, run: Any) -> None:
+    outcome = mfdsl("simulate", "--policy", run(), "--set", "n=5")
+    assert outcome.code == USAGE
+    assert "do not fit the game with n=5" in outcome.err and "size mismatch" in outcome.err
+
+
+def test_a_run_of_tables_keeps_its_parameters(mfdsl: Any, spec: Path) -> None:
+    folder = mfdsl("solve", spec, "--iterations", "2", "--json").json["run"]
+    outcome = mfdsl("simulate", "--policy", folder, "--set", "c_crowd=2")
+    assert outcome.code == USAGE and "keeps its parameters" in outcome.err
+
+
+@pytest.mark.parametrize("solver", ["mf_ppo", "m3f_ppo", "ippo", "mappo"])
+def test_a_learned_run_is_validated(mfdsl: Any, run: Any, team: Path, solver: str) -> None:
+    folder = run(solver)
+    asked = ("--seconds", "12", "--agents", "10,40", "--json")
+    target = (folder,) if solver == "mf_ppo" else (team, "--policy", folder)
+    outcome = mfdsl("validate", *target, *asked)
+    assert outcome.code in (FINE, FAILED), outcome.err
+    rows = {row["name"]: row for row in outcome.json["checks"]}
+    for name in ("exploitability", "gain among N", "bound among N"):
+        assert rows[name]["verdict"] == "not applicable"
+        assert "a team has no exploitability" in rows[name]["detail"]
+    assert rows["permutation"]["verdict"] == rows["policy"]["verdict"] == "passed"
+    assert all(row["verdict"] != "failed" for row in outcome.json["checks"])
+
+
+def trial_for(run: str) -> Trial:
+    return trial_of(run, agents=(5, 10), seconds=60.0)
+
+
+FOREVER = 1e12
+
+
+def test_the_saved_return_comes_out_again(run: Any) -> None:
+    folder = run()
+    row = saved_row(trial_for(folder), FOREVER)
+    assert row.verdict == "passed"
+    assert row.figures["again"] == pytest.approx(row.figures["saved"], rel=1e-6)
+    summary = Path(folder) / "summary.json"
+    found = json.loads(summary.read_text())
+    found["value"]["mean"] += 1.0
+    summary.write_text(json.dumps(found))
+    assert saved_row(trial_for(folder), FOREVER).verdict == "failed"
+
+
+def test_returns_have_standard_errors_for_each_number(run: Any) -> None:
+    row = returns_row(trial_for(run()), FOREVER)
+    assert [entry["agents"] for entry in row.figures["returns"]] == [5, 10]
+    assert all(0 < entry["std_error"] < 1 for entry in row.figures["returns"])
+    assert [entry["games"] for entry in row.figures["returns"]] == [64, 64]
+
+
+def _row_of(solver: str, spoil: Callable[[Any], None]) -> Row:
+    """The row of untrained networks that treat agents otherwise."""
+    game = load(text=TEAM)
+    training = prepare_training(game, resolve(game.model, solver))
+    spoil(training.learner.policy)
+    behaviour = training.learner.behaviour(mode=True)
+    return policy_row(Trial(game, behaviour, "run", training=training), FOREVER)
+
+
+def _by_place(values: Tensor) -> Tensor:
+    return values + 0.1 * torch.arange(values.shape[1], dtype=values.dtype)[:, None]
+
+
+def test_a_policy_that_knows_the_places_of_agents_fails(monkeypatch: Any) -> None:
+    assert _row_of("mf_ppo", lambda policy: None).verdict == "passed"
+
+    def spoil(policy: Crew) -> None:
+        (eyes,) = policy.eyes.values()
+        forward = eyes.forward
+
+        def placed(*given: Any) -> Any:
+            view = forward(*given)
+            object.__setattr__(view, "own", _by_place(view.own))
+            return view
+
+        monkeypatch.setattr(eyes, "forward", placed)
+
+    row = _row_of("mf_ppo", spoil)
+    assert row.verdict == "failed" and "in another order at t = 0" in row.detail
+
+
+def test_a_rule_that_knows_the_places_of_agents_fails(monkeypatch: Any) -> None:
+    def spoil(policy: Planner) -> None:
+        (rule,) = policy.rules
+        laws = rule.laws
+
+        def placed(*given: Any) -> Any:
+            mean, spread, chances = laws(*given)
+            return _by_place(mean), spread, chances
+
+        monkeypatch.setattr(rule, "laws", placed)
+
+    assert _row_of("m3f_ppo", lambda policy: None).verdict == "passed"
+    row = _row_of("m3f_ppo", spoil)
+    assert row.verdict == "failed" and "mean of actions of walker" in row.detail
