@@ -96,14 +96,19 @@ class Draws:
 
 
 class Sampler(Protocol):
-    """A simulator in which E runs play side by side.
+    """A simulator in which E runs play side by side."""
 
-    `shape` is the number of own states (1: decisions are rules of all), of states and choices.
-    """
+    @property
+    def runs(self) -> int:
+        """Number E of runs."""
 
-    runs: int
-    shape: tuple[int, int, int]
-    discount: float
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of own states (1: decisions are rules of all), of states and choices."""
+
+    @property
+    def discount(self) -> float:
+        """Weight of the next reward."""
 
     def draws(self, logits: Tensor, steps: int) -> Draws:
         """T independent transitions under softmax(sum over s' of share(s') logits(s', ...)).

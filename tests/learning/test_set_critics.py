@@ -5,7 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.learning.networks import parameter_count
-from mfdsl.runtime.learning.set_critics import CriticKind, SetCritic, set_critic, sized
+from mfdsl.runtime.learning.set_critics import (
+    CriticKind,
+    GraphNet,
+    SetCritic,
+    set_critic,
+    sized,
+)
 
 KINDS: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn")
 SETS: tuple[CriticKind, ...] = ("deepsets", "gcn_pic", "gcn", "mean_action", "vdn")
@@ -82,6 +88,7 @@ def test_the_division_of_pic_scales_the_signal_by_one_over_n_squared(agents: int
 def test_the_graph_network_is_the_one_of_pic_by_loops(shrink: bool) -> None:
     agents = 4
     net, (seen, acts) = critic("gcn_pic" if shrink else "gcn", agents), inputs(agents, 1)
+    assert isinstance(net, GraphNet)
     near, own, last = net.near, net.own, net.last
     features = [torch.cat([seen[0, i], acts[0, i]]) for i in range(agents)]
     for k in range(2):

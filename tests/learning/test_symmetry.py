@@ -133,7 +133,7 @@ def test_encoders_are_linear_in_the_weights(kind: EncoderKind) -> None:
 def test_gradients_move_with_their_agents(kind: EncoderKind) -> None:
     nets: tuple[Callable[[View], Tensor], ...] = (net_of(kind), lambda v: actor_of(kind)(v).mean)
     for net, own in zip(nets, (False, True), strict=True):
-        slopes = []
+        slopes: list[Tensor] = []
         for seen in (view(own=own), reordered(view(own=own), ORDER)):
             seen.laws[0].requires_grad_()
             slopes += torch.autograd.grad(net(seen).square().sum(), seen.laws[0])
