@@ -96,7 +96,7 @@ def rows(budget: str) -> Iterator[Row]:
         yield sampled(mdp, Proximity(rate=0.5, iterate="last"), "stationary")
         yield sampled(mdp, Proximity(), "stationary")
         yield sampled(mdp, Proximity(steps=20_000), "stationary")
-    yield lifted(program, 1000 if budget == "paper" else 300)
+    yield lifted(program, 2000 if budget == "paper" else 600)
 
 
 def main() -> None:
