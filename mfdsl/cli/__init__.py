@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 import mfdsl
-from mfdsl.cli import check, compile, draw, recheck, simulate, solve, solvers, tables, validate
+from mfdsl.cli import (
+    check,
+    compile,
+    draw,
+    recheck,
+    reproduce,
+    simulate,
+    solve,
+    solvers,
+    tables,
+    validate,
+)
 from mfdsl.cli.failure import guarded, interruptible
 
 __all__ = ["app", "run"]
@@ -27,6 +38,7 @@ for verb in (
     solve.solve,
     simulate.simulate,
     validate.validate,
+    reproduce.reproduce,
     check.fmt,
     check.fix,
     check.explain,
