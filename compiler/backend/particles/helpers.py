@@ -47,18 +47,19 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
     return torch.where(base == 0, torch.zeros_like(base) ** exponent, other**exponent)
 ''',
     "_square": '''\
-def _square(*components: Tensor) -> Tensor:
-    """The squared length of a vector given by components."""
-    total = components[0] * components[0]
+def _square(*components: Tensor, over: bool = False) -> Tensor:
+    """The squared length of a vector given by components; `over` the first if nobody reads it."""
+    total = components[0]
+    total = total.mul_(total) if over and not total.requires_grad else total * total
     for x in components[1:]:
         alike = total.shape == x.shape
         total = total.addcmul_(x, x) if alike else torch.addcmul(total, x, x)
     return total
 ''',
     "_length": '''\
-def _length(*components: Tensor) -> Tensor:
+def _length(*components: Tensor, over: bool = False) -> Tensor:
     """The Euclidean norm of a vector given by components, with slope 0 at 0."""
-    square = _square(*components)
+    square = _square(*components, over=over)
     return _sqrt(square) if square.requires_grad else square.sqrt_()
 ''',
     "_norm": '''\

@@ -7,11 +7,21 @@ would divide by 0 there gets another operand, so that no nan comes back through 
 from collections.abc import Sequence
 
 from mfdsl.compiler.backend.torch_ops import ROWS, Row
-from mfdsl.compiler.backend.torch_text import ATOM, MUL, Text, call
+from mfdsl.compiler.backend.torch_text import ADD, ATOM, MUL, Text, call
 
 
 def _helper(name: str) -> Row:
     return lambda args, unit: (call(name, *(a.code for a in args)), ATOM)
+
+
+def _of_components(name: str) -> Row:
+    """A helper that may write over its first argument, where that is a sum made for it."""
+
+    def row(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+        codes = [a.code for a in args]
+        return call(name, *codes, *(["over=True"] if args[0].level == ADD else [])), ATOM
+
+    return row
 
 
 PARTICLE_ROWS: dict[str, Row] = {
@@ -19,8 +29,8 @@ PARTICLE_ROWS: dict[str, Row] = {
     "atan2": _helper("torch.atan2"),
     "softplus": _helper("_softplus"),
     "sqrt": _helper("_sqrt"),
-    "length": _helper("_length"),
-    "square": _helper("_square"),
+    "length": _of_components("_length"),
+    "square": _of_components("_square"),
     "hold": lambda args, unit: (f"{args[0].at(ATOM)}.detach()", ATOM),
 }
 UNTAKEN_ROWS: dict[str, Row] = {
