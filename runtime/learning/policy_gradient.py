@@ -66,6 +66,10 @@ class PolicyGradient:
         self.crediting = _crediting(config, lesson, players, self._value)
         self.critics: Critics | None = None
         if self.gradient == "score":
+            if not config.laws:
+                raise LessonError(
+                    "critics read laws", "leave `laws=false` out, or `--opt gradient=path`"
+                )
             self.critics = _critics(config, self.crediting, engine, players, shape)
             self.critics.to(engine.simulator.params.unit)
         elif config.critic != "auto":
