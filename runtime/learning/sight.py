@@ -147,5 +147,6 @@ def values_seen(program: AgentProgram, params: Any, time: Tensor, state: Any) ->
             if listed is None:
                 named = program.variables(field, "state") if own is not None else ()
                 listed = common | dict(zip(named, own or (), strict=True))
-            found[player.name] = listed
+            # a module calls one's own states by their bare names, the views by their full ones
+            found[player.name] = common | listed
     return found

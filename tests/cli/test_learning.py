@@ -103,6 +103,13 @@ def test_a_team_without_end_needs_steps(mfdsl: Any) -> None:
     assert found[0]["applies"] == "heuristic" and found[0]["options"] == {"steps": 100}
 
 
+def test_one_of_several_majors_sees_its_own_state(mfdsl: Any) -> None:
+    """A family of majors without `observe`: the module calls one's own state by its bare name."""
+    head = ("solve", "foraging", "--solver", "mf_ppo", "--iterations", "1", "--json")
+    outcome = mfdsl(*head, *FEW, "--opt", "agents=10", "--opt", "steps=3")
+    assert outcome.code == FINE, outcome.err
+
+
 def test_networks_play_at_other_parameters_and_numbers(mfdsl: Any, run: Any) -> None:
     folder = run()
     asked = ("simulate", "--policy", folder, "--batch", "8", "--agents", "30", "--json")
