@@ -108,7 +108,7 @@ def gap_of(
         return Gap(text, place, False, slope, fix_of(op))
     if joints:
         return Gap("the branches were not shown to meet", place, False, slope, FIXES["if"])
-    text = f"no bound for the slope of `{written(op)}`" if op else "no bound was found"
+    text = f"no bound for the slope of {written(op)}" if op else "no bound was found"
     return Gap(text, place, False, slope, fix_of(op))
 
 
@@ -135,7 +135,7 @@ def _at_cliff(
     if cliff.gap >= BOUNDLESS:
         return Gap("the value itself grows without end", place, True, 0.0, FIXES.get(op))
     width, slope = cliff.slopes[-1]
-    text = f"the slope grows without end ({slope:.2g} across {width:.1e})"
+    text = f"the slope of {written(op)} grows without end ({slope:.2g} across {width:.1e})"
     evidence = straddle_witness(problem, steep.segment, cliff, slope * width)
     return Gap(text, place, True, slope, fix_of(op), evidence)
 
@@ -159,7 +159,7 @@ def _at_pole(
             for root in tape.roots:
                 end.value(root)
         if reaches(tape, ends, blamed, CLOSE if cliff.steep else 0.0):
-            text = f"the slope of `{written(op)}` grows without end towards the edge of its domain"
+            text = f"the slope of {written(op)} grows without end towards the edge of its domain"
             return Gap(text, place, True, found.lower, fix_of(op))
     if not np.isfinite([*found.worst.lo[0], *found.worst.hi[0]]).all():
         text = "grows faster than linearly where a variable has no bounds"
@@ -173,10 +173,11 @@ def fix_of(op: str) -> str | None:
 
 
 def written(op: str) -> str:
-    """An operator as a spec writes it."""
+    """An operator as a spec writes it, in quotes, or what it is in words."""
     if op in BOOLEAN:
         return "a condition"
-    return WRITTEN.get(op, op)
+    word = WRITTEN.get(op, op)
+    return word if " " in word else f"`{word}`"
 
 
 def place_of(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Place | None:
@@ -206,7 +207,7 @@ def steep_of(
     if steep is not None and steep.cliff.steepest > found.lower:
         cliff, slope = steep.cliff, steep.cliff.steepest
         evidence = straddle_witness(problem, steep.segment, cliff, cliff.gap)
-    text = f"`{written(op)}` is as steep as a jump: slope up to {found.upper:.3g}"
+    text = f"{written(op)} is as steep as a jump: slope up to {found.upper:.3g}"
     return Gap(text, place_of(problem.tape, blamed, places), False, slope, fix_of(op), evidence)
 
 

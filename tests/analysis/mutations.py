@@ -98,7 +98,7 @@ def peak_of_logistic() -> list[Patch]:
         ends = [e * (1 - e) for e in (share.lo, share.hi)]
         return Interval(np.minimum(*ends) * (1 - 1e-12), np.maximum(*ends) * (1 + 1e-12))
 
-    return [(atoms, "bump", mutant), (forward, "bump", mutant), (rules, "bump", mutant)]
+    return [(m, "bump", mutant) for m in (atoms, bends, forward, shares)]
 
 
 def zero_of_even_powers() -> list[Patch]:

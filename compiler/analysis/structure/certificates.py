@@ -20,6 +20,7 @@ from mfdsl.compiler.ir.model import Model
 
 SECONDS = 0.5
 SHARE = 0.4  # of the time that is left, for one group
+AFTERWARDS = ("existence", "contraction")
 
 
 def structure_certificates(
@@ -41,6 +42,7 @@ def structure_certificates(
             found += [_left_out(name, subject) for name, subject in names]
         else:
             found += group(SHARE * left, found)
+    found.sort(key=lambda c: c.claim in AFTERWARDS)  # decided early, told late
     if not box:
         return tuple(found)
     kept = assumptions(box)
@@ -66,6 +68,10 @@ def _groups(model: Model, whole: Model, copies: Copies, box: Box) -> Iterator[Gr
         [("linear_quadratic", p.name) for p in acting],
         lambda *_: [linear_quadratic(whole, copies, p) for p in acting],
     )
+    yield (
+        [("existence", "equilibrium")],
+        lambda seconds, _: [existence(whole, copies, seconds)],
+    )
     laws = [(name, "reward") for name in LAW_CLAIMS]
 
     def of_laws(seconds: float, found: Sequence[Certificate]) -> Sequence[Certificate]:
@@ -75,10 +81,6 @@ def _groups(model: Model, whole: Model, copies: Copies, box: Box) -> Iterator[Gr
         return law_claims(model, copies, dynamics, seconds)
 
     yield laws, of_laws
-    yield (
-        [("existence", "equilibrium")],
-        lambda seconds, _: [existence(whole, copies, seconds)],
-    )
     soft = [("contraction", "soft fixed point")]
     yield soft, lambda seconds, _: [contraction(whole, copies, seconds)]
 
