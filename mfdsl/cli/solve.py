@@ -91,6 +91,8 @@ def solve(
     if seeds > 1:
         console.line(f"note      {settings.solver} draws nothing: one run stands for all seeds")
     if settings.solver in LEARNERS:
+        if tol is not None:
+            raise UsageError("`--tol` is for exploitability", "give --iterations")
         if sweep:
             raise UsageError("`--sweep` is for tables", f"run `{settings.solver}` for each --set")
         single: api.Dtype = "float32" if dtype is None else dtype.value

@@ -137,6 +137,8 @@ def learn(learner: Learner, course: Course) -> Learned:
                 course.save(snapshot())
     except KeyboardInterrupt:
         status = Status.interrupted
+    if math.isnan(best.mean) and status is not Status.not_finite:
+        networks, best = _clone(learner.policy.state_dict()), _measure(probe, learner)
     return snapshot()
 
 

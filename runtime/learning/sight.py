@@ -55,8 +55,17 @@ class Sight:
 
 
 def sights_of(program: AgentProgram, *, hidden: tuple[str, ...] = ()) -> tuple[Sight, ...]:
-    """The sights of all players that act, without values named in `hidden`."""
+    """The sights of all players that act, without values named in `hidden`.
+
+    Raises:
+        ValueError: nobody sees a value of such a name.
+    """
     model = model_of(program)
+    seen = {f.name for p in model.players if p.actions for f in _seen(model, p)}
+    for name in hidden:
+        if name not in seen:
+            known = ", ".join(sorted(seen))
+            raise ValueError(f"nobody sees `{name}`, so it cannot be hidden: known {known}")
     return tuple(_sight(program, model, p, hidden) for p in model.players if p.actions)
 
 

@@ -220,3 +220,21 @@ def test_a_rule_that_knows_the_places_of_agents_fails(monkeypatch: Any) -> None:
     assert _row_of("m3f_ppo", lambda policy: None).verdict == "passed"
     row = _row_of("m3f_ppo", spoil)
     assert row.verdict == "failed" and "mean of actions of walker" in row.detail
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tol", "0.1"), "`--tol` is for exploitability"),
+        (("--seeds", "3"), "networks are trained one seed at a time"),
+        (("--sweep", "sigma=0.1,0.2"), "`--sweep` is for tables"),
+        (("--opt", "hide=zzz"), "nobody sees `zzz`"),
+        (("--opt", "hidden=0"), "option `hidden = 0` of mf_ppo"),
+    ],
+)
+def test_flags_that_learners_cannot_follow_are_refused(
+    mfdsl: Any, flags: tuple[str, ...], message: str
+) -> None:
+    outcome = mfdsl("solve", "lq_control", "--iterations", "1", *flags)
+    assert outcome.code == 2
+    assert message in outcome.err

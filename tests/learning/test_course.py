@@ -74,6 +74,13 @@ def test_a_stop_saves_what_was_learned() -> None:
     assert not math.isnan(found.value.mean)
 
 
+def test_without_iterations_the_untrained_policy_is_measured() -> None:
+    found = learned("lq_control", 0)
+    assert (found.iterations, found.history) == (0, ())
+    assert len(found.value.values) == SMALL["evaluate_games"]
+    assert found.value.mean < -10  # the optimum is -7.2
+
+
 def test_the_policy_of_a_run_is_the_best_one_measured(tmp_path: Path) -> None:
     found = mfdsl.solve("lq_control", "mf_ppo", iterations=6, options=SMALL, out=tmp_path)
     (run,) = tmp_path.iterdir()
@@ -108,6 +115,7 @@ def test_a_planner_hands_out_rules() -> None:
         ("lq_control", "m3f_ppo", {}, "has no bounds, so a rule has no cells"),
         ("m3fc_beach", "mf_ppo", {"nearest": 2}, "has no real vector as a place"),
         ("m3fc_foraging", "m3f_ppo", {"cells": "q"}, "is no number of cells"),
+        ("lq_control", "mf_ppo", {"hide": "zzz"}, "nobody sees `zzz`"),
         ("m3fc_2g", "m3f_ppo", {"bins": 200}, "would have 40,000 cells"),
     ],
 )
