@@ -130,10 +130,10 @@ MF_PPO = (
 
 PATH = SELDOM | {
     "gradient": "path",
-    "agents": 100,
+    "agents": 60,
     "games": 8,
     "learning_rate": 0.003,
-    "hidden": 128,
+    "fields": True,
 }
 SCORE = (
     SELDOM
@@ -150,7 +150,7 @@ HAND_RULE = "a hand-written rule"
 def _major_minor(
     name: str, options: Mapping[str, Any], small: int, paper: int, hand_rule: float
 ) -> Experiment:
-    """One of the five games, trained with 100 agents and measured with 300 and with others."""
+    """One of the five games, trained with few agents and measured with 300 and with others."""
     others = tuple(Place(agents) for agents in (5, 20, 50, 500))
     courses: dict[Budget, Course] = {"small": Course(small, 1), "paper": Course(paper, 3)}
     places = (Place(300, hand_rule), *others)
@@ -158,17 +158,17 @@ def _major_minor(
 
 
 M3FC = (
-    _major_minor("m3fc_2g", PATH | {"encoder": "histogram"}, 60, 600, -21.1),
-    _major_minor("m3fc_formation", PATH, 30, 300, -39.9),
+    _major_minor("m3fc_2g", PATH | {"encoder": "histogram"}, 50, 150, -21.1),
+    _major_minor("m3fc_formation", PATH, 30, 200, -39.9),
     _major_minor(
         "m3fc_beach",
-        SCORE | {"encoder": "histogram", "discount": 0.95, "steps": 100, "entropy": 0.002},
+        SCORE | {"encoder": "histogram", "discount": 0.95, "steps": 100},
         15,
-        150,
+        120,
         -221.3,
     ),
     _major_minor("m3fc_foraging", SCORE | {"discount": 0.99}, 15, 150, 2798.0),
-    _major_minor("m3fc_potential", SCORE | {"discount": 0.97, "epochs": 6}, 12, 120, -38.3),
+    _major_minor("m3fc_potential", SCORE | {"discount": 0.97, "epochs": 6}, 12, 80, -38.3),
 )
 
 PAPERS: dict[str, tuple[Experiment, ...]] = {"mf_ppo": MF_PPO, "m3fc": M3FC}
