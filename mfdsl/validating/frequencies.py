@@ -224,7 +224,10 @@ def _judged(tally: Tally, exact: bool) -> Row:
     if tally.worst + math.log(max(tally.tests, 1)) < line:
         return Row(NAME, "failed", f"agents do not move as the kernel says: {tally.where}", figures)
     if pooled < line:
-        detail = "agents do not move as the kernel says, seen over all rows together"
+        detail = (
+            "agents do not move as the kernel says, seen over all rows together;"
+            f" the rarest: {tally.where}"
+        )
         return Row(NAME, "failed", detail, figures)
     if tally.rewards > AGREE:
         detail = f"agents are not paid what the tables say, {tally.reward_where}"
