@@ -27,7 +27,7 @@ NEIGHBOURS = {3: 2, 6: 5, 15: 5, 30: 5, 100: 5, 200: 5}
 STEPS, AHEAD, DISCOUNT = 25, 3, 0.95
 TESTED = 2048
 EPOCHS, BATCH, RATE = 40, 64, 1e-3
-ALL: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn")
+ALL: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mf_a", "vdn")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.base import engine_of
 from mfdsl.runtime.learning.crew import Crew
 from mfdsl.runtime.learning.engine import Engine, measured
+from mfdsl.runtime.learning.local_actor import LocalActor
 from mfdsl.runtime.learning.planner import PLANNER, Planner
 from mfdsl.runtime.learning.table import LearnerConfig
 from mfdsl.runtime.simulator import Return, SimulationError, Simulator
@@ -57,7 +58,7 @@ def policy_row(trial: Trial, until: float) -> Row:
     """Whether networks and simulator treat the agents of each population alike, together."""
     assert trial.training is not None
     policy, program = trial.training.learner.policy, trial.game.agents
-    if not isinstance(policy, Crew | Planner):
+    if not isinstance(policy, Crew | Planner | LocalActor):
         return Row(POLICY, "not applicable", f"the laws of a {type(policy).__name__} are its own")
     numbers = {program.names[f]: program.module.AGENTS[f] for f in program.fixed}
     wanted = {p.name: numbers.get(p.name, AGENTS) for p in trial.game.model.populations}
@@ -99,7 +100,7 @@ def _stages(trial: Trial, simulator: Simulator) -> Iterator[Played]:
         state = simulator.whole(step(simulator.params, scene.time, state, action, noise)[0])
 
 
-def laws_of(policy: Crew | Planner, scene: Scene) -> dict[Key, Tensor]:
+def laws_of(policy: Crew | Planner | LocalActor, scene: Scene) -> dict[Key, Tensor]:
     """Means, deviations and chances of what everybody does in a scene, by player and name.
 
     Those of populations are [B, N, k], of single players and of the upper action [B, k].
@@ -112,6 +113,8 @@ def laws_of(policy: Crew | Planner, scene: Scene) -> dict[Key, Tensor]:
             if law.logits is not None:
                 found[field, "chances"] = torch.softmax(law.logits, -1)
         return found
+    if isinstance(policy, LocalActor):
+        return {(policy.sight.field, "chances"): policy.chances(scene)}
     upper = policy.upper(policy.views(scene)[PLANNER], policy.mask(scene))
     assert upper.mean is not None
     found, start = {(PLANNER, "mean"): upper.mean}, 0
@@ -126,7 +129,9 @@ def laws_of(policy: Crew | Planner, scene: Scene) -> dict[Key, Tensor]:
     return found
 
 
-def _moved(policy: Crew | Planner, scene: Scene, field: str, order: Tensor) -> tuple[float, str]:
+def _moved(
+    policy: Crew | Planner | LocalActor, scene: Scene, field: str, order: Tensor
+) -> tuple[float, str]:
     """How far laws are from moving with the agents of a population, and which of them is."""
     before = laws_of(policy, scene)
     situation = reordered(Situation(scene.t, {"state": scene.state}), field, order)

@@ -1,4 +1,4 @@
-"""One small network for all agents, of own values and neighbours only: no law is seen."""
+"""One small network for all agents, of own and common values and neighbours: no law is seen."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
-from mfdsl.runtime.learning.eyes import Eyes
+from mfdsl.runtime.learning.eyes import Eyes, View
 from mfdsl.runtime.learning.networks import Mlp
 from mfdsl.runtime.learning.sight import model_of, sights_of, values_seen
 from mfdsl.runtime.streams import draw
@@ -21,27 +21,43 @@ class LocalActor(nn.Module):
     """Logits of one action that is a choice: a finite one, or shares in [0, 1] that add up to 1.
 
     Raises:
-        ValueError: the game has other players that act, or other actions.
+        ValueError: the game has other players that act, or other actions, nobody sees a value that
+            is to be hidden, or nothing is seen.
     """
 
-    def __init__(self, program: AgentProgram, hidden: int, layers: int, nearest: int) -> None:
+    def __init__(
+        self,
+        program: AgentProgram,
+        hidden: int,
+        layers: int,
+        nearest: int,
+        hide: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
         self.program = program
-        sights = sights_of(program)
+        model, sights = model_of(program), sights_of(program, hidden=hide)
         if len(sights) != 1 or sights[0].single or len(sights[0].actions) != 1:
             raise ValueError(f"{program.name} needs one population that acts, by one action")
         self.sight = sights[0]
+        if model.player(self.sight.player).legal is not None:
+            raise ValueError(f"actions of `{self.sight.player}` are masked")
         self.kind = self.sight.actions[0].type
         self.choices = _choices(self.kind, program.name)
-        self.eyes = Eyes(self.sight, model_of(program), nearest)
-        self.width = self.eyes.own_width
+        self.eyes = Eyes(self.sight, model, nearest, laws=False)
+        self.width = self.eyes.own_width + self.eyes.common_width
         self.net = Mlp(self.width, [hidden] * layers, self.choices, "relu", 0.1)
 
     def observed(self, scene: Scene) -> Tensor:
         """What each agent sees [B, N, width]."""
         seen = values_seen(self.program, scene.params, scene.time, scene.state)
-        own: Tensor = self.eyes(seen[self.sight.player], scene.state, scene.batch).own
-        return own
+        view: View = self.eyes(seen[self.sight.player], scene.state, scene.batch)
+        assert view.own is not None
+        common = view.common[:, None].expand(-1, view.own.shape[1], -1)
+        return torch.cat([view.own, common.to(view.own)], -1)
+
+    def chances(self, scene: Scene) -> Tensor:
+        """Shares of the choices before noise, [B, N, k]."""
+        return torch.softmax(self.net(self.observed(scene)), -1)
 
     def chosen(self, logits: Tensor) -> Tensor:
         """Shares of the choices [..., k]; gradients of a finite choice are those of its chances.

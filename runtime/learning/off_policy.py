@@ -3,17 +3,17 @@
 Deterministic policy gradients through a critic of joint observations and actions (MADDPG, Lowe et
 al. 2017, arXiv:1706.02275), with PIC's details (Liu et al. 2019, arXiv:1911.00025), which is what
 Li et al. 2021 (arXiv:2105.08268) ran: their experiments have neither PPO nor their algorithms. All
-agents share an actor that sees own values and neighbours only; finite choices, and reals in [0, 1]
-that add up to one, are explored by Gumbel noise on the logits (Jang et al. 2017, arXiv:1611.01144).
+agents share an actor that sees own and common values and neighbours; finite choices, and reals in
+[0, 1] that add up to one, are explored by Gumbel noise on the logits (Jang et al. 2017,
+arXiv:1611.01144).
 """
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from mfdsl.runtime.behaviours import Behaviour, Scene
@@ -28,54 +28,11 @@ from mfdsl.runtime.learning.engine import team_reward
 from mfdsl.runtime.learning.local_actor import LocalActor, LocalPolicy
 from mfdsl.runtime.learning.replay import Replay, Transitions
 from mfdsl.runtime.learning.set_critics import SetCritic, sized
-from mfdsl.runtime.learning.table import LearnerConfig
+from mfdsl.runtime.learning.table import MaddpgConfig
 
 GRADIENT_NORM = 0.5
 LOGITS = 1e-3  # weight of squared logits in the actor's loss
 UPDATES_AFTER = 100  # environment steps that `updates` are counted for
-
-
-class OffPolicyConfig(LearnerConfig):
-    """Options of `off_policy`; `AS_IN_PIC` has those of the experiments."""
-
-    games: int = Field(4, ge=1, description="number of games played side by side")
-    nearest: int = Field(5, ge=0, description="how many neighbours each agent sees one by one")
-    critic: Literal["deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn"] = Field(
-        "deepsets", description="how the critic reads all observations and actions"
-    )
-    parameters: int = Field(37_000, ge=1, description="number of parameters of the critic")
-    discount: float = Field(0.95, gt=0, lt=1, description="weight of the next reward")
-    soft: float = Field(0.01, gt=0, le=1, description="share of the new in a target")
-    batch: int = Field(1024, ge=1, description="scenes of an update")
-    replay: int = Field(100_000, ge=1, description="scenes that are kept")
-    updates: float = Field(8, gt=0, description="updates of each network in 100 steps of a game")
-    paid: Literal["now", "arrival"] = Field(
-        "now", description="arrival: a step is paid what the game pays at the next one"
-    )
-    per_agent: bool = Field(
-        True, description="the critic's rewards are those of the team divided by its size"
-    )
-    online_target: bool = Field(
-        False, description="actions after a step are those of the actor, not of its target"
-    )
-    double_target: bool = Field(
-        False, description="the critic's target also moves with each update of the actor"
-    )
-    noisy: bool = Field(False, description="measurements explore as training does")
-
-
-AS_IN_PIC: dict[str, Any] = {
-    "hidden": 128,
-    "learning_rate": 1e-2,
-    "final_rate": 0.0,
-    "replay": 1_000_000,
-    "paid": "arrival",
-    "per_agent": False,
-    "online_target": True,
-    "double_target": True,
-    "noisy": True,
-}
-"""What differs from the defaults in PIC's code: all of it, oddities included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +72,20 @@ def follow(target: nn.Module, source: nn.Module, share: float) -> None:
 
 
 class OffPolicy:
-    """The learner behind `off_policy`: a game of one population that acts, and no one else does.
+    """The learner behind `maddpg`: a game of one population that acts, and no one else does.
 
     Raises:
-        LessonError: the game is none for the actor.
+        LessonError: the game is none for the actor, or the replay never fills a batch.
+        ValueError: no critic has about so many parameters.
     """
 
-    def __init__(self, config: OffPolicyConfig, lesson: Lesson) -> None:
+    def __init__(self, config: MaddpgConfig, lesson: Lesson) -> None:
+        if config.replay < max(config.batch, config.games):
+            raise LessonError(
+                f"a replay of {config.replay} scenes never holds a batch of {config.batch} or a"
+                f" step of {config.games} games",
+                "a larger `replay`, or a smaller `batch`",
+            )
         self.config, self.lesson = config, lesson
         self.engine = lesson.engine(config, config.discount)
         simulator = self.engine.simulator
@@ -243,9 +207,10 @@ class OffPolicy:
         return ("adam_actor", self.actor_optimizer), ("adam_critic", self.critic_optimizer)
 
 
-def _actor(lesson: Lesson, config: OffPolicyConfig) -> LocalActor:
+def _actor(lesson: Lesson, config: MaddpgConfig) -> LocalActor:
+    hide = tuple(config.hide.split())
     try:
-        return LocalActor(lesson.program, config.hidden, config.layers, config.nearest)
+        return LocalActor(lesson.program, config.hidden, config.layers, config.nearest, hide)
     except ValueError as error:
         raise LessonError(str(error), "`--solver mf_ppo` learns in any team") from None
 

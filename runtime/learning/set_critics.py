@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-CriticKind = Literal["deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn"]
+CriticKind = Literal["deepsets", "mlp", "gcn_pic", "gcn", "mf_a", "vdn"]
 TOLERANCE = 0.03  # relative difference of numbers of parameters
 LAST = 0.1  # factor of the first values, as in PIC
 
@@ -125,7 +125,7 @@ def set_critic(
             return Concatenated(inputs, agents, *widths)
         case "gcn" | "gcn_pic":
             return GraphNet(inputs, *widths, shrink=kind == "gcn_pic")
-        case "mean_action":
+        case "mf_a":
             return MeanAction(observation, action, *widths)
         case "vdn":
             return Summed(inputs, *widths)
@@ -170,7 +170,7 @@ def _count(
             body += (agents - 1) * inputs * first
         case "gcn" | "gcn_pic":
             body *= 2
-        case "mean_action":
+        case "mf_a":
             body += action * first
     return body + second + 1
 

@@ -1,7 +1,7 @@
 """The table of learners: names, options and papers. It never imports torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,20 +20,8 @@ class LearnerConfig(Config):
     )
     hidden: int = Field(64, ge=1, description="width of the hidden layers")
     layers: int = Field(2, ge=1, le=8, description="number of hidden layers")
-    encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
-        "mean_embed", description="what the networks read of a law"
-    )
-    embedding: int = Field(32, ge=1, description="how many numbers stand for a law")
-    bins: int = Field(7, ge=1, description="cells of a histogram in each direction")
     nearest: int = Field(0, ge=0, description="how many neighbours each agent sees one by one")
-    fields: bool = Field(
-        False, description="whether each agent sees how much mass is near, and where"
-    )
     hide: str = Field("", description="observed values that are left out, separated by spaces")
-    squash: Literal["tanh", "clip", "simplex"] = Field(
-        "tanh", description="how real actions are brought into their bounds"
-    )
-    log_std: float = Field(-0.5, description="logarithm of the deviation of actions, at the start")
     evaluate_every: int = Field(10, ge=1, description="iterations between two measurements")
     evaluate_games: int = Field(64, ge=2, description="games of a measurement")
     evaluate_agents: int = Field(0, ge=0, description="agents of a measurement; 0: as in training")
@@ -42,6 +30,23 @@ class LearnerConfig(Config):
 class PolicyConfig(LearnerConfig):
     """Options of learners that follow gradients of one policy for all agents."""
 
+    encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
+        "mean_embed", description="what the networks read of a law"
+    )
+    embedding: int = Field(32, ge=1, description="how many numbers stand for a law")
+    bins: int = Field(7, ge=1, description="cells of a histogram in each direction")
+    fields: bool = Field(
+        False, description="whether each agent sees how much mass is near, and where"
+    )
+    show: str = Field(
+        "",
+        description="common values that are shown to those who do not observe them, separated by"
+        " spaces; places [n, d] with how much is there [n] are read as points in no order",
+    )
+    squash: Literal["tanh", "clip", "simplex"] = Field(
+        "tanh", description="how real actions are brought into their bounds"
+    )
+    log_std: float = Field(-0.5, description="logarithm of the deviation of actions, at the start")
     laws: bool = Field(
         True, description="whether laws are read as a whole, besides what is near each agent"
     )
@@ -123,6 +128,51 @@ class PlannerConfig(PolicyConfig):
     )
 
 
+class MaddpgConfig(LearnerConfig):
+    """Options of maddpg; `AS_IN_PIC` has those of PIC's experiments."""
+
+    games: int = Field(4, ge=1, description="number of games played side by side")
+    nearest: int = Field(0, ge=0, description="how many neighbours each agent sees one by one")
+    critic: Literal["deepsets", "mlp", "gcn", "gcn_pic", "mf_a", "vdn"] = Field(
+        "deepsets",
+        description="how all observations and actions are read: by deep sets, in a row, by graph"
+        " networks (gcn_pic: divided by N once more), one's own with the mean action, as a sum",
+    )
+    parameters: int = Field(37_000, ge=1, description="number of parameters of the critic")
+    discount: float = Field(0.95, gt=0, lt=1, description="weight of the next reward")
+    soft: float = Field(0.01, gt=0, le=1, description="how far targets follow in an update")
+    batch: int = Field(1024, ge=1, description="scenes of an update")
+    replay: int = Field(100_000, ge=1, description="scenes that are kept")
+    updates: float = Field(8, gt=0, description="updates of each network in 100 steps of a game")
+    paid: Literal["now", "arrival"] = Field(
+        "now", description="arrival: a step is paid what the game pays at the next one"
+    )
+    per_agent: bool = Field(
+        True, description="whether the critic's rewards are the team's divided by its size"
+    )
+    online_target: bool = Field(
+        False, description="whether actions after a step are the actor's, not its target's"
+    )
+    double_target: bool = Field(
+        False, description="whether the critic's target follows at updates of the actor as well"
+    )
+    noisy: bool = Field(False, description="whether measurements explore as training does")
+
+
+AS_IN_PIC: dict[str, Any] = {
+    "hidden": 128,
+    "learning_rate": 1e-2,
+    "final_rate": 0.0,
+    "replay": 1_000_000,
+    "paid": "arrival",
+    "per_agent": False,
+    "online_target": True,
+    "double_target": True,
+    "noisy": True,
+}
+"""What differs from the defaults of `maddpg` in PIC's code: all of it, oddities included."""
+
+
 @dataclass(frozen=True)
 class LearnerRow:
     """One learner: `module` and `symbol` say where it is; `iterations` is its default."""
@@ -179,6 +229,16 @@ LEARNERS: dict[str, LearnerRow] = {
             "mfdsl.runtime.learning.policy_gradient",
             "shared_policy",
             300,
+        ),
+        LearnerRow(
+            "maddpg",
+            MaddpgConfig,
+            "a baseline off-policy: a local actor climbs a critic of all agents, from a replay",
+            "a team of one population with one action: finite, or shares that add up to 1",
+            "Lowe et al. 2017, arXiv 1706.02275; critics of Li et al. 2021, arXiv 2105.08268",
+            "mfdsl.runtime.learning.off_policy",
+            "OffPolicy",
+            500,
         ),
     )
 }

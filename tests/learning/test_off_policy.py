@@ -10,15 +10,14 @@ from mfdsl import load
 from mfdsl.runtime.learning.base import Lesson, LessonError, engine_of
 from mfdsl.runtime.learning.engine import measured
 from mfdsl.runtime.learning.off_policy import (
-    AS_IN_PIC,
     Networks,
     OffPolicy,
-    OffPolicyConfig,
     actor_loss,
     critic_loss,
     follow,
 )
 from mfdsl.runtime.learning.replay import Replay, Transitions
+from mfdsl.runtime.learning.table import AS_IN_PIC, MaddpgConfig
 
 GATHER = """
 model gather
@@ -55,7 +54,7 @@ def learner(text: str, iterations: int = 20, seed: int = 0, **options: Any) -> O
     lesson = Lesson(game.agents, params, seed, iterations)
     small = {"hidden": 16, "parameters": 600, "batch": 64, "nearest": 0, "replay": 1000}
     torch.manual_seed(seed)
-    return OffPolicy(OffPolicyConfig(**{**small, **options}), lesson)
+    return OffPolicy(MaddpgConfig(**{**small, **options}), lesson)
 
 
 def value_of(trained: OffPolicy) -> float:
@@ -156,7 +155,7 @@ def test_the_target_of_pic_moves_twice_for_each_pair_of_updates() -> None:
 
 
 def test_scenes_are_kept_with_what_they_are_paid() -> None:
-    now, late = (learner(GATHER, games=2, paid=paid, batch=9999) for paid in ("now", "arrival"))
+    now, late = (learner(GATHER, games=2, paid=paid, batch=999) for paid in ("now", "arrival"))
     for trained in (now, late):
         trained.step(0)
     here, after = now.replay.kept, late.replay.kept
@@ -184,7 +183,7 @@ def test_a_run_continues_exactly(text: str) -> None:
         torch.testing.assert_close(rest.state()[name], value, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("critic", ["deepsets", "mean_action"])
+@pytest.mark.parametrize("critic", ["deepsets", "mf_a"])
 def test_agents_learn_to_gather(critic: str) -> None:
     options = {"learning_rate": 1e-2, "discount": 0.8, "games": 16, "critic": critic}
     trained = learner(GATHER, 50, updates=8, **options)
@@ -214,4 +213,4 @@ def test_other_games_are_refused() -> None:
     game = load("lq_major_control")
     lesson = Lesson(game.agents, game.agents.params(), 0, 1)
     with pytest.raises(LessonError, match="one population that acts"):
-        OffPolicy(OffPolicyConfig(nearest=0), lesson)
+        OffPolicy(MaddpgConfig(nearest=0), lesson)

@@ -13,8 +13,8 @@ from mfdsl.runtime.learning.set_critics import (
     sized,
 )
 
-KINDS: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mean_action", "vdn")
-SETS: tuple[CriticKind, ...] = ("deepsets", "gcn_pic", "gcn", "mean_action", "vdn")
+KINDS: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mf_a", "vdn")
+SETS: tuple[CriticKind, ...] = ("deepsets", "gcn_pic", "gcn", "mf_a", "vdn")
 OBSERVED, ACTED = 6, 3
 
 
@@ -104,7 +104,7 @@ def test_the_graph_network_is_the_one_of_pic_by_loops(shrink: bool) -> None:
 
 
 def test_mean_actions_are_those_of_the_others_and_count_as_fixed() -> None:
-    net, (seen, acts) = critic("mean_action", 5), inputs(5)
+    net, (seen, acts) = critic("mf_a", 5), inputs(5)
     acts.requires_grad_()
     found = net(seen, acts)
     (slope,) = torch.autograd.grad(found[:, 0].sum(), acts)
