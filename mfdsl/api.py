@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
+    from mfdsl.runtime.learning.planner import Execution
     from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.simulator import Rollout
@@ -271,6 +272,7 @@ def simulate(
     dtype: Dtype = "float64",
     record_laws: bool = False,
     record: bool = False,
+    execution: "Execution | None" = None,
 ) -> "Simulation | Rollout":
     """Let N agents follow a policy, the uniform one if none is given, and measure their returns.
 
@@ -278,17 +280,21 @@ def simulate(
     gives {player: {action: tensor}}. A table of a game that is tabular as written is played on its
     tables, and `record_laws` keeps the laws; all else is played by the agents of the module, and
     `record` keeps every value. `agents` is a number or one for each population, by default what the
-    spec says, or 1,000.
+    spec says, or 1,000. With `execution` a planner draws its upper action, once for all agents
+    ("centralised") or for each of them ("decentralised"), instead of playing its mean.
 
     Raises:
         CompileError: the spec has errors.
         UsageError: a size is out of range, or the policy does not fit the game.
     """
+    from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.simulating import Setting, run_agents, uniform_setting
 
     game = _loaded(game, params)
     table = policy is None or isinstance(policy, TabularPolicy)
+    if execution is not None and not isinstance(policy, Learned):
+        raise UsageError(f"{execution} execution is of what a planner learned")
     if record_laws or (table and not record and game.model.tabular):
         if not table or isinstance(agents, Mapping):
             raise UsageError("laws are counted for one population that follows a table")
@@ -299,13 +305,13 @@ def simulate(
             setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
         )
     from mfdsl.learning import learned_behaviour
-    from mfdsl.playing import Wanted, behaviour_named, by_table, play
-    from mfdsl.runtime.learning.loop import Learned
+    from mfdsl.playing import Wanted, behaviour_named, by_table, executed, play
 
     if isinstance(policy, TabularPolicy):
         behaviour = by_table(game, policy)
     elif isinstance(policy, Learned):
         behaviour = learned_behaviour(game, policy)
+        behaviour = behaviour if execution is None else executed(behaviour, execution)
     else:
         behaviour = behaviour_named("uniform" if policy is None else policy)
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record)

@@ -20,6 +20,7 @@ from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
 from mfdsl.records import open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
+from mfdsl.runtime.learning.planner import Execution, Planned
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
@@ -82,6 +83,22 @@ def played_by(
             "solve the value to simulate with --set",
         )
     return found.game, by_table(found.game, found.policy), f"the policy of {policy}"
+
+
+def executed(behaviour: Behaviour, execution: Execution) -> Behaviour:
+    """A planner whose upper action is drawn: once for all (centralised), or by everybody for
+    oneself (decentralised), as in Cui et al. 2024 (arXiv:2303.10665). Without this its mean is
+    played, which is the same for everybody.
+
+    Raises:
+        UsageError: nobody plans.
+    """
+    if not isinstance(behaviour, Planned):
+        raise UsageError(
+            f"{execution} execution is of rules that a planner hands out, and here nobody plans",
+            "learn with `--solver m3f_ppo`",
+        )
+    return replace(behaviour, mode=False, execution=execution)
 
 
 def by_table(game: Game, policy: TabularPolicy) -> Behaviour:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,9 +21,24 @@ if TYPE_CHECKING:
 
 MOST_DIGITS = 18
 
+
+class ExecutionChoice(StrEnum):
+    """Who draws the upper action of a planner: one for all, or everybody for oneself."""
+
+    centralised = "centralised"
+    decentralised = "decentralised"
+
+
 Policy = Annotated[
     str,
     typer.Option(metavar="NAME|RUN", help="uniform, still, or the folder of a run."),
+]
+Execution = Annotated[
+    ExecutionChoice | None,
+    typer.Option(
+        help="Draw what a planner (m3f_ppo) does, once for all or each agent for itself; by"
+        " default its mean is played."
+    ),
 ]
 Agents = Annotated[
     list[str],
@@ -33,6 +49,7 @@ Agents = Annotated[
 def simulate(
     spec: options.OptionalSpec = None,
     policy: Policy = "uniform",
+    execution: Execution = None,
     agents: Agents = [],  # noqa: B006  the command line reads it, nothing changes it
     batch: Annotated[int, typer.Option(min=1, help="Games played side by side.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the horizon by default.")] = None,
@@ -60,14 +77,20 @@ def simulate(
     run = _run(policy)
     if out is not None or (run is not None and _has_tables(spec, run)):
         _refuse({"--trace": trace, "--record": record, "--compile": compile})
+        if execution is not None:
+            raise UsageError(
+                "nobody plans in a game that is played on tables", "leave out --execution"
+            )
         if policy == "still":
             raise UsageError("`-o` writes laws under the uniform policy", "leave out --policy")
         return _from_tables(
             console, spec, run, values, wanted, batch, steps, seed, device, dtype, out
         )
-    from mfdsl.playing import Wanted, play, play_json, played_by, trace_rows, write_record
+    from mfdsl.playing import Wanted, executed, play, play_json, played_by, trace_rows, write_record
 
     game, behaviour, named = played_by(spec, policy if run is None else run, values)
+    if execution is not None:
+        behaviour, named = executed(behaviour, execution.value), f"{named}, {execution.value}"
     asked = Wanted(
         agents=wanted,
         batch=batch,

@@ -128,6 +128,25 @@ def test_networks_that_do_not_fit_are_refused(mfdsl: Any, run: Any) -> None:
     assert "do not fit the game with n=5" in outcome.err and "size mismatch" in outcome.err
 
 
+def test_what_a_planner_does_is_drawn_once_or_by_everybody(mfdsl: Any, run: Any) -> None:
+    folder = run("m3f_ppo")
+    asked = ("simulate", "--policy", folder, "--batch", "8", "--agents", "30")
+    found = [
+        mfdsl(*asked, *more, "--json").json["returns"]["walker"]["mean"]
+        for more in ((), ("--execution", "centralised"), ("--execution", "decentralised"))
+    ]
+    assert len(set(found)) == 3
+    outcome = mfdsl(*asked, "--execution", "decentralised")
+    assert outcome.code == FINE and f"the policy of {folder}, decentralised" in outcome.out
+
+
+def test_execution_is_refused_where_nobody_plans(mfdsl: Any, run: Any, spec: Path) -> None:
+    tables = mfdsl("solve", spec, "--iterations", "2", "--json").json["run"]
+    for asked in (("--policy", run()), ("--policy", tables), ("lq_control",)):
+        outcome = mfdsl("simulate", *asked, "--execution", "centralised")
+        assert outcome.code == USAGE and "nobody plans" in outcome.err
+
+
 def test_a_run_of_tables_keeps_its_parameters(mfdsl: Any, spec: Path) -> None:
     folder = mfdsl("solve", spec, "--iterations", "2", "--json").json["run"]
     outcome = mfdsl("simulate", "--policy", folder, "--set", "c_crowd=2")
