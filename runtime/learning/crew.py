@@ -20,7 +20,9 @@ from mfdsl.runtime.streams import draw
 
 @dataclass(frozen=True)
 class Look:
-    """How policies look at the game: neighbours and fields beside own values, what is left out."""
+    """How policies look at the game: neighbours and fields beside own values, what is left out and
+    what is shown that the spec hides.
+    """
 
     nearest: int = 0
     hidden: tuple[str, ...] = ()
@@ -28,6 +30,7 @@ class Look:
     log_std: float = -0.5
     fields: bool = False
     laws: bool = True
+    shown: tuple[str, ...] = ()
 
 
 class Crew(nn.Module):
@@ -37,7 +40,7 @@ class Crew(nn.Module):
         super().__init__()
         self.program, self.look, self.shape = program, look, shape
         model = model_of(program)
-        self.sights = sights_of(program, hidden=look.hidden)
+        self.sights = sights_of(program, hidden=look.hidden, shown=look.shown)
         self.eyes = nn.ModuleDict()
         self.actors = nn.ModuleDict()
         for sight in self.sights:

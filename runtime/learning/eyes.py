@@ -27,7 +27,7 @@ Widths = tuple[int, int, Sequence[Members]]
 @dataclass(frozen=True, eq=False)
 class View:
     """What one player's networks read: `own` [B, N, k] (None for a major), `common` [B, c], and a
-    law for each crowd and set of points, members [B, M, d] with weights [B, M] or None.
+    law for each crowd and set of points, members [B, M, d] with weights [B, M] or None: all alike.
     """
 
     own: Tensor | None
@@ -92,13 +92,15 @@ class Eyes(nn.Module):
         """A view of B games; `seen` are the values of this player by name."""
         common = [*self.common(self._common(seen, batch)), *self._joint(seen, batch)]
         laws = [torch.cat(e(v), -1) for e, v in self._members(seen, state, batch)]
+        masses = self._masses(seen, batch)
         own = None
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
-            near = self.around.seen(state, self._points(seen, batch))
+            near = self.around.seen(state, self._points(seen, batch), masses)
             own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1).to(self.unit)
         shared = torch.cat(common, -1) if common else self.unit.new_zeros(batch, 0)
-        return View(own, shared, tuple(laws), (None,) * len(laws))
+        weights = tuple(masses.get(law.name) for law in self.read)
+        return View(own, shared, tuple(laws), weights)
 
     def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
         """Centre and scale unbounded values by what is seen in one state of B games."""
@@ -140,6 +142,16 @@ class Eyes(nn.Module):
         """Sets of points [B, n, d] by name."""
         sight = self.sight
         return {f.name: _common(seen[f.name], sight, f, batch) for f in sight.points}
+
+    def _masses(self, seen: dict[str, Tensor], batch: int) -> dict[str, Tensor]:
+        """How much is at each point [B, n], by the name of the points; 1 is the most, if there is
+        a bound.
+        """
+        return {
+            name: _common(seen[f.name], self.sight, f, batch).to(self.unit)
+            / (1.0 if f.type.hi is None else float(f.type.hi))
+            for name, f in self.sight.masses.items()
+        }
 
 
 def _members_entries(law: Crowd | Feature, model: Model) -> Entries:

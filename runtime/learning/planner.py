@@ -7,7 +7,7 @@ an upper action of one's own and follows one's own row.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ class Plan:
     entries: Entries = "tanh"
     log_std: float = 0.0
     hidden: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 class Upper(nn.Module):
@@ -85,15 +86,14 @@ class Overview(nn.Module):
         self.parts: list[tuple[Sight, Eyes]] = []
         modules = []
         for sight in sights:
-            mine = Sight(
-                sight.player,
-                sight.field,
-                True,
-                (),
-                tuple(f for player, f in common.values() if player == sight.player),
-                tuple(f for player, f in points.values() if player == sight.player),
-                tuple(crowds.values()) if sight is sights[0] else (),
-                (),
+            mine = replace(
+                sight,
+                single=True,
+                own=(),
+                common=tuple(f for player, f in common.values() if player == sight.player),
+                points=tuple(f for player, f in points.values() if player == sight.player),
+                crowds=tuple(crowds.values()) if sight is sights[0] else (),
+                actions=(),
             )
             if mine.common or mine.points or mine.crowds:
                 eyes = Eyes(mine, model)
@@ -110,7 +110,8 @@ class Overview(nn.Module):
         ]
         common = torch.cat([view.common for view in views], -1)
         laws = tuple(law for view in views for law in view.laws)
-        return View(None, common, laws, (None,) * len(laws))
+        weights = tuple(weight for view in views for weight in view.weights)
+        return View(None, common, laws, weights)
 
     def calibrate(self, seen: Mapping[str, dict[str, Tensor]], state: Any, batch: int) -> None:
         """Centre and scale what has no bounds."""
@@ -147,7 +148,7 @@ class Planner(nn.Module):
         super().__init__()
         self.program, self.plan = program, plan
         model = model_of(program)
-        self.sights = sights_of(program, hidden=plan.hidden)
+        self.sights = sights_of(program, hidden=plan.hidden, shown=plan.shown)
         self.populations = [s for s in self.sights if not s.single]
         self.majors = [s for s in self.sights if s.single]
         self.overview = Overview(self.sights, model)

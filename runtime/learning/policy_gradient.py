@@ -169,7 +169,15 @@ def shared_policy(config: PolicyConfig, lesson: Lesson) -> PolicyGradient:
     """
     shape = _shape(config)
     hidden = tuple(config.hide.split())
-    look = Look(config.nearest, hidden, config.squash, config.log_std, config.fields, config.laws)
+    look = Look(
+        config.nearest,
+        hidden,
+        config.squash,
+        config.log_std,
+        config.fields,
+        config.laws,
+        tuple(config.show.split()),
+    )
     engine = lesson.engine(config, config.discount or None)
     return PolicyGradient(config, lesson, engine, Crew(lesson.program, shape, look), shape)
 
@@ -192,6 +200,7 @@ def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
         config.entries,
         config.log_std,
         tuple(config.hide.split()),
+        tuple(config.show.split()),
     )
     engine = lesson.engine(config, config.discount or None)
     planner = Planner(lesson.program, shape, plan)

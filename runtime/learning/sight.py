@@ -1,9 +1,11 @@
 """What a player sees, read off the model: own values, common ones, laws and sets of points.
 
 Values that every agent sees alike stand once for each game. A common real array [n, d] with many
-rows is read as a law on points: the order of its rows says nothing.
+rows is read as a law on points: the order of its rows says nothing. So is a shown one of any number
+of rows beside which another array says how much is at each of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +43,8 @@ class Sight:
     """What one acting player sees, and what it does.
 
     `own` values are [B, N, ...], `common` ones [B, ...]; `points` are common arrays [B, n, d] that
-    stand for laws, `crowds` the populations whose law is seen.
+    stand for laws, `crowds` the populations whose law is seen. `masses` has the array [B, n] of how
+    much is at each of the points (0: nothing), for those that have one.
     """
 
     player: str
@@ -52,21 +55,31 @@ class Sight:
     points: tuple[Feature, ...]
     crowds: tuple[Crowd, ...]
     actions: tuple[Feature, ...]
+    masses: Mapping[str, Feature]
 
 
-def sights_of(program: AgentProgram, *, hidden: tuple[str, ...] = ()) -> tuple[Sight, ...]:
-    """The sights of all players that act, without values named in `hidden`.
+def sights_of(
+    program: AgentProgram, *, hidden: tuple[str, ...] = (), shown: tuple[str, ...] = ()
+) -> tuple[Sight, ...]:
+    """The sights of all players that act: without values named in `hidden`, and with those named in
+    `shown`, which are common and which the spec shows to somebody not at all.
 
     Raises:
-        ValueError: nobody sees a value of such a name.
+        ValueError: nobody sees a value to hide, or there is no such value to show.
     """
     model = model_of(program)
-    seen = {f.name for p in model.players if p.actions for f in _seen(model, p)}
+    acting = [p for p in model.players if p.actions]
+    unseen = {f.name for p in acting for f in _unseen(model, p)}
+    for name in shown:
+        if name not in unseen:
+            known = ", ".join(sorted(unseen)) or "nothing"
+            raise ValueError(f"`{name}` cannot be shown: what somebody does not see is {known}")
+    seen = {f.name for p in acting for f in _seen(model, p)}
     for name in hidden:
         if name not in seen:
             known = ", ".join(sorted(seen))
             raise ValueError(f"nobody sees `{name}`, so it cannot be hidden: known {known}")
-    return tuple(_sight(program, model, p, hidden) for p in model.players if p.actions)
+    return tuple(_sight(program, model, p, hidden, shown) for p in acting)
 
 
 def model_of(program: AgentProgram) -> Model:
@@ -80,10 +93,19 @@ def model_of(program: AgentProgram) -> Model:
     return program.model
 
 
-def _sight(program: AgentProgram, model: Model, player: Player, hidden: tuple[str, ...]) -> Sight:
+def _sight(
+    program: AgentProgram,
+    model: Model,
+    player: Player,
+    hidden: tuple[str, ...],
+    shown: tuple[str, ...],
+) -> Sight:
     fields = {name: field for field, name in program.names.items()}
-    seen = [f for f in _seen(model, player) if f.name not in hidden]
-    points = tuple(f for f in seen if not f.own and _many(f.type))
+    more = [f for f in _unseen(model, player) if f.name in shown]
+    masses = _masses(more)
+    listed = [f for f in _seen(model, player) if f.name not in hidden] + more
+    seen = [f for f in listed if f not in masses.values()]
+    points = tuple(f for f in seen if not f.own and (_many(f.type) or f.name in masses))
     single = player.kind != "population"
     return Sight(
         player.name,
@@ -97,6 +119,7 @@ def _sight(program: AgentProgram, model: Model, player: Player, hidden: tuple[st
             for name in player.observes_law
         ),
         tuple(Feature(a.name, model.types[a.type], True) for a in player.actions),
+        masses,
     )
 
 
@@ -109,15 +132,53 @@ def _seen(model: Model, player: Player) -> list[Feature]:
             kind = _clock(model) if node.op == "time" else model.types[node.type]
             found.append(Feature(named.name, kind, _own(model, named.node)))
         return found
-    common = [
+    common = _common(model)
+    own = [Feature(f.name, f.type, True) for f in _members(model, player)]
+    return [*(own if player.kind == "population" else []), *common]
+
+
+def _common(model: Model) -> list[Feature]:
+    """The states of all that is no population, and the time."""
+    states = [
         Feature(f"{other.name}.{v.name}", model.types[v.type], False)
         for other in model.players
         if other.kind != "population"
         for v in other.states
     ]
-    own = [Feature(f.name, f.type, True) for f in _members(model, player)]
-    clock = [Feature("t", _clock(model), False)]
-    return [*(own if player.kind == "population" else []), *common, *clock]
+    return [*states, Feature("t", _clock(model), False)]
+
+
+def _unseen(model: Model, player: Player) -> list[Feature]:
+    """Common values that a player does not see; its own ones have short names among those seen."""
+    seen = {f.name for f in _seen(model, player)}
+    return [f for f in _common(model) if not {f.name, _short(f.name, player)} & seen]
+
+
+def _short(name: str, player: Player) -> str:
+    return name.removeprefix(f"{player.name}.")
+
+
+def _masses(shown: list[Feature]) -> dict[str, Feature]:
+    """By the name of an array of points [n, d], the array [n] of how much is at each of them.
+
+    It is the only array of that length that belongs to the same player and is never below 0.
+    """
+    found = {}
+    for points in shown:
+        if points.type.kind != "real" or len(points.type.dims) != 2:
+            continue
+        owner = points.name.rpartition(".")[0]
+        fitting = [
+            f
+            for f in shown
+            if f.type.kind == "real"
+            and f.type.dims == points.type.dims[:1]
+            and f.type.lo == 0
+            and f.name.rpartition(".")[0] == owner
+        ]
+        if len(fitting) == 1:
+            found[points.name] = fitting[0]
+    return found
 
 
 def _members(model: Model, player: Player) -> tuple[Feature, ...]:

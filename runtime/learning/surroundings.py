@@ -1,5 +1,8 @@
 """What an agent sees around itself: the nearest members and points, and fields that they make.
 
+Of points with masses all are seen one by one, the nearest first, for there are few of them; where
+there is no mass there is no point. Fields tell as well how crowded each of these points is.
+
 A field is an integral over a law of Gaussian kernels at one's own place, of several widths: how
 much mass is near, and where its centre lies (mean shift; Comaniciu and Meer 2002). Like every
 integral over a law it does not depend on the number of members or their order.
@@ -29,7 +32,7 @@ class Surroundings:
         self.crowds: list[tuple[Crowd, int]] = []
         self.marks: list[Feature] = []
         self.width, self.scale = 0, 1.0
-        if not nearest and not fields:
+        if sight.single or not (nearest or fields or sight.masses):
             return
         self.position, self.anchor = _anchor(model, sight)
         self.scale = _scale(self.anchor.type)
@@ -38,30 +41,48 @@ class Surroundings:
             self.crowds += [(crowd, alike[0])] if alike else []
         self.marks = [f for f in sight.points if f.type.dims[1:] == self.anchor.type.dims]
         axes = self.anchor.type.dims[0]
-        each = nearest * axes + (len(WIDTHS) * (1 + axes) if fields else 0)
-        self.width = each * (len(self.crowds) + len(self.marks))
+        kernels = len(WIDTHS) * (1 + axes) if fields else 0
+        self.width = (nearest * axes + kernels) * len(self.crowds)
+        told = axes + 1 + (len(WIDTHS) * len(self.crowds) if fields else 0)
+        for mark in self.marks:
+            each = mark.type.dims[0] * told if mark.name in sight.masses else nearest * axes
+            self.width += each + kernels
 
-    def seen(self, state: Any, points: dict[str, Tensor]) -> list[Tensor]:
-        """Own entries [B, N, ...]; `points` are the common arrays [B, n, d] by name."""
+    def seen(
+        self, state: Any, points: dict[str, Tensor], masses: dict[str, Tensor]
+    ) -> list[Tensor]:
+        """Own entries [B, N, ...]; `points` are the common arrays [B, n, d] by name, and `masses`
+        how much is at each point [B, n], where this is known.
+        """
         if self.anchor is None:
             return []
         own = getattr(state, self.sight.field)
         place: Tensor = own[self.position]
         found = []
-        for there, oneself in self._laws(state, points):
-            if self.nearest:
+        for there, mass, oneself in self._laws(state, points, masses):
+            if mass is not None:
+                crowds = [getattr(state, c.field)[k] for c, k in self.crowds if self.fields]
+                near = [_density(there, members, self.scale) for members in crowds]
+                facts = torch.cat([mass[..., None], *near], -1)
+                found.append(_listed(place, there, facts, self.scale))
+            elif self.nearest:
                 found.append(self._closest(place, there, oneself))
             if self.fields:
-                kept = checkpoint(_field, place, there, self.scale, use_reentrant=False)
+                kept = checkpoint(_field, place, there, mass, self.scale, use_reentrant=False)
                 assert isinstance(kept, Tensor)
                 found.append(kept)
         return found
 
-    def _laws(self, state: Any, points: dict[str, Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    def _laws(
+        self, state: Any, points: dict[str, Tensor], masses: dict[str, Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor | None, bool]]:
+        """Places of the members of each law, their masses (None: alike), and whether one is
+        oneself among them.
+        """
         for crowd, index in self.crowds:
-            yield getattr(state, crowd.field)[index], crowd.field == self.sight.field
+            yield getattr(state, crowd.field)[index], None, crowd.field == self.sight.field
         for feature in self.marks:
-            yield points[feature.name], False
+            yield points[feature.name], masses.get(feature.name), False
 
     def _closest(self, place: Tensor, there: Tensor, oneself: bool) -> Tensor:
         """Displacements to the nearest, the first one first, [B, N, k * d]; 0 where few are."""
@@ -82,13 +103,33 @@ class Surroundings:
         return torch.cat([near, missing], 2).flatten(-2)
 
 
-def _field(place: Tensor, there: Tensor, scale: float) -> Tensor:
+def _listed(place: Tensor, there: Tensor, facts: Tensor, scale: float) -> Tensor:
+    """Displacements to all points and facts about them [B, n, f], the nearest first,
+    [B, N, n * (d + f)]; the first fact is the mass, and zeros stand last for points without one.
+    """
+    apart = (there[:, None] - place[:, :, None]) * scale  # [B, N, n, d]
+    here = (facts[..., 0] > 0)[:, None]
+    far = (apart.detach() ** 2).sum(-1).masked_fill(~here, torch.inf)
+    order = far.sort(dim=-1, stable=True).indices[..., None]
+    alike = facts[:, None].expand(-1, place.shape[1], -1, -1)
+    told = torch.cat([apart, alike], -1) * here[..., None]
+    return told.gather(2, order.expand_as(told)).flatten(-2)
+
+
+def _density(there: Tensor, members: Tensor, scale: float) -> Tensor:
+    """How much of a law is near each point, [B, n, widths]."""
+    far = ((members[:, None] - there[:, :, None]) * scale).square().sum(-1)  # [B, n, M]
+    return torch.stack([torch.exp(-far / (2 * width**2)).mean(-1) for width in WIDTHS], -1)
+
+
+def _field(place: Tensor, there: Tensor, mass: Tensor | None, scale: float) -> Tensor:
     """Mass and centre of what is near, [B, N, widths * (1 + d)]."""
     apart = (there[:, None] - place[:, :, None]) * scale  # [B, N, M, d]
     far = (apart**2).sum(-1)
     parts = []
     for width in WIDTHS:
-        kernel = torch.exp(-far / (2 * width**2)) / there.shape[1]
+        kernel = torch.exp(-far / (2 * width**2))
+        kernel = kernel / there.shape[1] if mass is None else kernel * mass[:, None]
         parts.append(kernel.sum(-1, keepdim=True))
         parts.append((kernel[..., None] * apart).sum(-2) / width)
     return torch.cat(parts, -1)

@@ -38,17 +38,17 @@ class PolicyConfig(LearnerConfig):
     fields: bool = Field(
         False, description="whether each agent sees how much mass is near, and where"
     )
-    show: str = Field(
-        "",
-        description="common values that are shown to those who do not observe them, separated by"
-        " spaces; places [n, d] with how much is there [n] are read as points in no order",
-    )
     squash: Literal["tanh", "clip", "simplex"] = Field(
         "tanh", description="how real actions are brought into their bounds"
     )
     log_std: float = Field(-0.5, description="logarithm of the deviation of actions, at the start")
     laws: bool = Field(
         True, description="whether laws are read as a whole, besides what is near each agent"
+    )
+    show: str = Field(
+        "",
+        description="common values that are shown to those who do not observe them, separated by"
+        " spaces; places [n, d] with how much is there [n] are read as points in no order",
     )
     gradient: Literal["auto", "path", "score"] = Field(
         "auto",
