@@ -16,12 +16,14 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.learning.base import Learner, Lesson, LessonError, make_learner
 from mfdsl.runtime.learning.keeping import networks_of, records_of
-from mfdsl.runtime.learning.loop import Course, Learned, LearningRecord, learn
+from mfdsl.runtime.learning.loop import MADE, Course, Learned, LearningRecord, learn
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
 from mfdsl.runtime.runs import RunFolder
 from mfdsl.runtime.simulator import SimulationError
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import find_device
+
+SEEDS = 1 << 40  # of draws: seeds are multiplied on the way to 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,8 @@ def prepare_training(
             f"`{settings.solver}` learns what is best for a team, and `{game.name}` is a game",
             "write `objective team`, or take a solver of games: `mfdsl solvers`",
         )
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"a seed is a whole number from 0 and below {SEEDS:,}, not {seed:,}")
     place = find_device(device)
     params = game.agents.params(dtype=getattr(torch, dtype), device=place)
     try:
@@ -121,13 +125,23 @@ def continued_training(
     """
     with explained():
         state, history = folder.state(), records_of(folder)
-    made = history[-1].iteration if history else 0
+    if MADE not in state:
+        raise UsageError(f"{folder.path / 'state.safetensors'} is damaged: it has no `{MADE}`")
+    made = int(state[MADE])
+    history = tuple(record for record in history if record.iteration <= made)
     limit = training.settings.iterations if iterations is None else iterations
     if made >= limit:
         raise UsageError(
             f"the run has made all of its {made:,} iterations", f"give --iterations {2 * made}"
         )
     state = {name: value.to(training.device) for name, value in state.items()}
+    try:
+        training.learner.restore(state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        what = str(error).splitlines()[-1].strip()
+        raise UsageError(
+            f"{folder.path / 'state.safetensors'} is not of a learner with these options: {what}"
+        ) from None
     lesson = replace(training.course.lesson, iterations=limit)
     settings = replace(training.settings, iterations=limit)
     course = replace(training.course, lesson=lesson, state=state, history=history)

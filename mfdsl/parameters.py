@@ -29,8 +29,12 @@ def gather(settings: Iterable[str], file: Path | None) -> dict[str, ParameterVal
     return (read_parameter_file(file) if file is not None else {}) | read_settings(settings)
 
 
-def read_settings(settings: Iterable[str], flag: str = "--set") -> dict[str, ParameterValue]:
+def read_settings(
+    settings: Iterable[str], flag: str = "--set", *, texts: bool = False
+) -> dict[str, ParameterValue]:
     """Values of the `name=value` settings of a flag; a later setting of the same name wins.
+
+    With `texts` a value that is no number may be any text, as in `hide=x leader.y`.
 
     Raises:
         UsageError: a setting has no `=`, no name or no readable value.
@@ -38,7 +42,7 @@ def read_settings(settings: Iterable[str], flag: str = "--set") -> dict[str, Par
     values: dict[str, ParameterValue] = {}
     for setting in settings:
         name, text = _split(flag, setting, f"{flag} beta=0.4")
-        values[name] = _read_value(f"{flag} {setting}", text)
+        values[name] = text if texts and _wordy(text) else _read_value(f"{flag} {setting}", text)
     return values
 
 
@@ -134,6 +138,15 @@ def _read_value(where: str, text: str) -> ParameterValue:
     if text.isidentifier() and text.lower() not in ("inf", "infinity", "nan"):
         return text
     return _number(where, text)
+
+
+def _wordy(text: str) -> bool:
+    """Whether a value is neither a number nor a list of numbers."""
+    try:
+        float(text)
+    except ValueError:
+        return not text.startswith("[")
+    return False
 
 
 def _number(where: str, text: str) -> int | float:

@@ -84,7 +84,7 @@ def solve(
         solver,
         iterations=iterations,
         tolerance=tol,
-        options=read_settings(opt, "--opt"),
+        options=read_settings(opt, "--opt", texts=True),
     )
     if seeds > 1 and settings.solver in LEARNERS:
         raise UsageError("networks are trained one seed at a time", "`--seed 1`, `--seed 2`, ...")

@@ -97,6 +97,13 @@ class Critic(nn.Module):
         super().__init__()
         self.trunk = Trunk(*widths, 1, shape, 1.0)
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that the values come from."""
+        found = self.trunk.rest.layers[-1]
+        assert isinstance(found, nn.Linear)
+        return found
+
     def forward(self, view: View) -> Tensor:
         """The values."""
         found: Tensor = self.trunk(view)[..., 0]

@@ -30,7 +30,7 @@ class Scale:
     Old batches count less by `decay` for each new one.
     """
 
-    def __init__(self, decay: float = 0.99) -> None:
+    def __init__(self, decay: float = 0.9) -> None:
         self.decay, self.mass, self.mean, self.square = decay, 0.0, 0.0, 0.0
 
     def add(self, values: Tensor) -> None:

@@ -51,6 +51,11 @@ def engine_of(
     simulator = Simulator(program, lesson.params, agents=agents or None, batch=games, seed=seed)
     if not steps and program.horizon is None:
         raise LessonError(f"{program.name} has no end", "`--opt steps=100` says how long to play")
+    if program.horizon is not None and steps > program.horizon:
+        raise LessonError(
+            f"{program.name} ends after {program.horizon} steps, and `steps` is {steps}",
+            "leave `steps` out to play to the end",
+        )
     rate = program.discount if discount is None else discount
     return Engine(simulator, steps or cast(int, program.horizon), rate)
 

@@ -61,6 +61,11 @@ class JointCritic(nn.Module):
         weights = tuple(views[name].weights[place] for name, place in self.laws)
         return View(None, torch.cat(parts, -1), laws, weights)
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that the values come from."""
+        return self.critic.last
+
     def forward(self, view: View) -> Tensor:
         """Values of a view of everything."""
         found: Tensor = self.critic(view)

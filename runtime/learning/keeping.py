@@ -11,7 +11,10 @@ from mfdsl.runtime.solution import finite
 
 
 def keep(folder: RunFolder, learned: Learned) -> None:
-    """Write the best networks, the state, all records and, last of all, the summary.
+    """Write the best networks, all records, the state and, last of all, the summary.
+
+    Whoever is killed on the way leaves records of iterations that the state has not made, never
+    the other way round.
 
     Raises:
         RunError: a file cannot be written; files that were there stay whole.
@@ -21,8 +24,8 @@ def keep(folder: RunFolder, learned: Learned) -> None:
     folder.write(
         {
             "policy.safetensors": packed(learned.networks, kind),
-            "state.safetensors": packed(learned.state, kind),
             "metrics.jsonl": "".join(lines).encode(),
+            "state.safetensors": packed(learned.state, kind),
             "summary.json": document_of(learned.to_json()),
         }
     )

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from mfdsl.runtime.learning.base import Learner, Lesson, engine_of
 from mfdsl.runtime.learning.engine import measured
+from mfdsl.runtime.learning.patience import patient
 from mfdsl.runtime.simulator import Return
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.status import Status
+
+MADE = "made"  # the entry of a state that says how many iterations led to it
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,19 @@ class Course:
 
 
 def learn(learner: Learner, course: Course) -> Learned:
-    """Train for the iterations of the lesson; Ctrl-C ends it early and loses nothing."""
+    """Train for the iterations of the lesson.
+
+    Ctrl-C ends it early: once after the iteration that runs, twice at once, as it was at the last
+    measurement, so that what is saved always goes on exactly.
+    """
     config, lesson = learner.config, course.lesson
     probe = engine_of(
         lesson, config.evaluate_games, config.evaluate_agents or config.agents, config.steps
     )
-    history = list(course.history)
-    done = history[-1].iteration if history else 0
+    history, done = list(course.history), 0
     networks, best = _clone(learner.policy.state_dict()), _nothing()
     if course.state is not None:
-        networks, best = _restored(learner, course.state)
+        networks, best, done = _restored(learner, course.state)
     earlier = history[-1].seconds if history else 0.0
     began, status = time.perf_counter(), Status.max_iterations
 
@@ -108,35 +114,46 @@ def learn(learner: Learner, course: Course) -> Learned:
             course.solver,
             config.model_dump(),
             lesson.seed,
-            learner.state() | _kept(networks, best),
+            _clone({**learner.state(), **_kept(networks, best, done)}),
         )
 
+    safe = snapshot()
     try:
-        while done < lesson.iterations:
-            if course.stop is not None and course.stop():
-                status = Status.interrupted
-                break
-            found = learner.step(done)
-            done += 1
-            if not math.isfinite(found["return"]):
-                status = Status.not_finite
-            ends = done == lesson.iterations or status is Status.not_finite
-            value = None
-            if (done % config.evaluate_every == 0 or ends) and status is not Status.not_finite:
-                value = _measure(probe, learner)
-                if not best.mean >= value.mean:
-                    networks, best = _clone(learner.policy.state_dict()), value
-            seconds = earlier + time.perf_counter() - began
-            record = _record(done, seconds, found, value)
-            history.append(record)
-            if course.on_progress is not None:
-                course.on_progress(record)
-            if status is Status.not_finite:
-                break
-            if course.save is not None and value is not None:
-                course.save(snapshot())
+        with patient() as pressed:
+            while done < lesson.iterations:
+                if pressed() or (course.stop is not None and course.stop()):
+                    status = Status.interrupted
+                    break
+                found = learner.step(done)
+                if not math.isfinite(found["return"]):
+                    status = Status.not_finite
+                last = done + 1 == lesson.iterations
+                value = None
+                if status is not Status.not_finite and (
+                    last or (done + 1) % config.evaluate_every == 0
+                ):
+                    value = _measure(probe, learner)
+                    if not math.isfinite(value.mean):
+                        status = Status.not_finite
+                    elif not best.mean >= value.mean:
+                        networks, best = _clone(learner.policy.state_dict()), value
+                seconds = earlier + time.perf_counter() - began
+                record = _record(done + 1, seconds, found, value)
+                history.append(record)
+                done += 1
+                if course.on_progress is not None:
+                    course.on_progress(record)
+                if status is Status.not_finite:
+                    break
+                if value is not None:
+                    safe = snapshot()
+                    if course.save is not None:
+                        course.save(safe)
     except KeyboardInterrupt:
         status = Status.interrupted
+        learner.restore(safe.state)
+        history, done = list(safe.history), safe.iterations
+        networks, best = dict(safe.networks), safe.value
     if math.isnan(best.mean) and status is not Status.not_finite:
         networks, best = _clone(learner.policy.state_dict()), _measure(probe, learner)
     return snapshot()
@@ -162,19 +179,22 @@ def _record(
     return LearningRecord(iteration, seconds, found["return"], value.mean, value.std_error, details)
 
 
-def _kept(networks: Mapping[str, Tensor], best: Return) -> dict[str, Tensor]:
-    """The best networks so far and what they reached, beside the state of the learner."""
-    return {f"best.{k}": v for k, v in networks.items()} | {"reached": best.values}
+def _kept(networks: Mapping[str, Tensor], best: Return, done: int) -> dict[str, Tensor]:
+    """The best networks so far and what they reached, and how many iterations were made."""
+    kept = {f"best.{k}": v for k, v in networks.items()}
+    return kept | {"reached": best.values, MADE: torch.tensor(done)}
 
 
-def _restored(learner: Learner, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Return]:
+def _restored(
+    learner: Learner, state: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Return, int]:
     learner.restore(state)
     networks = {k.removeprefix("best."): v for k, v in state.items() if k.startswith("best.")}
-    values = state["reached"]
+    values, made = state["reached"], int(state[MADE])
     if not len(values):
-        return networks, _nothing()
+        return networks, _nothing(), made
     spread = values.std().item() / math.sqrt(len(values))
-    return networks, Return(values, values.mean().item(), spread)
+    return networks, Return(values, values.mean().item(), spread), made
 
 
 def _clone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

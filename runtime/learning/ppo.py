@@ -84,6 +84,20 @@ class Critics(nn.Module):
         scale = self.scales[name]
         return self.raw(name, view) * scale.spread + scale.centre
 
+    def note(self, name: str, returns: Tensor) -> None:
+        """Let the scale of a critic take note of returns, its values staying as they are.
+
+        The last layer is moved against the scale (van Hasselt et al. 2016, arXiv:1602.07714), so
+        that the scale may follow returns that change by orders of magnitude.
+        """
+        scale, critic = self.scales[name], self.parts[name]
+        assert isinstance(critic, Critic | JointCritic)
+        centre, spread = scale.centre, scale.spread
+        scale.add(returns)
+        last = critic.last
+        last.weight.mul_(spread / scale.spread)
+        last.bias.mul_(spread).add_(centre - scale.centre).div_(scale.spread)
+
 
 def _shared(widths: Widths) -> int:
     """How much of a view all see alike."""
@@ -187,7 +201,7 @@ def _judged(
     last = critics.values(name, end) if options.bootstrap else values[0] * 0
     gain = advantages(rewards, values, last, discount, options.decay)
     returns = gain + values
-    critics.scales[name].add(returns)
+    critics.note(name, returns)
     return gain, returns.flatten(0, 1)
 
 

@@ -1,6 +1,8 @@
 """Learners on the command line: who applies, runs played elsewhere, and runs validated."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ import torch
 from torch import Tensor
 
 from mfdsl import load
-from mfdsl.cli.failure import FAILED, FINE, USAGE
+from mfdsl.cli import training
+from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED, USAGE
 from mfdsl.learning import prepare_training
 from mfdsl.runtime.learning.crew import Crew
+from mfdsl.runtime.learning.loop import LearningRecord
 from mfdsl.runtime.learning.planner import Planner
 from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.runs import RunFolder, packed
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import resolve
 from mfdsl.validating.networks import policy_row, returns_row, saved_row
@@ -257,3 +262,133 @@ def test_flags_that_learners_cannot_follow_are_refused(
     outcome = mfdsl("solve", "lq_control", "--iterations", "1", *flags)
     assert outcome.code == 2
     assert message in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--opt", "steps=1000"), "lq_control ends after 20 steps, and `steps` is 1000"),
+        (("--seed", "1" + 20 * "0"), "a seed is a whole number from 0 and below"),
+        (("--opt", "hide=x zzz"), "nobody sees `zzz`"),
+        (("--opt", "learning_rate=inf"), "is not a finite number"),
+        (("--opt", "hiden=3"), "did you mean `hidden`?"),
+    ],
+)
+def test_numbers_and_names_that_cannot_be_are_refused(
+    mfdsl: Any, flags: tuple[str, ...], message: str
+) -> None:
+    outcome = mfdsl("solve", "lq_control", "--iterations", "1", *flags)
+    assert outcome.code == USAGE
+    assert message in outcome.err
+
+
+def test_a_training_that_explodes_has_failed(mfdsl: Any, team: Path) -> None:
+    head = ("solve", team, "--iterations", "4", "--json")
+    outcome = mfdsl(*head, *FEW, "--opt", "learning_rate=1e30")
+    assert outcome.code == FAILED
+    assert outcome.json["status"] == "not_finite"
+
+
+def test_a_planner_of_a_major_with_real_actions_is_saved(mfdsl: Any) -> None:
+    """Its deviation is one parameter under two names."""
+    head = ("solve", "m3fc_formation", "--solver", "m3f_ppo", "--iterations", "2", "--json")
+    outcome = mfdsl(*head, *FEW, "--opt", "agents=6", "--opt", "steps=3", "--opt", "hidden=8")
+    assert outcome.code == FINE, outcome.err
+    again = mfdsl("simulate", "--policy", outcome.json["run"], "--agents", "5", "--json")
+    assert again.code == FINE, again.err
+
+
+def saved(run: str | Path) -> dict[str, Tensor]:
+    return RunFolder.open(Path(run)).state()
+
+
+@pytest.mark.parametrize(("presses", "made"), [(1, 3), (2, 2)])
+def test_ctrl_c_saves_and_the_rest_is_that_of_an_uninterrupted_run(
+    mfdsl: Any, team: Path, monkeypatch: pytest.MonkeyPatch, presses: int, made: int
+) -> None:
+    """Pressed once the iteration is finished; pressed twice the last measurement counts."""
+    head = ("solve", team, "--iterations", "6", *FEW)
+    whole = mfdsl(*head, "--json").json["run"]
+    report = training._Rows.report
+
+    def press(self: Any, record: LearningRecord) -> None:
+        report(self, record)
+        if record.iteration == 3:
+            for _ in range(presses):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training._Rows, "report", press)
+    outcome = mfdsl(*head)
+    assert outcome.code == INTERRUPTED
+    assert f"after {made} iterations" in outcome.out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run = outcome.out.split("--resume ")[-1].strip()
+    monkeypatch.setattr(training._Rows, "report", report)
+    rest = mfdsl("solve", "--resume", run, "--json")
+    assert rest.code == FINE and rest.json["iterations"] == 6
+    assert [entry["iteration"] for entry in rest.json["history"]] == [1, 2, 3, 4, 5, 6]
+    one, other = saved(whole), saved(run)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=0, atol=0)
+
+
+def test_a_run_that_was_killed_while_saving_goes_on_from_its_state(mfdsl: Any, run: Any) -> None:
+    """Records of iterations that the state has not made are forgotten."""
+    folder = Path(run())
+    lines = (folder / "metrics.jsonl").read_text()
+    later = lines.splitlines()[-1].replace('"iteration": 2', '"iteration": 3')
+    (folder / "metrics.jsonl").write_text(lines + later + "\n")
+    found = mfdsl("solve", "--resume", folder, "--iterations", "4", "--json").json
+    assert [entry["iteration"] for entry in found["history"]] == [1, 2, 3, 4]
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _wider(folder: Path) -> None:
+    path = folder / "options.json"
+    options = json.loads(path.read_text())
+    options["options"]["hidden"] = 32
+    path.write_text(json.dumps(options))
+
+
+def _unmarked(folder: Path) -> None:
+    kept = saved(folder)
+    kept.pop("made")
+    RunFolder.open(folder).write({"state.safetensors": packed(kept, {})})
+
+
+def _gone(folder: Path) -> None:
+    (folder / "state.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_cut, "state.safetensors is damaged"),
+        (_wider, "is not of a learner with these options: size mismatch"),
+        (_unmarked, "state.safetensors is damaged: it has no `made`"),
+        (_gone, "has no state.safetensors: the solve did not get that far"),
+    ],
+)
+def test_a_run_that_does_not_fit_together_is_not_resumed(
+    mfdsl: Any, run: Any, spoil: Callable[[Path], None], message: str
+) -> None:
+    folder = Path(run())
+    spoil(folder)
+    outcome = mfdsl("solve", "--resume", folder, "--iterations", "4")
+    assert outcome.code == USAGE
+    assert message in " ".join(outcome.err.split())
+
+
+def test_a_resumed_run_keeps_its_options_and_needs_something_to_do(mfdsl: Any, run: Any) -> None:
+    folder = run()
+    other = mfdsl("solve", "--resume", folder, "--opt", "hidden=32")
+    assert other.code == USAGE and "keeps its parameters, its solver and its options" in other.err
+    done = mfdsl("solve", "--resume", folder)
+    assert done.code == USAGE and "has made all of its 2 iterations" in done.err
+    played = mfdsl("simulate", "lq_control", "--policy", folder)
+    assert played.code == USAGE, played.out

@@ -91,8 +91,10 @@ def test_everybody_has_the_rewards_of_the_team() -> None:
 
 def test_advantages_of_mappo_are_one_number_for_all_by_the_joint_value() -> None:
     mappo = learner("m3fc_beach", "mappo", steps=STEPS)
-    joint = joint_of(mappo)
-    found = judged(mappo)
+    joint, critics = joint_of(mappo), mappo.critics
+    assert critics is not None
+    found = judged(mappo)  # moves the scale of the critic, and not its values
+    assert critics.scales["team"].mass > 0
     torch.testing.assert_close(found["boat"].advantages, found["bather"].advantages)
     assert found["bather"].advantages.shape == (STEPS * 4,)
     assert [len(batch.goals) for batch in found.values()] == [1, 0]
@@ -100,7 +102,7 @@ def test_advantages_of_mappo_are_one_number_for_all_by_the_joint_value() -> None
     courses = experience.courses
     with torch.no_grad():
         value = [
-            joint(joint.whole({n: _at(c.view, t) for n, c in courses.items()}))
+            critics.values("team", joint.whole({n: _at(c.view, t) for n, c in courses.items()}))
             for t in range(STEPS)
         ]
     value.append(torch.zeros(4))  # nothing is expected of what was cut
