@@ -23,6 +23,7 @@ from mfdsl.compiler.sema.grids import (
 from mfdsl.compiler.sema.operators import (
     add_terms,
     common_shape,
+    compare,
     extremum,
     plain,
     shaped,
@@ -269,6 +270,32 @@ def _abs(ctx: Context, env: Env, expr: ast.Call) -> Value:
     return ctx.node("abs", (terms[0].node,), plain(terms[0].type), expr.span)
 
 
+def _sign(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    """-1, 0 or 1; of one number by cases, so that only one of them changes where it jumps."""
+    terms = _numbers(ctx, env, expr)
+    if terms is None:
+        return POISON
+    if terms[0].type.periodic:
+        return ctx.error(
+            "MFG201",
+            "a position on a ring has no sign",
+            expr.span,
+            "differences on a ring wrap around",
+            helps=["the shorter way round has one: `sign(displacement(a, b))`"],
+        )
+    x, zero = Term(terms[0].node, plain(terms[0].type)), ctx.constant(0)
+    above, below = (compare(ctx, operator, x, zero, expr.span) for operator in (">", "<"))
+    if isinstance(above, Poison) or isinstance(below, Poison):
+        return POISON
+    kept = shaped(INT, x.type.dims)
+    if kept.dims:
+        more, less = (ctx.node("ind", (side.node,), kept, expr.span) for side in (above, below))
+        return add_terms(ctx, [more, less], ("+", "-"), expr.span)
+    minus, none, plus = (ctx.integer(value).node for value in (-1, 0, 1))
+    rest = ctx.node("if", (below.node, minus, none), kept, expr.span)
+    return ctx.node("if", (above.node, plus, rest.node), kept, expr.span)
+
+
 def _extremum(ctx: Context, env: Env, expr: ast.Call) -> Value:
     terms = _numbers(ctx, env, expr)
     return POISON if terms is None else extremum(ctx, expr.function.name, terms, expr.span)
@@ -425,6 +452,7 @@ _BUILTINS: dict[str, Rule] = {
     **{f: Rule(1, 1, _real_function, f"{f}(x)") for f in REAL_FUNCTIONS},
     **{f: Rule(1, 1, _rounding, f"{f}(x)") for f in ROUNDING},
     "abs": Rule(1, 1, _abs, "abs(x)"),
+    "sign": Rule(1, 1, _sign, "sign(x)"),
     "min": Rule(2, None, _extremum, "min(a, b, ...)"),
     "max": Rule(2, None, _extremum, "max(a, b, ...)"),
     "rem": Rule(2, 2, _rem, "rem(a, b)"),

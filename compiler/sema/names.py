@@ -27,7 +27,7 @@ BUILTIN_NAMES = frozenset(
 )
 SOFT_NAMES = frozenset(
     "atan2 ball beta disc displacement dot exponential gamma head norm normal poisson project"
-    " reflect softplus tail w2".split()
+    " reflect sign softplus tail w2".split()
 )
 RESERVED_NAMES = frozenset({"t", "pi", "infinite", "stationary", "reward", "dynamics"})
 MOVE_WORDS = frozenset("up left stay right down up_left up_right down_left down_right".split())
