@@ -16,6 +16,7 @@ from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.faces import continuous_at as continuous_at, divided_at, equal_at
 from mfdsl.compiler.analysis.intervals import Interval, point
 from mfdsl.compiler.analysis.slopes.atoms import ATOMS
+from mfdsl.compiler.analysis.slopes.crossings import crossings
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.jumps import BOUNDLESS, Cliff, climb
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
@@ -86,10 +87,12 @@ def gap_of(
     infinite = not np.isfinite(found.upper)
     if not joints and not infinite:
         return None
+    gap = _at_conditions(problem, joints, places, began + seconds / 2)
+    if gap is not None:
+        return gap
     problem.deadline = began + seconds
     steep = steepest(problem, problem.deadline)
     blamed = culprit(problem, found, joints)
-    gap = None
     if steep is not None and steep.cliff.steep:
         gap = _at_cliff(problem, steep, blamed, places)
     if gap is None and infinite and blamed is not None:
@@ -117,13 +120,9 @@ def _at_cliff(
 ) -> Gap | None:
     """The gap at a cliff that is proved to be a jump or a pole."""
     tape, cliff = problem.tape, steep.cliff
-    if cliff.jump:
-        jump = straddled(problem, steep.segment, cliff)
-        if jump is not None:
-            text = f"jumps by {jump.gap:.3g} (slope {cliff.steepest:.2g} across {cliff.width:.1e})"
-            evidence = straddle_witness(problem, steep.segment, cliff, jump.gap)
-            op, place = tape.steps[jump.step].op, place_of(tape, jump.step, places)
-            return Gap(text, place, True, cliff.steepest, fix_of(op), evidence)
+    jump = _jump(problem, steep.segment, cliff, places) if cliff.jump else None
+    if jump is not None:
+        return jump
     ends = [steep.segment.over(share, share, {}) for share in (cliff.at, cliff.to)]
     for end in ends:
         for root in tape.roots:
@@ -138,6 +137,34 @@ def _at_cliff(
     text = f"the slope of {written(op)} grows without end ({slope:.2g} across {width:.1e})"
     evidence = straddle_witness(problem, steep.segment, cliff, slope * width)
     return Gap(text, place, True, slope, fix_of(op), evidence)
+
+
+def _at_conditions(
+    problem: Problem, joints: set[int], places: Sequence[Place | None], deadline: float
+) -> Gap | None:
+    """A proved jump where a condition changes, None if none was found."""
+    steps = problem.tape.steps
+    conditions = {steps[i].args[0] for i in joints}
+    conditions |= {i for i in problem.jumps if steps[i].op == "ind"}
+    for segment, part in crossings(problem, sorted(conditions), deadline):
+        gap = _jump(problem, segment, part, places)
+        if gap is not None:
+            return gap
+    return None
+
+
+def _jump(
+    problem: Problem, segment: Segment, cliff: Cliff, places: Sequence[Place | None]
+) -> Gap | None:
+    """A jump on the last part of a cliff, None where none was proved."""
+    jump = straddled(problem, segment, cliff)
+    if jump is None:
+        return None
+    text = f"jumps by {jump.gap:.3g} (slope {cliff.steepest:.2g} across {cliff.width:.1e})"
+    evidence = straddle_witness(problem, segment, cliff, jump.gap)
+    step = problem.tape.steps[jump.step]
+    place = place_of(problem.tape, jump.step, places)
+    return Gap(text, place, True, cliff.steepest, fix_of(step.op), evidence)
 
 
 def _at_pole(

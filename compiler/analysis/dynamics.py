@@ -24,6 +24,7 @@ from mfdsl.compiler.analysis.kernels import (
     finite_noises,
     make_kernel,
 )
+from mfdsl.compiler.analysis.means import mean_roots
 from mfdsl.compiler.analysis.moduli import (
     PAIRS,
     Bounds,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from mfdsl.compiler.analysis.lipschitz import Question
 
 COUPLED = ("synchronous coupling",)
+MEANS = ("means of next states",)
 MAX_DIAMETER = 28  # pairs of outcomes whose distance is bounded
 
 
@@ -70,9 +72,8 @@ def dynamics_bounds(question: Question, player: Player) -> Bounds:
             return _finite_dynamics(question, player)
         if not real:
             return _in_own_variables(question, player)
-        if not moving:
-            return _real_dynamics(question, player)
-        return _coupled(question, player)
+        found = _coupled(question, player) if moving else _real_dynamics(question, player)
+        return found if found.lower else _attained_by_means(question, player, found)
     except Unsupported as error:
         return Bounds.none(error)
 
@@ -276,6 +277,24 @@ def _real_dynamics(question: Question, player: Player) -> Bounds:
         found.gap, certain=False, text=f"with the same noise on both sides {found.gap.text}"
     )
     return replace(found, lower=0.0, witness=None, gap=gap, method=(*found.method, *COUPLED))
+
+
+def _attained_by_means(question: Question, player: Player, found: Bounds) -> Bounds:
+    """Bounds from above by a coupling, with what the means of the next states attain."""
+    if found.reason not in (None, "continuity") or (found.gap is not None and found.gap.certain):
+        return found
+    try:
+        copies, roots = mean_roots(question.facts, player)
+        means = _same_noise(question, player, copies, roots)
+    except Unsupported:
+        return found
+    if means.gap is not None and means.gap.certain:
+        gap = replace(means.gap, text=f"the mean of the next state {means.gap.text}")
+        return replace(means, gap=gap, method=(*means.method, *MEANS))
+    one, other = _in_one_norm(found, means)
+    if one.distance != found.distance or other.distance != means.distance:
+        return found
+    return replace(found, lower=means.lower, witness=means.witness)
 
 
 def _same_noise(

@@ -1,8 +1,8 @@
 """Which of the games of M3FC (Cui et al. 2024) are Lipschitz, and what spoils those that are not.
 
-2G, Formation and Beach are; Foraging jumps where drones reach the depot or a deposit is used up;
-the push of Potential jumps where a drone passes through the body, but for a floor of 1e-10 in the
-released code, which makes it Lipschitz with a constant of 1e9.
+2G, Formation and Beach are; Foraging jumps where drones reach the depot or a deposit is used up,
+Potential where a drone passes through the body it pushes. The released code writes the sign of that
+push with a floor of 1e-10, which is Lipschitz with a constant of 1e9.
 """
 
 import math
@@ -31,7 +31,12 @@ JUMPS = {
     ("m3fc_foraging", "drone: lipschitz(dynamics, x)"): "reach",
     ("m3fc_foraging", "drone: lipschitz(reward, x)"): "reach",
     ("m3fc_foraging", "drone: lipschitz(dynamics, depot)"): "reach",
+    ("m3fc_foraging", "field: lipschitz(dynamics, drone)"): "rest[k] <= 0",
+    ("m3fc_foraging", "field: lipschitz(dynamics, left)"): "rest[k] <= 0",
+    ("m3fc_potential", "body: lipschitz(dynamics, drone)"): "sign(displacement(q.x, y))",
+    ("m3fc_potential", "body: lipschitz(dynamics, y)"): "sign(displacement(q.x, y))",
 }
+MEAN = "the mean of the next state "
 
 
 def ask(name: str, question: str, seconds: float = 2.0) -> Certificate:
@@ -55,38 +60,42 @@ def test_three_games_are_lipschitz(name: str, question: str) -> None:
 
 
 @pytest.mark.parametrize("name, question", JUMPS)
-def test_foraging_jumps_at_the_depot(name: str, question: str) -> None:
+def test_two_games_jump(name: str, question: str) -> None:
     found = ask(name, question)
-    assert found.verdict == "refuted"
-    assert found.detail is not None and found.detail.startswith("jumps by")
+    assert found.verdict == "refuted" and found.upper is None
+    assert found.detail is not None and found.detail.removeprefix(MEAN).startswith("jumps by")
+    assert found.witness is not None and float(found.witness["distance"]) < 1e-9
     assert JUMPS[name, question] in guilty(name, found)
 
 
+def pushing(factor: str) -> str:
+    """Potential with another factor in the place of the sign."""
+    (text,) = (s.text for s in mfdsl.load("m3fc_potential").compilation.sources.values())
+    sign = "sign(displacement(q.x, y))"
+    assert text.count(sign) == 1
+    return text.replace(sign, factor)
+
+
 @pytest.mark.parametrize("source", ["drone", "y"])
-def test_the_push_of_potential_is_as_steep_as_its_floor_is_low(source: str) -> None:
-    found = ask("m3fc_potential", f"body: lipschitz(dynamics, {source})", 4.0)
+def test_the_floor_of_the_released_code_is_as_steep_as_it_is_low(source: str) -> None:
+    text = pushing("displacement(q.x, y) / (abs(displacement(q.x, y)) + 1e-10)")
+    model = mfdsl.load(text=text).model
+    (found,) = answers(model, f"body: lipschitz(dynamics, {source})", seconds=4.0)
     assert found.lower is not None and found.lower >= 0.9e9
     assert found.upper is not None and found.upper <= 1.000001e9 + 2
     assert found.verdict == "proved" and found.detail is not None
     assert "as steep as a jump" in found.detail
-    assert "1e-10" in guilty("m3fc_potential", found)
+    assert found.culprit is not None
+    assert "1e-10" in text[found.culprit.start : found.culprit.end]
 
 
-@pytest.mark.parametrize("source, gap", [("drone", 0.2), ("y", 0.2)])
-def test_the_push_without_a_floor_jumps(source: str, gap: float) -> None:
-    model = mfdsl.load("m3fc_potential")
-    (text,) = (s.text for s in model.compilation.sources.values())
-    start = text.index("  let force")
-    end = text.index("  y' =")
-    push = (
-        "  let force = mean(max(0, 1 - abs(displacement(q.x, y)))"
-        " * (if displacement(q.x, y) > 0 then 1 else -1) for q in drone)\n"
-    )
-    jumping = mfdsl.load(text=text[:start] + push + text[end:])
-    (found,) = answers(jumping.model, f"body: lipschitz(dynamics, {source})", seconds=2.0)
+@pytest.mark.parametrize("source", ["drone", "y"])
+def test_a_push_to_one_side_jumps_by_twice_its_size(source: str) -> None:
+    text = pushing("(if displacement(q.x, y) > 0 then 1 else -1)")
+    model = mfdsl.load(text=text).model
+    (found,) = answers(model, f"body: lipschitz(dynamics, {source})", seconds=2.0)
     assert found.verdict == "refuted" and found.upper is None
     assert found.witness is not None
-    assert found.witness["change"] == pytest.approx(gap, rel=1e-3)  # push times 2
+    assert found.witness["change"] == pytest.approx(0.2, rel=1e-3)
     assert found.culprit is not None
-    blamed = (text[:start] + push + text[end:])[found.culprit.start : found.culprit.end]
-    assert "displacement(q.x, y) > 0" in blamed
+    assert "displacement(q.x, y) > 0" in text[found.culprit.start : found.culprit.end]

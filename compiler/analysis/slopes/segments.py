@@ -60,8 +60,12 @@ def distance_of(problem: Problem, row: Rows) -> Distance:
     return euclidean
 
 
-def segments(problem: Problem, deadline: float) -> Iterator[Segment]:
-    """Segments through the domain at the grid points with the largest bounds."""
+def segments(
+    problem: Problem, deadline: float, conditions: Sequence[int] = ()
+) -> Iterator[Segment]:
+    """Segments through the domain at the grid points with the largest bounds; where conditions are
+    given only those at whose ends one of them is true and false.
+    """
     rows = root_rows(problem.tape)
     upper = problem.bound(rows)
     order = np.argsort(-np.nan_to_num(upper, posinf=1e300), kind="stable")
@@ -71,12 +75,33 @@ def segments(problem: Problem, deadline: float) -> Iterator[Segment]:
             return
         row = rows.take(np.array([k]))
         if isinstance(problem, LawSlope):
-            yield from _of_laws(problem, row)
+            yield from _of_laws(problem, row, conditions)
         else:
-            yield from _of_points(problem, row)
+            yield from _of_points(problem, row, conditions)
 
 
-def _of_laws(problem: LawSlope, row: Rows) -> list[Segment]:
+def changed(before: Interval, after: Interval) -> np.ndarray:
+    """Where a condition is decided on both sides, and not in the same way."""
+    decided = (before.lo == before.hi) & (after.lo == after.hi)
+    return np.asarray(decided & (before.lo != after.lo))
+
+
+def _crossed(
+    forward: Forward, conditions: Sequence[int], one: np.ndarray, other: np.ndarray
+) -> np.ndarray:
+    """Whether any condition has one truth at the rows `one` and another at the rows `other`."""
+    found = np.zeros(len(one), bool)
+    for condition in conditions:
+        value = forward.value(condition)
+        lo, hi = (
+            np.broadcast_to(end.reshape(len(end), -1), (len(forward.rows), end[0].size))
+            for end in (value.lo, value.hi)
+        )
+        found |= changed(Interval(lo[one], hi[one]), Interval(lo[other], hi[other])).any(1)
+    return found
+
+
+def _of_laws(problem: LawSlope, row: Rows, conditions: Sequence[int]) -> list[Segment]:
     laws = {name: sample_laws(members(space)) for name, space in problem.spaces.items()}
     own = laws[problem.population]
     middle = middle_of(row, problem.tape)
@@ -108,7 +133,9 @@ def _of_laws(problem: LawSlope, row: Rows) -> list[Segment]:
     with np.errstate(over="ignore", invalid="ignore"):
         gaps = np.maximum(low[:, one] - high[:, other], low[:, other] - high[:, one])
         moved = np.nan_to_num(np.maximum(gaps, 0.0), posinf=1e300).sum(0)
-        order = np.argsort(-moved / np.maximum(distance, 1e-9))[:PER_PLACE]
+        order = np.argsort(-moved / np.maximum(distance, 1e-9))
+    if conditions:
+        order = order[_crossed(still, conditions, one, other)[order]]
 
     def segment(a: Array, b: Array) -> Segment:
         def over(start: float, end: float, instead: Values) -> Forward:
@@ -126,10 +153,10 @@ def _of_laws(problem: LawSlope, row: Rows) -> list[Segment]:
 
         return Segment(row, a, b, length, over, problem.tape.roots, distance_of(problem, row))
 
-    return [segment(own[one[k]], own[other[k]]) for k in order if distance[k] > 0]
+    return [segment(own[one[k]], own[other[k]]) for k in order[:PER_PLACE] if distance[k] > 0]
 
 
-def _of_points(problem: PointSlope, row: Rows) -> list[Segment]:
+def _of_points(problem: PointSlope, row: Rows, conditions: Sequence[int]) -> list[Segment]:
     """Those of some random segments along which the values change most."""
     source = np.random.default_rng(0)
     lo, hi = row.lo[0], row.hi[0]
@@ -146,8 +173,11 @@ def _of_points(problem: PointSlope, row: Rows) -> list[Segment]:
     changed = _changes([forward.value(root) for root in problem.tape.roots], TRIED)
     with np.errstate(divide="ignore", invalid="ignore"):
         steep = np.nan_to_num(changed / np.linalg.norm(end - start, axis=1))
-    order = np.argsort(-steep, kind="stable")[:PER_PLACE]
-    found = [between_points(problem, row, start[k], end[k]) for k in order]
+    order = np.argsort(-steep, kind="stable")
+    if conditions:
+        one = np.arange(TRIED)
+        order = order[_crossed(forward, conditions, one, one + TRIED)[order]]
+    found = [between_points(problem, row, start[k], end[k]) for k in order[:PER_PLACE]]
     return [segment for segment in found if segment.length(0.0, 1.0)]
 
 
