@@ -29,7 +29,7 @@ LONG = {
     "double_well": 60.0,
     "endogenous": 60.0,
     "foraging": 2.0,
-    "m3fc_foraging": 2.0,
+    "m3fc_foraging": 4.0,  # its jump is found within one
     "m3fc_potential": 60.0,
     "mf_garnet": 5.0,
     "taxi": 60.0,
