@@ -92,6 +92,7 @@ class Rule(nn.Module):
             else:
                 weights = (weights[..., :, None] * share[..., None, :]).flatten(-2)
         assert weights is not None
+        weights = weights.to(table.dtype)  # networks may have fewer digits than the game
         return (weights[..., None, :] @ (table[:, None] if table.ndim == 3 else table))[..., 0, :]
 
     def actions(

@@ -59,6 +59,23 @@ def test_draws_of_all_average_out_where_each_has_its_own() -> None:
     assert own.mean(1).var() == pytest.approx(own.var().item() / AGENTS, rel=0.5)
 
 
+@pytest.mark.parametrize("rule", ["bins", "rbf"])
+def test_rules_are_played_with_more_digits_than_they_were_learned(rule: str) -> None:
+    options = SMALL | {"agents": 5, "steps": 3, "gradient": "score", "rule": rule, "bins": 3}
+    found = mfdsl.solve("m3fc_2g", "m3f_ppo", iterations=0, options=options)
+    assert isinstance(found, Learned)
+    for execution in (None, "decentralised"):
+        rollout = mfdsl.simulate(
+            "m3fc_2g",
+            found,
+            agents=6,
+            steps=3,
+            dtype="float64",
+            execution=execution,  # type: ignore[arg-type]
+        )
+        assert rollout.team.values.dtype is torch.float64  # type: ignore[union-attr]
+
+
 def test_means_are_played_unless_an_execution_is_asked_for() -> None:
     planner, scene = planned("m3fc_potential", bins=1, log_std=0.0)
     usual = Planned(planner)
