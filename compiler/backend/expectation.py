@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.backend.bounds import Range, bounds_of
+from mfdsl.compiler.backend.factors import factors_of
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Attribute, Model
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
@@ -123,65 +124,32 @@ class Rewriter:
 
     def _product(self, factors: Sequence[int], conditions: Sequence[int], depth: int) -> int:
         """The expectation of a product of factors where all conditions hold, 0 elsewhere."""
-        varying, required, outside, divisors = self._factors(factors, conditions, depth)
+        found = factors_of(
+            self.builder,
+            factors,
+            conditions,
+            lambda i: self._varies(i, depth),
+            lambda i: self._op("real", i),
+        )
         pins: dict[int, int] = {}
         rest: list[int] = []
         free: list[int] = []
-        for condition in required:
+        for condition in found.conditions:
             pin = self._pin(condition, depth)
             if pin and pin[0] not in pins:
                 pins[pin[0]] = pin[1]
             else:
                 (rest if self._varies(condition, depth) else free).append(condition)
-        table = self._tallied(pins, varying, rest, depth)
+        table = self._tallied(pins, found.varying, rest, depth)
         if table is None:
-            table = self._table(pins, varying, rest, depth)
-        if outside:
-            table = self._op("mul", *outside, table)
-        for divisor in divisors:
+            table = self._table(pins, found.varying, rest, depth)
+        if found.outside:
+            table = self._op("mul", *found.outside, table)
+        for divisor in found.divisors:
             table = self._op("div", table, divisor)
         if free:
             table = self._op("if", self._op("and", *free, type=BOOL), table, self._zero())
         return table
-
-    def _factors(
-        self, factors: Sequence[int], conditions: Sequence[int], depth: int
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Varying factors, conditions, factors and divisors that do not vary with the member."""
-        varying: list[int] = []
-        required: list[int] = []
-        outside: list[int] = []
-        divisors: list[int] = []
-        queue = list(reversed(factors))
-        wanted = list(reversed(conditions))
-        while queue:
-            factor = queue.pop()
-            node = self.builder.nodes[factor]
-            inner = self.builder.nodes[node.args[0]] if node.op == "real" else node
-            if not self._varies(factor, depth):
-                outside.append(factor)
-            elif node.op == "mul":
-                queue += reversed(node.args)
-            elif node.op == "real" and inner.op == "mul":
-                queue += [self._op("real", i) for i in reversed(inner.args)]
-            elif node.op == "div" and not self._varies(node.args[1], depth):
-                queue.append(node.args[0])
-                divisors.append(node.args[1])
-            elif node.op == "real" and inner.op == "ind":
-                wanted.append(inner.args[0])
-            elif node.op == "if" and self.builder.exact(node.args[2]) == 0:
-                wanted.append(node.args[0])
-                queue.append(node.args[1])
-            else:
-                varying.append(factor)
-        while wanted:
-            condition = wanted.pop()
-            node = self.builder.nodes[condition]
-            if node.op == "and":
-                wanted += reversed(node.args)
-            else:
-                required.append(condition)
-        return varying, required, outside, divisors
 
     def _pin(self, condition: int, depth: int) -> tuple[int, int] | None:
         """(peer leaf, value) when the condition says that a member's variable has a value."""

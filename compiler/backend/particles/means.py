@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from mfdsl.compiler.backend.factors import factors_of
 from mfdsl.compiler.backend.particles.arena import OTHERS, Arena
 from mfdsl.compiler.backend.particles.separable import expanded
 from mfdsl.compiler.backend.particles.weighted import weighted
@@ -119,57 +120,23 @@ class Expectation:
 
     def _product(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
         """The mean of a product where all conditions hold, of 0 elsewhere."""
-        varying, required, outside, divisors = self._factors(factors, conditions)
-        free = [c for c in required if not self.arena.varies(c, self.depth)]
-        required = [c for c in required if c not in free]
-        value = self._core(varying, required)
-        if outside:
-            value = self.op("mul", *outside, value)
-        for divisor in divisors:
+        found = factors_of(
+            self.arena.builder,
+            factors,
+            conditions,
+            lambda i: self.arena.varies(i, self.depth),
+            lambda i: self.op("real", i),
+        )
+        free = [c for c in found.conditions if not self.arena.varies(c, self.depth)]
+        required = [c for c in found.conditions if c not in free]
+        value = self._core(found.varying, required)
+        if found.outside:
+            value = self.op("mul", *found.outside, value)
+        for divisor in found.divisors:
             value = self.op("div", value, divisor)
         if free:
             value = self.op("if", self.all(free), value, self.arena.const(0))
         return value
-
-    def _factors(
-        self, factors: Sequence[int], conditions: Sequence[int]
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Varying factors, conditions, factors and divisors that do not vary with the member."""
-        arena, depth = self.arena, self.depth
-        varying: list[int] = []
-        required: list[int] = []
-        outside: list[int] = []
-        divisors: list[int] = []
-        queue = list(reversed(factors))
-        wanted = list(reversed(conditions))
-        while queue:
-            factor = queue.pop()
-            node = arena.node(factor)
-            inner = arena.node(node.args[0]) if node.op == "real" else node
-            if not arena.varies(factor, depth):
-                outside.append(factor)
-            elif node.op == "mul":
-                queue += reversed(node.args)
-            elif node.op == "real" and inner.op == "mul":
-                queue += [self.op("real", i) for i in reversed(inner.args)]
-            elif node.op == "div" and not arena.varies(node.args[1], depth):
-                queue.append(node.args[0])
-                divisors.append(node.args[1])
-            elif node.op == "real" and inner.op == "ind":
-                wanted.append(inner.args[0])
-            elif node.op == "if" and arena.builder.exact(node.args[2]) == 0:
-                wanted.append(node.args[0])
-                queue.append(node.args[1])
-            else:
-                varying.append(factor)
-        while wanted:
-            condition = wanted.pop()
-            node = arena.node(condition)
-            if node.op == "and":
-                wanted += reversed(node.args)
-            else:
-                required.append(condition)
-        return varying, required, outside, divisors
 
     def _core(self, factors: Sequence[int], conditions: Sequence[int]) -> int:
         """The mean of varying factors under varying conditions, by the cheapest strategy."""
