@@ -255,35 +255,34 @@ def _rounding(ctx: Context, env: Env, expr: ast.Call) -> Value:
     return rounded
 
 
-def _abs(ctx: Context, env: Env, expr: ast.Call) -> Value:
+def _off_rings(ctx: Context, env: Env, expr: ast.Call, missing: str, instead: str) -> Term | None:
+    """The one argument, which is on no ring; None after an error."""
     terms = _numbers(ctx, env, expr)
     if terms is None:
-        return POISON
+        return None
     if terms[0].type.periodic:
-        return ctx.error(
+        ctx.error(
             "MFG201",
-            "a position on a ring has no size",
+            f"a position on a ring has no {missing}",
             expr.span,
             "differences on a ring wrap around",
-            helps=["the distance on the ring is `dist(a, b)`"],
+            helps=[instead],
         )
-    return ctx.node("abs", (terms[0].node,), plain(terms[0].type), expr.span)
+        return None
+    return Term(terms[0].node, plain(terms[0].type))
+
+
+def _abs(ctx: Context, env: Env, expr: ast.Call) -> Value:
+    x = _off_rings(ctx, env, expr, "size", "the distance on the ring is `dist(a, b)`")
+    return POISON if x is None else ctx.node("abs", (x.node,), x.type, expr.span)
 
 
 def _sign(ctx: Context, env: Env, expr: ast.Call) -> Value:
     """-1, 0 or 1; of one number by cases, so that only one of them changes where it jumps."""
-    terms = _numbers(ctx, env, expr)
-    if terms is None:
+    way = "the shorter way round has one: `sign(displacement(a, b))`"
+    x, zero = _off_rings(ctx, env, expr, "sign", way), ctx.constant(0)
+    if x is None:
         return POISON
-    if terms[0].type.periodic:
-        return ctx.error(
-            "MFG201",
-            "a position on a ring has no sign",
-            expr.span,
-            "differences on a ring wrap around",
-            helps=["the shorter way round has one: `sign(displacement(a, b))`"],
-        )
-    x, zero = Term(terms[0].node, plain(terms[0].type)), ctx.constant(0)
     above, below = (compare(ctx, operator, x, zero, expr.span) for operator in (">", "<"))
     if isinstance(above, Poison) or isinstance(below, Poison):
         return POISON

@@ -34,20 +34,16 @@ def projected(matrix: Exact, groups: Sequence[int] | None = None) -> list[list[F
     The basis is e_i - e_n with n the last of the group of i, in the order of the others. `groups`
     numbers the group of each row; None is one group.
     """
-    pairs = tangent_pairs(groups if groups is not None else [0] * len(matrix))
-    found = []
-    for i, n in pairs:
-        row = []
-        for j, m in pairs:
-            there = matrix[i][j] - matrix[i][m] - matrix[n][j] + matrix[n][m]
-            back = matrix[j][i] - matrix[m][i] - matrix[j][n] + matrix[m][n]
-            row.append((there + back) / 2)
-        found.append(row)
-    return found
+    return _part(matrix, groups if groups is not None else [0] * len(matrix), 1)
 
 
 def skew_part(matrix: Exact, groups: Sequence[int]) -> list[list[Fraction]]:
     """The antisymmetric part on the same vectors."""
+    return _part(matrix, groups, -1)
+
+
+def _part(matrix: Exact, groups: Sequence[int], sign: int) -> list[list[Fraction]]:
+    """Half of the form and `sign` times its transpose on differences of two in a group."""
     pairs = tangent_pairs(groups)
     found = []
     for i, n in pairs:
@@ -55,7 +51,7 @@ def skew_part(matrix: Exact, groups: Sequence[int]) -> list[list[Fraction]]:
         for j, m in pairs:
             there = matrix[i][j] - matrix[i][m] - matrix[n][j] + matrix[n][m]
             back = matrix[j][i] - matrix[m][i] - matrix[j][n] + matrix[m][n]
-            row.append((there - back) / 2)
+            row.append((there + sign * back) / 2)
         found.append(row)
     return found
 
