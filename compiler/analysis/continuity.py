@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
-from mfdsl.compiler.analysis.faces import continuous_at as continuous_at, divided_at, equal_at
+from mfdsl.compiler.analysis.faces import divided_at, equal_at
 from mfdsl.compiler.analysis.intervals import Interval, point
+from mfdsl.compiler.analysis.remedies import FIXES, fix_of, written
 from mfdsl.compiler.analysis.slopes.atoms import ATOMS
 from mfdsl.compiler.analysis.slopes.crossings import crossings
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
@@ -32,29 +33,6 @@ PART = 10.0  # of the bound that a search attains where nothing is steep
 QUICK = 0.3  # of the time, for continuity before jumps are looked for
 CLOSE = 1e-9  # of the argument of a pole to 0
 POLES = ("log", "xlogx", "sqrt", "pow", "div")
-WRITTEN = {
-    "xlogx": "log",
-    "ind": "a condition",
-    "pow": "^",
-    "div": "/",
-    "soft_sign": "/",
-    "extreme": "the extreme over members",
-}
-FIXES = {
-    "log": "keep its argument away from 0: `log(... + eps)` has slope at most 1/eps",
-    "xlogx": "keep its argument away from 0: `log(... + eps)`",
-    "sqrt": "keep its argument away from 0: `sqrt(... + eps)`",
-    "pow": "keep the base away from 0, or raise the exponent to at least 1",
-    "div": "keep the divisor away from 0: `max(..., eps)`",
-    "floor": "round at random: `noise r : int ~ dither(...)`",
-    "round": "round at random: `noise r : int ~ dither(...)`",
-    "ceil": "round at random: `noise r : int ~ dither(...)`",
-    "ind": "use a ramp in the place of the condition: `clip((a - b) / width, 0, 1)`",
-    "extreme": "few members decide it: with N agents only, or smooth it as a mean of exponentials",
-    "rem": "let what is multiplied with it vanish where it goes around",
-    "soft_sign": "raise what is added to the divisor",
-    "if": "let both branches meet where the condition changes, or use a ramp",
-}
 
 
 @dataclass(frozen=True)
@@ -192,19 +170,6 @@ def _at_pole(
         text = "grows faster than linearly where a variable has no bounds"
         return Gap(text, place, False, 0.0, "bound the variable: `real in [lo, hi]`")
     return None
-
-
-def fix_of(op: str) -> str | None:
-    """What mends a step that jumps or has a pole."""
-    return FIXES.get("ind" if op in BOOLEAN else op)
-
-
-def written(op: str) -> str:
-    """An operator as a spec writes it, in quotes, or what it is in words."""
-    if op in BOOLEAN:
-        return "a condition"
-    word = WRITTEN.get(op, op)
-    return word if " " in word else f"`{word}`"
 
 
 def place_of(tape: Tape, step: int | None, places: Sequence[Place | None]) -> Place | None:

@@ -129,18 +129,23 @@ def templates_of(tape: Tape) -> list[Template]:
     found = []
     spaces = spaces_of(tape)
     for population in spaces:
-        linear = [
-            s
-            for s in tape.statistics
-            if s.population == population
-            and s.mass is None
-            and s.coordinate is not None
-            and not tape.touched[s.body]
-            and s.axes
-        ]
+        linear = tabled(tape, population)
         if 2 <= len(linear) <= MAX_TEMPLATE:
             found.append(_template(tape, linear, spaces[population]))
     return found
+
+
+def tabled(tape: Tape, population: str) -> list[Statistic]:
+    """The statistics of a population that are means of tables over kinds of members."""
+    return [
+        s
+        for s in tape.statistics
+        if s.population == population
+        and s.mass is None
+        and s.coordinate is not None
+        and not tape.touched[s.body]
+        and s.axes
+    ]
 
 
 def _template(tape: Tape, linear: Sequence[Statistic], space: Space) -> Template:

@@ -33,23 +33,39 @@ class Straddle:
     gap: float
 
 
+@dataclass(frozen=True)
+class Part:
+    """Passes at the beginning of a part, at its end, and over all of it."""
+
+    before: Forward
+    after: Forward
+    whole: Forward
+
+    @property
+    def passes(self) -> tuple[Forward, Forward, Forward]:
+        """All three."""
+        return self.before, self.after, self.whole
+
+
 def straddled(problem: Problem, segment: Segment, cliff: Cliff) -> Straddle | None:
     """The proof of a jump on the last part of a cliff, None where there is none."""
     tape = problem.tape
-    before, after, whole = (
-        segment.over(*ends, {})
-        for ends in ((cliff.at, cliff.at), (cliff.to, cliff.to), (cliff.at, cliff.to))
+    part = Part(
+        *(
+            segment.over(*ends, {})
+            for ends in ((cliff.at, cliff.at), (cliff.to, cliff.to), (cliff.at, cliff.to))
+        )
     )
-    for forward in (before, after, whole):
+    for forward in part.passes:
         for root in tape.roots:
             forward.value(root)
     best: Straddle | None = None
-    ratios = _ratios(problem, segment, before) if cliff.at == 0.0 else {}
+    ratios = _ratios(problem, segment, part.before) if cliff.at == 0.0 else {}
     for i in range(len(tape.steps)):
-        if i not in before.values or i not in after.values or i not in whole.values:
+        if any(i not in forward.values for forward in part.passes):
             continue
-        for one, other in _sides(tape, i, before, after, whole):
-            beyond = {**ratios, i: other} if _is(one, before.values[i]) else {i: other}
+        for one, other in _sides(tape, i, part):
+            beyond = {**ratios, i: other} if _is(one, part.before.values[i]) else {i: other}
             ends = [segment.values(cliff.at, cliff.to, held) for held in ({i: one}, beyond)]
             gap = segment.apart(*ends)
             if gap > 0 and (best is None or gap > best.gap):
@@ -81,14 +97,12 @@ def _ratios(problem: Problem, segment: Segment, before: Forward) -> dict[int, In
     return found
 
 
-def _sides(
-    tape: Tape, index: int, before: Forward, after: Forward, whole: Forward
-) -> Iterator[tuple[Interval, Interval]]:
+def _sides(tape: Tape, index: int, part: Part) -> Iterator[tuple[Interval, Interval]]:
     """Pairs of values of a step, of which it has one or the other everywhere on a part, and both
     somewhere: one entry of an array is held, the others are anything that they may be.
     """
     op = tape.steps[index].op
-    first, last, around = (f.values[index] for f in (before, after, whole))
+    first, last, around = (f.values[index] for f in part.passes)
     shape = np.broadcast_shapes(first.lo.shape, last.lo.shape, around.lo.shape)
     if op in TRUTHS or op in ROUNDED:
         decided = (first.lo == first.hi) & (last.lo == last.hi) & (first.lo != last.lo)
@@ -97,12 +111,12 @@ def _sides(
             at = tuple(place)
             yield _held(around, shape, at, first), _held(around, shape, at, last)
     elif op == "extreme" and _is_fixed(tape, tape.steps[index].attr[1]):
-        if before.laws is not None and np.any(first.lo != last.lo):
+        if part.before.laws is not None and np.any(first.lo != last.lo):
             yield first, last  # beyond the beginning the support is the same everywhere
     elif op == "rem":
-        yield from _turns(before, after, whole, tape.steps[index].args, around, shape)
+        yield from _turns(part, tape.steps[index].args, around, shape)
     elif op == "atan2":
-        yield from _angles(before, after, whole, tape.steps[index].args, around, shape)
+        yield from _angles(part, tape.steps[index].args, around, shape)
 
 
 def _is_fixed(tape: Tape, statistic: int) -> bool:
@@ -122,16 +136,11 @@ def _held(
 
 
 def _turns(
-    before: Forward,
-    after: Forward,
-    whole: Forward,
-    args: tuple[int, ...],
-    around: Interval,
-    shape: tuple[int, ...],
+    part: Part, args: tuple[int, ...], around: Interval, shape: tuple[int, ...]
 ) -> Iterator[tuple[Interval, Interval]]:
     """A remainder below and above the one multiple of its divisor that is passed."""
-    value, period = whole.values[args[0]], whole.values[args[1]]
-    ends = [f.values[args[0]] for f in (before, after)]
+    value, period = part.whole.values[args[0]], part.whole.values[args[1]]
+    ends = [f.values[args[0]] for f in (part.before, part.after)]
     with np.errstate(invalid="ignore", divide="ignore"):
         turn = np.floor(value.hi / period.lo)
         fixed = (period.lo == period.hi) & (period.lo > 0) & np.isfinite(turn)
@@ -150,16 +159,11 @@ def _turns(
 
 
 def _angles(
-    before: Forward,
-    after: Forward,
-    whole: Forward,
-    args: tuple[int, ...],
-    around: Interval,
-    shape: tuple[int, ...],
+    part: Part, args: tuple[int, ...], around: Interval, shape: tuple[int, ...]
 ) -> Iterator[tuple[Interval, Interval]]:
     """An angle on both sides of the half line where x is negative."""
-    y, x = (whole.values[a] for a in args)
-    ends = [f.values[args[0]] for f in (before, after)]
+    y, x = (part.whole.values[a] for a in args)
+    ends = [f.values[args[0]] for f in (part.before, part.after)]
     below, above = [e.hi < 0 for e in ends], [e.lo >= 0 for e in ends]
     passes = (x.hi < 0) & ((below[0] & above[1]) | (above[0] & below[1]))
     near = np.maximum(-x.hi, np.finfo(float).tiny)

@@ -15,6 +15,7 @@ from mfdsl.compiler.analysis.slopes.domain import (
     Space,
     grid_index,
     table_columns,
+    tabled,
 )
 from mfdsl.compiler.analysis.slopes.rows import Rows
 from mfdsl.compiler.analysis.slopes.tape import Tape
@@ -38,15 +39,7 @@ def totals_of(tape: Tape, spaces: Mapping[str, Space]) -> list[Total]:
     found = []
     grid = int(np.prod(tape.sizes)) if tape.sizes else 1
     for population, space in spaces.items():
-        linear = [
-            s
-            for s in tape.statistics
-            if s.population == population
-            and s.mass is None
-            and s.coordinate is not None
-            and not tape.touched[s.body]
-            and s.axes
-        ]
+        linear = tabled(tape, population)
         count = int(np.prod([size for _, size in space])) if space else 1
         if len(linear) < 2 or count > MAX_MEMBERS or grid * count * len(linear) > MAX_COLUMNS:
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfdsl.compiler.analysis.continuity import continuous_at
+from mfdsl.compiler.analysis.faces import continuous_at
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Moves, Rows
