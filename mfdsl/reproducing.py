@@ -19,14 +19,24 @@ from mfdsl.playing import Wanted, play
 from mfdsl.records import explained, start_folder
 from mfdsl.runtime.learning.keeping import keep
 from mfdsl.runtime.learning.loop import Learned, LearningRecord
+from mfdsl.runtime.learning.table import LearnerConfig
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.status import Status
-from mfdsl.settings import resolve
+from mfdsl.settings import Settings, resolve
 
 GAMES = {"small": 20, "paper": 100}  # of a measurement
 SLICE = 20  # of them side by side
 SEED = 1 << 20  # of measurements; training has small ones
-HEADER = ("experiment", "seed", "measured at", "return", "reference", "iterations", "CPU s")
+HEADER = (
+    "experiment",
+    "seed",
+    "measured at",
+    "return",
+    "reference",
+    "iterations",
+    "steps",
+    "CPU s",
+)
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment at one seed; seconds are those of the processor, of training alone."""
+    """One experiment at one seed; seconds are those of the processor, of training alone, and steps
+    those of games in training, in which all agents move.
+    """
 
     experiment: Experiment
     seed: int
     iterations: int
+    steps: int
     seconds: float
     status: str
     run: Path
@@ -66,6 +79,7 @@ class Result:
             "seed": self.seed,
             "status": self.status,
             "iterations": self.iterations,
+            "environment_steps": self.steps,
             "cpu_seconds": self.seconds,
             "run": str(self.run),
             "reference": experiment.reference,
@@ -157,8 +171,28 @@ def _result(
     places = () if learned.status is Status.interrupted else experiment.places
     found = tuple(_measured(game, learned, place, GAMES[request.budget]) for place in places)
     return Result(
-        experiment, seed, learned.iterations, seconds, learned.status.name, folder.path, found
+        experiment,
+        seed,
+        learned.iterations,
+        learned.iterations * steps_of(game, settings),
+        seconds,
+        learned.status.name,
+        folder.path,
+        found,
     )
+
+
+def steps_of(game: Game, settings: Settings) -> int:
+    """Steps of games in one iteration of a learner: all games that it plays side by side.
+
+    Raises:
+        ValueError: a game without end, and no length of its episodes.
+    """
+    assert isinstance(settings.config, LearnerConfig)
+    length = settings.config.steps or game.model.horizon.steps
+    if length is None:
+        raise ValueError(f"{game.name} has no end, and its episodes no length")
+    return settings.config.games * length
 
 
 def _measured(game: Game, learned: Learned, place: Place, games: int) -> Measured:
@@ -181,7 +215,7 @@ def _measured(game: Game, learned: Learned, place: Place, games: int) -> Measure
 def cells(result: Result) -> list[tuple[str, ...]]:
     """The lines of a result in the table, one for each place."""
     name, seed = result.experiment.name, str(result.seed)
-    ends = (f"{result.iterations:,}", f"{result.seconds:.0f}")
+    ends = (f"{result.iterations:,}", f"{result.steps:,}", f"{result.seconds:.0f}")
     if not result.measured:
         return [(name, seed, "", result.status, "", *ends)]
     return [

@@ -47,6 +47,7 @@ def test_a_short_run_writes_both_tables(mfdsl: Any, tmp_path: Path) -> None:
     assert {k: v for k, v in outcome.json.items() if k not in ("schema", "ok")} == table
     (result,) = table["results"]
     assert result["status"] == "max_iterations" and result["iterations"] == 10
+    assert result["environment_steps"] == 10 * 16 * 10  # iterations, games, the horizon
     places = {found["agents"]: found for found in result["measured"]}
     assert set(places) == {10, 50, 1000}
     # nobody does better than the optimum, and ten iterations leave at most ten times its cost
