@@ -22,7 +22,7 @@ from mfdsl.compiler.ir.model import Node, NoiseVariable, Player
 from mfdsl.compiler.ir.walk import reachable
 
 Ends = tuple[Fraction, Fraction]
-LINEAR = ("add", "neg", "vector")
+LINEAR = ("add", "neg", "vector", "if")  # a condition that reads a noise is not linear itself
 MEANS: dict[str, Callable[..., float]] = {
     "uniform": lambda: 0.5,
     "normal": lambda: 0.0,
@@ -125,8 +125,7 @@ def _mean(copies: Copies, root: int, noises: Noises) -> int | None:
             continue
         first = node.op in ("element", "div") and not any(noisy[1:])
         factor = node.op == "mul" and sum(noisy) == 1
-        branch = node.op == "if" and not noisy[0]
-        if not (node.op in LINEAR or first or factor or branch):
+        if not (node.op in LINEAR or first or factor):
             return None
         known[i] = copies.add(node.op, tuple(known[a] for a in node.args), node.attr, node.type)
     return known[root]

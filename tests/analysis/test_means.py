@@ -27,6 +27,7 @@ population walker as mu {{
   noise wait : real ~ exponential(rate = 2)
   noise size : real ~ gamma(1.5)
   noise pair : real[2] in [0, 1] ~ uniform
+  noise turn : real mod [-1, 1] ~ uniform
   {let}
   x' = {next}
   reward r = -x^2 * mean(q.x^2 for q in walker)
@@ -44,6 +45,7 @@ AFFINE = [
     "x * flat + a * (if coin == 1 then wait else pair[1])",
     "if coin == 2 then 3 * size else clip(x, 0, 0.5) - pair[0]",
     "max(flat + 3, 0) + min(pair[0] * 2, 2)",
+    "max(0, flat + 3) + min(2, pair[0] * 2, 4)",
     "if coin > 0 and x <= 0.3 then 1 - flat else -wait",
 ]
 NOT_AFFINE = [
@@ -103,8 +105,9 @@ def test_other_next_states_have_no_known_mean(next_state: str) -> None:
     assert mean_roots(facts_of(model), model.populations[0])[1] == []
 
 
-def test_positions_on_a_ring_have_no_mean() -> None:
-    model = model_of("x + bell", "mod [-1, 1]")
+@pytest.mark.parametrize("next_state", ["x + bell", "if a > 0 then turn else x"])
+def test_positions_on_a_ring_have_no_mean(next_state: str) -> None:
+    model = model_of(next_state, "mod [-1, 1]")
     assert mean_roots(facts_of(model), model.populations[0])[1] == []
 
 
