@@ -123,15 +123,19 @@ def _density(there: Tensor, members: Tensor, scale: float) -> Tensor:
 
 
 def _field(place: Tensor, there: Tensor, mass: Tensor | None, scale: float) -> Tensor:
-    """Mass and centre of what is near, [B, N, widths * (1 + d)]."""
-    apart = (there[:, None] - place[:, :, None]) * scale  # [B, N, M, d]
-    far = (apart**2).sum(-1)
+    """Mass and centre of what is near, [B, N, widths * (1 + d)].
+
+    Distances and centres are matrix products, so that no displacement of every pair is kept.
+    """
+    here, points = place * scale, there * scale
+    squares = here.square().sum(-1)[..., None] + points.square().sum(-1)[:, None]
+    far = (squares - 2 * here @ points.mT).clamp(min=0)  # [B, N, M]
+    share = 1 / there.shape[1] if mass is None else mass[:, None].to(far)
     parts = []
     for width in WIDTHS:
-        kernel = torch.exp(-far / (2 * width**2))
-        kernel = kernel / there.shape[1] if mass is None else kernel * mass[:, None]
-        parts.append(kernel.sum(-1, keepdim=True))
-        parts.append((kernel[..., None] * apart).sum(-2) / width)
+        kernel = torch.exp(far * (-1 / (2 * width**2))) * share
+        near = kernel.sum(-1, keepdim=True)
+        parts += [near, (kernel @ points - near * here) / width]
     return torch.cat(parts, -1)
 
 
