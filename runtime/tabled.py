@@ -4,7 +4,7 @@ A continuous state falls on one of its two neighbours on the grid by chance, in 
 near they are, as in the tables themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,49 +13,44 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.reduced import Coordinate, Past, Reduced
 from mfdsl.runtime.behaviours import Scene, calling
-from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.streams import draw
 
 
-class Tabled:
-    """A behaviour; it follows the past of the common state, so steps are played in order.
+class Places:
+    """Where players stand in tables with these axes, and what their actions there mean.
+
+    It follows the past of the common state, so the steps of a game are asked for in order.
 
     Raises:
         ValueError: the past of a game cannot be told from what happens in it.
     """
 
-    def __init__(self, policy: TabularPolicy, reduced: Reduced, model: Model) -> None:
+    def __init__(
+        self, states: Sequence[Axis], actions: Sequence[Axis], reduced: Reduced, model: Model
+    ) -> None:
         if reduced.past is not None and not reduced.past.told:
             raise ValueError(
                 "members read common noise or a major's action itself, so the past cannot be told "
                 "from the common states: make what they read a state"
             )
-        self.policy, self.reduced, self.model = policy, reduced, model
+        self.states, self.actions, self.reduced, self.model = states, actions, reduced, model
         self._past: list[int] = []
 
-    def __call__(self, scene: Scene) -> Any:
-        """The actions of all agents."""
+    def standing(self, scene: Scene) -> dict[str, Tensor]:
+        """The places of all who act among the states of the table, [B, N], of a major [B]."""
         if self.reduced.past is not None:
             self._past = _followed(self.reduced.past, self._past, scene)
-        acting = [p for p in self.model.players if p.actions]
-        chosen = {p.name: self._actions(p, scene) for p in acting}
+        return {p.name: self._standing(p, scene) for p in self.model.players if p.actions}
+
+    def moves(self, scene: Scene, taken: Mapping[str, Tensor]) -> Any:
+        """The module's `Action`, from the places of everybody's actions in the table."""
+        chosen = {name: self._values(self.model.player(name), flat) for name, flat in taken.items()}
         return calling(lambda t, seen: chosen)(scene)
 
-    def _actions(self, player: Player, scene: Scene) -> dict[str, Tensor]:
-        flat = self._states(player, scene)
-        probs = self.policy.probs.to(scene.params.unit)
-        table = probs[:, min(scene.t, probs.shape[1] - 1)]
-        games = torch.arange(len(flat) if len(table) > 1 else 1, device=flat.device)
-        chances = table[games.reshape(-1, *[1] * (flat.ndim - 1)), flat].cumsum(-1)
-        u = _uniform(scene, f"policy.{player.name}", tuple(flat.shape))
-        taken = (chances <= (u * chances[..., -1])[..., None]).sum(-1)
-        taken = taken.clamp(max=chances.shape[-1] - 1)
-        return self._values(player, taken)
-
-    def _states(self, player: Player, scene: Scene) -> Tensor:
-        """The place of every agent among the states of the table, [B, N], or [B] for a major."""
+    def _standing(self, player: Player, scene: Scene) -> Tensor:
         flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=scene.params.unit.device)
-        axes = zip(self.reduced.model.population.states, self.policy.states, strict=True)
+        axes = zip(self.reduced.model.population.states, self.states, strict=True)
         for variable, axis in axes:
             place = self._place(player, variable.name, scene)
             lead = place.reshape(-1, *[1] * (flat.ndim - 1)) if place.ndim == 1 else place
@@ -77,7 +72,7 @@ class Tabled:
     def _values(self, player: Player, flat: Tensor) -> dict[str, Tensor]:
         """Action variables from the places of actions in the table."""
         places: dict[str, Tensor] = {}
-        axes = zip(self.reduced.model.population.actions, self.policy.actions, strict=True)
+        axes = zip(self.reduced.model.population.actions, self.actions, strict=True)
         for variable, axis in reversed(list(axes)):
             places[variable.name] = flat % axis.size
             flat = flat // axis.size
@@ -93,6 +88,38 @@ class Tabled:
             value = torch.stack(entries, -1).reshape(*flat.shape, *kind.dims)
             found[action.name] = value.bool() if kind.kind == "bool" else value
         return found
+
+
+class Tabled:
+    """A behaviour: everybody draws an action from the row of the own place.
+
+    Raises:
+        ValueError: the past of a game cannot be told from what happens in it.
+    """
+
+    def __init__(self, policy: TabularPolicy, reduced: Reduced, model: Model) -> None:
+        self.policy = policy
+        self.places = Places(policy.states, policy.actions, reduced, model)
+
+    def __call__(self, scene: Scene) -> Any:
+        """The actions of all agents."""
+        standing = self.places.standing(scene)
+        taken = {name: self._drawn(name, flat, scene) for name, flat in standing.items()}
+        return self.places.moves(scene, taken)
+
+    def _drawn(self, player: str, flat: Tensor, scene: Scene) -> Tensor:
+        probs = self.policy.probs.to(scene.params.unit)
+        table = probs[:, min(scene.t, probs.shape[1] - 1)]
+        games = torch.arange(len(flat) if len(table) > 1 else 1, device=flat.device)
+        rows = table[games.reshape(-1, *[1] * (flat.ndim - 1)), flat]
+        return drawn(rows, _uniform(scene, f"policy.{player}", tuple(flat.shape)))
+
+
+def drawn(rows: Tensor, u: Tensor) -> Tensor:
+    """Places drawn from probabilities [..., A] with uniform numbers [...]."""
+    chances = rows.cumsum(-1)
+    taken = (chances <= (u * chances[..., -1])[..., None]).sum(-1)
+    return taken.clamp(max=chances.shape[-1] - 1)
 
 
 def _of_place(axis: Coordinate, place: Tensor) -> Tensor:
