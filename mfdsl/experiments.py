@@ -128,12 +128,13 @@ MF_PPO = (
     ),
 )
 
-PATH = SELDOM | {
+PLANNED = SELDOM | {
     "gradient": "path",
     "agents": 60,
     "games": 8,
-    "learning_rate": 0.003,
-    "fields": True,
+    "learning_rate": 0.004,
+    "rule": "rbf",
+    "log_std": -2.0,
 }
 SCORE = (
     SELDOM
@@ -144,31 +145,54 @@ SCORE = (
         "epochs": 4,
     }
 )
+FORAGING = SCORE | {
+    "agents": 60,
+    "games": 8,
+    "steps": 100,
+    "learning_rate": 0.004,
+    "discount": 0.97,
+    "show": "field.pos field.left",  # policies of the paper see no deposits, their baselines do
+    "fields": True,
+    "encoder": "moments",
+}
 HAND_RULE = "a hand-written rule"
 
 
 def _major_minor(
-    name: str, options: Mapping[str, Any], small: int, paper: int, hand_rule: float
+    name: str,
+    solver: str,
+    options: Mapping[str, Any],
+    small: int,
+    paper: int,
+    hand_rule: float,
 ) -> Experiment:
     """One of the five games, trained with few agents and measured with 300 and with others."""
     others = tuple(Place(agents) for agents in (5, 20, 50, 500))
     courses: dict[Budget, Course] = {"small": Course(small, 1), "paper": Course(paper, 3)}
     places = (Place(300, hand_rule), *others)
-    return Experiment(name, name, "mf_ppo", options, courses, places, HAND_RULE)
+    return Experiment(name, name, solver, options, courses, places, HAND_RULE)
 
 
 M3FC = (
-    _major_minor("m3fc_2g", PATH | {"encoder": "histogram"}, 50, 150, -21.1),
-    _major_minor("m3fc_formation", PATH, 30, 200, -39.9),
+    _major_minor("m3fc_2g", "m3f_ppo", PLANNED, 40, 150, -21.1),
+    _major_minor("m3fc_formation", "m3f_ppo", PLANNED, 30, 150, -39.9),
     _major_minor(
         "m3fc_beach",
+        "mf_ppo",
         SCORE | {"encoder": "histogram", "discount": 0.95, "steps": 100},
         15,
         120,
         -221.3,
     ),
-    _major_minor("m3fc_foraging", SCORE | {"discount": 0.99}, 15, 150, 2798.0),
-    _major_minor("m3fc_potential", SCORE | {"discount": 0.97, "epochs": 6}, 12, 80, -38.3),
+    _major_minor("m3fc_foraging", "mf_ppo", FORAGING, 20, 160, 2797.8),
+    _major_minor(
+        "m3fc_potential",
+        "mf_ppo",
+        SCORE | {"agents": 60, "learning_rate": 0.003, "encoder": "histogram", "discount": 0.97},
+        12,
+        80,
+        -38.3,
+    ),
 )
 
 PAPERS: dict[str, tuple[Experiment, ...]] = {"mf_ppo": MF_PPO, "m3fc": M3FC}

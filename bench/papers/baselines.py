@@ -26,6 +26,7 @@ from mfdsl.settings import resolve
 
 AGENTS = 20
 EPISODES = 100
+SHORT = 0.3  # part of the iterations that shows who is ahead
 MEASURED = 10_000  # seed of the episodes that measure
 LEARNERS = ("mf_ppo", "m3f_ppo", "ippo", "mappo")
 
@@ -36,7 +37,8 @@ Options = Mapping[str, object]
 class Case:
     """One game: how long all learners train, their options, and those of mean-field learners alone.
 
-    `untrained` and `rule` are returns that the reference measured with 20 agents.
+    `untrained` and `rule` are returns that the reference measured with 20 agents. `best` is the
+    mean-field learner with which the game was solved at larger numbers of agents.
     """
 
     iterations: int
@@ -44,6 +46,7 @@ class Case:
     ours: Options
     untrained: float
     rule: float
+    best: str = "mf_ppo"
 
 
 ALL: Options = {
@@ -56,22 +59,35 @@ ALL: Options = {
     "evaluate_every": 10,
     "evaluate_games": 16,
 }
-PATH: Options = {"gradient": "path", "learning_rate": 0.003}
+PATH: Options = {"gradient": "path", "learning_rate": 0.004}
+PLANNER: Options = {"rule": "rbf", "log_std": -2.0}  # of a planner along the path
 CASES: Mapping[str, Case] = {
     "m3fc_beach": Case(60, {"steps": 100, "discount": 0.95, "entropy": 0.002}, {}, -647, -216.8),
     "m3fc_potential": Case(80, {"discount": 0.97}, {"gradient": "score"}, -116, -35.1),
     # at 0.002 baselines of 2G end below where they began
-    "m3fc_2g": Case(60, {"discount": 0.99, "learning_rate": 0.0005}, PATH, -211, -25.6),
-    "m3fc_formation": Case(30, {"discount": 0.99}, PATH, -588, -48.3),
+    "m3fc_2g": Case(60, {"discount": 0.99, "learning_rate": 0.0005}, PATH, -211, -25.6, "m3f_ppo"),
+    "m3fc_formation": Case(30, {"discount": 0.99}, PATH, -588, -48.3, "m3f_ppo"),
+    "m3fc_foraging": Case(
+        80,
+        {"steps": 100, "discount": 0.97, "learning_rate": 0.004, "show": "field.pos field.left"}
+        | {"encoder": "moments", "fields": True, "games": 8},
+        {},
+        294,
+        2857,
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Found:
-    """The mean return of what was learned, its standard error, steps of games and CPU seconds."""
+    """The mean return of what was learned, its standard error over games, iterations, steps of
+    games and CPU seconds.
+    """
 
     mean: float
     error: float
+    games: int
+    iterations: int
     steps: int
     seconds: float
 
@@ -82,6 +98,8 @@ def found(spec: str, learner: str, seed: int, scale: float) -> Found:
     options = {**ALL, **case.common}
     if learner in ("mf_ppo", "m3f_ppo"):
         options |= case.ours
+    if learner == "m3f_ppo" and options.get("gradient") == "path":
+        options |= PLANNER
     iterations = max(1, round(scale * case.iterations))
     settings = resolve(game.model, learner, iterations=iterations, options=options)
     training = prepare_training(game, settings, seed=seed)
@@ -93,6 +111,8 @@ def found(spec: str, learner: str, seed: int, scale: float) -> Found:
     return Found(
         values.mean().item(),
         values.std().item() / math.sqrt(len(values)),
+        len(values),
+        learned.iterations,
         learned.iterations * int(str(options["games"])) * length,
         seconds,
     )
