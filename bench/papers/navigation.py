@@ -1,6 +1,6 @@
-"""Cooperative navigation and push: one local policy learned along the path, played at other sizes.
+"""Cooperative navigation: one local policy learned along the path, played at other sizes.
 
-    python -m bench.papers.navigation [--games navigation push] [--seeds 3] [--scale 1] [--anchors]
+    python -m bench.papers.navigation [--seeds 3] [--scale 1] [--anchors] [--write]
 
 Navigation (25 steps): all agents share a network of their velocity, five nearest agents and five
 nearest landmarks; it is trained with 15 agents, whose collisions a sigmoid counts (`soft`), and
@@ -11,17 +11,14 @@ of PIC (Liu and others 2019, arXiv:1911.00025) that shares no code with ours, th
 landmarks once, at least total distance, and steers there. That is no bound: with sharper gains,
 (60, 6), it gets -59 with 15.
 
-Push (50 steps, 15 agents, PIC's contact): trained with a softer contact (`margin`), measured with
-PIC's, beside an oracle that goes behind the ball, seen from the target, and pushes. Gradients along
-the path do not get near it yet: they jump at each contact, and say little before one.
 `--scale` multiplies the iterations; seconds are computing time of the process.
 """
 
 import argparse
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -29,6 +26,7 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor
 
 import mfdsl
+from bench.papers.committed import commit
 from mfdsl.learning import learned_behaviour, prepare_training, train
 from mfdsl.runtime.behaviours import Behaviour, Scene, calling
 from mfdsl.runtime.learning.loop import Learned, LearningRecord
@@ -36,7 +34,7 @@ from mfdsl.runtime.streams import draw
 from mfdsl.settings import resolve
 
 SOFT = 0.05
-PATH = {
+OPTIONS: dict[str, Any] = {
     "gradient": "path",
     "games": 32,
     "learning_rate": 2e-3,
@@ -46,15 +44,11 @@ PATH = {
     "laws": False,
     "evaluate_every": 50,
     "evaluate_games": 128,
+    "nearest": 5,
+    "hide": "x",
 }
-NAVIGATION = PATH | {"nearest": 5, "hide": "x"}
-PUSH = PATH | {"nearest": 2}
-ITERATIONS = {"navigation": 900, "push": 300}
-PUSH_STEPS = 50
-MARGIN = 0.02
+ITERATIONS = 900
 GAINS = (40.0, 10.0)  # of the oracle of navigation: on the distance and on the velocity
-BEHIND = 0.1  # where the oracle of push goes, in units of length behind the ball
-PUSH_GAINS = (40.0, 4.0)
 PAIRS = 4_000_000  # in games side by side
 
 
@@ -69,6 +63,25 @@ class Size:
     oracle: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """A return, its standard error and the score at one size."""
+
+    agents: int
+    mean: float
+    error: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One course: what was found at all sizes; seconds are those of training."""
+
+    seed: int
+    seconds: float
+    found: tuple[Found, ...]
+
+
 SIZES = (
     Size(15, 2.2, 1000, -243.9, -66.2),
     Size(30, 3.0, 500, -462.7, -129.8),
@@ -80,6 +93,12 @@ SIZES = (
 
 def measured(game: mfdsl.Game, behaviour: Behaviour, games: int) -> tuple[float, float]:
     """The team's mean return in `games` games and its standard error."""
+    values = returns(game, behaviour, games)
+    return values.mean().item(), values.std().item() / math.sqrt(len(values))
+
+
+def returns(game: mfdsl.Game, behaviour: Behaviour, games: int) -> Tensor:
+    """Returns of the team in `games` games [games], the same ones for every behaviour."""
     (agents,) = game.simulator(batch=1).agents.values()
     side = max(1, min(games, PAIRS // agents**2))
     found = []
@@ -87,8 +106,7 @@ def measured(game: mfdsl.Game, behaviour: Behaviour, games: int) -> tuple[float,
         rollout = game.simulator(batch=side, seed=10_000 + part).rollout(behaviour)
         assert rollout.team is not None
         found.append(rollout.team.values)
-    values = torch.cat(found)
-    return values.mean().item(), values.std().item() / math.sqrt(len(values))
+    return torch.cat(found)
 
 
 def untrained(scene: Scene) -> Any:
@@ -131,26 +149,10 @@ def assigned() -> Behaviour:
     return behave
 
 
-def from_behind(scene: Scene) -> Any:
-    """The oracle of push: go behind the ball, then through it to the target."""
-    world, agents = scene.state.world, scene.state.agent
-    ball, way = world.ball[:, None], (world.target - world.ball)[:, None]
-    way = way / way.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    apart = agents.x - ball
-    along = (apart * way).sum(-1, keepdim=True)
-    beside = (apart - along * way).norm(dim=-1, keepdim=True)
-    ready = (along < 0) & (beside < BEHIND / 3)
-    force = steering(agents, ball - BEHIND * way, PUSH_GAINS, scene.params.thrust)
-    push = PUSH_GAINS[0] * (ball - agents.x) / scene.params.thrust + way
-    return acting(scene, shares_of(torch.where(ready, push, force)))
-
-
-def trained(
-    spec: str, params: dict[str, float], options: dict[str, Any], iterations: int, seed: int
-) -> tuple[Learned, float]:
+def trained(iterations: int, seed: int) -> tuple[Learned, float]:
     """A policy and the computing time that it took, in seconds."""
-    game = mfdsl.load(spec, params=params)
-    settings = resolve(game.model, "mf_ppo", iterations=max(1, iterations), options=options)
+    game = mfdsl.load("navigation", params={"soft": SOFT})
+    settings = resolve(game.model, "mf_ppo", iterations=max(1, iterations), options=OPTIONS)
     training = prepare_training(game, settings, seed=seed)
     began = time.process_time()
     learned = train(training, on_progress=_shown)
@@ -179,59 +181,71 @@ def anchors() -> list[str]:
     return lines
 
 
-def navigation(seeds: int, scale: float) -> list[str]:
+def course(iterations: int, seed: int) -> Row:
+    """Train once and measure at all sizes."""
+    learned, seconds = trained(iterations, seed)
+    found = []
+    for size in SIZES:
+        game = world(size)
+        mean, error = measured(game, learned_behaviour(game, learned), size.games)
+        score = (mean - size.random) / (size.oracle - size.random)
+        found.append(Found(size.agents, mean, error, score))
+        print(f"    N = {size.agents}: {mean:.1f} ± {error:.1f}, {score:.3f}", flush=True)
+    return Row(seed, seconds, tuple(found))
+
+
+def table(rows: Sequence[Row]) -> list[str]:
     """One line for each seed: computing time, and return and score at each size."""
-    head = ["seed", "CPU s", *(f"N = {s.agents}, R" + " | score" for s in SIZES)]
+    head = ["seed", "CPU s", *(f"N = {s.agents}, R | score" for s in SIZES)]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * (2 + 2 * len(SIZES))]
-    for seed in range(seeds):
-        print(f"navigation, seed {seed}", flush=True)
-        iterations = round(scale * ITERATIONS["navigation"])
-        learned, seconds = trained("navigation", {"soft": SOFT}, NAVIGATION, iterations, seed)
-        cells = [str(seed), f"{seconds:.0f}"]
-        for size in SIZES:
-            game = world(size)
-            mean, error = measured(game, learned_behaviour(game, learned), size.games)
-            score = (mean - size.random) / (size.oracle - size.random)
-            cells += [f"{mean:.1f} ± {error:.1f}", f"**{score:.3f}**"]
-            print(f"    N = {size.agents}: {mean:.1f} ± {error:.1f}, {score:.3f}", flush=True)
+    for row in rows:
+        cells = [str(row.seed), f"{row.seconds:.0f}"]
+        for found in row.found:
+            cells += [f"{found.mean:.1f} ± {found.error:.1f}", f"**{found.score:.3f}**"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def push(seeds: int, scale: float) -> list[str]:
-    """One line for each seed: computing time, and returns beside those of the oracle."""
-    game = mfdsl.load("push", params={"T": PUSH_STEPS})
-    beside = [measured(game, play, 1000) for play in (untrained, from_behind)]
-    shown = [f"{mean:.1f} ± {error:.1f}" for mean, error in beside]
-    lines = ["| seed | CPU s | untrained | from behind | learned |", "|---|---|---|---|---|"]
-    for seed in range(seeds):
-        print(f"push, seed {seed}", flush=True)
-        iterations = round(scale * ITERATIONS["push"])
-        learned, seconds = trained(
-            "push", {"T": PUSH_STEPS, "margin": MARGIN}, PUSH, iterations, seed
-        )
-        mean, error = measured(game, learned_behaviour(game, learned), 1000)
-        cells = [str(seed), f"{seconds:.0f}", *shown, f"**{mean:.1f} ± {error:.1f}**"]
-        lines.append(f"| {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
-    return lines
-
-
-GAMES: dict[str, Callable[[int, float], list[str]]] = {"navigation": navigation, "push": push}
+def plot(axes: Any, rows: Sequence[Row]) -> None:
+    """Scores against the number of agents."""
+    for row in rows:
+        agents, scores = zip(*((f.agents, f.score) for f in row.found), strict=True)
+        axes.semilogx(agents, scores, "o-", label=f"seed {row.seed}")
+    axes.axvline(SIZES[0].agents, color="0.7", linewidth=0.8, label="trained here")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("agents")
+    axes.set_ylabel("score: 0 random moves, 1 assigned landmarks")
+    axes.legend(fontsize="small")
 
 
 def main() -> None:
     """Train, measure, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--games", nargs="*", choices=tuple(GAMES), default=list(GAMES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--anchors", action="store_true", help="measure the anchors, too")
+    parser.add_argument("--write", action="store_true", help="write the committed results")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    tables = [anchors()] if given.anchors else []
-    tables += [GAMES[name](given.seeds, given.scale) for name in given.games]
-    print("\n\n".join("\n".join(lines) for lines in tables))
+    if given.anchors:
+        print("\n".join(anchors()))
+    rows = []
+    for seed in range(given.seeds):
+        print(f"navigation, seed {seed}", flush=True)
+        rows.append(course(round(given.scale * ITERATIONS), seed))
+    lines = table(rows)
+    print("\n".join(lines))
+    if given.write:
+        numbers = {"sizes": [asdict(s) for s in SIZES], "rows": [asdict(row) for row in rows]}
+        text = __doc__.split("\n\n", 2)[2].strip()
+        commit(
+            "navigation",
+            "Cooperative navigation, trained with 15 agents",
+            "python -m bench.papers.navigation --write",
+            [text, "\n".join(lines)],
+            numbers,
+            lambda axes: plot(axes, rows),
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,244 @@
+"""Critics of joint observations and actions in reinforcement learning: cooperative navigation.
+
+The claim of Li et al. 2021 (arXiv:2105.08268, Fig. 3): with the same off-policy learner and equal
+numbers of parameters, agents taught by a permutation-invariant critic do better than those taught
+by a concatenation or by the graph network of PIC (Liu et al. 2019, arXiv:1911.00025), the more so
+the more agents there are. Here `maddpg` runs with each critic, everything else equal, for the same
+number of environment steps and updates, far fewer than in the paper (60,000 episodes). No option is
+chosen for one critic alone; `--rates` runs all of them with other learning rates.
+
+Scores are (R - R_random) / (R_oracle - R_random) with the anchors of `navigation.py`. `final` is
+the mean of the last four measurements of training, which one setting cannot pick; `best` measures
+the best policy of training again, in games that nothing was chosen by.
+
+    python -m bench.papers.critics_in_training [--agents 15 200] [--seeds 3] [--critics mlp]
+        [--rates 1e-3] [--out rows.jsonl] [--write]
+
+Rows are kept in `--out` as they come, and what is there is not trained again.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import mfdsl
+from bench.papers.committed import commit
+from bench.papers.navigation import SIZES, Size, measured
+from mfdsl.learning import learned_behaviour, prepare_training, train
+from mfdsl.runtime.learning.loop import LearningRecord
+from mfdsl.runtime.learning.networks import parameter_count
+from mfdsl.runtime.learning.off_policy import OffPolicy
+from mfdsl.runtime.learning.set_critics import CriticKind
+from mfdsl.settings import resolve
+
+ALL: tuple[CriticKind, ...] = ("deepsets", "mlp", "gcn_pic", "gcn", "mf_a", "vdn")
+OPTIONS: dict[str, Any] = {
+    "nearest": 5,
+    "hidden": 64,
+    "final_rate": 1.0,
+    "discount": 0.9,
+    "paid": "arrival",
+    "games": 8,
+    "evaluate_every": 10,
+    "evaluate_games": 64,
+}
+TITLE = "Critics in training: cooperative navigation"
+COMMAND = "python -m bench.papers.critics_in_training --write"
+RATE = 1e-3
+LAST = 4  # measurements whose mean is the final score
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one size is trained: iterations of `games` episodes, parameters of the critic."""
+
+    iterations: int
+    parameters: int
+    batch: int
+    games: int
+
+
+SETTINGS = {15: Setting(200, 20_000, 128, 8), 200: Setting(120, 40_000, 16, 8)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One course: its critic, and scores of its last policies and of its best one."""
+
+    agents: int
+    critic: str
+    rate: float
+    seed: int
+    parameters: int
+    episodes: int
+    updates: int
+    seconds: float
+    final: float
+    best: float
+    curve: tuple[float, ...]
+
+
+def size_of(agents: int) -> Size:
+    """The world of a number of agents, with its anchors."""
+    return next(size for size in SIZES if size.agents == agents)
+
+
+def course(size: Size, kind: CriticKind, rate: float, seed: int) -> Row:
+    """Train with one critic; seconds are computing time, measurements on the way included."""
+    setting = SETTINGS[size.agents]
+    game = mfdsl.load("navigation", params={"n": size.agents, "half": size.half})
+    own = {"critic": kind, "learning_rate": rate} | asdict(setting)
+    iterations = own.pop("iterations")
+    if size.agents > 100:
+        own["evaluate_games"] = 16
+    settings = resolve(game.model, "maddpg", iterations=iterations, options=OPTIONS | own)
+    training = prepare_training(game, settings, seed=seed)
+    assert isinstance(training.learner, OffPolicy)
+    began, seen = time.process_time(), []
+
+    def heard(record: LearningRecord) -> None:
+        if not math.isnan(record.measured):
+            seen.append(score(size, record.measured))
+
+    learned = train(training, on_progress=heard)
+    seconds = time.process_time() - began
+    mean, _ = measured(game, learned_behaviour(game, learned), max(20, size.games // 4))
+    episodes = iterations * setting.games
+    updates = int(training.learner.config.updates * episodes * 25 / 100)
+    size_found = parameter_count(training.learner.networks.critic)
+    final = statistics.fmean(seen[-LAST:])
+    figures = (size_found, episodes, updates, seconds, final, score(size, mean), tuple(seen))
+    return Row(size.agents, kind, rate, seed, *figures)
+
+
+def score(size: Size, value: float) -> float:
+    """0 for random moves, 1 for assigned landmarks."""
+    return (value - size.random) / (size.oracle - size.random)
+
+
+def chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The share of bootstrap samples (all of them, of seeds) in which the mean of ours is larger.
+
+    Ties count half.
+    """
+    means = [
+        [statistics.fmean(s) for s in itertools.product(values, repeat=len(values))]
+        for values in (ours, theirs)
+    ]
+    wins = [(a > b) + 0.5 * (a == b) for a in means[0] for b in means[1]]
+    return statistics.fmean(wins)
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """One line for each size, rate and critic, as Markdown."""
+    lines = [
+        "| N | rate | critic | parameters | seeds | episodes | CPU s | final score (each seed) "
+        "| spread | best policy | P(deepsets ahead) |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for agents, rate in sorted({(r.agents, r.rate) for r in rows}):
+        here = [r for r in rows if (r.agents, r.rate) == (agents, rate)]
+        ours = [r.final for r in here if r.critic == "deepsets"]
+        for kind in ALL:
+            found = sorted((r for r in here if r.critic == kind), key=lambda r: r.seed)
+            if found:
+                lines.append(_line(found, ours))
+    return lines
+
+
+def _line(found: Sequence[Row], ours: Sequence[float]) -> str:
+    first, finals = found[0], [r.final for r in found]
+    spread = f"{statistics.stdev(finals):.3f}" if len(finals) > 1 else "-"
+    ahead = "-" if first.critic == "deepsets" or not ours else f"{chance(ours, finals):.2f}"
+    each = " ".join(f"{value:.2f}" for value in finals)
+    best = statistics.fmean(r.best for r in found)
+    seconds = statistics.fmean(r.seconds for r in found)
+    cells = (
+        f"{first.agents}",
+        f"{first.rate:g}",
+        first.critic,
+        f"{first.parameters:,}",
+        f"{len(found)}",
+        f"{first.episodes:,}",
+        f"{seconds:.0f}",
+        f"**{statistics.fmean(finals):.3f}** ({each})",
+        spread,
+        f"{best:.3f}",
+        ahead,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def draw(axes: Any, rows: Sequence[Row]) -> None:
+    """Courses of the scores, the mean over seeds: whole lines for few agents, dashed for many."""
+    shown = [r for r in rows if r.rate == RATE]
+    for agents, style in zip(sorted({r.agents for r in shown}), ("-", "--"), strict=False):
+        for place, kind in enumerate(ALL):
+            curves = [r.curve for r in shown if (r.agents, r.critic) == (agents, kind)]
+            if curves:
+                mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
+                episodes = [
+                    OPTIONS["games"] * OPTIONS["evaluate_every"] * (k + 1) for k in range(len(mean))
+                ]
+                axes.plot(episodes, mean, style, color=f"C{place}", label=f"{kind}, N = {agents}")
+    axes.set_xlabel("episodes")
+    axes.set_ylabel("score: 0 random moves, 1 assigned landmarks")
+    axes.axhline(0, color="0.7", linewidth=0.8)
+    axes.legend(fontsize="x-small", ncols=2)
+
+
+def read(path: Path) -> list[Row]:
+    """Rows that earlier runs wrote."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return [Row(**{**entry, "curve": tuple(entry["curve"])}) for entry in found]
+
+
+def main() -> None:
+    """Train what is not in the file yet, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, nargs="*", choices=tuple(SETTINGS), default=[15, 200])
+    parser.add_argument("--critics", nargs="*", choices=ALL, default=list(ALL))
+    parser.add_argument("--rates", type=float, nargs="*", default=[RATE])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("critics_in_training.jsonl"))
+    parser.add_argument("--write", action="store_true", help="write the committed results")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = read(given.out) if given.out.exists() else []
+    done = {(r.agents, r.rate, r.seed, r.critic) for r in rows}
+    wanted = itertools.product(given.agents, given.rates, range(given.seeds), given.critics)
+    for agents, rate, seed, kind in wanted:
+        if (agents, rate, seed, kind) in done:
+            continue
+        row = course(size_of(agents), kind, rate, seed)
+        rows.append(row)
+        with given.out.open("a") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
+        print(
+            f"N {agents} {kind} {rate:g} seed {seed}: {row.final:.3f}, {row.best:.3f}", flush=True
+        )
+    print("\n".join(table(rows)))
+    if given.write:
+        text = __doc__.partition("    python")[0].partition("\n\n")[2].strip()
+        numbers = [asdict(row) for row in rows]
+        commit(
+            "critics_in_training",
+            TITLE,
+            COMMAND,
+            [text, "\n".join(table(rows))],
+            numbers,
+            lambda axes: draw(axes, rows),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Cooperative push: one local policy learned along the path, from an easy ball to that of PIC.
+
+    python -m bench.papers.push [--seeds 3] [--scale 1] [--write]
+
+15 agents bump a heavy ball to a target (50 steps; Liu et al. 2019, arXiv:1911.00025). Contact is
+stiff and of a point: gradients along the path explode at it and say nothing before it. So training
+begins with a light, large ball of soft contact, whose gradients are tame, and goes on with heavier,
+smaller and stiffer ones; each stage starts with the networks of the one before. Only parameters of
+the spec change, discounting keeps gradients short, and what is measured is the spec's game.
+
+Beside the learned policy stand PIC's untrained one and an oracle that goes behind the ball, seen
+from the target, and pushes, all in the same games: returns differ mostly by where ball and target
+start, so the difference to the oracle is far better known than either return. `--scale` multiplies
+the iterations; seconds are computing time of the process.
+"""
+
+import argparse
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mfdsl
+from bench.papers.committed import commit
+from bench.papers.navigation import acting, returns, shares_of, steering, untrained
+from mfdsl.learning import learned_behaviour, prepare_training, train
+from mfdsl.runtime.behaviours import Scene
+from mfdsl.runtime.learning.loop import Learned
+from mfdsl.settings import resolve
+
+STEPS = 50
+GAMES = 1000
+BEHIND = 0.1  # where the oracle goes, in units of length behind the ball
+GAINS = (40.0, 4.0)  # of the oracle: on the distance and on the velocity
+OPTIONS: dict[str, Any] = {
+    "gradient": "path",
+    "games": 32,
+    "hidden": 64,
+    "squash": "simplex",
+    "laws": False,
+    "nearest": 2,
+    "discount": 0.93,
+    "evaluate_games": 16,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Parameters of the game for so many iterations, and the learning rate, which falls."""
+
+    margin: float
+    stiff: float
+    m_ball: float
+    r_ball: float
+    iterations: int
+    rate: float
+    final_rate: float = 1.0
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Those of the spec; contact is at the radius of the ball, which shrinks to PIC's."""
+        names = ("margin", "stiff", "m_ball", "r_ball")
+        return {name: getattr(self, name) for name in names} | {"pic_contact": False, "T": STEPS}
+
+
+STAGES = (
+    Stage(0.1, 30, 1, 0.4, 300, 5e-3),
+    Stage(0.1, 30, 2, 0.2, 180, 3e-3),
+    Stage(0.05, 30, 4, 0.1, 180, 2e-3),
+    Stage(0.05, 30, 8, 0.06, 300, 1e-3, 0.2),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One course: returns with standard errors, and what is learned above the oracle."""
+
+    seed: int
+    seconds: float
+    learned: tuple[float, float]
+    above: tuple[float, float]
+    stages: tuple[float, ...]
+
+
+def from_behind(scene: Scene) -> Any:
+    """The oracle: go behind the ball, then through it to the target."""
+    world, agents = scene.state.world, scene.state.agent
+    ball, way = world.ball[:, None], (world.target - world.ball)[:, None]
+    way = way / way.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    apart = agents.x - ball
+    along = (apart * way).sum(-1, keepdim=True)
+    beside = (apart - along * way).norm(dim=-1, keepdim=True)
+    ready = (along < 0) & (beside < BEHIND / 3)
+    force = steering(agents, ball - BEHIND * way, GAINS, scene.params.thrust)
+    push = GAINS[0] * (ball - agents.x) / scene.params.thrust + way
+    return acting(scene, shares_of(torch.where(ready, push, force)))
+
+
+def trained(stage: Stage, earlier: Learned | None, scale: float, seed: int) -> Learned:
+    """What a stage learns from the networks of the one before."""
+    game = mfdsl.load("push", params=stage.params)
+    iterations = max(1, round(scale * stage.iterations))
+    rates = {"learning_rate": stage.rate, "final_rate": stage.final_rate}
+    options = OPTIONS | rates | {"evaluate_every": iterations}
+    settings = resolve(game.model, "mf_ppo", iterations=iterations, options=options)
+    training = prepare_training(game, settings, seed=seed)
+    if earlier is not None:
+        training.learner.policy.load_state_dict(dict(earlier.networks))
+    return train(training)
+
+
+def course(game: mfdsl.Game, oracle: Tensor, scale: float, seed: int) -> Row:
+    """All stages, each measured in the game of the spec."""
+    seconds, learned, means = 0.0, None, []
+    found = oracle
+    for stage in STAGES:
+        began = time.process_time()
+        learned = trained(stage, learned, scale, seed)
+        seconds += time.process_time() - began
+        found = returns(game, learned_behaviour(game, learned), len(oracle))
+        means.append(found.mean().item())
+        print(f"    seed {seed}, {seconds:.0f} CPU s: {means[-1]:.1f}", flush=True)
+    return Row(seed, seconds, with_error(found), with_error(found - oracle), tuple(means))
+
+
+def with_error(values: Tensor) -> tuple[float, float]:
+    """A mean and its standard error."""
+    return values.mean().item(), values.std().item() / math.sqrt(len(values))
+
+
+def table(rows: list[Row], random: Tensor, oracle: Tensor) -> list[str]:
+    """One line for each seed, as Markdown."""
+    beside = [f"{mean:.1f} ± {error:.1f}" for mean, error in map(with_error, (random, oracle))]
+    lines = [
+        "| seed | CPU s | untrained | from behind | learned | learned above from behind |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        mean, above = (f"{m:.1f} ± {e:.1f}" for m, e in (row.learned, row.above))
+        cells = (str(row.seed), f"{row.seconds:.0f}", *beside, mean, f"**{above}**")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def draw(axes: Any, rows: list[Row], random: Tensor, oracle: Tensor) -> None:
+    """Returns after each stage beside both anchors."""
+    for row in rows:
+        axes.plot(range(1, 1 + len(row.stages)), row.stages, "o-", label=f"seed {row.seed}")
+    axes.axhline(oracle.mean().item(), color="k", linewidth=0.8, label="from behind")
+    axes.axhline(random.mean().item(), color="0.6", linewidth=0.8, label="untrained")
+    axes.set_xticks(range(1, 1 + len(STAGES)))
+    axes.set_xlabel("stages of training")
+    axes.set_ylabel("return in the game of the spec")
+    axes.legend(fontsize="small")
+
+
+def main() -> None:
+    """Train, measure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--write", action="store_true", help="write the committed results")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    game = mfdsl.load("push", params={"T": STEPS})
+    random, oracle = (returns(game, play, GAMES) for play in (untrained, from_behind))
+    rows = [course(game, oracle, given.scale, seed) for seed in range(given.seeds)]
+    lines = table(rows, random, oracle)
+    print("\n".join(lines))
+    if given.write:
+        numbers = {
+            "untrained": with_error(random),
+            "from_behind": with_error(oracle),
+            "games": GAMES,
+            "stages": [asdict(stage) for stage in STAGES],
+            "rows": [asdict(row) for row in rows],
+        }
+        text = __doc__.split("\n\n", 2)[2].strip()
+        commit(
+            "push",
+            "Cooperative push with 50 steps",
+            "python -m bench.papers.push --write",
+            [text, "\n".join(lines)],
+            numbers,
+            lambda axes: draw(axes, rows, random, oracle),
+        )
+
+
+if __name__ == "__main__":
+    main()
