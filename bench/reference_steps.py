@@ -8,9 +8,11 @@
 
 and writes one question on a line, {"game": "m3fc_2g", "agents": 300, "batch": 1, "seconds": 1};
 the answer is one line, {"rate": 312.5}: environment steps per second of computing time, all games
-of a batch counted. Each reference is used through its own interface: its `step`, with the reward
-and the observations that it gives to a learner. Actions are drawn beforehand and resets are off the
-clock. Only the standard library is imported before a reference is chosen.
+of a batch counted. With "hidden": 64 in the question it is that of `reference_learning.py` training
+networks of this width (m3fc and vmas). Each reference is used through its own interface: its
+`step`, with the reward and the observations that it gives to a learner. Alone it has actions drawn
+beforehand and resets off the clock. Only the standard library is imported before a reference is
+chosen.
 """
 
 import importlib
@@ -31,6 +33,8 @@ EPISODE = 25  # steps between resets of the particle worlds
 Reset = Callable[[], object]
 Step = Callable[[int], object]
 Make = Callable[[str, int, int], tuple[Reset, Step, int]]
+Worlds = Callable[[str, int, int], Any]
+"""An environment with `reset` and `step`, by (game, agents, batch)."""
 
 
 def paced(
@@ -86,7 +90,7 @@ MAJOR_MINOR = {  # game: module and class of the environment, of its wrapper, sp
 }
 
 
-def major_minor(clone: Path) -> Make:
+def wrapped(clone: Path) -> Worlds:
     """The five games of M3FC-MARL, wrapped as its trainer sees them, one at a time.
 
     A step takes one action of the upper level, samples those of all agents, moves everybody and
@@ -105,14 +109,23 @@ def major_minor(clone: Path) -> Make:
     def found(place: tuple[str, str]) -> Any:
         return getattr(importlib.import_module(f"marllib.envs.m3fc_envs.{place[0]}"), place[1])
 
-    def make(game: str, agents: int, batch: int) -> tuple[Reset, Step, int]:
+    def make(game: str, agents: int, batch: int) -> Any:
         world, wrapper, axes = MAJOR_MINOR[game]
         options = {"num_agents": agents, "dims": axes, "x_bins_per_dim": 7, "u_bins_per_dim": 3}
         options |= {"obs_time": 0, "unbounded_actions": 0}
-        inner = found(world)(**options)
-        env = found(wrapper)(inner, **options)
+        return found(wrapper)(found(world)(**options), **options)
+
+    return make
+
+
+def major_minor(clone: Path) -> Make:
+    """Steps of the games of M3FC-MARL with actions of the upper level drawn beforehand."""
+    worlds = wrapped(clone)
+
+    def make(game: str, agents: int, batch: int) -> tuple[Reset, Step, int]:
+        env = worlds(game, agents, batch)
         actions = [env.action_space.sample() for _ in range(ACTIONS)]
-        return env.reset, lambda t: env.step(actions[t % ACTIONS]), inner.time_steps
+        return env.reset, lambda t: env.step(actions[t % ACTIONS]), env.env_MARL.time_steps
 
     return make
 
@@ -148,14 +161,23 @@ def particles(clone: Path) -> Make:
     return make
 
 
-def vectorised() -> Make:
+def batched() -> Worlds:
     """simple_spread of VMAS, a batch of games at once; everybody sees all agents and landmarks."""
-    torch = importlib.import_module("torch")
     vmas = importlib.import_module("vmas")
-    torch.set_num_threads(1)
+    importlib.import_module("torch").set_num_threads(1)
+
+    def make(game: str, agents: int, batch: int) -> Any:
+        return vmas.make_env("simple_spread", num_envs=batch, device="cpu", n_agents=agents)
+
+    return make
+
+
+def vectorised() -> Make:
+    """Steps of VMAS with actions drawn beforehand."""
+    worlds, torch = batched(), importlib.import_module("torch")
 
     def make(game: str, agents: int, batch: int) -> tuple[Reset, Step, int]:
-        env = vmas.make_env("simple_spread", num_envs=batch, device="cpu", n_agents=agents)
+        env = worlds(game, agents, batch)
         actions = [
             [torch.rand(batch, 2) * 2 - 1 for _ in range(agents)] for _ in range(ACTIONS // 16)
         ]
@@ -175,6 +197,13 @@ def main(wanted: list[str]) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         case = (asked["game"], asked["agents"], asked["batch"])
+        if asked.get("hidden"):
+            learning = importlib.import_module("reference_learning")
+            envs = wrapped(Path(wanted[1])) if wanted[0] == "m3fc" else batched()
+            world = learning.upper if wanted[0] == "m3fc" else learning.crowd
+            rate = learning.rate(world(envs(*case), case[2]), asked["hidden"], asked["seconds"])
+            print(json.dumps({"rate": rate}), file=answers, flush=True)
+            continue
         if case not in kept:
             kept = {case: make(*case)}
             kept[case][0]()

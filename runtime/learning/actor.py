@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mfdsl.runtime.learning.encoders import EncoderKind, Members, encoder
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Head
-from mfdsl.runtime.learning.networks import Activation, Mlp
+from mfdsl.runtime.learning.networks import Activation, Mlp, turned
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Trunk(nn.Module):
         before = shared @ self.shared.T + self.bias
         if self.own is not None:
             assert view.own is not None
-            before = view.own @ self.own.T + before[..., None, :]
+            before = view.own @ turned(self.own) + before[..., None, :]
         found: Tensor = self.rest(self.bend(before))
         return found
 

@@ -32,7 +32,7 @@ class Members:
 def averaged(features: Tensor, weights: Tensor | None) -> Tensor:
     """The integral of features [B, M, k] over a law, [B, k]; None: all members count alike."""
     if weights is None:
-        return features.mean(-2)
+        return features.sum(-2) / features.shape[-2]  # `mean` would divide the gradient M times
     return (weights[..., None] * features).sum(-2)
 
 
@@ -67,8 +67,16 @@ class MeanEmbedding(Encoder):
         self.embed = Mlp(inputs, [hidden], width)
 
     def forward(self, members: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The integral over members [B, M, d], [B, width]."""
-        return averaged(self.embed(members), weights)
+        """The integral over members [B, M, d], [B, width].
+
+        The last layer is linear, so it is applied to the average.
+        """
+        *inner, last = self.embed.layers
+        for layer in inner:
+            members = layer(members)
+        assert isinstance(last, nn.Linear)
+        mass = 1.0 if weights is None else weights.sum(-1, keepdim=True)
+        return averaged(members, weights) @ last.weight.T + mass * last.bias
 
 
 class Histogram(Encoder):

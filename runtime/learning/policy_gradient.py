@@ -78,7 +78,8 @@ class PolicyGradient:
             )
         modules = [self.players] if self.critics is None else [self.players, self.critics]
         self.parameters = [p for m in modules for p in m.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, eps=EPSILON)
+        rate = config.learning_rate
+        self.optimizer = torch.optim.Adam(self.parameters, rate, eps=EPSILON, fused=True)
 
     @property
     def policy(self) -> nn.Module:
