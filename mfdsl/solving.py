@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import licence_for, licence_text
@@ -14,6 +15,8 @@ from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution, finite
+from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS
@@ -62,7 +65,7 @@ def prepare(
     check_sweep(game.model, sweep)
     settings = licensed(settings, game.model, _certificates(game, swept=bool(sweep)))
     _check_fixed(game, sweep)
-    _check_defined(game, settings)
+    _check_defined(game, settings, swept=bool(sweep))
     points = combinations(sweep)
     place = find_device(device)
     columns = {name: [point[name] for point in points] for name in sweep}
@@ -94,7 +97,8 @@ def run(
     """Run the solver of a job.
 
     Raises:
-        UsageError: the tables of the game do not fit into memory.
+        UsageError: the tables of the game do not fit into memory, the solver is not defined on it,
+            or the state that it continues is of another one.
     """
     settings = job.settings
     try:
@@ -113,13 +117,31 @@ def run(
             state=job.state,
             history=job.history,
             license=job.license,
+            crowd=_crowd(job),
         )
+    except SolverError as error:
+        raise UsageError(str(error)) from None
     except (torch.OutOfMemoryError, MemoryError):
         raise _too_large(job) from None
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
         raise _too_large(job) from None
+
+
+def _crowd(job: Job) -> Crowd | None:
+    """The agents of the game, for solvers that learn from their play."""
+    if not SOLVERS[job.settings.solver].plays:
+        return None
+    game, program = job.game, job.game.program
+    return Crowd(
+        game.agents,
+        game.agents.params(dtype=getattr(torch, job.dtype), device=job.device),
+        game.reduced or reduced(game.model, game.bins),
+        program.state_axes(),
+        program.action_axes(),
+        job.seed,
+    )
 
 
 def _check_memory(job: Job) -> None:
@@ -164,7 +186,12 @@ def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
     return with_structure(game.model, () if swept else game.certificates)
 
 
-def _check_defined(game: Game, settings: Settings) -> None:
+def _check_defined(game: Game, settings: Settings, *, swept: bool) -> None:
+    if SOLVERS[settings.solver].plays and swept:
+        raise UsageError(
+            f"{settings.solver} learns from the agents of one game, and a sweep has several",
+            "solve one value at a time with --set",
+        )
     reason = refusal(settings.solver, game.program)
     if reason is not None:
         others = [name for name, row in SOLVERS.items() if not row.averages_flows]

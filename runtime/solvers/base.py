@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import Ties, greedy_probs, softmax_probs
+from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 
 
@@ -43,11 +44,15 @@ class SolverError(ValueError):
     """An unknown solver, or options or a saved state that do not fit it."""
 
 
-def make_solver(name: str, options: Mapping[str, Any] | Config | None = None) -> Solver[Any]:
-    """The named solver with these options.
+def make_solver(
+    name: str,
+    options: Mapping[str, Any] | Config | None = None,
+    crowd: Crowd | None = None,
+) -> Solver[Any]:
+    """The named solver with these options; one that plays has a crowd to play with.
 
     Raises:
-        SolverError: the name is unknown.
+        SolverError: the name is unknown, or nobody is there to play with.
         pydantic.ValidationError: an option is unknown or out of range.
     """
     if name not in SOLVERS:
@@ -55,7 +60,11 @@ def make_solver(name: str, options: Mapping[str, Any] | Config | None = None) ->
     row = SOLVERS[name]
     config = options if isinstance(options, row.config) else row.config(**dict(options or {}))
     solver = getattr(importlib.import_module(row.module), row.symbol)
-    return cast(Solver[Any], solver(config))
+    if not row.plays:
+        return cast(Solver[Any], solver(config))
+    if crowd is None:
+        raise SolverError(f"{name} learns from games of agents, and there are none")
+    return cast(Solver[Any], solver(config, crowd))
 
 
 def save_state(state: State) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from mfdsl.runtime.solvers.base import (
     make_solver,
     save_state,
 )
+from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.status import Status
 
@@ -85,19 +86,21 @@ def solve(
     state: Mapping[str, Tensor] | None = None,
     history: Sequence[Record] = (),
     license: License | None = None,
+    crowd: Crowd | None = None,
 ) -> Solution:
     """Run a solver until its exploitability is at most the tolerance, in the worst game.
 
     `iterations` counts from the start of the first run: with a `state` of a solution (and its
     `history`) the run continues where that one ended, as if it had not stopped. `stop` is asked
     after each iteration. Ctrl-C ends with the last complete iterate. The exact solvers draw no
-    random numbers; `seed` is kept with the solution.
+    random numbers; `seed` is kept with the solution. Those that learn from games play them with the
+    `crowd`, which has the seed.
 
     Raises:
         SolverError: an unknown solver, or a state of another solver or game.
         pydantic.ValidationError: an option is unknown or out of range.
     """
-    solver = make_solver(solver_name, config)
+    solver = make_solver(solver_name, config, crowd)
     stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
     view = build_view(program, params)

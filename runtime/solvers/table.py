@@ -14,6 +14,13 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _kept(rate: float, info: ValidationInfo) -> float:
+    """A step that forgets no more than all of the old policy."""
+    if rate * info.data.get("temperature", 0) > 1:
+        raise ValueError("learning_rate * temperature must not exceed 1")
+    return rate
+
+
 class FixedPointConfig(Config):
     """Options of fixed_point."""
 
@@ -107,9 +114,7 @@ class PolicyMirrorDescentConfig(Config):
     @field_validator("learning_rate")
     @classmethod
     def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
-        if rate * info.data.get("temperature", 0) > 1:
-            raise ValueError("learning_rate * temperature must not exceed 1")
-        return rate
+        return _kept(rate, info)
 
 
 class SoftFixedPointConfig(Config):
@@ -123,11 +128,51 @@ class SoftFixedPointConfig(Config):
     )
 
 
+class SampledConfig(Config):
+    """Options of solvers that learn from games of N agents."""
+
+    temperature: float = Field(0.05, ge=0, description="price of entropy")
+    learning_rate: float = Field(
+        1.0, gt=0, description="first step; at iteration k it is this / (k + 1)^decay"
+    )
+    decay: float = Field(0.5, ge=0, le=1, description="power by which steps fall; 0: they do not")
+    exploration: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="least weight of the uniform policy; it is 1 / (k + 1) if that is more",
+    )
+    agents: int = Field(0, ge=0, description="number that play; 0: that of the spec")
+    games: int = Field(8, ge=1, description="episodes of each iteration, played side by side")
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
+        return _kept(rate, info)
+
+
+class SymmetricMirrorDescentConfig(SampledConfig):
+    """Options of symm_pmd."""
+
+    seen: Literal["all", "one"] = Field(
+        "all", description="trajectories to learn from: all agents', or the first one's"
+    )
+    values: Literal["average", "online"] = Field(
+        "average",
+        description="average: means over all visits, backwards; online: temporal differences of"
+        " one agent, episode by episode",
+    )
+    output: Literal["last", "average"] = Field(
+        "last", description="the policy that is returned: the last one, or the mean of all"
+    )
+
+
 @dataclass(frozen=True)
 class Row:
     """One solver: `module` and `symbol` say where its class is, `requires` what its proof needs.
 
     One that `averages_flows` is not defined on a stationary horizon, nor when moves read the law.
+    One that `plays` learns from games of N agents over a finite horizon.
     """
 
     name: str
@@ -138,6 +183,7 @@ class Row:
     module: str
     symbol: str
     averages_flows: bool = False
+    plays: bool = False
 
 
 SOLVERS: dict[str, Row] = {
@@ -216,6 +262,26 @@ SOLVERS: dict[str, Row] = {
             "Cui and Koeppl 2021, arXiv 2102.01585",
             "mfdsl.runtime.solvers.soft_fixed_point",
             "SoftFixedPoint",
+        ),
+        Row(
+            "symm_pmd",
+            SymmetricMirrorDescentConfig,
+            "policy mirror descent of one policy for all, learned from games of N agents",
+            "N agents that are nearly alike, and a monotone induced game",
+            "Yardim and He 2025, arXiv 2408.15173",
+            "mfdsl.runtime.solvers.symmetric_mirror_descent",
+            "SymmetricMirrorDescent",
+            plays=True,
+        ),
+        Row(
+            "independent_pmd",
+            SampledConfig,
+            "policy mirror descent of every agent by itself, from its own games; a baseline",
+            "nothing is known to be enough",
+            "Yardim and He 2025, arXiv 2408.15173",
+            "mfdsl.runtime.solvers.independent_mirror_descent",
+            "IndependentMirrorDescent",
+            plays=True,
         ),
     )
 }

@@ -1,6 +1,7 @@
 """Solvers against the peers' figures and against a slow statement of each algorithm."""
 
 from itertools import pairwise
+from typing import cast
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
+from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.status import Status
@@ -196,8 +198,14 @@ def test_stop_is_asked_between_iterations() -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_row_of_the_table_makes_its_solver(solver: str) -> None:
     row = SOLVERS[solver]
-    assert type(make_solver(solver)).__name__ == row.symbol
+    crowd = cast(Crowd, object()) if row.plays else None
+    assert type(make_solver(solver, crowd=crowd)).__name__ == row.symbol
     assert all(field.description for field in row.config.model_fields.values())
+
+
+def test_solvers_that_play_need_somebody_to_play_with() -> None:
+    with pytest.raises(SolverError, match="learns from games of agents"):
+        solve(oracle.load("left_right"), solver_name="symm_pmd")
 
 
 def test_unknown_solvers_and_foreign_states_are_refused() -> None:

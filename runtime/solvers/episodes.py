@@ -1,0 +1,108 @@
+"""Games of N agents played to learn tables from: who stood where, did what and was paid what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mfdsl.compiler.ir.reduced import Reduced
+from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.behaviours import Scene
+from mfdsl.runtime.learning.engine import Engine
+from mfdsl.runtime.policy import Axis
+from mfdsl.runtime.program import Params
+from mfdsl.runtime.simulator import Simulator
+from mfdsl.runtime.streams import draw
+from mfdsl.runtime.tabled import Places, drawn
+
+Rows = Callable[[int, Int[Tensor, "games agents"]], Float[Tensor, "games agents actions"]]
+"""Probabilities of the actions of all agents at a stage, given their places in the tables."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """The agents of a game with a finite horizon that has tables, and what the tables stand for."""
+
+    program: AgentProgram
+    params: Params
+    reduced: Reduced
+    states: tuple[Axis, ...]
+    actions: tuple[Axis, ...]
+    seed: int = 0
+
+    @property
+    def acting(self) -> list[str]:
+        """Who acts, by name; their agents stand side by side in this order."""
+        assert self.program.model is not None
+        return [p.name for p in self.program.model.players if p.actions]
+
+    def simulator(self, games: int, agents: int | None = None) -> Simulator:
+        """Games to play; `agents` None takes the number of the spec."""
+        return Simulator(self.program, self.params, agents=agents, batch=games, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """Places, actions and rewards of all who act; `final` is paid at the end."""
+
+    places: Int[Tensor, "stages games agents"]
+    actions: Int[Tensor, "stages games agents"]
+    rewards: Float[Tensor, "stages games agents"]
+    final: Float[Tensor, "games agents"]
+
+
+def play(crowd: Crowd, simulator: Simulator, rows: Rows, number: int) -> Episodes:
+    """Play the games of a simulator from start to end; `number` fixes all draws beside its seed."""
+    assert crowd.program.model is not None and crowd.program.horizon is not None
+    places = Places(crowd.states, crowd.actions, crowd.reduced, crowd.program.model)
+    stood: list[Tensor] = []
+    done: list[Tensor] = []
+    paid: list[Tensor] = []
+
+    def act(scene: Scene, step: int) -> Any:
+        where = places.standing(scene)
+        flat = _side_by_side([where[name] for name in crowd.acting])
+        unit = scene.params.unit
+        key = (crowd.seed, step, "policy")
+        u = draw(("uniform",), tuple(flat.shape), key, dtype=unit.dtype, device=unit.device)
+        taken = drawn(rows(len(done), flat), u)
+        stood.append(flat)
+        done.append(taken)
+        sizes = [_wide(where[name]).shape[1] for name in crowd.acting]
+        parts = zip(crowd.acting, torch.split(taken, sizes, 1), strict=True)
+        return places.moves(scene, {n: part.reshape(where[n].shape) for n, part in parts})
+
+    engine = Engine(simulator, crowd.program.horizon, 1.0)
+    final = None
+    for turn in engine.turns(number, act):
+        if turn.rewards is not None:
+            paid.append(_paid(crowd, simulator, turn.rewards))
+        elif (last := engine.paid(turn)) is not None:
+            final = _paid(crowd, simulator, last)
+    rewards = torch.stack(paid)
+    ended = torch.zeros_like(rewards[0]) if final is None else final
+    return Episodes(torch.stack(stood), torch.stack(done), rewards, ended)
+
+
+def _paid(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
+    """Rewards of all who act; whoever has none is paid 0."""
+    fields = {name: field for field, name in crowd.program.names.items()}
+    found = []
+    for name in crowd.acting:
+        lead = (simulator.batch, simulator.agents.get(name, 1))
+        value = getattr(rewards, fields[name], None)
+        zero = crowd.params.unit.new_zeros(lead)
+        found.append(zero if value is None else _wide(value).expand(lead))
+    return torch.cat(found, 1)
+
+
+def _side_by_side(values: Sequence[Tensor]) -> Tensor:
+    return torch.cat([_wide(value) for value in values], 1)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """Majors, which have no axis of agents, as one agent."""
+    return value if value.ndim > 1 else value[:, None]

@@ -1,0 +1,92 @@
+"""Policy mirror descent of one policy for all agents, learned from their games."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfdsl.runtime.evaluate import Evaluation, View
+from mfdsl.runtime.policy import softmax_probs
+from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
+from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
+from mfdsl.runtime.solvers.table import SampledConfig, SymmetricMirrorDescentConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Learned(State):
+    """`played` are the policies of the groups of agents at this iteration, `q` their last values.
+
+    `probs` is the policy that is returned: the one played, or the mean of all so far.
+    """
+
+    played: Float[Tensor, "groups stages states actions"]
+    q: Float[Tensor, "groups stages states actions"]
+
+
+@dataclass(frozen=True)
+class SymmetricMirrorDescent:
+    """pi_{k+1} = (1 - w) softmax((1 - temperature * rate) log pi_k + rate * q_k) + w uniform.
+
+    q_k are the values of pi_k with entropy paid, estimated from games in which all N agents play
+    pi_k; agents see their own states, actions and rewards and nothing of the law. The rate is
+    learning_rate / (k + 1)^decay, the weight w of the uniform policy the larger of `exploration`
+    and 1 / (k + 1).
+
+    Algorithm 2 of Yardim and He 2025 (arXiv 2408.15173), which returns the mean of all policies
+    and learns from one agent (`output = average`, `seen = one`, `values = online`). Its last
+    iterate is near the regularised equilibrium of the induced game, up to alpha, beta and
+    1 / sqrt(N), when that game is monotone and moves do not read the law.
+    """
+
+    config: SymmetricMirrorDescentConfig
+    crowd: Crowd
+
+    def init(self, view: View) -> Learned:
+        """Start from the uniform policy and zero values."""
+        probs = view.uniform().probs
+        return Learned(0, probs, probs, torch.zeros_like(probs))
+
+    def step(self, evaluation: Evaluation, state: Learned) -> Learned:
+        """Play, estimate the values of what was played, and tilt towards better actions."""
+        config, crowd = self.config, self.crowd
+        simulator = crowd.simulator(config.games, config.agents or None)
+        table = state.played[0]
+        episodes = play(crowd, simulator, lambda t, place: table[t][place], state.iteration)
+        if config.seen == "one":
+            episodes = first_agent(episodes)
+        estimate = averaged_values if config.values == "average" else online_values
+        found = estimate(
+            episodes,
+            state.played,
+            torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=table.device),
+            state.q,
+            temperature=config.temperature,
+            discount=crowd.program.discount,
+        )
+        played = tilted(config, state.iteration, state.played, found.q, evaluation.view)
+        probs = played
+        if config.output == "average":
+            probs = torch.lerp(state.probs, played, 1 / (state.iteration + 2))
+        return Learned(state.iteration + 1, probs, played, found.q)
+
+
+def tilted(config: SampledConfig, iteration: int, played: Tensor, q: Tensor, view: View) -> Tensor:
+    """The next policies: a mirror step with entropy paid, and some of the uniform policy."""
+    uniform = view.uniform().probs
+    rate = config.learning_rate / (iteration + 1) ** config.decay
+    scores = (1 - config.temperature * rate) * played.clamp(min=1e-300).log() + rate * q
+    sharp = softmax_probs(scores.masked_fill(uniform == 0, -torch.inf))
+    weight = max(config.exploration, 1 / (iteration + 2))
+    return torch.lerp(sharp, uniform.expand_as(sharp), weight)
+
+
+def first_agent(episodes: Episodes) -> Episodes:
+    """The trajectories of the first agent only."""
+    return Episodes(
+        episodes.places[:, :, :1],
+        episodes.actions[:, :, :1],
+        episodes.rewards[:, :, :1],
+        episodes.final[:, :1],
+    )

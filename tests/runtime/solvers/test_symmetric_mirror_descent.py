@@ -1,0 +1,242 @@
+"""Policy mirror descent from games of N agents: its values, its baseline, and what it reaches."""
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import mfdsl
+from mfdsl.compiler.tabular.reduce import reduced
+from mfdsl.errors import UsageError
+from mfdsl.game import Game
+from mfdsl.runtime.evaluate import Evaluation, build_view
+from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
+from mfdsl.runtime.solvers.independent_mirror_descent import mean_agent
+from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
+from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
+
+STAKES = """
+model stakes
+## what rock loses to paper, wins against scissors, and what paper loses to scissors
+param low : real in [0, 1] = 0.2
+param middle : real in [0, 1] = 0.4
+param high : real in [0, 1] = 0.6
+enum Move { rock, paper, scissors }
+objective nash
+horizon 6
+population player as mu {
+  trait luck : real in [-0.1, 0.1] ~ uniform
+  state s : Move = rock
+  action a : Move
+  s' = a
+  reward game = 0.5 + luck + match s {
+    rock -> middle * mu[s = scissors] - low * mu[s = paper],
+    paper -> low * mu[s = rock] - high * mu[s = scissors],
+    scissors -> high * mu[s = paper] - middle * mu[s = rock]
+  }
+  observe s, t
+  agents 500
+}
+"""
+EQUILIBRIUM = [0.6 / 1.2, 0.4 / 1.2, 0.2 / 1.2]
+
+
+def crowd_of(game: Game, seed: int = 0) -> Crowd:
+    return Crowd(
+        game.agents,
+        game.agents.params(),
+        game.reduced or reduced(game.model, game.bins),
+        game.program.state_axes(),
+        game.program.action_axes(),
+        seed,
+    )
+
+
+def some_episodes(generator: torch.Generator, sizes: tuple[int, int, int]) -> Episodes:
+    """Random places and rewards of 4 games of 3 agents."""
+    stages, states, actions = sizes
+
+    def whole(count: int) -> Tensor:
+        return torch.randint(count, (stages, 4, 3), generator=generator)
+
+    rewards = torch.rand((stages + 1, 4, 3), generator=generator, dtype=torch.float64)
+    return Episodes(whole(states), whole(actions), rewards[:-1], rewards[-1])
+
+
+def random_policies(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+    return torch.rand(shape, generator=generator, dtype=torch.float64).softmax(-1)
+
+
+@pytest.mark.parametrize("groups", [[0, 0, 0], [0, 1, 2], [1, 0, 1]])
+def test_averages_are_means_over_visits(groups: list[int]) -> None:
+    """The obvious statement: lists of targets, one for each group, stage, state and action."""
+    source = torch.Generator().manual_seed(1)
+    stages, states, actions, price, discount = 3, 2, 2, 0.3, 0.9
+    episodes = some_episodes(source, (stages, states, actions))
+    shape = (max(groups) + 1, stages, states, actions)
+    policies, before = random_policies(source, shape), torch.rand(shape, dtype=torch.float64)
+    found = averaged_values(
+        episodes, policies, torch.tensor(groups), before, temperature=price, discount=discount
+    )
+    q, visits = before.clone(), torch.zeros_like(before)
+    paid = policies.log().mul(policies).sum(-1).mul(-price)
+    for t in reversed(range(stages)):
+        targets: dict[tuple[int, int, int], list[float]] = defaultdict(list)
+        for game in range(4):
+            for agent, group in enumerate(groups):
+                ahead = episodes.final[game, agent]
+                if t + 1 < stages:
+                    s = episodes.places[t + 1, game, agent]
+                    row = policies[group, t + 1, s]
+                    ahead = discount * (row @ q[group, t + 1, s] + paid[group, t + 1, s])
+                key = (
+                    group,
+                    *(int(x[t, game, agent]) for x in (episodes.places, episodes.actions)),
+                )
+                targets[key].append(float(episodes.rewards[t, game, agent] + ahead))
+        for (group, s, a), values in targets.items():
+            q[group, t, s, a] = sum(values) / len(values)
+            visits[group, t, s, a] = len(values)
+    torch.testing.assert_close(found.q, q, rtol=0, atol=1e-12)
+    assert torch.equal(found.visits, visits)
+
+
+def test_temporal_differences_are_those_of_algorithm_1() -> None:
+    source = torch.Generator().manual_seed(2)
+    stages, states, actions, price, agent = 3, 2, 2, 0.3, 1
+    episodes = some_episodes(source, (stages, states, actions))
+    policies = random_policies(source, (1, stages, states, actions))
+    start = torch.zeros_like(policies)
+    found = online_values(
+        episodes, policies, torch.zeros(3, dtype=torch.int64), start, temperature=price, agent=agent
+    )
+    paid = price * entropy(policies)[0, ..., 0]
+    q = paid[..., None].expand(policies[0].shape).clone()  # values with the own entropy
+    times = torch.zeros_like(q)
+    for game in range(4):
+        old = q.clone()
+        steps = [
+            (t, int(episodes.places[t, game, agent]), int(episodes.actions[t, game, agent]))
+            for t in range(stages)
+        ]
+        for t, s, a in steps:
+            ahead = old[steps[t + 1]] if t + 1 < stages else episodes.final[game, agent]
+            target = episodes.rewards[t, game, agent] + paid[t, s] + ahead
+            q[t, s, a] += 2 / (times[t, s, a] + 2) * (target - old[t, s, a])
+            times[t, s, a] += 1
+    torch.testing.assert_close(found.q[0], q - paid[..., None], rtol=0, atol=1e-12)
+
+
+def test_many_games_estimate_the_values_of_the_induced_game() -> None:
+    """With 300 games of 500 agents, up to noise and the N agents' own weight."""
+    game = mfdsl.load(text=STAKES)
+    view, crowd = build_view(game.program), crowd_of(game)
+    source = torch.Generator().manual_seed(3)
+    probs = random_policies(source, tuple(view.uniform().probs.shape))
+    policy = view.policy(probs)
+    exact = entropy_q_values(view, view.flow(policy), policy, 0.1)
+    episodes = play(crowd, crowd.simulator(300), lambda t, place: probs[0, t][place], 0)
+    groups = torch.zeros(500, dtype=torch.int64)
+    found = averaged_values(episodes, probs, groups, torch.zeros_like(probs), temperature=0.1)
+    error = (found.q - exact).abs()[found.visits > 1000]
+    assert error.numel() > 30 and float(error.max()) < 0.01
+
+
+def test_the_mean_agent_is_distributed_as_all_are() -> None:
+    """Laws and values of single agents, pushed along the flow of the mean agent, have its mean."""
+    game = mfdsl.load("sis", params={"T": 5})
+    view = build_view(game.program)
+    source = torch.Generator().manual_seed(4)
+    every = (3 * torch.rand((5, 6, 2, 2), generator=source, dtype=torch.float64)).softmax(-1)
+    mean = view.policy(mean_agent(view, every))
+    flow = view.flow(mean)
+    infected = flow.laws[0, :, game_state(game, "I")]
+    laws, joint = torch.zeros((5, 2), dtype=torch.float64), []
+    laws[:] = flow.laws[0, 0]
+    kernel = flow.problem.kernels if flow.problem is not None else ()
+    for t in range(6):
+        one = laws.T[None] * every[:, t].permute(2, 1, 0)  # [actions, states, agents]
+        joint.append(one.mean(-1))
+        after = torch.zeros((2, 5), dtype=torch.float64)
+        kernel[t].push(one.reshape(-1, 5), after)
+        laws = after.T
+        assert float(laws.mean(0)[game_state(game, "I")]) == pytest.approx(float(infected[t + 1]))
+    expected = torch.stack(joint).permute(0, 2, 1)
+    torch.testing.assert_close(flow.joint[0], expected, rtol=0, atol=1e-12)
+
+
+def game_state(game: Game, value: str) -> int:
+    return game.program.state_axes()[0].labels.index(value)
+
+
+def solved(solver: str, text: str = STAKES, **more: Any) -> Any:
+    options = {"games": 4, "learning_rate": 8.0, "temperature": 0.02} | more.pop("options", {})
+    return mfdsl.solve(mfdsl.load(text=text), solver, options=options, **more)
+
+
+def test_one_policy_for_all_learns_a_mixed_equilibrium() -> None:
+    found = solved("symm_pmd", iterations=40, tolerance=0)
+    assert found.history[0].exploitability > 0.3
+    assert found.exploitability.value < 0.1
+    middle = found.policy.probs[0, 2].mean(0)
+    assert middle.tolist() == pytest.approx(EQUILIBRIUM, abs=0.08)
+
+
+def test_many_policies_learn_less_from_the_same_games() -> None:
+    options = {"games": 4, "learning_rate": 8.0, "decay": 0.25, "temperature": 0.02}
+    shared, alone = (
+        mfdsl.solve("asymmetric_sis", solver, iterations=30, tolerance=0, options=options)
+        for solver in ("symm_pmd", "independent_pmd")
+    )
+    assert shared.exploitability.value < 0.3 < 4 * shared.exploitability.value
+    assert alone.exploitability.value > 4 * shared.exploitability.value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seen": "one", "games": 200, "agents": 200},
+        {"seen": "one", "values": "online", "games": 200, "agents": 200},
+        {"output": "average"},
+    ],
+)
+def test_what_the_paper_writes_learns_too(options: dict[str, Any]) -> None:
+    """One agent's trajectories, temporal differences, and the mean of all policies."""
+    found = solved("symm_pmd", iterations=30, tolerance=0, options=options)
+    assert found.exploitability.value < 0.7 * found.history[0].exploitability
+
+
+@pytest.mark.parametrize("solver", ["symm_pmd", "independent_pmd"])
+def test_a_run_goes_on_as_if_it_had_not_stopped(solver: str) -> None:
+    game = mfdsl.load(text=STAKES)
+    view, crowd = build_view(game.program), crowd_of(game)
+
+    def step(state: Any) -> Any:
+        made = make_solver(solver, {"games": 2, "agents": 30}, crowd)
+        return made.step(Evaluation(view, view.policy(state.probs)), state)
+
+    state = make_solver(solver, {"games": 2, "agents": 30}, crowd).init(view)
+    for _ in range(3):
+        state = step(state)
+    again = mfdsl.solve(game, solver, iterations=3, tolerance=0, options={"games": 2, "agents": 30})
+    assert torch.equal(again.policy.probs, state.probs)
+
+
+def test_seeds_change_what_is_learned() -> None:
+    one, same, other = (solved("symm_pmd", iterations=2, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.policy.probs, same.policy.probs)
+    assert not torch.equal(one.policy.probs, other.policy.probs)
+
+
+def test_what_cannot_be_played_to_its_end_is_refused() -> None:
+    with pytest.raises(UsageError, match="stationary horizon"):
+        mfdsl.solve("stationary_sis", "symm_pmd", iterations=1)
+    with pytest.raises(UsageError, match="one game"):
+        mfdsl.solve("sis", "symm_pmd", iterations=1, sweep={"infection": [0.1, 0.2]})
+    with pytest.raises(UsageError, match="one population"):
+        mfdsl.solve("predator_prey", "independent_pmd", iterations=1)
+    with pytest.raises(UsageError, match="learning_rate"):
+        mfdsl.solve("sis", "symm_pmd", options={"learning_rate": 3.0, "temperature": 0.5})
