@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 WIDTH = 84
 SHOWN_GAMES = 20
+NO_EVENTS = "`--tensorboard` is for networks"
 VERDICTS = {"converged": "solved", "stalled": "stalled", "not_finite": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop, as far as the command line says."""
+    """When to stop, as far as the command line says, and whether events are written."""
 
     iterations: int | None
     tolerance: float | None
+    tensorboard: bool
 
 
 def solve(
@@ -65,13 +67,16 @@ def solve(
         options.DtypeChoice | None,
         typer.Option("--dtype", help="Precision: float64 for tables, float32 for networks."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events of training for TensorBoard.")
+    ] = False,
     out: options.Out = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Compute an equilibrium and its exploitability."""
     console = Console(json, quiet)
-    limits = Limits(iterations, tol)
+    limits = Limits(iterations, tol, tensorboard)
     if resume is not None:
         _only_limits(set_, params, sweep, opt, solver)
         return _resumed(console, spec, resume, limits, device.value)
@@ -97,7 +102,11 @@ def solve(
             raise UsageError("`--sweep` is for tables", f"run `{settings.solver}` for each --set")
         single: api.Dtype = "float32" if dtype is None else dtype.value
         place = out or Path("runs")
-        return training.start(console, game, settings, seed, device.value, single, place)
+        return training.start(
+            console, game, settings, seed, device.value, single, place, tensorboard=tensorboard
+        )
+    if tensorboard:
+        raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
@@ -112,7 +121,7 @@ def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
     if any(given):
         raise UsageError(
             "a resumed run keeps its parameters, its solver and its options",
-            "only --iterations, --tol and --device go with --resume",
+            "only --iterations, --tol, --device and --tensorboard go with --resume",
         )
 
 
@@ -128,7 +137,11 @@ def _resumed(
     if run_options.solver in LEARNERS:
         if limits.tolerance is not None:
             raise UsageError("`--tol` is for exploitability", "give --iterations")
-        return training.resume(console, game, folder, limits.iterations, device)
+        return training.resume(
+            console, game, folder, limits.iterations, device, tensorboard=limits.tensorboard
+        )
+    if limits.tensorboard:
+        raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
     return _finish(console, job, folder)

@@ -1,5 +1,7 @@
 """The part of `mfdsl solve` that learns from agents: what is shown and saved on the way."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -8,6 +10,7 @@ from mfdsl import api
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.progress import is_round
+from mfdsl.errors import UsageError
 
 if TYPE_CHECKING:
     from mfdsl.learning import Training
@@ -26,13 +29,17 @@ def start(
     device: api.Device,
     dtype: api.Dtype,
     out: Path,
+    *,
+    tensorboard: bool = False,
 ) -> int:
     """A new course in a new run folder."""
     from mfdsl.learning import prepare_training
     from mfdsl.records import start_folder
 
+    _check(tensorboard)
     training = prepare_training(game, settings, seed=seed, device=device, dtype=dtype)
-    return _finish(console, training, start_folder(game, settings, seed, dtype, out))
+    folder = start_folder(game, settings, seed, dtype, out)
+    return _finish(console, training, folder, tensorboard)
 
 
 def resume(
@@ -41,16 +48,44 @@ def resume(
     folder: "RunFolder",
     iterations: int | None,
     device: api.Device,
+    *,
+    tensorboard: bool = False,
 ) -> int:
     """Go on with the course of a run."""
     from mfdsl.learning import continued_training
     from mfdsl.simulating import training_of_run
 
+    _check(tensorboard)
     training = training_of_run(game, folder, device=device)
-    return _finish(console, continued_training(training, folder, iterations=iterations), folder)
+    training = continued_training(training, folder, iterations=iterations)
+    return _finish(console, training, folder, tensorboard)
 
 
-def _finish(console: Console, training: "Training", folder: "RunFolder") -> int:
+def _check(tensorboard: bool) -> None:
+    """Before anything is trained: can events be written where they are asked for?"""
+    from mfdsl.runtime.learning.events import EventsError, event_writer
+
+    if not tensorboard:
+        return
+    try:
+        event_writer()
+    except EventsError as error:
+        raise UsageError(str(error), "`pip install 'mfdsl[tensorboard]'`") from None
+
+
+def _watched(
+    training: "Training", folder: "RunFolder", tensorboard: bool
+) -> "AbstractContextManager[Callable[[LearningRecord], None]]":
+    """Who gets each record besides the screen."""
+    from mfdsl.runtime.learning.events import events
+
+    if not tensorboard:
+        return nullcontext(lambda record: None)
+    history = training.course.history
+    return events(folder.path, history[-1].iteration if history else 0)
+
+
+def _finish(console: Console, training: "Training", folder: "RunFolder", tensorboard: bool) -> int:
     from mfdsl.learning import train, training_json
     from mfdsl.records import explained
     from mfdsl.runtime.learning.keeping import keep
@@ -61,9 +96,13 @@ def _finish(console: Console, training: "Training", folder: "RunFolder") -> int:
     text = f"{settings.solver}, {settings.reason}; a heuristic here"
     console.fields([("solver", f"{text:<{WIDTH}} {where}")])
     rows = _Rows(console)
-    learned = train(
-        training, on_progress=rows.report, save=lambda found: _checkpoint(folder, found)
-    )
+    with _watched(training, folder, tensorboard) as watch:
+
+        def report(record: "LearningRecord") -> None:
+            rows.report(record)
+            watch(record)
+
+        learned = train(training, on_progress=report, save=lambda f: _checkpoint(folder, f))
     with explained():
         keep(folder, learned)
     _conclude(console, training, learned, folder)

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -392,3 +394,62 @@ def test_a_resumed_run_keeps_its_options_and_needs_something_to_do(mfdsl: Any, r
     assert done.code == USAGE and "has made all of its 2 iterations" in done.err
     played = mfdsl("simulate", "lq_control", "--policy", folder)
     assert played.code == USAGE, played.out
+
+
+def test_events_need_an_extra_and_say_which(
+    mfdsl: Any, team: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    outcome = mfdsl("solve", team, "--iterations", "1", "--tensorboard")
+    assert outcome.code == USAGE
+    assert "pip install 'mfdsl[tensorboard]'" in outcome.err
+    assert not Path("runs").exists()
+
+
+def test_events_are_of_networks_only(mfdsl: Any, spec: Path) -> None:
+    outcome = mfdsl("solve", spec, "--tensorboard")
+    assert outcome.code == USAGE and "`--tensorboard` is for networks" in outcome.err
+
+
+def test_events_get_every_record_and_a_resumed_run_goes_on(
+    mfdsl: Any, team: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer of the extra, replaced by a list."""
+    written: list[tuple[Any, ...]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None) -> None:
+            written.append((Path(folder).parent.name, purge_step))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, value, step))
+
+        def close(self) -> None:
+            written.append(("closed",))
+
+    module = ModuleType("torch.utils.tensorboard")
+    monkeypatch.setattr(module, "SummaryWriter", Writer, raising=False)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    head = ("solve", team, "--iterations", "2", "--json", "--tensorboard")
+    found = mfdsl(*head, *FEW).json
+    assert written[0] == ("runs", None) and written[-1] == ("closed",)
+    history = {entry["iteration"]: entry for entry in found["history"]}
+    for name, key in (("return/training", "value"), ("return/measured", "measured")):
+        shown = {entry[2]: entry[1] for entry in written[1:-1] if entry[0] == name}
+        assert shown == {k: v[key] for k, v in history.items() if v[key] is not None}
+    assert ("training/kl", history[1]["details"]["kl"], 1) in written
+    written.clear()
+    mfdsl("solve", "--resume", found["run"], "--iterations", "3", "--tensorboard")
+    assert written[0] == ("runs", 3)
+    assert {entry[2] for entry in written[1:-1]} == {3}
+
+
+def test_events_are_files_that_tensorboard_reads(mfdsl: Any, team: Path) -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    head = ("solve", team, "--iterations", "3", "--json", "--tensorboard")
+    found = mfdsl(*head, *FEW).json
+    events = reading.EventAccumulator(found["run"])
+    events.Reload()
+    shown = {event.step: event.value for event in events.Scalars("return/training")}
+    expected = {entry["iteration"]: entry["value"] for entry in found["history"]}
+    assert shown == pytest.approx(expected, rel=1e-6)
