@@ -5,7 +5,7 @@ critics do better with many agents: in cooperative navigation, whose agents act 
 discounted team return of the next three steps is fitted from all observations (PIC's) and actions.
 Prints the best R^2 on test samples for each size of team, budget and critic, the mean over seeds.
 
-    python -m bench.papers.critics [--budget small|paper] [--seeds 3] [--json]
+    python -m bench.papers.critics [--budget small|paper] [--seeds 3] [--json] [--write]
 """
 
 import argparse
@@ -13,11 +13,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import mfdsl
+from bench.papers.committed import commit
 from mfdsl.runtime.learning.networks import parameter_count
 from mfdsl.runtime.learning.set_critics import CriticKind, sized
 from mfdsl.runtime.simulator import Simulator
@@ -154,20 +156,61 @@ SMALL = ((3, 4096, 600), (3, 4096, 1500), (3, 4096, 4000), (15, 4096, 20_000))
 PAPER = (*SMALL, (3, 4096, 12_000), (30, 2048, 20_000), (200, 8192, 20_000))
 
 
+def text(row: Row) -> str:
+    """A row as a line."""
+    size = f"{row.parameters:6d} of {row.budget:6d}"
+    scores = f"R2 {row.mean:6.3f}  least {row.least:6.3f}"
+    return f"N {row.agents:3d}  {size}  {row.critic:11s} {scores}"
+
+
+def table(found: Sequence[Row]) -> list[str]:
+    """One line for each team and budget, one column for each critic: mean R^2 and least one."""
+    lines = [f"| N | samples | parameters | {' | '.join(ALL)} |", "|" + "---|" * (3 + len(ALL))]
+    for setting in dict.fromkeys((r.agents, r.samples, r.budget) for r in found):
+        here = {r.critic: r for r in found if (r.agents, r.samples, r.budget) == setting}
+        cells = [f"{number:,}" for number in setting]
+        cells += [f"{here[k].mean:.3f} ({here[k].least:.3f})" for k in ALL]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def plot(axes: Any, found: Sequence[Row]) -> None:
+    """Means over seeds as bars, one group for each team and budget."""
+    settings = list(dict.fromkeys((r.agents, r.budget) for r in found))
+    for k, kind in enumerate(ALL):
+        heights = [max(0.0, r.mean) for r in found if r.critic == kind]
+        places = [g + 0.13 * (k - 2.5) for g in range(len(settings))]
+        axes.bar(places, heights, 0.12, label=kind)
+    axes.set_xticks(range(len(settings)), [f"N = {n}\n{b:,} par." for n, b in settings])
+    axes.set_ylabel("R^2 on test samples (0 where negative)")
+    axes.legend(fontsize="x-small", ncols=3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", choices=("small", "paper"), default="small")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="write the committed results")
     options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = []
     for agents, samples, budget in SMALL if options.budget == "small" else PAPER:
         for row in rows(agents, samples, budget, ALL, options.seeds):
-            if options.json:
-                print(json.dumps(asdict(row)), flush=True)
-            else:
-                size = f"{row.parameters:6d} of {row.budget:6d}"
-                scores = f"R2 {row.mean:6.3f}  least {row.least:6.3f}"
-                print(f"N {row.agents:3d}  {size}  {row.critic:11s} {scores}", flush=True)
+            found.append(row)
+            print(json.dumps(asdict(row)) if options.json else text(row), flush=True)
+    if options.write:
+        note = (
+            "Best R^2 on test samples over 40 epochs, the mean over seeds and in brackets the worst"
+            " seed: the discounted team return of the next three steps of agents at random in"
+            " cooperative navigation, from all observations and actions, at equal numbers of"
+            " parameters."
+        )
+        command = f"python -m bench.papers.critics --budget {options.budget} --write"
+        numbers = [asdict(row) for row in found]
+        page = [note, "\n".join(table(found))]
+        title = "Critics from few samples: cooperative navigation"
+        commit("critics", title, command, page, numbers, lambda axes: plot(axes, found))
 
 
 if __name__ == "__main__":
