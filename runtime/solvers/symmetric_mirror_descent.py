@@ -31,8 +31,8 @@ class SymmetricMirrorDescent:
 
     q_k are the values of pi_k with entropy paid, estimated from games in which all N agents play
     pi_k; agents see their own states, actions and rewards and nothing of the law. The rate is
-    learning_rate / (k + 1)^decay, the weight w of the uniform policy the larger of `exploration`
-    and 1 / (k + 1).
+    learning_rate / (k + 1)^decay, the weight w of the uniform policy the larger of `floor` and
+    exploration / (k + 1).
 
     Algorithm 2 of Yardim and He 2025 (arXiv 2408.15173), which returns the mean of all policies
     and learns from one agent (`output = average`, `seen = one`, `values = online`). Its last
@@ -78,7 +78,7 @@ def tilted(config: SampledConfig, iteration: int, played: Tensor, q: Tensor, vie
     rate = config.learning_rate / (iteration + 1) ** config.decay
     scores = (1 - config.temperature * rate) * played.clamp(min=1e-300).log() + rate * q
     sharp = softmax_probs(scores.masked_fill(uniform == 0, -torch.inf))
-    weight = max(config.exploration, 1 / (iteration + 2))
+    weight = max(config.floor, config.exploration / (iteration + 2))
     return torch.lerp(sharp, uniform.expand_as(sharp), weight)
 
 

@@ -137,11 +137,9 @@ class SampledConfig(Config):
     )
     decay: float = Field(0.5, ge=0, le=1, description="power by which steps fall; 0: they do not")
     exploration: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="least weight of the uniform policy; it is 1 / (k + 1) if that is more",
+        1.0, ge=0, le=1, description="weight of the uniform policy at iteration k is this / (k + 1)"
     )
+    floor: float = Field(0.01, ge=0, le=1, description="least weight of the uniform policy")
     agents: int = Field(0, ge=0, description="number that play; 0: that of the spec")
     games: int = Field(8, ge=1, description="episodes of each iteration, played side by side")
 
