@@ -47,27 +47,35 @@ OPTIONS: dict[str, Any] = {
     "final_rate": 1.0,
     "discount": 0.9,
     "paid": "arrival",
-    "games": 8,
-    "evaluate_every": 10,
-    "evaluate_games": 64,
 }
 TITLE = "Critics in training: cooperative navigation"
 COMMAND = "python -m bench.papers.critics_in_training --write"
 RATE = 1e-3
+STEPS = 25
 LAST = 4  # measurements whose mean is the final score
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How one size is trained: iterations of `games` episodes, parameters of the critic."""
+    """How one size is trained: iterations of `games` episodes, parameters of the critic, and so on.
+
+    With 200 agents an update is of fewer scenes, which have more agents, and there are as many
+    updates for fewer games.
+    """
 
     iterations: int
     parameters: int
     batch: int
     games: int
+    updates: int
+    evaluate_every: int
+    evaluate_games: int
 
 
-SETTINGS = {15: Setting(200, 20_000, 128, 8), 200: Setting(120, 40_000, 16, 8)}
+SETTINGS = {
+    15: Setting(200, 20_000, 128, 8, 8, 10, 64),
+    200: Setting(120, 40_000, 8, 4, 16, 20, 16),
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,6 @@ def course(size: Size, kind: CriticKind, rate: float, seed: int) -> Row:
     game = mfdsl.load("navigation", params={"n": size.agents, "half": size.half})
     own = {"critic": kind, "learning_rate": rate} | asdict(setting)
     iterations = own.pop("iterations")
-    if size.agents > 100:
-        own["evaluate_games"] = 16
     settings = resolve(game.model, "maddpg", iterations=iterations, options=OPTIONS | own)
     training = prepare_training(game, settings, seed=seed)
     assert isinstance(training.learner, OffPolicy)
@@ -113,7 +119,7 @@ def course(size: Size, kind: CriticKind, rate: float, seed: int) -> Row:
     seconds = time.process_time() - began
     mean, _ = measured(game, learned_behaviour(game, learned), max(20, size.games // 4))
     episodes = iterations * setting.games
-    updates = int(training.learner.config.updates * episodes * 25 / 100)
+    updates = setting.updates * episodes * STEPS // 100
     size_found = parameter_count(training.learner.networks.critic)
     final = statistics.fmean(seen[-LAST:])
     figures = (size_found, episodes, updates, seconds, final, score(size, mean), tuple(seen))
@@ -186,9 +192,9 @@ def draw(axes: Any, rows: Sequence[Row]) -> None:
             curves = [r.curve for r in shown if (r.agents, r.critic) == (agents, kind)]
             if curves:
                 mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
-                episodes = [
-                    OPTIONS["games"] * OPTIONS["evaluate_every"] * (k + 1) for k in range(len(mean))
-                ]
+                setting = SETTINGS[agents]
+                each = setting.games * setting.evaluate_every
+                episodes = [each * (k + 1) for k in range(len(mean))]
                 axes.plot(episodes, mean, style, color=f"C{place}", label=f"{kind}, N = {agents}")
     axes.set_xlabel("episodes")
     axes.set_ylabel("score: 0 random moves, 1 assigned landmarks")
