@@ -16,6 +16,7 @@ from mfdsl.cli.progress import course
 from mfdsl.errors import UsageError
 from mfdsl.parameters import gather, read_settings, read_sweeps
 from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
@@ -91,8 +92,11 @@ def solve(
         tolerance=tol,
         options=read_settings(opt, "--opt", texts=True),
     )
-    if seeds > 1 and settings.solver in LEARNERS:
-        raise UsageError("networks are trained one seed at a time", "`--seed 1`, `--seed 2`, ...")
+    draws = settings.solver in LEARNERS or SOLVERS[settings.solver].plays
+    if seeds > 1 and draws:
+        raise UsageError(
+            f"{settings.solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ..."
+        )
     if seeds > 1:
         console.line(f"note      {settings.solver} draws nothing: one run stands for all seeds")
     if settings.solver in LEARNERS:

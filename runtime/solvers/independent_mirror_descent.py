@@ -41,7 +41,7 @@ class IndependentMirrorDescent:
                 "independent_pmd is for one population without majors or common states, "
                 f"and in {self.crowd.program.name} there are {', '.join(self.crowd.acting)}"
             )
-        probs = view.uniform().probs
+        probs = view.uniform().probs.contiguous()
         (number,) = self.crowd.simulator(1, self.config.agents or None).agents.values()
         needed, held = (
             COPIES * number * probs.numel() * probs.element_size(),
@@ -70,7 +70,8 @@ class IndependentMirrorDescent:
             discount=crowd.program.discount,
         )
         after = tilted(config, state.iteration, played, found.q, evaluation.view)
-        return Learned(state.iteration + 1, mean_agent(evaluation.view, after), after, found.q)
+        mean = mean_agent(evaluation.view, after).contiguous()
+        return Learned(state.iteration + 1, mean, after, found.q)
 
 
 def mean_agent(

@@ -45,8 +45,8 @@ class SymmetricMirrorDescent:
 
     def init(self, view: View) -> Learned:
         """Start from the uniform policy and zero values."""
-        probs = view.uniform().probs
-        return Learned(0, probs, probs, torch.zeros_like(probs))
+        probs = view.uniform().probs.contiguous()
+        return Learned(0, probs, probs.clone(), torch.zeros_like(probs))
 
     def step(self, evaluation: Evaluation, state: Learned) -> Learned:
         """Play, estimate the values of what was played, and tilt towards better actions."""
@@ -66,9 +66,8 @@ class SymmetricMirrorDescent:
             discount=crowd.program.discount,
         )
         played = tilted(config, state.iteration, state.played, found.q, evaluation.view)
-        probs = played
-        if config.output == "average":
-            probs = torch.lerp(state.probs, played, 1 / (state.iteration + 2))
+        share = 1 / (state.iteration + 2) if config.output == "average" else 1.0
+        probs = torch.lerp(state.probs, played, share)
         return Learned(state.iteration + 1, probs, played, found.q)
 
 
@@ -79,7 +78,8 @@ def tilted(config: SampledConfig, iteration: int, played: Tensor, q: Tensor, vie
     scores = (1 - config.temperature * rate) * played.clamp(min=1e-300).log() + rate * q
     sharp = softmax_probs(scores.masked_fill(uniform == 0, -torch.inf))
     weight = max(config.floor, config.exploration / (iteration + 2))
-    return torch.lerp(sharp, uniform.expand_as(sharp), weight)
+    # contiguous, as in a file: a resumed run adds in the same order
+    return torch.lerp(sharp, uniform.expand_as(sharp), weight).contiguous()
 
 
 def first_agent(episodes: Episodes) -> Episodes:

@@ -252,7 +252,7 @@ def test_a_rule_that_knows_the_places_of_agents_fails(monkeypatch: Any) -> None:
     ("flags", "message"),
     [
         (("--tol", "0.1"), "`--tol` is for exploitability"),
-        (("--seeds", "3"), "networks are trained one seed at a time"),
+        (("--seeds", "3"), "mf_ppo learns with one seed at a time"),
         (("--sweep", "sigma=0.1,0.2"), "`--sweep` is for tables"),
         (("--opt", "hide=zzz"), "nobody sees `zzz`"),
         (("--opt", "hidden=0"), "option `hidden = 0` of mf_ppo"),
