@@ -1,16 +1,22 @@
-"""Moves of agents per second in training, beside what other simulators step without any learning.
+"""Moves of agents per second in training, beside other simulators alone and in training.
 
 `python bench/learning.py [navigation] [major_minor]` prints, for one core, agents times environment
-steps per second of whole iterations of `mf_ppo` (play, credit, losses, updates of the networks)
-along the path and by score, with team credit and with that of the team's marginals, in episodes of
-`--steps` steps. `move` is our simulator alone under the networks, without gradients. References
-step with actions drawn beforehand, and learn nothing:
+steps per second of whole iterations (play, credit, losses, updates of the networks): of `mf_ppo`
+along the path and by score, with team credit and with that of the team's marginals, and of the
+planner `m3f_ppo` along the path and by score, in episodes of `--steps` steps. `move` is our
+simulator alone under the networks of mf_ppo, without gradients. References need
 
     pip install vmas                                    # --vmas-python PYTHON
     git clone https://github.com/tudkcui/M3FC-MARL      # --m3fc CLONE --m3fc-python PYTHON
 
-see `simulators.py` for what that last PYTHON needs. Seconds are computing time of the process (wall
-time on a GPU, `--device cuda`, where only ours run); figures are medians of `--rounds`.
+and see `simulators.py` for what that last PYTHON needs. `alone` they step with actions drawn
+beforehand, and learn nothing; `trained` they are the games of a PPO whose networks have as many
+hidden layers, as wide, and as many passes and minibatches as ours (`reference_learning.py`): one
+upper policy of histograms for the wrapper of M3FC, whose counterpart is the planner, and one policy
+of all agents for VMAS, whose counterpart is `score, team`. `times` is our fastest method beside
+their training, `PPO` our counterpart. Both sides choose how many games they play side by side.
+Seconds are computing time of the process (wall time on a GPU, `--device cuda`, where only ours
+run); figures are medians of `--rounds`, of a single one for references in training.
 """
 
 import argparse
@@ -18,6 +24,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +39,25 @@ from mfdsl.learning import Training, prepare_training
 from mfdsl.runtime.learning.engine import measured
 from mfdsl.settings import resolve
 
-WORLDS = {15: (2.2, 16), 50: (3.6, 8), 200: (7.0, 2)}  # agents: half-width, games side by side
-VMAS_BATCH = {15: 4096, 50: 2048, 200: 512}
-MAJOR_MINOR = {"m3fc_2g": 8, "m3fc_formation": 2, "m3fc_beach": 8}  # games side by side
-MAJOR_MINOR |= {"m3fc_foraging": 8, "m3fc_potential": 8}
+WORLDS = {15: (2.2, 256), 50: (3.6, 64), 200: (7.0, 8)}  # agents: half-width, games side by side
+VMAS_BATCH = {15: (4096, 1024), 50: (2048, 256), 200: (512, 16)}  # alone, in training
+MAJOR_MINOR = {"m3fc_2g": 16, "m3fc_formation": 4, "m3fc_beach": 16}  # games side by side
+MAJOR_MINOR |= {"m3fc_foraging": 16, "m3fc_potential": 16}
 AGENTS = 300
-METHODS: Mapping[str, Mapping[str, Any]] = {
-    "path": {"gradient": "path"},
-    "score, team": {"gradient": "score", "credit": "team"},
-    "score, marginal": {"gradient": "score", "credit": "marginal"},
+HIDDEN, UPPER = 64, 256  # width of policies of agents, and of upper ones
+MEMBERS = 16  # agents of each scene in an update
+SCORE = {"gradient": "score", "members": MEMBERS, "epochs": 4, "minibatches": 4}
+METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "path": ("mf_ppo", {"gradient": "path", "hidden": HIDDEN}),
+    "score, team": ("mf_ppo", SCORE | {"credit": "team", "hidden": HIDDEN}),
+    "score, marginal": ("mf_ppo", SCORE | {"credit": "marginal", "hidden": HIDDEN}),
+    "planner, path": ("m3f_ppo", {"gradient": "path", "hidden": UPPER}),
+    "planner, score": ("m3f_ppo", SCORE | {"hidden": UPPER}),
 }
-HEADER = ["game", "agents", "games", "move", *METHODS, "theirs", "their games"]
+HEADER = ["game", "agents", "games", "move", *METHODS, "alone", "trained", "times", "PPO"]
 
 
-def rate(moves: int, asked: argparse.Namespace, one: Callable[[int], object]) -> str:
+def rate(moves: int, asked: argparse.Namespace, one: Callable[[int], object]) -> float:
     """Moves of agents in a second of `one(k)`, an episode in every game; the first warms up."""
     clock = time.process_time if asked.device == "cpu" else time.perf_counter
     found = []
@@ -55,7 +67,7 @@ def rate(moves: int, asked: argparse.Namespace, one: Callable[[int], object]) ->
         if asked.device != "cpu":
             torch.cuda.synchronize(asked.device)
         found.append(moves / (clock() - began))
-    return figure(statistics.median(found[1:]))
+    return statistics.median(found[1:])
 
 
 def playing(training: Training) -> Callable[[int], object]:
@@ -65,48 +77,70 @@ def playing(training: Training) -> Callable[[int], object]:
     return lambda k: measured(engine, lambda scene, number: behaviour(scene))
 
 
-def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> list[str]:
-    """The cells of ours: moving alone, then each method, "-" where it is not defined."""
-    moved, cells = "", []
-    for method in METHODS.values():
+def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> dict[str, float]:
+    """Rates of ours: of `move`, and of each method that is defined."""
+    found: dict[str, float] = {}
+    moves = games * agents * asked.steps
+    for name, (solver, method) in METHODS.items():
         given = {**method, "games": games, "agents": agents, "steps": asked.steps}
         try:
-            settings = resolve(game.model, "mf_ppo", iterations=1000, options=given)
+            settings = resolve(game.model, solver, iterations=1000, options=given)
             training = prepare_training(game, settings, device=asked.device)
         except UsageError:
-            cells.append("-")
             continue
-        moves = games * agents * asked.steps
-        if not moved:
-            moved = rate(moves, asked, playing(training))
-        cells.append(rate(moves, asked, training.learner.step))
-    return [moved or "-", *cells]
+        if not found:
+            found["move"] = rate(moves, asked, playing(training))
+        found[name] = rate(moves, asked, training.learner.step)
+    return found
 
 
-def compared(theirs: Rate | None, name: str, agents: int, batch: int, rounds: int) -> list[str]:
-    """The cells of a reference: moves of agents per second, and its games side by side."""
+@dataclass(frozen=True)
+class Case:
+    """A game with its number of agents: ours side by side, theirs alone and in training, how wide
+    their networks are, and which of ours is trained as they are.
+    """
+
+    name: str
+    agents: int
+    games: int
+    theirs: tuple[int, int]
+    width: int
+    counterpart: str
+
+
+def line(case: Case, ours: Mapping[str, float], theirs: Rate | None, rounds: int) -> str:
+    """A row, with the rates of a reference where there is one."""
+    cells = [case.name, str(case.agents), str(case.games)]
+    cells += [figure(ours[k]) if k in ours else "-" for k in ("move", *METHODS)]
     if theirs is None:
-        return ["-", "-"]
-    found = statistics.median(theirs(name, agents, batch, 1.0) for _ in range(rounds))
-    return [figure(found * agents), str(batch)]
+        return row([*cells, "-", "-", "-", "-"])
+    found = []
+    for batch, width in zip(case.theirs, (0, case.width), strict=True):
+        count = 1 if width else rounds  # an iteration of theirs may take a minute
+        rates = [theirs(case.name, case.agents, batch, 1.0, width) for _ in range(count)]
+        found.append(case.agents * statistics.median(rates))
+    best = max(value for kind, value in ours.items() if kind != "move")
+    ratios = [f"{value / found[1]:.1f}" for value in (best, ours[case.counterpart])]
+    return row([*cells, *map(figure, found), *ratios])
 
 
 def navigation(asked: argparse.Namespace, beside: Mapping[str, Rate]) -> None:
     """Cooperative navigation, beside VMAS."""
     for agents, (half, games) in WORLDS.items():
         game = load("navigation", params={"n": agents, "half": half})
-        cells = trained(game, agents, games, asked)
-        batch = VMAS_BATCH[agents]
-        theirs = compared(beside.get("vmas"), "navigation", agents, batch, asked.rounds)
-        print(row(["navigation", str(agents), str(games), *cells, *theirs]), flush=True)
+        case = Case("navigation", agents, games, VMAS_BATCH[agents], HIDDEN, "score, team")
+        ours = trained(game, agents, games, asked)
+        print(line(case, ours, beside.get("vmas"), asked.rounds), flush=True)
 
 
 def major_minor(asked: argparse.Namespace, beside: Mapping[str, Rate]) -> None:
     """The five major-minor games, beside the wrapper of the code of arXiv:2303.10665."""
     for name, games in MAJOR_MINOR.items():
-        cells = trained(load(name), AGENTS, games, asked)
-        theirs = compared(beside.get("m3fc"), name, AGENTS, 1, asked.rounds)
-        print(row([name, str(AGENTS), str(games), *cells, *theirs]), flush=True)
+        if asked.games and name not in asked.games:
+            continue
+        case = Case(name, AGENTS, games, (1, games), UPPER, "planner, score")
+        ours = trained(load(name), AGENTS, games, asked)
+        print(line(case, ours, beside.get("m3fc"), asked.rounds), flush=True)
 
 
 PARTS = {"navigation": navigation, "major_minor": major_minor}
@@ -118,6 +152,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="|".join(PARTS))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--core", type=int, help="run everything on this core")
+    parser.add_argument("--games", nargs="+", choices=MAJOR_MINOR, help="of the major-minor ones")
     parser.add_argument("--steps", type=int, default=25, help="length of an episode")
     parser.add_argument("--rounds", type=int, default=3)
     for name in ("m3fc", "pic", "vmas"):

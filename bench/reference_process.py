@@ -3,13 +3,19 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 SCRIPT = Path(__file__).with_name("reference_steps.py")
 
-Rate = Callable[[str, int, int, float], float]
-"""Environment steps per second of a game, by (game, agents, batch, seconds to spend)."""
+
+class Rate(Protocol):
+    """Environment steps per second of a game, by stepping alone or (`hidden`) in training."""
+
+    def __call__(
+        self, game: str, agents: int, batch: int, seconds: float, hidden: int = 0
+    ) -> float:
+        """The rate with `batch` games side by side, measured for `seconds`."""
 
 
 def live(python: str, *which: str) -> Rate:
@@ -26,10 +32,10 @@ def live(python: str, *which: str) -> Rate:
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
 
-    def ask(game: str, agents: int, batch: int, seconds: float) -> float:
+    def ask(game: str, agents: int, batch: int, seconds: float, hidden: int = 0) -> float:
         assert process.stdin is not None and process.stdout is not None
         question = {"game": game, "agents": agents, "batch": batch, "seconds": seconds}
-        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.write(json.dumps(question | {"hidden": hidden}) + "\n")
         process.stdin.flush()
         answer = process.stdout.readline()
         if not answer:
@@ -40,6 +46,12 @@ def live(python: str, *which: str) -> Rate:
 
 
 def written(path: Path) -> Rate:
-    """Rates that were measured before: {"m3fc_2g": {"20": 1344, ...}, ...}."""
+    """Rates that were measured before: {"m3fc_2g": {"20": 1344, ...}, ...}, only of stepping."""
     rates = json.loads(path.read_text())
-    return lambda game, agents, batch, seconds: float(rates[game][str(agents)])
+
+    def read(game: str, agents: int, batch: int, seconds: float, hidden: int = 0) -> float:
+        if hidden:
+            raise RuntimeError(f"{path} has no rates of training")
+        return float(rates[game][str(agents)])
+
+    return read
