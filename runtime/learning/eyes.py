@@ -47,7 +47,8 @@ class Eyes(nn.Module):
     Without `laws` a view has none, only what is near.
 
     Raises:
-        ValueError: then nothing at all is seen, or there is no place for neighbours and fields.
+        ValueError: then nothing at all is seen, members of a population see nothing of their own,
+            or there is no place for neighbours and fields.
     """
 
     unit: Tensor
@@ -80,6 +81,11 @@ class Eyes(nn.Module):
         self.own_width = self.own.width + self.around.width + sum(step.width for step in steps)
         self.common_width = self.common.width + sum(step.width for step in joint)
         self.law_widths = tuple(Members(e.width, e.axes) for e in members)
+        if not (sight.single or self.own_width):
+            raise ValueError(
+                f"`{sight.player}` sees nothing of its own, so all its members would act alike:"
+                " hide less"
+            )
         if not (laws or self.own_width or self.common_width):
             raise ValueError(f"`{sight.player}` sees nothing besides laws: leave out `laws=false`")
 

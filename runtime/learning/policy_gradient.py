@@ -72,6 +72,10 @@ class PolicyGradient:
                 )
             self.critics = _critics(config, self.crediting, engine, players, shape)
             self.critics.to(engine.simulator.params.unit)
+        elif config.credit != "auto":
+            raise LessonError(
+                "gradients along the path use no credit", "leave `credit` out, or `gradient=score`"
+            )
         elif config.critic != "auto":
             raise LessonError(
                 "gradients along the path use no critic", "leave `critic` out, or `gradient=score`"
@@ -191,6 +195,8 @@ def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
     """
     if not config.laws:
         raise LessonError("a planner sees laws", "leave `laws=false` out")
+    if config.nearest or config.fields:
+        raise LessonError("a planner sees no single agents", "leave `nearest` and `fields` out")
     shape = _shape(config)
     cells = _cells(config.cells)
     plan = Plan(
@@ -252,6 +258,11 @@ def _crediting(
     value: Callable[[Scene], Tensor],
 ) -> Crediting:
     if isinstance(players, Planner):
+        if config.credit not in ("auto", "team"):
+            raise LessonError(
+                "a planner gives all members their rule, so it has the credit of the team",
+                "leave `credit` out",
+            )
         return Crediting("team")
     credit: Credit = "marginal" if lesson.weighted is not None else "team"
     if config.credit != "auto":

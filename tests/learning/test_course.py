@@ -116,6 +116,12 @@ def test_a_planner_hands_out_rules() -> None:
         ("m3fc_beach", "mf_ppo", {"nearest": 2}, "has no real vector as a place"),
         ("m3fc_foraging", "m3f_ppo", {"cells": "q"}, "is no number of cells"),
         ("lq_control", "mf_ppo", {"hide": "zzz"}, "nobody sees `zzz`"),
+        ("lq_control", "mf_ppo", {"hide": "x"}, "`agent` sees nothing of its own"),
+        ("lq_control", "mf_ppo", {"hide": "x", "laws": False}, "`agent` sees nothing of its own"),
+        ("lq_control", "mf_ppo", {"steps": 21}, "ends after 20 steps"),
+        ("lq_control", "mf_ppo", {"gradient": "path", "credit": "own"}, "the path use no credit"),
+        ("m3fc_2g", "m3f_ppo", {"credit": "marginal"}, "it has the credit of the team"),
+        ("m3fc_2g", "m3f_ppo", {"nearest": 2}, "a planner sees no single agents"),
         ("m3fc_2g", "m3f_ppo", {"bins": 200}, "would have 40,000 cells"),
     ],
 )
