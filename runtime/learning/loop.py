@@ -101,6 +101,9 @@ def learn(learner: Learner, course: Course) -> Learned:
     earlier = history[-1].seconds if history else 0.0
     began, status = time.perf_counter(), Status.max_iterations
 
+    def elapsed() -> float:
+        return earlier + time.perf_counter() - began
+
     def snapshot() -> Learned:
         return Learned(
             networks,
@@ -109,7 +112,7 @@ def learn(learner: Learner, course: Course) -> Learned:
             status,
             status.remedy if status is not Status.max_iterations else "",
             done,
-            earlier + time.perf_counter() - began,
+            elapsed(),
             tuple(history),
             course.solver,
             config.model_dump(),
@@ -125,24 +128,16 @@ def learn(learner: Learner, course: Course) -> Learned:
                     status = Status.interrupted
                     break
                 found = learner.step(done)
-                if not math.isfinite(found["return"]):
-                    status = Status.not_finite
-                last = done + 1 == lesson.iterations
-                value = None
-                if status is not Status.not_finite and (
-                    last or (done + 1) % config.evaluate_every == 0
-                ):
-                    value = _measure(probe, learner)
-                    if not math.isfinite(value.mean):
-                        status = Status.not_finite
-                    elif not best.mean >= value.mean:
-                        networks, best = _clone(learner.policy.state_dict()), value
-                seconds = earlier + time.perf_counter() - began
-                record = _record(done + 1, seconds, found, value)
-                history.append(record)
+                due = done + 1 == lesson.iterations or (done + 1) % config.evaluate_every == 0
+                value = _measure(probe, learner) if due and math.isfinite(found["return"]) else None
+                if value is not None and math.isfinite(value.mean) and not best.mean >= value.mean:
+                    networks, best = _clone(learner.policy.state_dict()), value
+                history.append(_record(done + 1, elapsed(), found, value))
                 done += 1
+                if not math.isfinite(found["return"] if value is None else value.mean):
+                    status = Status.not_finite
                 if course.on_progress is not None:
-                    course.on_progress(record)
+                    course.on_progress(history[-1])
                 if status is Status.not_finite:
                     break
                 if value is not None:
