@@ -128,6 +128,14 @@ class SoftFixedPointConfig(Config):
     )
 
 
+class MunchausenConfig(Config):
+    """Options of munchausen_omd."""
+
+    temperature: float = Field(
+        1.0, gt=0, description="the policy is the softmax of its values / this; steps are 1 / this"
+    )
+
+
 class SampledConfig(Config):
     """Options of solvers that learn from games of N agents."""
 
@@ -260,6 +268,15 @@ SOLVERS: dict[str, Row] = {
             "Cui and Koeppl 2021, arXiv 2102.01585",
             "mfdsl.runtime.solvers.soft_fixed_point",
             "SoftFixedPoint",
+        ),
+        Row(
+            "munchausen_omd",
+            MunchausenConfig,
+            "online mirror descent without a sum: values that are paid the policy's logarithm",
+            "convergence in continuous time for monotone games",
+            "Laurière et al. 2022, arXiv 2203.11973",
+            "mfdsl.runtime.solvers.munchausen",
+            "Munchausen",
         ),
         Row(
             "symm_pmd",
