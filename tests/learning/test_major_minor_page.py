@@ -25,9 +25,9 @@ def row(part: str, game: str, seed: int, *found: Measured, learner: str = "mf_pp
 def test_returns_are_compared_in_standard_errors_of_the_difference() -> None:
     one, other = Measured(300, -20.0, 3.0, 100), Measured(300, -22.0, 4.0, 100)
     assert apart(one, other) == pytest.approx(2 / math.hypot(0.3, 0.4))
-    assert verdict(apart(one, other)) == "beaten by 4.0 s.e."
-    assert verdict(-2.9) == "reached (-2.9 s.e.)" and verdict(3.0) == "reached (+3.0 s.e.)"
-    assert verdict(-3.1) == "short by 3.1 s.e."
+    assert verdict([apart(one, other), 9.0]) == "beaten (+4.0, +9.0 s.e.)"
+    assert verdict([-2.9, 3.0]) == "reached (-2.9, +3.0 s.e.)"
+    assert verdict([-3.1, 5.0, 5.0]) == "not reached by 1 of 3 (-3.1, +5.0, +5.0 s.e.)"
 
 
 def test_seeds_are_pooled_with_the_spread_between_them() -> None:
@@ -56,7 +56,10 @@ def test_each_part_with_rows_has_its_table() -> None:
         for name, mean in (("mf_ppo", -30.0), ("ippo", -50.0), ("mappo", -40.0))
     ]
     trained, others, few = blocks(rows)
-    assert "| short by 11.3 s.e. | 60 | 16,000 | 1.2e+08 | 12 |" in trained
+    assert (
+        "| not reached by 3 of 3 (-11.3, -11.3, -11.3 s.e.) | 60 | 16,000 | 1.2e+08 | 12 |"
+        in trained
+    )
     assert others.splitlines()[-1].count("-25.00 ± 0.20") == 5
     assert "| ippo | -50.0 | -50.0 | +14.1 |" in few
     for block in (trained, others, few):
