@@ -8,8 +8,10 @@ number of environment steps and updates, far fewer than in the paper (60,000 epi
 chosen for one critic alone; `--rates` runs all of them with other learning rates.
 
 Scores are (R - R_random) / (R_oracle - R_random) with the anchors of `navigation.py`. `final` is
-the mean of the last four measurements of training, which one setting cannot pick; `best` measures
-the best policy of training again, in games that nothing was chosen by.
+the mean of the last four measurements of training, so that nothing is chosen; `best` measures the
+best policy of training again, in games that nothing was chosen by. P is the share of all bootstrap
+samples of the seeds in which deep sets have the larger final mean. Agents that stand still score
+0.07 with 15 and 0.12 with 200: a critic below that has taught nothing.
 
     python -m bench.papers.critics_in_training [--agents 15 200] [--seeds 3] [--critics mlp]
         [--rates 1e-3] [--out rows.jsonl] [--write]
@@ -45,7 +47,6 @@ OPTIONS: dict[str, Any] = {
     "nearest": 5,
     "hidden": 64,
     "final_rate": 1.0,
-    "discount": 0.9,
     "paid": "arrival",
 }
 TITLE = "Critics in training: cooperative navigation"
@@ -59,8 +60,9 @@ LAST = 4  # measurements whose mean is the final score
 class Setting:
     """How one size is trained: iterations of `games` episodes, parameters of the critic, and so on.
 
-    With 200 agents an update is of fewer scenes, which have more agents, and there are as many
-    updates for fewer games.
+    With 200 agents an update is of fewer scenes, which have more agents, there are as many updates
+    for fewer games, and values look less far ahead: 0.9 as with 15, targets that follow at 0.01 and
+    rates of 1e-3 and 3e-3 left deep sets below agents that stand still.
     """
 
     iterations: int
@@ -68,13 +70,15 @@ class Setting:
     batch: int
     games: int
     updates: int
+    discount: float
+    soft: float
     evaluate_every: int
     evaluate_games: int
 
 
 SETTINGS = {
-    15: Setting(200, 20_000, 128, 8, 8, 10, 64),
-    200: Setting(120, 40_000, 8, 4, 16, 20, 16),
+    15: Setting(200, 20_000, 128, 8, 8, 0.9, 0.01, 10, 64),
+    200: Setting(180, 40_000, 16, 4, 12, 0.7, 0.05, 20, 16),
 }
 
 
