@@ -50,6 +50,20 @@ def test_positions_on_a_ring_have_no_sign_but_ways_have() -> None:
     assert turned == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize(
+    "expression, message",
+    [
+        ("sign()", "takes 1 argument, got 0"),
+        ("sign(x, 1)", "takes 1 argument, got 2"),
+        ("sign(a)", "expected a number, found a truth value"),
+        ("sign(mu)", "expected a number, found the law"),
+    ],
+)
+def test_what_has_no_sign_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        next_of("int in -3..3", expression, 1)
+
+
 def test_a_spec_may_have_a_sign_of_its_own() -> None:
     assert next_of("int in -3..3", "sign", 2, let="let sign = clip(x - 1, -3, 3)") == 1
 
