@@ -134,6 +134,7 @@ ROWS: dict[str, Row] = {
     "or": _logic("|", OR),
     "neg": lambda args, unit: (f"-{args[0].at(UNARY)}", UNARY),
     "abs": _method("abs"),
+    "sign": _method("sign"),
     "exp": _function("exp"),
     "log": _function("log"),
     "sqrt": _function("sqrt"),

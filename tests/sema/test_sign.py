@@ -83,3 +83,9 @@ population p as mu {
     (found,) = answers(mfdsl.load(text=text).model, "lipschitz(dynamics, p)")
     assert found.verdict == "refuted" and found.witness is not None
     assert float(found.witness["change"]) >= 0.0999
+
+
+def test_agents_take_the_sign_by_one_call() -> None:
+    program = mfdsl.load("m3fc_potential").agents
+    assert ".sign()" in program.text and "torch.where" not in program.text
+    assert "body.next y: sign jumps at 0" in program.module.CUTS

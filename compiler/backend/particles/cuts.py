@@ -7,6 +7,7 @@ from mfdsl.compiler.ir.walk import reachable
 
 JUMPS = {
     **dict.fromkeys(("eq", "ne", "lt", "le"), "a comparison of values with gradients"),
+    "sign": "sign jumps at 0",
     "floor": "floor",
     "ceil": "ceil",
     "round": "round",

@@ -10,7 +10,7 @@ from mfdsl.compiler.backend.particles.arena import Arena
 from mfdsl.compiler.backend.particles.context import Context, Moment
 from mfdsl.compiler.backend.particles.draws import drawn
 from mfdsl.compiler.backend.particles.means import Choice, Expectation
-from mfdsl.compiler.backend.particles.signs import extreme, positive_parameters
+from mfdsl.compiler.backend.particles.signs import extreme, positive_parameters, signed
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable, Variable
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Kind, Type
 from mfdsl.compiler.ir.walk import REDUCTIONS
@@ -129,6 +129,9 @@ class Rewriter:
             whole = [self.stacked(a) for a in args]
             if node.op in ("min", "max"):
                 return extreme(self.arena, node.op, whole, _plain(type), self.above_zero)
+            x = signed(self.arena, whole[0]) if node.op == "real" else None
+            if x is not None:
+                return self.arena.add("sign", (x,), None, _plain(type))
             return self.arena.add(node.op, whole, node.attr, _plain(type))
         return tuple(
             self.arena.add(

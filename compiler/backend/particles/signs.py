@@ -1,5 +1,6 @@
-"""Extremes with 0, from which positive divisors that all agents share come out.
+"""Signs of numbers: by one call, and where they are known.
 
+`if x > 0 then 1 else if x < 0 then -1 else 0` is one operator of torch in the place of two choices.
 `max(0, (r - d) / r)` with a parameter r > 0 is `max(0, r - d) / r`: what follows, a mean or a sum,
 then divides once instead of for every agent.
 """
@@ -24,6 +25,23 @@ def extreme(
                     inner = extreme(arena, op, (zero, above), type, above_zero)
                     return arena.add("div", (inner, below))
     return arena.add(op, args, None, type)
+
+
+def signed(arena: Arena, index: int) -> int | None:
+    """The real number of which a node chooses the sign by cases, None where it does not."""
+    exact = arena.builder.exact
+    outer = arena.node(index)
+    if outer.op != "if" or exact(outer.args[1]) != 1:
+        return None
+    above, inner = arena.node(outer.args[0]), arena.node(outer.args[2])
+    if above.op != "lt" or exact(above.args[0]) != 0:
+        return None
+    if inner.op != "if" or [exact(i) for i in inner.args[1:]] != [-1, 0]:
+        return None
+    below, x = arena.node(inner.args[0]), above.args[1]
+    if below.op != "lt" or below.args[0] != x or exact(below.args[1]) != 0:
+        return None
+    return x if arena.type_of(x).kind == "real" else None
 
 
 def positive_parameters(model: Model) -> frozenset[str]:
