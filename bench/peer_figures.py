@@ -113,6 +113,7 @@ def kept() -> dict[str, Figures]:
 
 
 def main() -> None:
+    """Measure what is missing among the figures that are kept."""
     wanted = {pair.key for pair in PAIRS}
     figures = {k: v for k, v in kept().items() if k in wanted} if KEPT.exists() else {}
     for pair in PAIRS:

@@ -182,6 +182,7 @@ def page(table: Sequence[Row]) -> str:
 
 
 def main() -> int:
+    """Print all rows; 1 where a peer and ours differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--live", action="store_true", help="run the installed peers")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")

@@ -198,6 +198,7 @@ HEAD = """| game | states | omd ms | exploitability ms | both ms | bytes per sta
 
 
 def main() -> None:
+    """Run the cases that are asked for and print their rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--largest", type=int, default=10**9, help="skip games with more states")

@@ -64,6 +64,7 @@ def shapes(count: int) -> Iterator[tuple[str, list[Clouds]]]:
 
 
 def row(name: str, pairs: list[Clouds]) -> None:
+    """Print times of both sides over pairs of clouds, and how far their values are apart."""
     times: tuple[list[float], list[float]] = ([], [])
     worst = 0.0
     transport.w2_plan(*(v[None] for v in pairs[0]))  # compiled, and loaded

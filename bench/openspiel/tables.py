@@ -113,11 +113,13 @@ def compact(value: object, depth: int = 0) -> str:
 
 
 def write(name: str, table: dict[str, object]) -> None:
+    """Write one table beside the others."""
     body = ",\n".join(f'"{key}": {compact(value)}' for key, value in table.items())
     (DATA / f"{name}.json").write_text("{\n" + body + "\n}\n", encoding="utf-8")
 
 
 def main() -> None:
+    """Write the tables of all games."""
     sys.setrecursionlimit(100_000)
     write("crowd_1d", {"last": on_ring(10, 10, 1)})
     write("crowd_2d", {"moved": on_torus(10, 10)})
