@@ -31,7 +31,7 @@ class Proximal:
     epochs: int = 4
     minibatches: int = 4
     entropy: float = 0.01
-    members: int = 64
+    members: int = 16
     gradient: float = 0.5
     kl: float = 0.05
     bootstrap: bool = False

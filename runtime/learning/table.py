@@ -30,6 +30,7 @@ class LearnerConfig(Config):
 class PolicyConfig(LearnerConfig):
     """Options of learners that follow gradients of one policy for all agents."""
 
+    learning_rate: float = Field(3e-3, gt=0, description="step of Adam, at the start")
     encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
         "mean_embed", description="what the networks read of a law"
     )
@@ -71,7 +72,7 @@ class PolicyConfig(LearnerConfig):
     epochs: int = Field(4, ge=1, description="passes over each batch")
     minibatches: int = Field(4, ge=1, description="parts of a pass")
     entropy: float = Field(0.0, ge=0, description="weight of the entropy of the policy")
-    members: int = Field(64, ge=1, description="agents of each scene in the loss")
+    members: int = Field(16, ge=1, description="agents of each scene in the loss")
     bootstrap: bool = Field(
         False, description="whether the last step of an episode is valued as if the game went on"
     )
@@ -84,6 +85,8 @@ class BaselineConfig(PolicyConfig):
 
     gradient: Literal["score"] = Field("score", description="PPO")
     credit: Literal["team"] = Field("team", description="the team's reward, for everybody")
+    learning_rate: float = Field(1e-3, gt=0, description="step of Adam, at the start")
+    members: int = Field(64, ge=1, description="agents of each scene in the loss")
     discount: float = Field(
         0.99, ge=0, le=1, description="weight of the next reward; 0: the game's"
     )
@@ -109,6 +112,7 @@ class CentralConfig(BaselineConfig):
 class PlannerConfig(PolicyConfig):
     """Options of m3f_ppo."""
 
+    learning_rate: float = Field(1e-3, gt=0, description="step of Adam, at the start")
     encoder: Literal["mean_embed", "moments", "histogram", "rff", "attention"] = Field(
         "histogram", description="what the planner reads of a law"
     )
