@@ -56,6 +56,7 @@ ALL: Options = {
     "hidden": 64,
     "learning_rate": 0.002,
     "gradient_norm": 1.0,
+    "members": AGENTS,
     "evaluate_every": 10,
     "evaluate_games": 16,
 }

@@ -262,6 +262,7 @@ def drawn(rows: Sequence[Row]) -> Callable[[Any], None]:
             reference = REFERENCES[game]
             low, high = reference.start.mean, reference.rule.mean
             sizes = sorted(one.agents for one in mine[0].measured)
+            sizes = [n for n in sizes if all(row.at(n) for row in mine)]
             found = [pooled(mine, n) for n in sizes]
             scaled = [(one.mean - low) / (high - low) for one in found]
             errors = [one.error / (high - low) for one in found]
@@ -271,7 +272,7 @@ def drawn(rows: Sequence[Row]) -> Callable[[Any], None]:
         axes.set_xticks([5, 20, 50, 300, 500], ["5", "20", "50", "300", "500"])
         axes.set_xlabel("number of agents")
         axes.set_ylabel("0: untrained, 1: hand-written rule (N = 300)")
-        axes.legend()
+        axes.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small")
 
     return draw
 
