@@ -98,15 +98,19 @@ class Histogram(Encoder):
             )
 
     def forward(self, members: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The integral over members [B, M, d], [B, width]."""
-        cells: Tensor | None = None
-        for axis in self.axes:
-            share = self._share(members[..., list(axis.columns)], axis)
-            if cells is not None:
-                share = (cells[..., :, None] * share[..., None, :]).flatten(-2)
-            cells = share
-        assert cells is not None
-        return averaged(cells, weights)
+        """The integral over members [B, M, d], [B, width].
+
+        Shares along the last axis meet those of all others in one product of matrices.
+        """
+        *others, last = (self._share(members[..., list(a.columns)], a) for a in self.axes)
+        if not others:
+            return averaged(last, weights)
+        cells = others[0]
+        for share in others[1:]:
+            cells = (cells[..., :, None] * share[..., None, :]).flatten(-2)
+        last = last / last.shape[-2] if weights is None else weights[..., None] * last
+        shares = last.transpose(-1, -2) @ cells  # the wider one last, along which BLAS runs
+        return shares.transpose(-1, -2).flatten(-2)
 
     def _share(self, columns: Tensor, axis: Axis) -> Tensor:
         """How much of each member lies in each cell of an axis."""

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mfdsl.runtime.learning.encoders import MeanEmbedding, averaged
+from mfdsl.runtime.learning.encoders import Histogram, MeanEmbedding, averaged
+from mfdsl.runtime.learning.features import Axis
 from mfdsl.runtime.learning.networks import Linear, Mlp, Tanh
 
 
@@ -54,3 +55,18 @@ def test_a_network_has_the_names_of_its_layers() -> None:
     """Saved networks depend on them."""
     names = list(Mlp(2, [4], 3).state_dict())
     assert names == ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_histogram_averages_products_of_shares(weighted: bool) -> None:
+    axes = (Axis("line", (0,)), Axis("names", (1, 2)), Axis("circle", (3, 4)))
+    encoder = Histogram(axes, 5)
+    angle = 7 * torch.rand(3, 8)
+    name = torch.nn.functional.one_hot(torch.randint(2, (3, 8)), 2)
+    line = 2 * torch.rand(3, 8, 1) - 1
+    members = torch.cat([line, name, angle.cos()[..., None], angle.sin()[..., None]], -1)
+    weights = torch.rand(3, 8) if weighted else None
+    shares = [encoder._share(members[..., list(a.columns)], a) for a in axes]
+    every = torch.einsum("bma,bmc,bmd->bmacd", *shares).flatten(2)
+    assert encoder.width == every.shape[-1] == 50
+    torch.testing.assert_close(encoder(members, weights), averaged(every, weights))
