@@ -227,7 +227,7 @@ def main() -> None:
         commit(
             "push",
             "Cooperative push with 50 steps",
-            "python -m bench.papers.push --write",
+            f"python -m bench.papers.push --seeds {len(rows)} --write",
             [text, "\n".join(lines)],
             numbers,
             lambda axes: draw(axes, rows),
