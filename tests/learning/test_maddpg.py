@@ -100,7 +100,7 @@ def test_the_actor_sees_common_values_and_what_lies_between(meet: Path) -> None:
     torch.testing.assert_close(seen[..., 4:] - seen[:, :1, 4:], torch.zeros(3, 4, 2))
     slope = (seen[..., 2:4] / apart.float()).flatten()
     torch.testing.assert_close(slope, slope[:1].expand_as(slope), rtol=1e-4, atol=1e-6)
-    assert made(game, hide="x").networks.actor.width == 2
+    assert made(game, hide="world.spot").networks.actor.width == 2
 
 
 def test_the_critic_is_the_one_that_is_asked_for() -> None:
@@ -117,6 +117,7 @@ def test_the_critic_is_the_one_that_is_asked_for() -> None:
         ({"replay": 32, "games": 40}, "a step of 40 games"),
         ({"critic": "mlp", "parameters": 25}, "no critic `mlp` of 4 agents"),
         ({"hide": "z"}, "nobody sees `z`"),
+        ({"hide": "x"}, "sees nothing of its own"),
         ({"encoder": "moments"}, "encoder"),
         ({"discount": 1.0}, "discount"),
     ],
