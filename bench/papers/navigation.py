@@ -241,7 +241,7 @@ def main() -> None:
         commit(
             "navigation",
             "Cooperative navigation, trained with 15 agents",
-            "python -m bench.papers.navigation --write",
+            f"python -m bench.papers.navigation --seeds {given.seeds} --write",
             [text, "\n".join(lines)],
             numbers,
             lambda axes: plot(axes, rows),
