@@ -9,7 +9,7 @@ off its Figure 1, with rewards in [0, 1].
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -34,23 +34,17 @@ class Case:
     paper: Mapping[str, str]
 
 
+RPS = Case(
+    "a_rps",
+    25,
+    {"rock_scissors": 0.4, "paper_rock": 0.34, "scissors_paper": 0.37},
+    {"games": 1, "learning_rate": 4.0, "temperature": 0.02, "floor": 0.001},
+    1.0,
+    {"symm_pmd": ".02-.03", "independent_pmd": ".19"},
+)
 CASES = {
-    "A-RPS": Case(
-        "a_rps",
-        25,
-        {"rock_scissors": 0.4, "paper_rock": 0.34, "scissors_paper": 0.37},
-        {"games": 1, "learning_rate": 4.0, "temperature": 0.02, "floor": 0.001},
-        1.0,
-        {"symm_pmd": ".02-.03", "independent_pmd": ".19"},
-    ),
-    "A-RPS, 8 episodes": Case(
-        "a_rps",
-        25,
-        {"rock_scissors": 0.4, "paper_rock": 0.34, "scissors_paper": 0.37},
-        {"games": 8, "learning_rate": 4.0, "temperature": 0.02, "floor": 0.001},
-        1.0,
-        {"symm_pmd": ".02-.03", "independent_pmd": ".19"},
-    ),
+    "A-RPS": RPS,
+    "A-RPS, 8 episodes": replace(RPS, options={**RPS.options, "games": 8}),
     "A-SIS": Case(
         "asymmetric_sis",
         40,

@@ -187,6 +187,7 @@ def plot(axes: Any, found: Sequence[Row]) -> None:
 
 
 def main() -> None:
+    """Fit all critics that are asked for and print their rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", choices=("small", "paper"), default="small")
     parser.add_argument("--seeds", type=int, default=3)

@@ -267,6 +267,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 
 def main() -> None:
+    """Train all cases that are asked for, and print or write their rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=SPECS, default=list(SPECS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["path", "marginal"])

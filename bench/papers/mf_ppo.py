@@ -129,6 +129,7 @@ def plot(axes: Any, found: Sequence[Row]) -> None:
 
 
 def main() -> None:
+    """Print or write all rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", choices=("small", "paper"), default="small")
     parser.add_argument("--json", action="store_true")
