@@ -1,7 +1,7 @@
 """Where figures of papers are kept: a page, its numbers and a plot for each script.
 
 `bench/papers/results/NAME.md` starts with the command that writes it; `NAME.json` has every number,
-`NAME.svg` the plot (drawn by matplotlib, which only these scripts need: `pip install matplotlib`).
+`NAME.svg` the plot (drawn by matplotlib, which only these scripts need: the extra `plots`).
 """
 
 import json
