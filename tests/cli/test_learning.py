@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -304,6 +304,15 @@ def saved(run: str | Path) -> dict[str, Tensor]:
     return RunFolder.open(Path(run)).state()
 
 
+@pytest.fixture
+def ctrl_c_heard() -> Iterator[None]:
+    """Python's own handler, also where whoever started the tests ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_heard")
 @pytest.mark.parametrize(("presses", "made"), [(1, 3), (2, 2)])
 def test_ctrl_c_saves_and_the_rest_is_that_of_an_uninterrupted_run(
     mfdsl: Any, team: Path, monkeypatch: pytest.MonkeyPatch, presses: int, made: int
