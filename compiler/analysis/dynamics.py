@@ -24,7 +24,7 @@ from mfdsl.compiler.analysis.kernels import (
     finite_noises,
     make_kernel,
 )
-from mfdsl.compiler.analysis.means import mean_roots
+from mfdsl.compiler.analysis.means import finite_mean, mean_roots
 from mfdsl.compiler.analysis.moduli import (
     PAIRS,
     Bounds,
@@ -35,13 +35,13 @@ from mfdsl.compiler.analysis.moduli import (
     value_bounds,
 )
 from mfdsl.compiler.analysis.next_states import MAX_SETS, in_finite, sets_of, subsets
-from mfdsl.compiler.analysis.noise import is_shift, scales
+from mfdsl.compiler.analysis.noise import is_shift, reads_noise, scales
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Unsupported, with_distance
 from mfdsl.compiler.analysis.slopes.taping import Entry, make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Player
+from mfdsl.compiler.ir.model import Player, StateVariable
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import given, reachable
 
@@ -64,7 +64,7 @@ def dynamics_bounds(question: Question, player: Player) -> Bounds:
                 if smooth.source.read_by(facts, given(state.next)):
                     found = value_bounds(smooth, [given(state.next)])
                     if found.upper > 0:
-                        return _jumping(found, state.name)
+                        return _jumping(smooth, player, state, found)
         moving = [
             n for n in finite_noises(facts, player) if source.read_by(facts, given(n.density))
         ]
@@ -211,9 +211,20 @@ def _farthest(
     return LargestValue(with_distance(tape, numbers, "l1")).found(budget).upper
 
 
-def _jumping(found: Bounds, name: str) -> Bounds:
-    """A finite next state that depends on a law is constant or jumps."""
-    text = f"the next `{name}` takes whole values and depends on the law, so that it jumps"
+def _jumping(question: Question, player: Player, state: StateVariable, found: Bounds) -> Bounds:
+    """A finite next state that depends on a law is constant or jumps: so does its law where it
+    reads no noise, or where its mean over its noises jumps, too. `u < m` jumps at every u, and its
+    chance is smooth.
+    """
+    text = f"the next `{state.name}` takes whole values and depends on the law, so that it jumps"
+    if reads_noise(question.facts.nodes, given(state.next)):
+        copies, roots = finite_mean(question.facts, player, state.name)
+        mean = _same_noise(question, player, copies, roots)
+        if mean.gap is None or not mean.gap.certain:
+            text = f"the next `{state.name}` jumps with its noise held fixed: its law may not"
+            gap = Gap(text, found.gap.place if found.gap else None, False, 0.0)
+            return replace(found, lower=0.0, upper=inf, witness=None, gap=gap, reason="continuity")
+        found = mean
     certain = found.gap is not None and found.gap.certain
     gap = Gap(text, found.gap.place if found.gap else None, certain, found.lower)
     if certain and found.gap is not None:

@@ -1,6 +1,6 @@
 """Transition laws as expressions: masses of joint outcomes of the noises of one player."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
+from mfdsl.compiler.analysis.noise import reads_noise
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
@@ -61,6 +62,14 @@ class Branches:
     weights: list[int]
     nexts: list[list[int]]
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the law is a mixture over noises that are held fixed: bounds from above hold for
+        it, bounds from below and jumps do not, since what noises do may even out.
+        """
+        nodes = [*self.weights, *(node for row in self.nexts for node in row)]
+        return any(reads_noise(self.copies.nodes, node) for node in nodes)
+
 
 def branches_of(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -> Branches:
     """The joint outcomes of some noises of a player.
@@ -68,22 +77,36 @@ def branches_of(facts: Facts, player: Player, wanted: Sequence[NoiseVariable]) -
     Raises:
         Unsupported: there are too many.
     """
-    sizes = [facts.types[n.type].size for n in wanted]
-    if prod(sizes) > MAX_OUTCOMES:
-        raise Unsupported(f"a law over {prod(sizes)} outcomes")
     copies = Copies(facts)
-    leaves = [leaf_of(facts, player, n.name) for n in wanted]
     weights, nexts = [], []
-    for values in product(*(range(size) for size in sizes)):
-        instead = {
-            leaf: copies.const(facts.types[n.type].first + value, leaf)
-            for n, leaf, value in zip(wanted, leaves, values, strict=True)
-            if leaf is not None
-        }
-        masses = [copies.replaced(given(n.density), instead) for n in wanted]
-        weights.append(copies.product(masses))
+    for instead, weight in outcomes_of(
+        copies, [(leaf_of(facts, player, n.name), n) for n in wanted]
+    ):
+        weights.append(weight)
         nexts.append([copies.replaced(given(s.next), instead) for s in player.states])
     return Branches(copies, weights, nexts)
+
+
+def outcomes_of(
+    copies: Copies, noises: Sequence[tuple[int | None, NoiseVariable]]
+) -> Iterator[tuple[dict[int, int], int]]:
+    """The joint outcomes of some finite noises at their leaves: values, and the node of the mass.
+
+    Raises:
+        Unsupported: there are too many.
+    """
+    types = copies.types
+    sizes = [types[n.type].size for _, n in noises]
+    if prod(sizes) > MAX_OUTCOMES:
+        raise Unsupported(f"a law over {prod(sizes)} outcomes")
+    for values in product(*(range(size) for size in sizes)):
+        instead = {
+            leaf: copies.const(types[n.type].first + value, leaf)
+            for (leaf, n), value in zip(noises, values, strict=True)
+            if leaf is not None
+        }
+        masses = [copies.replaced(given(n.density), instead) for _, n in noises]
+        yield instead, copies.product(masses)
 
 
 def make_kernel(
@@ -104,7 +127,7 @@ def make_kernel(
     also = [node for row in found.nexts for node in row]
     tape = make_tape(found.copies.facts, found.weights, free, also)
     outcomes = numbers_of(tape, found.nexts)
-    exact = outcomes is not None and len(wanted) == len(finite_noises(facts, player))
+    exact = outcomes is not None and not found.mixed
     if outcomes is None:
         outcomes = different(tape, len(found.nexts))
     return Kernel(tape, outcomes, exact)

@@ -9,17 +9,21 @@ of their laws (synchronous coupling).
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict
 from mfdsl.compiler.analysis.dynamics import dynamics_bounds
 from mfdsl.compiler.analysis.enclosure import Facts
+from mfdsl.compiler.analysis.expected import expected
 from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.moduli import Bounds, value_bounds
+from mfdsl.compiler.analysis.noise import reads_noise
 from mfdsl.compiler.analysis.proofs.archive import kept
 from mfdsl.compiler.analysis.slopes.search import Budget
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Place, Player
 from mfdsl.compiler.ir.walk import reachable
 
@@ -38,11 +42,15 @@ class Term:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is claimed to be Lipschitz: the sum of terms, or the dynamics of a player."""
+    """What is claimed to be Lipschitz: the sum of terms, or the dynamics of a player.
+
+    Terms are means over the noises of the players in `drawn`.
+    """
 
     name: str
     terms: tuple[Term, ...] = ()
     dynamics: Player | None = None
+    drawn: tuple[Player, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,10 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
         if moving:
             bounds = dynamics_bounds(question, subject.dynamics)
     else:
-        bounds, shares = _summed(question, deadline)
+        try:
+            bounds, shares = _summed(_averaged(question), deadline)
+        except Unsupported as error:
+            bounds = Bounds.none(error)
     verdict, reason = _verdict(bounds, most)
     claim = f"lipschitz({subject.name}, {source.name})"
     gap = bounds.gap if bounds.gap is not None else bounds.steep
@@ -118,11 +129,28 @@ def _next_nodes(player: Player) -> list[int]:
     return nexts + [n.density for n in player.noises if n.density is not None]
 
 
+def _averaged(question: Question) -> Question:
+    """The question about means over noises."""
+    subject, copies = question.subject, Copies(question.facts)
+    if not subject.drawn:
+        return question
+
+    def reads(node: int) -> bool:
+        return question.source.read_by(copies.facts, node)
+
+    terms = tuple(
+        replace(t, node=expected(copies, subject.drawn, t.node, reads)) for t in subject.terms
+    )
+    return replace(question, facts=copies.facts, subject=replace(subject, terms=terms))
+
+
 def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, ...]]:
     """Bounds of a sum of terms, and what each of them contributes."""
     terms = question.subject.terms
     moving = [t for t in terms if question.source.read_by(question.facts, t.node)]
     whole = value_bounds(question, [t.node for t in moving]) if moving else Bounds.zero()
+    if question.subject.drawn and any(reads_noise(question.facts.nodes, t.node) for t in moving):
+        whole = _even(whole)
     shares = []
     for term in terms:
         one = Bounds.zero()
@@ -133,6 +161,15 @@ def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, .
         if isfinite(one.upper):
             shares.append(Share(term=term.name, upper=one.upper, place=term.place))
     return whole, tuple(shares)
+
+
+def _even(bounds: Bounds) -> Bounds:
+    """Bounds of a mean by those at each value of a noise: what noises do may even out."""
+    gap = bounds.gap
+    if gap is not None:
+        text = f"{gap.text} with its noise held fixed: its mean may not"
+        gap = replace(gap, text=text, certain=False, slope=0.0)
+    return replace(bounds, lower=0.0, witness=None, gap=gap)
 
 
 def _verdict(bounds: Bounds, most: float | None) -> tuple[Verdict, Reason | None]:

@@ -19,6 +19,7 @@ from mfdsl.compiler.analysis.noise import NOISES, reads_noise
 from mfdsl.compiler.analysis.slopes.taping import Entry
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Node, NoiseVariable, Player
+from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.ir.walk import reachable
 
 Ends = tuple[Fraction, Fraction]
@@ -33,23 +34,49 @@ MEANS: dict[str, Callable[..., float]] = {
 
 def mean_roots(facts: Facts, player: Player) -> tuple[Copies, list[Entry]]:
     """The entries of the means of the next states that are real and on no ring, where these are
-    known as expressions.
+    known as expressions: not where chances read other noises.
 
     Raises:
         Unsupported: there are too many outcomes of finite noises.
     """
     found = branches_of(facts, player, finite_noises(facts, player))
     copies, roots = found.copies, []
-    noises = _noises(copies, player)
+    if any(reads_noise(copies.nodes, weight) for weight in found.weights):
+        return copies, []  # such a chance and what happens then go together
+    noises = standard_noises(copies, [player])
     for k, state in enumerate(player.states):
         type_ = facts.types[state.type]
         if type_.finite or type_.periodic:
             continue
-        parts = [_mean(copies, row[k], noises) for row in found.nexts]
+        parts = [affine_mean(copies, row[k], noises) for row in found.nexts]
         if None not in parts:
             mean = _mixed(copies, found.weights, [p for p in parts if p is not None])
             roots += [(mean, entry) for entry in np.ndindex(*type_.dims)]
     return copies, roots
+
+
+def finite_mean(facts: Facts, player: Player, name: str) -> tuple[Copies, list[Entry]]:
+    """The mean of a next state with finitely many values over its finite noises, none where it
+    reads other noises. Its law jumps where this does, since that is a sum over masses.
+
+    Raises:
+        Unsupported: there are too many outcomes of finite noises.
+    """
+    found = branches_of(facts, player, finite_noises(facts, player))
+    copies, place = found.copies, [s.name for s in player.states].index(name)
+    parts = [_number(copies, row[place]) for row in found.nexts]
+    if any(reads_noise(copies.nodes, node) for node in (*found.weights, *parts)):
+        return copies, []
+    mean = _mixed(copies, found.weights, parts)
+    dims = facts.types[player.states[place].type].dims
+    return copies, [(mean, entry) for entry in np.ndindex(*dims)]
+
+
+def _number(copies: Copies, node: int) -> int:
+    """A truth as 0 or 1, any other value as it is."""
+    if copies.types[copies.nodes[node].type].kind != "bool":
+        return node
+    return copies.add("ind", (node,), None, copies.type_place(REAL))
 
 
 @dataclass(frozen=True)
@@ -60,13 +87,15 @@ class Noises:
     units: frozenset[int]
 
 
-def _noises(copies: Copies, player: Player) -> Noises:
+def standard_noises(copies: Copies, players: Sequence[Player]) -> Noises:
+    """The noises of some players with standard laws."""
     means, units = {}, set()
-    for noise in player.noises:
-        leaf, mean = leaf_of(copies.facts, player, noise.name), _mean_of(noise)
-        if leaf is not None and mean is not None:
-            means[leaf] = _filled(copies, leaf, mean)
-            units |= {leaf} if noise.law == ("uniform",) else set()
+    for player in players:
+        for noise in player.noises:
+            leaf, mean = leaf_of(copies.facts, player, noise.name), _mean_of(noise)
+            if leaf is not None and mean is not None:
+                means[leaf] = _filled(copies, leaf, mean)
+                units |= {leaf} if noise.law == ("uniform",) else set()
     return Noises(means, frozenset(units))
 
 
@@ -102,7 +131,7 @@ def _mixed(copies: Copies, weights: Sequence[int], parts: Sequence[int]) -> int:
     )
 
 
-def _mean(copies: Copies, root: int, noises: Noises) -> int | None:
+def affine_mean(copies: Copies, root: int, noises: Noises) -> int | None:
     """An expression with its noises at their means, None where it is not affine in them."""
     evaluator = Evaluator(copies.facts, {})
     known: dict[int, int] = {}

@@ -51,7 +51,10 @@ def in_finite(question: Question, player: Player, leaf: int) -> Largest:
         return with_distance(tape, here, "l1")
 
     try:
-        return over_pairs(question, leaf, tape_of, MOST)
+        lower, upper, boxes, witness = over_pairs(question, leaf, tape_of, MOST)
+        if branches_of(question.facts, player, finite_noises(question.facts, player)).mixed:
+            return 0.0, upper, boxes, None
+        return lower, upper, boxes, witness
     except Unsupported:
         return 0.0, MOST, 0, None
 
@@ -59,10 +62,10 @@ def in_finite(question: Question, player: Player, leaf: int) -> Largest:
 def sets_of(found: Branches, tape: Tape) -> tuple[list[list[int]], bool]:
     """Weights of the outcomes with different next states, and whether these are known."""
     numbers = numbers_of(tape, found.nexts)
-    exact = numbers is not None and bool((numbers == numbers[:1]).all())
-    row = numbers[0] if numbers is not None and exact else different(tape, len(found.nexts))[0]
+    known = numbers is not None and bool((numbers == numbers[:1]).all())
+    row = numbers[0] if numbers is not None and known else different(tape, len(found.nexts))[0]
     groups = [[w for w, n in zip(found.weights, row, strict=True) if n == k] for k in set(row)]
-    return groups, exact
+    return groups, known and not found.mixed
 
 
 def subsets(count: int) -> Iterator[Sequence[int]]:

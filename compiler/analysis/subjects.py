@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from mfdsl.compiler.analysis.enclosure import Facts
+from mfdsl.compiler.analysis.expected import drawn_by, finite_leaves
 from mfdsl.compiler.analysis.kernels import leaf_of, reads_means
 from mfdsl.compiler.analysis.lipschitz import Source, Subject, Term
 from mfdsl.compiler.ir.model import Model, Place, Player
+from mfdsl.compiler.ir.walk import given
 
 WORDS = ("reward", "final", "dynamics")
 
@@ -22,7 +24,7 @@ def reward_subject(model: Model, player: Player, *, final: bool = False) -> Subj
         for term in player.rewards
         if term.final == final
     )
-    return Subject("final" if final else "reward", terms)
+    return Subject("final" if final else "reward", terms, drawn=model.players)
 
 
 def subject_of(model: Model, player: Player, name: str) -> Subject | None:
@@ -33,7 +35,8 @@ def subject_of(model: Model, player: Player, name: str) -> Subject | None:
         return reward_subject(model, player, final=name == "final")
     for term in player.rewards:
         if term.name == name:
-            return Subject(name, (Term(name, term.node, place_of(model, term.node)),))
+            own = (Term(name, term.node, place_of(model, term.node)),)
+            return Subject(name, own, drawn=model.players)
     for let in player.lets:
         if let.name == name:
             return Subject(name, (Term(name, let.node, place_of(model, let.node)),))
@@ -97,6 +100,7 @@ def source_names(model: Model, player: Player) -> list[str]:
 
 def interactions(model: Model, facts: Facts) -> Iterator[tuple[Player, Subject, Source]]:
     """Every reward and dynamics together with every law that it depends on."""
+    noises = finite_leaves(facts, model.players)
     for player in model.players:
         subjects = [Subject("dynamics", dynamics=player)] if player.states else []
         for final in (False, True):
@@ -106,6 +110,8 @@ def interactions(model: Model, facts: Facts) -> Iterator[tuple[Player, Subject, 
             for population in model.populations:
                 source = Source(law_name(population), "law", population)
                 nodes = [t.node for t in subject.terms]
+                drawn = {leaf for n in nodes for leaf in drawn_by(facts, noises, n)}
+                nodes += [given(noises[leaf].density) for leaf in drawn]
                 if subject.dynamics is not None:
                     nodes += [s.next for s in player.states if s.next is not None]
                     nodes += [n.density for n in player.noises if n.density is not None]

@@ -10,6 +10,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.means import mean_roots
 from mfdsl.compiler.analysis.questions import answers
+from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.ir.interpret import Environment, evaluate
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.walk import given
@@ -144,3 +145,130 @@ def test_a_coupled_bound_has_the_slope_of_the_mean_below() -> None:
     )
     assert found.lower == pytest.approx(1.125, rel=1e-6)
     assert found.upper is not None and found.upper >= found.lower
+
+
+EVENED = """
+model evened
+objective nash
+horizon 3
+population p as mu {{
+  state x : {type}
+  action a : bool
+  noise u : real in [0, 1] ~ uniform
+  noise e : bool ~ bernoulli(0.5)
+  {noise}
+  x' = {next}
+  reward r = -1 * mean(1 for q in p)
+}}
+"""
+REAL, TRUTH = "real in [0, 1] ~ uniform", "bool ~ bernoulli(0.5)"
+
+
+@pytest.mark.parametrize(
+    "type, noise, next_state, question",
+    [
+        # the chance of 1 is P(u < x) = x
+        (REAL, "noise c : bool ~ bernoulli(if u < x then 1 else 0)", "if c then 1 else 0", "x"),
+        # and here the mean, or the share
+        (
+            REAL,
+            "noise c : bool ~ bernoulli(if u < mean(q.x for q in p) then 1 else 0)",
+            "if c then 1 else 0",
+            "mu",
+        ),
+        (TRUTH, "noise c : bool ~ bernoulli(if u < prob(q.x for q in p) then 1 else 0)", "c", "mu"),
+        (TRUTH, "let m = prob(q.x for q in p)", "u < m", "mu"),
+        # either way with the same chance, whatever the share is
+        (TRUTH, "let m = prob(q.x for q in p)", "(m > 0.5) == e", "mu"),
+    ],
+)
+def test_jumps_that_noise_evens_out_are_not_refuted(
+    type: str, noise: str, next_state: str, question: str
+) -> None:
+    text = EVENED.format(type=type, noise=noise, next=next_state)
+    found = ask(text, f"lipschitz(dynamics, {question})")
+    assert found.verdict == "unknown" and not found.lower
+
+
+def test_a_share_that_decides_alone_jumps() -> None:
+    text = EVENED.format(type=TRUTH, noise="", next="prob(q.x for q in p) > 0.5")
+    assert ask(text, "lipschitz(dynamics, mu)").verdict == "refuted"
+
+
+PAID = """
+model paid
+objective nash
+horizon 3
+population p as mu {{
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  let m = prob(q.x for q in p)
+  {noise}
+  x' = a
+  reward r = {reward}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "noise, reward, true",
+    [
+        # the mean of r is -m, of slope 1/2 in l1, and r itself reads no law
+        ("noise u : bool ~ bernoulli(m)", "-(if u then 1 else 0)", 0.5),
+        ("noise u : bool ~ bernoulli(m)", "-(if u == x then 1 else 0)", 0.5),
+        (
+            "noise u : bool ~ bernoulli(0.5)\n  noise v : bool ~ bernoulli(if u then m else 0.5)",
+            "-(if v then 1 else 0)",
+            0.25,
+        ),
+        ("noise u : real ~ normal(0, std = 1)", "-(u + 2) * m", 1.0),
+    ],
+)
+def test_rewards_are_means_over_their_noises(noise: str, reward: str, true: float) -> None:
+    text = PAID.format(noise=noise, reward=reward)
+    for name in ("reward", "r"):
+        found = ask(text, f"lipschitz({name}, mu)")
+        assert found.verdict == "proved" and found.lower is not None and found.upper is not None
+        assert found.lower <= true * (1 + 1e-9) and found.lower == pytest.approx(true, rel=1e-6)
+        assert true * (1 - 1e-9) <= found.upper <= true * (1 + 2e-3)
+    found = next(
+        c for c in regularity(mfdsl.load(text=text).model) if c.claim == "lipschitz(reward, mu)"
+    )
+    assert found.upper is not None and found.upper >= true * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    "noise, reward, verdict",
+    [
+        # P(u < m) = m, and either way with chance 1/2
+        ("noise u : real in [0, 1] ~ uniform", "-(if u < m then 1 else 0)", "unknown"),
+        ("noise u : bool ~ bernoulli(0.5)", "-(if (m > 0.5) == u then 1 else 0)", "unknown"),
+        ("noise u : bool ~ bernoulli(0.5)", "-(if m > 0.5 and u then 1 else 0)", "refuted"),
+    ],
+)
+def test_only_jumps_of_the_mean_reward_refute(noise: str, reward: str, verdict: str) -> None:
+    found = ask(PAID.format(noise=noise, reward=reward), "lipschitz(reward, mu)")
+    assert found.verdict == verdict
+    assert verdict == "refuted" or not found.lower
+
+
+@pytest.mark.parametrize(
+    "noise, reward, true, most",
+    [
+        ("", "-(if u then w / 63 else 0)", 0.25, 0.5),
+        # v goes with the law through u alone
+        (
+            "noise v : bool ~ bernoulli(if u then 0.9 else 0.1)",
+            "-(if v then w / 63 else 0)",
+            0.2,
+            0.4,
+        ),
+    ],
+)
+def test_of_many_outcomes_only_those_that_move_are_averaged(
+    noise: str, reward: str, true: float, most: float
+) -> None:
+    first = "noise u : bool ~ bernoulli(m)\n  noise w : int in 0..63 ~ uniform\n  "
+    found = ask(PAID.format(noise=first + noise, reward=reward), "lipschitz(reward, mu)")
+    assert found.verdict == "proved" and found.upper is not None
+    assert true <= found.upper <= most * (1 + 2e-3) and not found.lower
