@@ -208,9 +208,6 @@ def certified_slopes(model: Model, player: Player) -> tuple[float, float, float]
             uppers.append(found.upper if known and found.upper is not None else NO_BOUND)
         values.append(min(NO_BOUND, len(model.populations) * max(uppers)))
     dynamics, running, final = values
-    noisy = any(_reads_noise(model, r) for r in _roots(player, dynamics=False))
-    if noisy and dynamics > 0:
-        running = NO_BOUND  # the mean over a noise moves with its law, too
     return dynamics, running, final
 
 

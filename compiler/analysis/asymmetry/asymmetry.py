@@ -26,6 +26,7 @@ from mfdsl.compiler.analysis.asymmetry.traits import (
 )
 from mfdsl.compiler.analysis.asymmetry.weights import weighted
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
+from mfdsl.compiler.analysis.expected import expected
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import (
     Box,
@@ -197,10 +198,13 @@ def measured_over(
     if whole.reason is None:
         mean = (0.0, whole.mean[1])  # the worst values of single players are no common ones
         return replace(whole, mean=mean, witness=named(whole.witness, {}))
-    player = model.player(population)
-    read = read_of(model.nodes, _read_by(model, player, what), box)
-    roots = _roots(model, player, what)
-    if len(read) > MAX_CORNERS or not all(is_affine(model.nodes, roots, n) for n in read):
+    player, copies = model.player(population), Copies(facts_of(model))
+    try:
+        roots = outputs_of(model, player, what, copies).roots
+    except Unsupported:
+        return whole
+    read = read_of(copies.nodes, [*roots, *_laws_of_traits(player)], box)
+    if len(read) > MAX_CORNERS or not all(is_affine(copies.nodes, roots, n) for n in read):
         return whole
     if any(n in read_of(model.nodes, _laws_of_traits(player), box) for n in read):
         return whole
@@ -211,10 +215,6 @@ def measured_over(
             return whole
         cases.append(replace(found, witness=named(found.witness, values)))
     return _worst(cases)
-
-
-def _read_by(model: Model, player: Player, what: str) -> list[int]:
-    return [*_roots(model, player, what), *_laws_of_traits(player)]
 
 
 def _laws_of_traits(player: Player) -> list[int]:
@@ -245,7 +245,7 @@ def _worst(cases: Sequence[Measured]) -> Measured:
 def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: float) -> Measured:
     traits = hidden_of(model, player)
     names = frozenset(t.name for t in traits)
-    roots = _roots(model, player, what)
+    roots = _roots(model, player, what, copies)
     others = {(p.name, t.name) for p in model.populations for t in hidden_of(model, p)}
     marked = [m for r in roots for m in means_reading(copies.nodes, r, "peer_trait")]
     for mean in marked:
@@ -274,11 +274,18 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
     return _of_traits(model, player, copies, outputs, hidden, seconds)
 
 
-def _roots(model: Model, player: Player, what: str) -> list[int]:
+def _roots(model: Model, player: Player, what: str, copies: Copies) -> list[int]:
+    """Chances and next states, or the terms of a reward: means over noises that know the player."""
     subject = subject_of(model, player, what)
     assert subject is not None
+    names = frozenset(t.name for t in hidden_of(model, player))
+
+    def reads(node: int) -> bool:
+        by_weights = bool(means_reading(copies.nodes, node, "weight"))
+        return by_weights or reads_traits(copies, node, names)
+
     if subject.dynamics is None:
-        return [t.node for t in subject.terms]
+        return [expected(copies, subject.drawn, t.node, reads) for t in subject.terms]
     nexts = [s.next for s in player.states if s.next is not None]
     return nexts + [n.density for n in player.noises if n.density is not None]
 
@@ -302,7 +309,7 @@ def outputs_of(model: Model, player: Player, what: str, copies: Copies) -> Outpu
     if what == "dynamics":
         names = frozenset(t.name for t in hidden_of(model, player))
         return transition_masses(copies, player, names)
-    root = total(copies, _roots(model, player, what))
+    root = total(copies, _roots(model, player, what, copies))
     if copies.types[copies.nodes[root].type].dims:
         raise Unsupported(f"`{what}` is an array")
     return Outputs((root,), (what,))
@@ -431,7 +438,9 @@ def _largest_possible(model: Model, player: Player, what: str, seconds: float) -
     """2 between laws; the span of a reward."""
     if what == "dynamics":
         return LARGEST_L1
-    low, high = value_range(model, _roots(model, player, what), seconds)
+    subject = subject_of(model, player, what)
+    assert subject is not None
+    low, high = value_range(model, [t.node for t in subject.terms], seconds)
     return high - low
 
 

@@ -292,3 +292,54 @@ def test_a_box_of_parameters_has_its_worst_values() -> None:
         "refuted",
         "proved",
     )
+
+
+PAID = """
+model paid
+objective nash
+horizon 3
+population p as mu {{
+  trait k : real in [0.2, 0.8] ~ uniform
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  observe x
+  noise u : bool ~ bernoulli({chance})
+  {noise}
+  x' = a
+  reward r = -{reward} * prob(q.x for q in p)
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "chance, noise, reward, true",
+    [
+        ("k", "", "(if u then 1 else 0)", 0.3),  # the mean is -k, of values that all have alike
+        ("0.5", "", "(if u then k else 0.5 * k)", 0.225),
+        ("k", "noise v : bool ~ bernoulli(if u then 1 else 0.5)", "(if v then 1 else 0)", 0.15),
+    ],
+)
+def test_rewards_are_means_over_noises_that_know_the_player(
+    chance: str, noise: str, reward: str, true: float
+) -> None:
+    model = load(text=PAID.format(chance=chance, noise=noise, reward=reward)).model
+    for what in ("reward", "r"):
+        found = asymmetry(model, "p", what)
+        assert found.verdict == "proved"
+        assert near(found.lower, true, 1e-9) and near(found.upper, true, 1e-9)
+
+
+def test_of_many_outcomes_those_that_know_the_player_are_averaged() -> None:
+    noise = "noise w : int in 0..63 ~ uniform"
+    text = PAID.format(chance="k", noise=noise, reward="(if u then w / 63 else 0)")
+    found = asymmetry(load(text=text).model, "p", "reward")
+    assert found.upper is not None and 0.15 <= found.upper <= 0.3 + 1e-9  # the mean of w is 1/2
+
+
+def test_a_chance_and_a_reward_in_one_parameter_are_searched_together() -> None:
+    """c k c over c in [0, 1]: the mean is quadratic in c, which no end alone would show."""
+    text = PAID.format(chance="k * c", noise="", reward="(if u then 4 * (1 - c) else 0)")
+    text = text.replace("objective", "param c : real in [0, 1] = 0\nobjective", 1)
+    model = load(text=text).model
+    whole = asymmetry(model, "p", "reward", box=box_of(model))
+    assert whole.upper is not None and whole.upper >= 0.3 * (1 - 1e-6)  # at c = 1/2
