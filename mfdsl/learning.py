@@ -58,11 +58,7 @@ def prepare_training(
             device is not there.
     """
     assert isinstance(settings.config, LearnerConfig)
-    if game.model.objective != "team":
-        raise UsageError(
-            f"`{settings.solver}` learns what is best for a team, and `{game.name}` is a game",
-            "write `objective team`, or take a solver of games: `mfdsl solvers`",
-        )
+    _check_objective(game, settings.solver)
     if not 0 <= seed < SEEDS:
         raise UsageError(f"a seed is a whole number from 0 and below {SEEDS:,}, not {seed:,}")
     place = find_device(device)
@@ -76,6 +72,21 @@ def prepare_training(
         raise UsageError(str(error)) from None
     course = Course(settings.solver, lesson)
     return Training(game, settings, learner, course, place, dtype)
+
+
+def _check_objective(game: Game, solver: str) -> None:
+    wanted, found = LEARNERS[solver].objective, game.model.objective
+    if wanted == found:
+        return
+    if wanted == "team":
+        raise UsageError(
+            f"`{solver}` learns what is best for a team, and `{game.name}` is a game",
+            "write `objective team`, or take a solver of games: `mfdsl solvers`",
+        )
+    raise UsageError(
+        f"`{solver}` learns an equilibrium of a game, and `{game.name}` is a team",
+        "write `objective nash`, or take a learner of teams: `mfdsl solvers`",
+    )
 
 
 def _weighted(game: Game) -> AgentProgram | None:

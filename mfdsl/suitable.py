@@ -32,12 +32,17 @@ class Suitability:
 
 
 def suitable(game: Game) -> tuple[Suitability, ...]:
-    """One entry for each learner; torch is imported for teams only."""
-    if game.model.objective != "team":
-        because = f"it learns what is best for a team, and the objective is {game.model.objective}"
-        return tuple(Suitability(name, "no", because) for name in LEARNERS)
+    """One entry for each learner; torch is imported where one has the objective of the game."""
     needed = () if game.model.horizon.kind == "finite" else (("steps", 100),)
-    return tuple(_tried(game, name, needed) for name in LEARNERS)
+    found = []
+    for name, row in LEARNERS.items():
+        if row.objective == game.model.objective:
+            found.append(_tried(game, name, needed))
+            continue
+        what = "what is best for a team" if row.objective == "team" else "an equilibrium"
+        because = f"it learns {what}, and the objective is {game.model.objective}"
+        found.append(Suitability(name, "no", because))
+    return tuple(found)
 
 
 def _tried(game: Game, name: str, options: tuple[tuple[str, Any], ...]) -> Suitability:

@@ -148,6 +148,9 @@ def _conclude(
 ) -> None:
     value, agents = learned.value, " and ".join(f"{n:,} {k}" for k, n in learned.agents.items())
     text = f"return {value.mean:.6g} ± {value.std_error:.2g} with {agents}"
+    gap = learned.exploitability
+    if gap is not None:
+        text = f"exploitability {gap.value:.3g} ({gap.kind}), {text}"
     word = "learned" if learned.status.name == "max_iterations" else "stopped"
     ending = f"{text} after {learned.iterations:,} iterations"
     console.result(f"{word:<9} {ending:<{WIDTH}} {learned.seconds:.1f} s")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
+from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.engine import Engine
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
 from mfdsl.runtime.program import Params
@@ -93,6 +94,13 @@ class Learner(Protocol):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Continue from saved tensors."""
+
+
+class Player(Learner, Protocol):
+    """A learner of games where everybody plays for oneself."""
+
+    def gap(self) -> Exploitability | None:
+        """What one agent gains at most by leaving the policy, None where that is not measured."""
 
 
 def make_learner(name: str, config: LearnerConfig, lesson: Lesson) -> Learner:

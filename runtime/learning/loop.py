@@ -4,14 +4,16 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from mfdsl.runtime.learning.base import Learner, Lesson, engine_of
+from mfdsl.runtime.exploitability import Exploitability
+from mfdsl.runtime.learning.base import Learner, Lesson, Player, engine_of
 from mfdsl.runtime.learning.engine import measured
 from mfdsl.runtime.learning.patience import patient
+from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.simulator import Return
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.status import Status
@@ -36,7 +38,9 @@ class Learned:
     """What a course of learning returns.
 
     `networks` are those of the best measurement, whose undiscounted team return is `value`, with
-    `agents` in each game; `state` holds the tensors from which training continues.
+    `agents` in each game; in a game where everybody plays for oneself those of the last one, with
+    its `exploitability` where that is measured. `state` holds the tensors from which training
+    continues.
     """
 
     networks: Mapping[str, Tensor] = field(repr=False)
@@ -51,6 +55,7 @@ class Learned:
     options: Mapping[str, Any]
     seed: int
     state: Mapping[str, Tensor] = field(repr=False)
+    exploitability: Exploitability | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of `mfdsl solve` for learners; numbers that are not finite are null."""
@@ -66,6 +71,8 @@ class Learned:
             "value": value | {"games": len(self.value.values), "agents": dict(self.agents)},
             "history": [asdict(record) for record in self.history],
         }
+        if self.exploitability is not None:
+            entries["exploitability"] = self.exploitability.to_json()
         return {name: finite(entry) for name, entry in entries.items()}
 
 
@@ -96,6 +103,7 @@ def learn(learner: Learner, course: Course) -> Learned:
     )
     history, done = list(course.history), 0
     networks, best = _clone(learner.policy.state_dict()), _nothing()
+    plays, gap = LEARNERS[course.solver].objective == "nash", None
     if course.state is not None:
         networks, best, done = _restored(learner, course.state)
     earlier = history[-1].seconds if history else 0.0
@@ -118,6 +126,7 @@ def learn(learner: Learner, course: Course) -> Learned:
             config.model_dump(),
             lesson.seed,
             _clone({**learner.state(), **_kept(networks, best, done)}),
+            gap,
         )
 
     safe = snapshot()
@@ -130,9 +139,11 @@ def learn(learner: Learner, course: Course) -> Learned:
                 found = learner.step(done)
                 due = done + 1 == lesson.iterations or (done + 1) % config.evaluate_every == 0
                 value = _measure(probe, learner) if due and math.isfinite(found["return"]) else None
-                if value is not None and math.isfinite(value.mean) and not best.mean >= value.mean:
-                    networks, best = _clone(learner.policy.state_dict()), value
-                history.append(_record(done + 1, elapsed(), found, value))
+                if value is not None and math.isfinite(value.mean):
+                    if plays or not best.mean >= value.mean:
+                        networks, best = _clone(learner.policy.state_dict()), value
+                    gap = _gap(learner) if plays else None
+                history.append(_record(done + 1, elapsed(), found, value, gap if due else None))
                 done += 1
                 if not math.isfinite(found["return"] if value is None else value.mean):
                     status = Status.not_finite
@@ -148,10 +159,15 @@ def learn(learner: Learner, course: Course) -> Learned:
         status = Status.interrupted
         learner.restore(safe.state)
         history, done = list(safe.history), safe.iterations
-        networks, best = dict(safe.networks), safe.value
-    if math.isnan(best.mean) and status is not Status.not_finite:
+        networks, best, gap = dict(safe.networks), safe.value, safe.exploitability
+    if status is not Status.not_finite and (math.isnan(best.mean) or (plays and gap is None)):
         networks, best = _clone(learner.policy.state_dict()), _measure(probe, learner)
+        gap = _gap(learner) if plays else None
     return snapshot()
+
+
+def _gap(learner: Learner) -> Exploitability | None:
+    return cast(Player, learner).gap()
 
 
 def _measure(probe: Any, learner: Learner) -> Return:
@@ -166,9 +182,15 @@ def _nothing() -> Return:
 
 
 def _record(
-    iteration: int, seconds: float, found: Mapping[str, float], value: Return | None
+    iteration: int,
+    seconds: float,
+    found: Mapping[str, float],
+    value: Return | None,
+    gap: Exploitability | None,
 ) -> LearningRecord:
     details = {k: v for k, v in found.items() if k != "return"}
+    if gap is not None:
+        details["exploitability"] = gap.value
     if value is None:
         return LearningRecord(iteration, seconds, found["return"], details=details)
     return LearningRecord(iteration, seconds, found["return"], value.mean, value.std_error, details)

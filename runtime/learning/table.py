@@ -179,7 +179,11 @@ AS_IN_PIC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class LearnerRow:
-    """One learner: `module` and `symbol` say where it is; `iterations` is its default."""
+    """One learner: `module` and `symbol` say where it is; `iterations` is its default.
+
+    `objective` says which games it is for: those of a team, or those where everybody plays for
+    oneself, of which it learns an equilibrium.
+    """
 
     name: str
     config: type[LearnerConfig]
@@ -189,6 +193,7 @@ class LearnerRow:
     module: str
     symbol: str
     iterations: int
+    objective: Literal["team", "nash"] = "team"
 
 
 LEARNERS: dict[str, LearnerRow] = {
