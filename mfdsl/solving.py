@@ -14,12 +14,13 @@ from mfdsl.licence import licence_for, licence_text
 from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
+from mfdsl.runtime.simulator import SimulationError
 from mfdsl.runtime.solution import License, Record, Solution, finite
-from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.base import SolverError, make_solver
 from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
-from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
 from mfdsl.settings import Settings, licensed
 from mfdsl.structural import case_of, with_structure
 from mfdsl.trials import tried
@@ -75,6 +76,7 @@ def prepare(
     license = license_of(game, settings, swept=bool(sweep))
     job = Job(game, settings, license, params, tuple(points), seed, place, dtype)
     _check_memory(job)
+    _check_playable(job)
     return job
 
 
@@ -119,7 +121,7 @@ def run(
             license=job.license,
             crowd=_crowd(job),
         )
-    except SolverError as error:
+    except (SolverError, SimulationError) as error:
         raise UsageError(str(error)) from None
     except (torch.OutOfMemoryError, MemoryError):
         raise _too_large(job) from None
@@ -142,6 +144,20 @@ def _crowd(job: Job) -> Crowd | None:
         program.action_axes(),
         job.seed,
     )
+
+
+def _check_playable(job: Job) -> None:
+    """Refuse games that a solver that plays cannot be played by, before anything is written."""
+    crowd, config = _crowd(job), job.settings.config
+    if crowd is None:
+        return
+    assert isinstance(config, SampledConfig)
+    try:
+        make_solver(job.settings.solver, config, crowd)
+        crowd.places()
+        crowd.simulator(config.games, config.agents or None)
+    except (SolverError, SimulationError, ValueError) as error:
+        raise UsageError(str(error)) from None
 
 
 def _check_memory(job: Job) -> None:

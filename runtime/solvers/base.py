@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import Ties, greedy_probs, softmax_probs
-from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.table import SOLVERS, Config
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.solvers.episodes import Crowd
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class SolverError(ValueError):
 def make_solver(
     name: str,
     options: Mapping[str, Any] | Config | None = None,
-    crowd: Crowd | None = None,
+    crowd: "Crowd | None" = None,
 ) -> Solver[Any]:
     """The named solver with these options; one that plays has a crowd to play with.
 

@@ -39,6 +39,15 @@ class Crowd:
         assert self.program.model is not None
         return [p.name for p in self.program.model.players if p.actions]
 
+    def places(self) -> Places:
+        """Where agents stand in the tables.
+
+        Raises:
+            ValueError: the past of a game cannot be told from what happens in it.
+        """
+        assert self.program.model is not None
+        return Places(self.states, self.actions, self.reduced, self.program.model)
+
     def simulator(self, games: int, agents: int | None = None) -> Simulator:
         """Games to play; `agents` None takes the number of the spec."""
         return Simulator(self.program, self.params, agents=agents, batch=games, seed=self.seed)
@@ -56,8 +65,8 @@ class Episodes:
 
 def play(crowd: Crowd, simulator: Simulator, rows: Rows, number: int) -> Episodes:
     """Play the games of a simulator from start to end; `number` fixes all draws beside its seed."""
-    assert crowd.program.model is not None and crowd.program.horizon is not None
-    places = Places(crowd.states, crowd.actions, crowd.reduced, crowd.program.model)
+    assert crowd.program.horizon is not None
+    places = crowd.places()
     stood: list[Tensor] = []
     done: list[Tensor] = []
     paid: list[Tensor] = []

@@ -34,13 +34,21 @@ class IndependentMirrorDescent:
     config: SampledConfig
     crowd: Crowd
 
+    def __post_init__(self) -> None:
+        acting, name = self.crowd.acting, self.crowd.program.name
+        if len(acting) > 1:
+            why = f"in {name} there are {', '.join(acting)}"
+        elif self.crowd.reduced.past is not None:
+            why = f"what happens to all in {name} moves on by itself"
+        else:
+            return
+        raise SolverError(
+            f"independent_pmd is for one population without majors or common states, and {why}: "
+            "take symm_pmd"
+        )
+
     def init(self, view: View) -> Learned:
         """Everybody starts from the uniform policy and zero values."""
-        if len(self.crowd.acting) > 1 or self.crowd.reduced.past is not None:
-            raise SolverError(
-                "independent_pmd is for one population without majors or common states, "
-                f"and in {self.crowd.program.name} there are {', '.join(self.crowd.acting)}"
-            )
         probs = view.uniform().probs.contiguous()
         (number,) = self.crowd.simulator(1, self.config.agents or None).agents.values()
         needed, held = (
@@ -93,7 +101,9 @@ def mean_agent(
             joint = law * share
             reached = law.sum(-1) > 0
             weighed[t, ..., 0] = torch.where(
-                reached, joint.sum(-1) / law.sum(-1).clamp(min=1e-300), share.mean(-1)
+                reached,
+                joint.sum(-1) / law.sum(-1).clamp(min=torch.finfo(law.dtype).tiny),
+                share.mean(-1),
             )
             after = torch.empty_like(law)
             flow.problem.kernels[t].push(joint.reshape(-1, joint.shape[-1]), after)

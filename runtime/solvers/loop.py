@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,9 +22,12 @@ from mfdsl.runtime.solvers.base import (
     make_solver,
     save_state,
 )
-from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.status import Status
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.solvers.episodes import Crowd
+
 
 PATIENCE = 200
 SMALL_ENTRIES = 1 << 22
@@ -86,7 +89,7 @@ def solve(
     state: Mapping[str, Tensor] | None = None,
     history: Sequence[Record] = (),
     license: License | None = None,
-    crowd: Crowd | None = None,
+    crowd: "Crowd | None" = None,
 ) -> Solution:
     """Run a solver until its exploitability is at most the tolerance, in the worst game.
 

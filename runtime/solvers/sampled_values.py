@@ -40,7 +40,7 @@ def averaged_values(
     bonus = temperature * entropy(policies)[..., 0]
     ahead = episodes.final
     for t in reversed(range(stages)):
-        target = episodes.rewards[t] + (discount * ahead if t < stages - 1 else ahead)
+        target = episodes.rewards[t] + discount * ahead
         place = (groups * states + episodes.places[t]) * actions + episodes.actions[t]
         flat = place.reshape(-1)
         total = q.new_zeros(len(q) * states * actions).index_add_(0, flat, target.reshape(-1))
@@ -79,8 +79,8 @@ def online_values(
     for game in range(episodes.places.shape[1]):
         s, a = episodes.places[:, game, agent], episodes.actions[:, game, agent]
         here = own[stage, s, a]
-        ahead = torch.cat([discount * here[1:], episodes.final[game, agent][None]])
-        target = episodes.rewards[:, game, agent] + bonus[stage, s] + ahead
+        ahead = torch.cat([here[1:], episodes.final[game, agent][None]])
+        target = episodes.rewards[:, game, agent] + bonus[stage, s] + discount * ahead
         own[stage, s, a] = here + 2 / (times[stage, s, a] + 2) * (target - here)
         times[stage, s, a] += 1
     full[group] = own - bonus[..., None]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import softmax_probs
-from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.base import SolverError, State
 from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
 from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
 from mfdsl.runtime.solvers.table import SampledConfig, SymmetricMirrorDescentConfig
@@ -38,10 +38,21 @@ class SymmetricMirrorDescent:
     and learns from one agent (`output = average`, `seen = one`, `values = online`). Its last
     iterate is near the regularised equilibrium of the induced game, up to alpha, beta and
     1 / sqrt(N), when that game is monotone and moves do not read the law.
+
+    Raises:
+        SolverError: one agent is to be learned from, and several kinds of players act.
     """
 
     config: SymmetricMirrorDescentConfig
     crowd: Crowd
+
+    def __post_init__(self) -> None:
+        if self.config.seen == "one" and len(self.crowd.acting) > 1:
+            raise SolverError(
+                "the trajectories of one agent say nothing of other players, and in "
+                f"{self.crowd.program.name} there are {', '.join(self.crowd.acting)}: "
+                "take `seen = all`"
+            )
 
     def init(self, view: View) -> Learned:
         """Start from the uniform policy and zero values."""
@@ -75,7 +86,8 @@ def tilted(config: SampledConfig, iteration: int, played: Tensor, q: Tensor, vie
     """The next policies: a mirror step with entropy paid, and some of the uniform policy."""
     uniform = view.uniform().probs
     rate = config.learning_rate / (iteration + 1) ** config.decay
-    scores = (1 - config.temperature * rate) * played.clamp(min=1e-300).log() + rate * q
+    logs = played.clamp(min=torch.finfo(played.dtype).tiny).log()
+    scores = (1 - config.temperature * rate) * logs + rate * q
     sharp = softmax_probs(scores.masked_fill(uniform == 0, -torch.inf))
     weight = max(config.floor, config.exploration / (iteration + 2))
     # contiguous, as in a file: a resumed run adds in the same order

@@ -172,6 +172,13 @@ class SymmetricMirrorDescentConfig(SampledConfig):
         "last", description="the policy that is returned: the last one, or the mean of all"
     )
 
+    @field_validator("values")
+    @classmethod
+    def _of_one_agent(cls, values: str, info: ValidationInfo) -> str:
+        if values == "online" and info.data.get("seen") != "one":
+            raise ValueError("temporal differences follow one agent: take seen=one, too")
+        return values
+
 
 @dataclass(frozen=True)
 class Row:

@@ -38,6 +38,9 @@ def test_games_are_learned_resumed_and_scored(mfdsl: Any, spec: str) -> None:
         ("stationary_sis", (), "plays games to their end"),
         ("sis", ("--opt", "games=0"), "option `games = 0` of symm_pmd"),
         ("sis", ("--opt", "seen=two"), "option `seen = two` of symm_pmd"),
+        ("sis", ("--opt", "values=online"), "take seen=one, too"),
+        ("predator_prey", ("--opt", "seen=one"), "say nothing of other players"),
+        ("a_sis_players", ("--opt", "agents=50"), "there are no 50"),
     ],
 )
 def test_what_cannot_be_played_is_refused(
@@ -46,3 +49,16 @@ def test_what_cannot_be_played_is_refused(
     outcome = mfdsl("solve", spec, "--solver", "symm_pmd", "--iterations", 1, *flags)
     assert outcome.code == 2, outcome.out
     assert message in outcome.err and "internal error" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("predator_prey", "there are"), ("mfax_beach_bar", "moves on by itself")],
+)
+def test_refused_solvers_leave_no_run_behind(
+    mfdsl: Any, spec: str, message: str, tmp_path: Any
+) -> None:
+    flags = ("--iterations", 1, "--opt", "agents=20", "--out", tmp_path / "kept")
+    outcome = mfdsl("solve", spec, "--solver", "independent_pmd", *flags)
+    assert outcome.code == 2 and message in outcome.err
+    assert not (tmp_path / "kept").exists()

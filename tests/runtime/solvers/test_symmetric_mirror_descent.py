@@ -44,10 +44,10 @@ population player as mu {
 EQUILIBRIUM = [0.6 / 1.2, 0.4 / 1.2, 0.2 / 1.2]
 
 
-def crowd_of(game: Game, seed: int = 0) -> Crowd:
+def crowd_of(game: Game, seed: int = 0, dtype: torch.dtype = torch.float64) -> Crowd:
     return Crowd(
         game.agents,
-        game.agents.params(),
+        game.agents.params(dtype=dtype),
         game.reduced or reduced(game.model, game.bins),
         game.program.state_axes(),
         game.program.action_axes(),
@@ -87,7 +87,7 @@ def test_averages_are_means_over_visits(groups: list[int]) -> None:
         targets: dict[tuple[int, int, int], list[float]] = defaultdict(list)
         for game in range(4):
             for agent, group in enumerate(groups):
-                ahead = episodes.final[game, agent]
+                ahead = discount * episodes.final[game, agent]
                 if t + 1 < stages:
                     s = episodes.places[t + 1, game, agent]
                     row = policies[group, t + 1, s]
@@ -106,12 +106,18 @@ def test_averages_are_means_over_visits(groups: list[int]) -> None:
 
 def test_temporal_differences_are_those_of_algorithm_1() -> None:
     source = torch.Generator().manual_seed(2)
-    stages, states, actions, price, agent = 3, 2, 2, 0.3, 1
+    stages, states, actions, price, agent, discount = 3, 2, 2, 0.3, 1, 0.9
     episodes = some_episodes(source, (stages, states, actions))
     policies = random_policies(source, (1, stages, states, actions))
     start = torch.zeros_like(policies)
     found = online_values(
-        episodes, policies, torch.zeros(3, dtype=torch.int64), start, temperature=price, agent=agent
+        episodes,
+        policies,
+        torch.zeros(3, dtype=torch.int64),
+        start,
+        temperature=price,
+        discount=discount,
+        agent=agent,
     )
     paid = price * entropy(policies)[0, ..., 0]
     q = paid[..., None].expand(policies[0].shape).clone()  # values with the own entropy
@@ -124,7 +130,7 @@ def test_temporal_differences_are_those_of_algorithm_1() -> None:
         ]
         for t, s, a in steps:
             ahead = old[steps[t + 1]] if t + 1 < stages else episodes.final[game, agent]
-            target = episodes.rewards[t, game, agent] + paid[t, s] + ahead
+            target = episodes.rewards[t, game, agent] + paid[t, s] + discount * ahead
             q[t, s, a] += 2 / (times[t, s, a] + 2) * (target - old[t, s, a])
             times[t, s, a] += 1
     torch.testing.assert_close(found.q[0], q - paid[..., None], rtol=0, atol=1e-12)
@@ -143,6 +149,50 @@ def test_many_games_estimate_the_values_of_the_induced_game() -> None:
     found = averaged_values(episodes, probs, groups, torch.zeros_like(probs), temperature=0.1)
     error = (found.q - exact).abs()[found.visits > 1000]
     assert error.numel() > 30 and float(error.max()) < 0.01
+
+
+def test_what_is_paid_at_the_end_is_discounted_like_all_else() -> None:
+    """Values of a game without chance are exact, one of both estimates at a time."""
+    text = STAKES.replace("horizon 6", "horizon 3\ndiscount 0.5").replace("[-0.1, 0.1]", "[0, 0]")
+    text = text.replace("  observe", "  final reward late = if s == paper then 8 else 0\n  observe")
+    game = mfdsl.load(text=text)
+    view, crowd = build_view(game.program), crowd_of(game)
+    probs = torch.zeros_like(view.uniform().probs)
+    probs[..., 1] = 1.0  # everybody plays paper, from rock on
+    policy = view.policy(probs)
+    exact = view.q_values(view.flow(policy), policy)
+    episodes = play(crowd, crowd.simulator(3), lambda t, place: probs[0, t][place], 0)
+    groups = torch.zeros(500, dtype=torch.int64)
+    for estimate in (averaged_values, online_values):
+        found = estimate(episodes, probs, groups, torch.zeros_like(probs), discount=0.5)
+        if estimate is averaged_values:
+            assert int((found.visits > 0).sum()) == 3
+            torch.testing.assert_close(
+                found.q[found.visits > 0], exact[found.visits > 0], rtol=0, atol=1e-12
+            )
+        last = found.q[0, 2, 1, 1] - exact[0, 2, 1, 1]
+        assert abs(float(last)) < 1e-12
+
+
+def test_steps_in_single_precision_stay_finite() -> None:
+    game = mfdsl.load(text=STAKES)
+    view = build_view(game.program, game.program.params(dtype=torch.float32))
+    solver = make_solver(
+        "symm_pmd",
+        {
+            "games": 1,
+            "exploration": 0,
+            "floor": 0,
+            "learning_rate": 1000,  # forgets all of a policy with zeros
+            "decay": 0,
+            "temperature": 0.001,
+        },
+        crowd_of(game, dtype=torch.float32),
+    )
+    state = solver.init(view)
+    for _ in range(3):
+        state = solver.step(Evaluation(view, view.policy(state.probs)), state)
+        assert bool(torch.isfinite(state.probs).all())
 
 
 def test_the_mean_agent_is_distributed_as_all_are() -> None:
