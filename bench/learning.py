@@ -20,18 +20,16 @@ run); figures are medians of `--rounds`, of a single one for references in train
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from reference_process import Rate
 from reference_sides import figure, row
-from simulators import references, unusable
+from simulators import asked_of, parser_of, references
 
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
@@ -148,27 +146,10 @@ PARTS = {"navigation": navigation, "major_minor": major_minor}
 
 def main() -> None:
     """The tables of the parts that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="|".join(PARTS))
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--core", type=int, help="run everything on this core")
+    parser = parser_of(__doc__, PARTS, rounds=3)
     parser.add_argument("--games", nargs="+", choices=MAJOR_MINOR, help="of the major-minor ones")
     parser.add_argument("--steps", type=int, default=25, help="length of an episode")
-    parser.add_argument("--rounds", type=int, default=3)
-    for name in ("m3fc", "pic", "vmas"):
-        parser.add_argument(f"--{name}-python", metavar="PYTHON")
-        if name != "vmas":
-            parser.add_argument(f"--{name}", type=Path, metavar="CLONE")
-    parser.add_argument("--reference", type=Path, help="rates of the games, measured before")
-    asked = parser.parse_args()
-    for part in set(asked.parts) - set(PARTS):
-        parser.error(f"there is no part {part}")
-    problem = unusable(asked.device)
-    if problem:
-        parser.error(problem)
-    if asked.core is not None:
-        os.sched_setaffinity(0, {asked.core})
-    torch.set_num_threads(1)
+    asked = asked_of(parser, PARTS)
     beside = references(asked) if asked.device == "cpu" else {}
     print(row(HEADER))
     print("|" + "---|" * len(HEADER))

@@ -28,7 +28,7 @@ VMAS computes in float32, all others in float64. `--compile` puts our step throu
 import argparse
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,31 +172,43 @@ PARTS = {"major_minor": major_minor, "navigation": navigation, "finite": finite}
 
 def main() -> None:
     """The tables of the parts that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="|".join(PARTS))
-    parser.add_argument("--device", default="cpu")
+    parser = parser_of(__doc__, PARTS)
     parser.add_argument("--compile", action="store_true", help="our step through torch.compile")
-    parser.add_argument("--core", type=int, help="run everything on this core")
     parser.add_argument("--seconds", type=float, default=1.0, help="for a side in a round")
-    parser.add_argument("--rounds", type=int, default=5)
+    chosen = asked_of(parser, PARTS)
+    how = (chosen.seconds, chosen.rounds, chosen.device, chosen.compile)
+    setting = Setting(*how, references(chosen))
+    for part in chosen.parts or PARTS:
+        PARTS[part](setting)
+
+
+def parser_of(doc: str, parts: Mapping[str, object], rounds: int = 5) -> argparse.ArgumentParser:
+    """What benchmarks beside references are asked by."""
+    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="|".join(parts))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--core", type=int, help="run everything on this core")
+    parser.add_argument("--rounds", type=int, default=rounds)
     for name in ("m3fc", "pic", "vmas"):
         parser.add_argument(f"--{name}-python", metavar="PYTHON")
         if name != "vmas":
             parser.add_argument(f"--{name}", type=Path, metavar="CLONE")
     parser.add_argument("--reference", type=Path, help="rates of the games, measured before")
-    chosen = parser.parse_args()
-    for part in set(chosen.parts) - set(PARTS):
+    return parser
+
+
+def asked_of(parser: argparse.ArgumentParser, parts: Mapping[str, object]) -> argparse.Namespace:
+    """What was asked, on one core with one thread; ends with a message where nothing can run."""
+    asked = parser.parse_args()
+    for part in set(asked.parts) - set(parts):
         parser.error(f"there is no part {part}")
-    problem = unusable(chosen.device)
+    problem = unusable(asked.device)
     if problem:
         parser.error(problem)
-    if chosen.core is not None:
-        os.sched_setaffinity(0, {chosen.core})
+    if asked.core is not None:
+        os.sched_setaffinity(0, {asked.core})
     torch.set_num_threads(1)
-    how = (chosen.seconds, chosen.rounds, chosen.device, chosen.compile)
-    setting = Setting(*how, references(chosen))
-    for part in chosen.parts or PARTS:
-        PARTS[part](setting)
+    return asked
 
 
 def unusable(device: str) -> str | None:
