@@ -92,32 +92,41 @@ def solve(
         tolerance=tol,
         options=read_settings(opt, "--opt", texts=True),
     )
-    draws = settings.solver in LEARNERS or SOLVERS[settings.solver].plays
-    if seeds > 1 and draws:
-        raise UsageError(
-            f"{settings.solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ..."
-        )
-    if seeds > 1:
-        console.line(f"note      {settings.solver} draws nothing: one run stands for all seeds")
-    if settings.solver in LEARNERS:
-        if tol is not None:
-            raise UsageError("`--tol` is for exploitability", "give --iterations")
-        if sweep:
-            raise UsageError("`--sweep` is for tables", f"run `{settings.solver}` for each --set")
-        single: api.Dtype = "float32" if dtype is None else dtype.value
-        place = out or Path("runs")
+    learns = settings.solver in LEARNERS
+    _check_seeds(console, settings.solver, seeds)
+    _check_limits(settings.solver, limits, swept=bool(sweep))
+    kind: api.Dtype = dtype.value if dtype is not None else "float32" if learns else "float64"
+    place = out or Path("runs")
+    if learns:
         return training.start(
-            console, game, settings, seed, device.value, single, place, tensorboard=tensorboard
+            console, game, settings, seed, device.value, kind, place, tensorboard=tensorboard
         )
-    if tensorboard:
-        raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
     swept = read_sweeps(sweep)
-    kind: api.Dtype = "float64" if dtype is None else dtype.value
     job = prepare(game, settings, sweep=swept, seed=seed, device=device.value, dtype=kind)
-    return _finish(console, job, start_run(job, swept, out or Path("runs")))
+    return _finish(console, job, start_run(job, swept, place))
+
+
+def _check_seeds(console: Console, solver: str, seeds: int) -> None:
+    """One run has one seed; a solver that draws nothing needs no more."""
+    if seeds > 1 and (solver in LEARNERS or SOLVERS[solver].plays):
+        raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ...")
+    if seeds > 1:
+        console.line(f"note      {solver} draws nothing: one run stands for all seeds")
+
+
+def _check_limits(solver: str, limits: Limits, *, swept: bool) -> None:
+    """What only tables know, and what only networks do."""
+    if solver not in LEARNERS:
+        if limits.tensorboard:
+            raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
+        return
+    if limits.tolerance is not None:
+        raise UsageError("`--tol` is for exploitability", "give --iterations")
+    if swept:
+        raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
 
 
 def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
@@ -138,14 +147,11 @@ def _resumed(
     run_options = records.read_options(folder)
     game = api.load(spec or folder.path / "spec.mfg", params=run_options.parameters)
     _introduce(console, game)
+    _check_limits(run_options.solver, limits, swept=False)
     if run_options.solver in LEARNERS:
-        if limits.tolerance is not None:
-            raise UsageError("`--tol` is for exploitability", "give --iterations")
         return training.resume(
             console, game, folder, limits.iterations, device, tensorboard=limits.tensorboard
         )
-    if limits.tensorboard:
-        raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
     return _finish(console, job, folder)
