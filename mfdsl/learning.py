@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.driver import ParameterValue
+from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.records import explained, read_options
@@ -17,7 +19,9 @@ from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.learning.base import Learner, Lesson, LessonError, make_learner
 from mfdsl.runtime.learning.keeping import networks_of, records_of
 from mfdsl.runtime.learning.loop import MADE, Course, Learned, LearningRecord, learn
+from mfdsl.runtime.learning.placed import MOST_ENTRIES, Tables
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
+from mfdsl.runtime.program import Params
 from mfdsl.runtime.runs import RunFolder
 from mfdsl.runtime.simulator import SimulationError
 from mfdsl.settings import Settings, resolve
@@ -64,7 +68,14 @@ def prepare_training(
     place = find_device(device)
     params = game.agents.params(dtype=getattr(torch, dtype), device=place)
     try:
-        lesson = Lesson(game.agents, params, seed, settings.iterations, _weighted(game))
+        lesson = Lesson(
+            game.agents,
+            params,
+            seed,
+            settings.iterations,
+            _weighted(game),
+            cache(lambda: tables_of(game, params)),
+        )
         learner = make_learner(settings.solver, settings.config, lesson)
     except LessonError as error:
         raise UsageError(str(error), error.hint) from None
@@ -95,6 +106,19 @@ def _weighted(game: Game) -> AgentProgram | None:
         return game.agents_of("weighted")
     except UsageError:
         return None
+
+
+def tables_of(game: Game, params: Params) -> Tables | None:
+    """The tables of a game at these parameters of its agents, None where it has none that fit."""
+    try:
+        small = reduced(game.model, game.bins) if game.reduced is None else game.reduced
+        program = game.program
+    except UsageError:
+        return None
+    unit = params.unit
+    bound = program.params(dtype=torch.float64, device=unit.device)
+    found = Tables(game.agents, params, program, bound, small)
+    return found if found.entries(program.horizon or 1) <= MOST_ENTRIES else None
 
 
 def train(

@@ -1,7 +1,7 @@
 """The contract of a learner: a policy, one step of training, and tensors to continue from."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -12,6 +12,7 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.engine import Engine
+from mfdsl.runtime.learning.placed import Tables
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
@@ -22,7 +23,8 @@ class Lesson:
     """What a learner is given: a game, its parameters, where its draws come from, how long.
 
     `weighted` gives agents weights (None where the game has none), `iterations` is the length of
-    the whole course, by which rates fall.
+    the whole course, by which rates fall. `tables` makes the tables in which policies are judged
+    exactly, and says None where the game has none that fit.
     """
 
     program: AgentProgram
@@ -30,6 +32,7 @@ class Lesson:
     seed: int
     iterations: int
     weighted: AgentProgram | None = None
+    tables: Callable[[], Tables | None] | None = None
 
     def engine(self, config: LearnerConfig, discount: float | None = None) -> Engine:
         """Games to train in."""

@@ -80,6 +80,13 @@ class Experience:
     returns: Tensor
 
 
+class Credits(Protocol):
+    """Who gets which rewards."""
+
+    def rewards(self, engine: Engine, turn: Turn, paid: Any) -> dict[str, Tensor]:
+        """The rewards of one step by field name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Crediting:
     """How rewards reach agents; `weighted` is the program for marginal credit, and `value` the
@@ -130,7 +137,7 @@ class Crediting:
 
 
 @torch.no_grad()
-def collected(engine: Engine, players: Acting, crediting: Crediting, episode: int) -> Experience:
+def collected(engine: Engine, players: Acting, crediting: Credits, episode: int) -> Experience:
     """Play one episode of every game at random."""
     kept: dict[str, list[Choice]] = {name: [] for name in players.names}
     credited: dict[str, list[Tensor]] = {name: [] for name in players.names}
