@@ -43,8 +43,8 @@ class Budget:
     `steps` is the length of games without end; 0: until 1 % of the discount is left.
     """
 
-    iterations: int = 80
-    deviators: int = 64
+    iterations: int = 60
+    deviators: int = 32
     restarts: int = 1
     test_games: int = 64
     hidden: int = 64
@@ -152,33 +152,44 @@ def gradient_of(arena: Arena) -> Literal["path", "score"]:
     return "score" if finite or arena.simulator.program.module.CUTS else "path"
 
 
-def learned_response(arena: Arena, budget: Budget, seed: int) -> tuple[Found, Response]:
-    """Learn an answer, choose the best of all quarters and restarts, and judge it afresh."""
+def learned_response(arena: Arena, budget: Budget, seed: int) -> Found:
+    """Learn answers and give the best of all quarters and restarts."""
     courses = [_course(arena, budget, seed, k) for k in range(budget.restarts)]
-    found = max(courses, key=lambda course: course.gain)
-    return found, judged(arena, found, budget)
+    return max(courses, key=lambda course: course.gain)
 
 
-def judged(arena: Arena, found: Found, budget: Budget) -> Response:
-    """What an answer gains in fresh games, 0 if it gained nothing where it was chosen."""
-    sight, engine = arena.sight, arena.engine
+def judged(arena: Arena, half: Arena | None, found: Found, budget: Budget) -> Response:
+    """What an answer gains in fresh games, 0 if it gained nothing where it was chosen.
+
+    `half` has half as many agents, None where the gain is meant among just so many.
+    """
+    count = math.ceil(budget.test_games / arena.engine.batch)
     gain = error = 0.0
-    count = math.ceil(budget.test_games / engine.batch)
+    drift = drift_error = None
     if found.gain > 0:
-        first = EVALUATION + FRESH
-        gains = [gains_of(arena, found, first + k) for k in range(count)]
-        values = torch.cat(gains).double()
-        gain, error = values.mean().item(), values.std().item() / math.sqrt(len(values))
+        gain, error = _summed(arena, found, count)
+        if half is not None:
+            fewer, spread = _summed(half, found, count)
+            drift, drift_error = fewer - gain, math.hypot(error, spread)
     return Response(
-        sight.player,
+        arena.sight.player,
         gain,
         error,
-        count * engine.batch,
+        count * arena.engine.batch,
         _agents(arena),
-        engine.steps,
+        arena.engine.steps,
         gradient_of(arena),
         found.quarters,
+        drift,
+        drift_error,
     )
+
+
+def _summed(arena: Arena, found: Found, count: int) -> tuple[float, float]:
+    """Mean and standard error over the games of fresh episodes."""
+    first = EVALUATION + FRESH
+    values = torch.cat([gains_of(arena, found, first + k) for k in range(count)]).double()
+    return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
 
 def _agents(arena: Arena) -> int:

@@ -11,9 +11,15 @@ from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
 from mfdsl.runtime.learning.base import Lesson, LessonError
-from mfdsl.runtime.learning.best_response import Budget, Found, learned_response, steps_of
+from mfdsl.runtime.learning.best_response import (
+    Budget,
+    Found,
+    judged,
+    learned_response,
+    steps_of,
+)
 from mfdsl.runtime.learning.chances import answer_chances
-from mfdsl.runtime.learning.deviators import arena_of
+from mfdsl.runtime.learning.deviators import Arena, arena_of
 from mfdsl.runtime.learning.placed import (
     MOST_ENTRIES,
     Chances,
@@ -22,8 +28,9 @@ from mfdsl.runtime.learning.placed import (
     observes_means,
     read_off,
 )
-from mfdsl.runtime.learning.sight import sights_of
+from mfdsl.runtime.learning.sight import Sight, sights_of
 from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.simulator import Simulator
 
 __all__ = ["Budget", "exact_gap", "gain_in_tables", "learned_gap", "responses_to", "tables_for"]
 
@@ -76,8 +83,9 @@ def learned_gap(
     N `agents` play the behaviour in each of `games`; further ones of weight 0 learn a response
     (one player of each game, where members have no weights, and for majors). The gain is that over
     players with the same draws who stay, in fresh games, of the first steps where games have no
-    end. It is a statement about N agents: their law differs from its limit by about 1 / sqrt(N),
-    their mean gain by about 1 / N. `value` is the lower end of the interval of 95 %, at least 0.
+    end. It is a statement about N agents, where rewards are means over their draws: what the same
+    response gains more with N / 2 (`drift`) is taken off, for so much N agents are about away from
+    the limit. `value` is the lower end of the interval of 95 %, at least 0.
 
     Raises:
         LessonError: nobody acts.
@@ -100,22 +108,31 @@ def responses_to(
 ) -> list[tuple[Found, Response]]:
     """The learned responses of all players that act, and what they gain; as in `learned_gap`."""
     plan = Budget() if budget is None else budget
-    program = lesson.program
+    program, params = lesson.program, lesson.params
+    sizes = Simulator(program, params, agents=agents, batch=games, seed=seed).agents
     found = []
     for sight in sights_of(program):
-        arena = arena_of(
-            program,
-            lesson.weighted,
-            lesson.params,
-            behaviour,
-            sight,
-            agents=agents,
-            games=games,
-            deviators=plan.deviators,
-            steps=steps_of(program, plan),
-            seed=seed,
-        )
-        found.append(learned_response(arena, plan, seed))
+
+        def arena(numbers: Mapping[str, int], sight: Sight = sight) -> Arena:
+            return arena_of(
+                program,
+                lesson.weighted,
+                params,
+                behaviour,
+                sight,
+                agents=numbers,
+                games=games,
+                deviators=plan.deviators,
+                steps=steps_of(program, plan),
+                seed=seed,
+            )
+
+        whole = arena(sizes)
+        half = None
+        if whole.shadows is not None and min(sizes.values()) > 1:
+            half = arena({name: number // 2 for name, number in sizes.items()})
+        answer = learned_response(whole, plan, seed)
+        found.append((answer, judged(whole, half, answer, plan)))
     if not found:
         raise LessonError(f"nobody acts in {program.name}, so nobody can deviate")
     return found
