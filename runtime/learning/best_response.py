@@ -38,7 +38,8 @@ FRESH = 1 << 20  # episodes that judge have numbers from here after those that c
 @dataclass(frozen=True)
 class Budget:
     """How much goes into a response: iterations of one episode in each game, each with a number of
-    `deviators` (of weight 0, else there is one in each game), networks, and `test_games` to judge.
+    `deviators` (of weight 0, else there is one in each game), networks, and `test_games` to judge,
+    four times as many where one player of each deviates.
 
     `steps` is the length of games without end; 0: until 1 % of the discount is left.
     """
@@ -152,44 +153,49 @@ def gradient_of(arena: Arena) -> Literal["path", "score"]:
     return "score" if finite or arena.simulator.program.module.CUTS else "path"
 
 
-def learned_response(arena: Arena, budget: Budget, seed: int) -> Found:
-    """Learn answers and give the best of all quarters and restarts."""
-    courses = [_course(arena, budget, seed, k) for k in range(budget.restarts)]
+def learned_response(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
+    """Learn answers in one arena, and give the best of all quarters and restarts in another."""
+    courses = [_course(arena, judge, budget, seed, k) for k in range(budget.restarts)]
     return max(courses, key=lambda course: course.gain)
 
 
-def judged(arena: Arena, half: Arena | None, found: Found, budget: Budget) -> Response:
+def judged(judge: Arena, half: Arena | None, found: Found, budget: Budget) -> Response:
     """What an answer gains in fresh games, 0 if it gained nothing where it was chosen.
 
     `half` has half as many agents, None where the gain is meant among just so many.
     """
-    count = math.ceil(budget.test_games / arena.engine.batch)
+    count = math.ceil(budget.test_games / judge.engine.batch) * _lone(judge)
     gain = error = 0.0
     drift = drift_error = None
     if found.gain > 0:
-        gain, error = _summed(arena, found, count)
+        gain, error = _summed(judge, found, count)
         if half is not None:
             fewer, spread = _summed(half, found, count)
             drift, drift_error = fewer - gain, math.hypot(error, spread)
     return Response(
-        arena.sight.player,
+        judge.sight.player,
         gain,
         error,
-        count * arena.engine.batch,
-        _agents(arena),
-        arena.engine.steps,
-        gradient_of(arena),
+        count * judge.engine.batch,
+        _agents(judge),
+        judge.engine.steps,
+        gradient_of(judge),
         found.quarters,
         drift,
         drift_error,
     )
 
 
-def _summed(arena: Arena, found: Found, count: int) -> tuple[float, float]:
+def _summed(judge: Arena, found: Found, count: int) -> tuple[float, float]:
     """Mean and standard error over the games of fresh episodes."""
     first = EVALUATION + FRESH
-    values = torch.cat([gains_of(arena, found, first + k) for k in range(count)]).double()
+    values = torch.cat([gains_of(judge, found, first + k) for k in range(count)]).double()
     return values.mean().item(), values.std().item() / math.sqrt(len(values))
+
+
+def _lone(judge: Arena) -> int:
+    """How many times as many games it takes: one player tells less than many."""
+    return 4 if judge.shadows is None else 1
 
 
 def _agents(arena: Arena) -> int:
@@ -210,7 +216,7 @@ def gains_of(arena: Arena, found: Found, episode: int) -> Tensor:
     return gain.mean(1) if gain.ndim > 1 else gain
 
 
-def _course(arena: Arena, budget: Budget, seed: int, restart: int) -> Found:
+def _course(arena: Arena, judge: Arena, budget: Budget, seed: int, restart: int) -> Found:
     """One course of learning from fresh networks; what it found best after one of its quarters."""
     unit = arena.simulator.params.unit
     with torch.random.fork_rng(devices=[]):
@@ -234,23 +240,23 @@ def _course(arena: Arena, budget: Budget, seed: int, restart: int) -> Found:
         else:
             _by_score(deviating, critics, optimizer, seed, episode)
         if iteration + 1 in marks:
-            now = _chosen(deviating, restart)
+            now = _chosen(answer, judge, restart)
             quarters.append(now.gain)
             best = now if now.gain > best.gain else best
     return replace(best, quarters=tuple(quarters))
 
 
-def _chosen(deviating: Deviating, restart: int) -> Found:
+def _chosen(learning: Answer, judge: Arena, restart: int) -> Found:
     """The answer as it is now, drawn or as is likeliest, whichever gains more."""
-    answer = copy.deepcopy(deviating.answer)
-    episode = EVALUATION + restart
+    answer = copy.deepcopy(learning)
     modes = (True,) if not answer.actor.head.choices else (True, False)
-    options = [Found(answer, mode, 0.0, ()) for mode in modes]
-    gains = [gains_of(deviating.arena, option, episode).mean().item() for option in options]
-    return max(
-        (replace(o, gain=gain) for o, gain in zip(options, gains, strict=True)),
-        key=lambda option: option.gain,
-    )
+    episodes = [EVALUATION + restart * 4 + k for k in range(_lone(judge))]
+    options = []
+    for mode in modes:
+        option = Found(answer, mode, 0.0, ())
+        gains = torch.cat([gains_of(judge, option, episode) for episode in episodes])
+        options.append(replace(option, gain=gains.mean().item()))
+    return max(options, key=lambda option: option.gain)
 
 
 def _along_path(deviating: Deviating, optimizer: torch.optim.Optimizer, episode: int) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.walk import MEANS, MEMBERS, reachable
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.engine import Engine
@@ -20,7 +21,8 @@ from mfdsl.runtime.learning.sight import Sight, model_of, values_seen
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
 
-UNWEIGHTED = frozenset(("w2", "min_members", "max_members", "min_others", "max_others", "weight"))
+UNWEIGHTED = frozenset((*MEMBERS, "weight")) - {"mean", "mean_others"}
+STEEP = ("log", "div", "pow", "sqrt")
 WARM_UP = 200  # steps after which the law of a stationary game has settled
 
 
@@ -242,8 +244,26 @@ def arena_of(
 
 
 def weighs(model: Model, sight: Sight) -> bool:
-    """Whether members of weight 0 leave the game of the others as it is."""
+    """Whether members of weight 0 leave the game of the others as it is, and can play it.
+
+    Nothing is a mean of those who are like oneself and count nothing.
+    """
     player = model.player(sight.player)
     if player.fixed or any(p.weights for p in model.players):
         return False
     return not any(node.op in UNWEIGHTED for node in model.nodes)
+
+
+def steep(model: Model) -> bool:
+    """Whether a mean over members may be a denominator, or in a logarithm or root.
+
+    Then rewards near 0 are not near those at 0, and one who counts nothing is paid for being where
+    nobody is what no agent is ever paid.
+    """
+    for node in model.nodes:
+        read = node.args[1:] if node.op == "div" else node.args
+        if node.op in STEEP and any(
+            model.nodes[k].op in MEANS for k in reachable(model.nodes, read)
+        ):
+            return True
+    return False

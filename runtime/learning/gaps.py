@@ -7,6 +7,7 @@ whose distance from the exploitability is not.
 
 from collections.abc import Mapping
 
+from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
@@ -19,7 +20,7 @@ from mfdsl.runtime.learning.best_response import (
     steps_of,
 )
 from mfdsl.runtime.learning.chances import answer_chances
-from mfdsl.runtime.learning.deviators import Arena, arena_of
+from mfdsl.runtime.learning.deviators import Arena, arena_of, steep
 from mfdsl.runtime.learning.placed import (
     MOST_ENTRIES,
     Chances,
@@ -28,7 +29,7 @@ from mfdsl.runtime.learning.placed import (
     observes_means,
     read_off,
 )
-from mfdsl.runtime.learning.sight import Sight, sights_of
+from mfdsl.runtime.learning.sight import Sight, model_of, sights_of
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.simulator import Simulator
 
@@ -83,9 +84,11 @@ def learned_gap(
     N `agents` play the behaviour in each of `games`; further ones of weight 0 learn a response
     (one player of each game, where members have no weights, and for majors). The gain is that over
     players with the same draws who stay, in fresh games, of the first steps where games have no
-    end. It is a statement about N agents, where rewards are means over their draws: what the same
-    response gains more with N / 2 (`drift`) is taken off, for so much N agents are about away from
-    the limit. `value` is the lower end of the interval of 95 %, at least 0.
+    end. Where rewards are smooth in the law the players who are judged have weight 0 as well: what
+    the same response gains more beside N / 2 (`drift`) is taken off, for so much N agents are about
+    away from the limit. Else (`steep`) one player of N is judged, who counts as everybody does, and
+    the figure is about the game of N, which may be far from its limit. `value` is the lower end of
+    the interval of 95 %, at least 0.
 
     Raises:
         LessonError: nobody acts.
@@ -110,13 +113,16 @@ def responses_to(
     plan = Budget() if budget is None else budget
     program, params = lesson.program, lesson.params
     sizes = Simulator(program, params, agents=agents, batch=games, seed=seed).agents
+    halves = {name: max(1, number // 2) for name, number in sizes.items()}
     found = []
     for sight in sights_of(program):
 
-        def arena(numbers: Mapping[str, int], sight: Sight = sight) -> Arena:
+        def arena(
+            weighted: AgentProgram | None, numbers: Mapping[str, int], sight: Sight = sight
+        ) -> Arena:
             return arena_of(
                 program,
-                lesson.weighted,
+                weighted,
                 params,
                 behaviour,
                 sight,
@@ -127,12 +133,11 @@ def responses_to(
                 seed=seed,
             )
 
-        whole = arena(sizes)
-        half = None
-        if whole.shadows is not None and min(sizes.values()) > 1:
-            half = arena({name: number // 2 for name, number in sizes.items()})
-        answer = learned_response(whole, plan, seed)
-        found.append((answer, judged(whole, half, answer, plan)))
+        learns = arena(lesson.weighted, sizes)
+        judge = arena(None, sizes) if steep(model_of(program)) else learns
+        half = arena(lesson.weighted, halves) if judge.shadows is not None else None
+        answer = learned_response(learns, judge, plan, seed)
+        found.append((answer, judged(judge, half, answer, plan)))
     if not found:
         raise LessonError(f"nobody acts in {program.name}, so nobody can deviate")
     return found
