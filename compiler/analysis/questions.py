@@ -15,7 +15,11 @@ from mfdsl.compiler.analysis.lipschitz import Question, lipschitz
 from mfdsl.compiler.analysis.opened import assumptions, box_of, named, opened
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
-from mfdsl.compiler.analysis.structure.independent import independent_dynamics, independent_value
+from mfdsl.compiler.analysis.structure.independent import (
+    independent_dynamics,
+    independent_value,
+    nodes_of,
+)
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.subjects import (
     law_name,
@@ -215,7 +219,7 @@ def _independent(asked: _Asked) -> list[Certificate]:
     subject = subject_of(model, player, what)
     if subject is None:
         raise _unknown(what, player, subject_names(player))
-    nodes = [t.node for t in subject.terms]
+    nodes = nodes_of(model, copies, subject)
     found = independent_value(model, copies, what, nodes, player=player, seconds=asked.seconds)
     return [_over(asked, found)]
 

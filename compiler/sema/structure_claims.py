@@ -6,7 +6,11 @@ from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.structure import structure_certificates
-from mfdsl.compiler.analysis.structure.independent import independent_dynamics, independent_value
+from mfdsl.compiler.analysis.structure.independent import (
+    independent_dynamics,
+    independent_value,
+    nodes_of,
+)
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.subjects import subject_names, subject_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -75,7 +79,7 @@ def independence(ctx: Context, model: Model, claim: Claim) -> list[Certificate]:
         if subject is None:
             unknown_word(ctx, asked[0], subject_names(player), "no reward or let of that name")
             return []
-        nodes = [t.node for t in subject.terms]
+        nodes = nodes_of(model, copies, subject)
         found = independent_value(model, copies, subject.name, nodes, player=player)
     _report(ctx, claim, found)
     return [found]

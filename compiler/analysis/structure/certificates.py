@@ -15,6 +15,7 @@ from mfdsl.compiler.analysis.structure.independent import (
 )
 from mfdsl.compiler.analysis.structure.law_claims import LAW_CLAIMS, law_claims, law_claims_over
 from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
+from mfdsl.compiler.analysis.structure.stages import mean_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model
 
@@ -94,7 +95,7 @@ def _independent(model: Model, copies: Copies, seconds: float) -> list[Certifica
             model,
             copies,
             "reward" if len(paid) == 1 else f"reward of {player.name}",
-            [t.node for t in player.rewards],
+            [mean_of(model, copies, t.node) for t in player.rewards],
             player=player,
             seconds=share,
         )

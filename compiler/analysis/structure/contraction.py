@@ -26,7 +26,7 @@ from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.structure.existence import continuity
 from mfdsl.compiler.analysis.structure.mixing import mixing
-from mfdsl.compiler.analysis.structure.stages import draws_from_law, total_of
+from mfdsl.compiler.analysis.structure.stages import draws_from_law, mean_of, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.walk import given
@@ -61,7 +61,8 @@ def contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
     if why is None:
         player = model.population
         try:
-            if any(draws_from_law(copies.facts, model.players, t.node) for t in player.rewards):
+            means = [mean_of(model, copies, t.node) for t in player.rewards]
+            if any(draws_from_law(copies.facts, model.players, n) for n in means):
                 raise Unsupported("a reward reads a noise whose chances depend on the law")
             broken = [c for c in continuity(model, copies, seconds) if c.verdict != "proved"]
             if broken:
@@ -105,8 +106,8 @@ def factors_of(model: Model, copies: Copies, player: Player) -> Factors:
     Raises:
         Unsupported: an expression has no interval slopes.
     """
-    running = [t.node for t in player.rewards if not t.final]
-    final = [t.node for t in player.rewards if t.final]
+    running = [mean_of(model, copies, t.node) for t in player.rewards if not t.final]
+    final = [mean_of(model, copies, t.node) for t in player.rewards if t.final]
     near = mixing(model, copies, player)
     return Factors(
         _modulus(copies, player, running),

@@ -11,7 +11,13 @@ from fractions import Fraction
 from itertools import pairwise, product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
-from mfdsl.compiler.analysis.structure.stages import draws_from_law, is_noisy, reads_law
+from mfdsl.compiler.analysis.lipschitz import Subject
+from mfdsl.compiler.analysis.structure.stages import (
+    draws_from_law,
+    is_noisy,
+    mean_of,
+    reads_law,
+)
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
@@ -28,6 +34,13 @@ POINTS = 24
 SECONDS = 1.0
 MAX_OUTCOMES = 64
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
+
+
+def nodes_of(model: Model, copies: Copies, subject: Subject) -> list[int]:
+    """The terms of a subject, those of rewards as means over their noises."""
+    if not subject.drawn:
+        return [term.node for term in subject.terms]
+    return [mean_of(model, copies, term.node) for term in subject.terms]
 
 
 def independent_value(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.analysis.enclosure import Facts, leaves_of
+from mfdsl.compiler.analysis.expected import expected
+from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.types import REAL
@@ -42,12 +44,33 @@ def law_stages(model: Model, copies: Copies) -> tuple[Stage, ...]:
             for player in model.populations
             for term in player.rewards
             if term.final == final
-            for node in summands(copies, term.node)
+            for node in means_of(model, copies, term.node)
             if reads_law(copies.facts, node) or draws_from_law(copies.facts, model.players, node)
         ]
         if parts:
             found.append(Stage(name, tuple(parts)))
     return tuple(found)
+
+
+def means_of(model: Model, copies: Copies, node: int) -> list[int]:
+    """The parts of a reward as means over their noises, as far as these can be written."""
+    return [
+        part
+        for summand in summands(copies, node)
+        for part in summands(copies, mean_of(model, copies, summand))
+    ]
+
+
+def mean_of(model: Model, copies: Copies, node: int) -> int:
+    """The mean of a number over its noises; the number itself where that cannot be written."""
+
+    def reads(here: int) -> bool:
+        return reads_law(copies.facts, here)
+
+    try:
+        return expected(copies, model.players, node, reads)
+    except Unsupported:
+        return node
 
 
 def summands(copies: Copies, node: int) -> list[int]:

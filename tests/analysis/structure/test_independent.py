@@ -5,7 +5,12 @@ import pytest
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.existence import existence
-from mfdsl.compiler.analysis.structure.independent import independent_dynamics, independent_value
+from mfdsl.compiler.analysis.structure.independent import (
+    independent_dynamics,
+    independent_value,
+    nodes_of,
+)
+from mfdsl.compiler.analysis.subjects import reward_subject
 from tests.analysis.structure.games import certificate, copies_of, line, model_of
 
 TEXT = """model moves
@@ -128,11 +133,27 @@ population driver {
 """
     model = model_of(text.replace("CHANCE", "0.5 * mean(q.x for q in driver) / 2"))
     found = {c.claim: c.verdict for c in structure_certificates(model, 5.0)}
-    for claim in ("independent", "monotone", "potential", "skew_affine", "contraction"):
-        assert found[claim] != "proved", claim
-    node = model.populations[0].rewards[0].node
+    # the mean of the fare is x m / 4: the slopes of m^2 / 8, and higher where more mass is
+    assert found["independent"] == "refuted" and found["monotone"] == "refuted"
+    assert found["potential"] == "proved" and found["skew_affine"] == "refuted"
     player = model.populations[0]
-    certificate_ = independent_value(model, copies_of(model), "fare", [node], player=player)
-    assert certificate_.verdict == "unknown"
+    subject = reward_subject(model, player)
+    copies = copies_of(model)
+    nodes = nodes_of(model, copies, subject)
+    assert independent_value(model, copies, "fare", nodes, player=player).verdict == "refuted"
+    raw = [term.node for term in subject.terms]
+    assert independent_value(model, copies, "fare", raw, player=player).verdict == "unknown"
     calm = model_of(text.replace("CHANCE", "0.5"))
     assert certificate(calm, "monotone").verdict == "proved"
+
+
+def test_what_a_fair_coin_takes_back_is_no_dependence() -> None:
+    text = TEXT.replace("  reward r = x", "  noise e : bool ~ bernoulli(0.5)\n  reward r = REWARD")
+    text = text.replace("~ STEP", "= a").replace("REWARD", "if e then mu[x] else -mu[x]")
+    found = {c.claim: c.verdict for c in structure_certificates(model_of(text), 5.0)}
+    assert found["independent"] == "proved" and found["monotone"] == "proved"
+    uneven = model_of(text.replace("0.5", "0.25"))
+    found = {c.claim: c.verdict for c in structure_certificates(uneven, 5.0)}
+    assert found["independent"] == "refuted" and found["monotone"] == "proved"
+    crowding = model_of(text.replace("0.5", "0.75"))
+    assert certificate(crowding, "monotone").verdict == "refuted"
