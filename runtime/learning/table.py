@@ -109,6 +109,29 @@ class CentralConfig(BaselineConfig):
     )
 
 
+Identity = Literal["symmetric", "one_hot", "integer", "individual"]
+"""How networks know whose they are."""
+
+
+class GameConfig(PolicyConfig):
+    """Options of ppo_nash."""
+
+    gradient: Literal["score"] = Field("score", description="PPO")
+    credit: Literal["own"] = Field("own", description="everybody has its own rewards")
+    critic: Literal["member"] = Field("member", description="each agent's value of what it sees")
+    entropy: float = Field(0.01, ge=0, description="weight of the entropy of the policy")
+    network: Identity = Field(
+        "symmetric",
+        description="symmetric: one network for all agents of a population; one_hot, integer: the"
+        " same with who one is as entries or as a number; individual: one for each agent",
+    )
+    gap: Literal["exact", "learned", "none"] = Field(
+        "exact",
+        description="what measurements say of exploitability: exact where there are tables;"
+        " learned: else a lower bound by a response that is learned each time",
+    )
+
+
 class PlannerConfig(PolicyConfig):
     """Options of m3f_ppo."""
 
@@ -175,6 +198,42 @@ AS_IN_PIC: dict[str, Any] = {
     "noisy": True,
 }
 """What differs from the defaults of `maddpg` in PIC's code: all of it, oddities included."""
+
+
+class GeneratedConfig(LearnerConfig):
+    """Options of gd_mfrl."""
+
+    response: Literal["auto", "quadratic", "tables", "path", "score"] = Field(
+        "auto",
+        description="how the law is answered: exactly where one agent's problem is"
+        " linear-quadratic, or on tables; by networks along the path, or by PPO",
+    )
+    generator: Literal["auto", "implicit", "flow", "cfm", "autoreg"] = Field(
+        "auto",
+        description="what draws the law; auto: implicit for real states, autoreg for finite ones",
+    )
+    loss: Literal["auto", "energy", "sliced", "mmd", "wgan_gp", "likelihood", "velocity"] = Field(
+        "auto", description="what the generator is fitted by; auto: what fits it"
+    )
+    answers: int = Field(
+        20, ge=1, le=4096, description="steps of Adam, or episodes, that networks answer with"
+    )
+    learners: int = Field(256, ge=1, description="agents of a game from which networks learn")
+    games: int = Field(2, ge=1, description="crowds that networks meet side by side")
+    entropy: float = Field(0.0, ge=0, description="weight of the entropy of the policy in PPO")
+    kl: float = Field(0.05, gt=0, description="divergence after which PPO leaves a batch")
+    learning_rate: float = Field(3e-3, gt=0, description="step of Adam of networks, at the start")
+    crowd: int = Field(2048, ge=2, description="points of the law that agents meet")
+    paths: int = Field(8192, ge=16, description="paths of agents that are kept")
+    fresh: float = Field(
+        0.5, ge=0, le=1, description="part of them that an iteration replaces; 0: 1 / (k + 1)"
+    )
+    fit_steps: int = Field(100, ge=1, description="steps of Adam of the generator each iteration")
+    fit_batch: int = Field(128, ge=2, description="points of each time in such a step")
+    fit_rate: float = Field(2e-3, gt=0, description="their size at the start")
+    width: int = Field(64, ge=1, description="width of the layers of the generator")
+    final_rate: float = Field(0.1, ge=0, le=1, description="part of the rates left at the end")
+    evaluate_games: int = Field(8, ge=2, description="games of a measurement")
 
 
 @dataclass(frozen=True)
@@ -248,6 +307,28 @@ LEARNERS: dict[str, LearnerRow] = {
             "mfdsl.runtime.learning.off_policy",
             "OffPolicy",
             500,
+        ),
+        LearnerRow(
+            "gd_mfrl",
+            GeneratedConfig,
+            "a generator draws the law that a policy answers; an auditor judges both",
+            "one population whose members can have weights; no rate is proved for networks",
+            "Perrin et al. 2021, arXiv 2105.07933; Cao et al. 2021, arXiv 2002.04112",
+            "mfdsl.runtime.learning.generated.learner",
+            "GeneratedField",
+            20,
+            "nash",
+        ),
+        LearnerRow(
+            "ppo_nash",
+            GameConfig,
+            "PPO for oneself: one network for all agents, one that knows who they are, or one each",
+            "a game; no rate is proved for networks",
+            "de Witt et al. 2020, arXiv 2011.09533; networks of Yardim and He, arXiv 2408.15173",
+            "mfdsl.runtime.learning.game_ppo",
+            "game_policy",
+            300,
+            "nash",
         ),
     )
 }

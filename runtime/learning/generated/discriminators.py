@@ -4,8 +4,8 @@ Fixed ones need no training and have one optimum, the law itself: `energy` (the 
 Rizzo 2013), `sliced` (squared 2-Wasserstein distances along random directions), `mmd` (random
 Fourier features of Gaussian kernels; Rahimi and Recht 2007). `wgan_gp` learns its critic (Gulrajani
 et al. 2017, arXiv:1704.00028) with two time scales (Heusel et al. 2017, arXiv:1706.08500): the
-least reliable of them, to fine-tune. Points are [T, n, d], scaled to deviations around 1; every time
-is compared with itself only.
+least reliable of them, to fine-tune. Points are [T, n, d], scaled to deviations around 1; every
+time is compared with itself only.
 """
 
 import torch
@@ -35,7 +35,8 @@ def sliced(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
     """Squared sliced 2-Wasserstein distance, of as many points on both sides."""
     along = directions(SLICES, made.shape[-1], generator).to(made)
     apart = (made @ along).sort(1).values - (real @ along).sort(1).values
-    return (apart**2).mean()
+    found: Tensor = (apart**2).mean()
+    return found
 
 
 def mmd(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
@@ -45,7 +46,8 @@ def mmd(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
     width = median[:, None] * real.new_tensor(BANDWIDTHS)  # [T, 3]
     waves = torch.randn(len(BANDWIDTHS), real.shape[-1], FEATURES, generator=generator).to(real)
     apart = _features(made, waves, width).mean(2) - _features(real, waves, width).mean(2)
-    return (apart**2).sum(-1).mean()
+    found: Tensor = (apart**2).sum(-1).mean()
+    return found
 
 
 def _features(points: Tensor, waves: Tensor, width: Tensor) -> Tensor:

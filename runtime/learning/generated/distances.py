@@ -38,7 +38,8 @@ def wasserstein_line(x: Tensor, y: Tensor, order: int = 1) -> Tensor:
 
 def _root(gap: Tensor, mass: Tensor | None, order: int) -> Tensor:
     whole = gap.mean(0) if mass is None else torch.tensordot(mass, gap, 1)
-    return whole ** (1 / order)
+    found: Tensor = whole ** (1 / order)
+    return found
 
 
 def directions(count: int, axes: int, generator: torch.Generator) -> Tensor:
@@ -62,8 +63,10 @@ def mean_of_pairs(x: Tensor, y: Tensor, rule: Callable[[Tensor], Tensor]) -> Ten
     """The mean of a rule on the distances |x_i - y_j| of all pairs, a part of the rows at once."""
     rows = max(1, CHUNK // len(y))
     exact = "donot_use_mm_for_euclid_dist"
-    total = sum(rule(torch.cdist(part, y, compute_mode=exact)).sum() for part in x.split(rows))
-    return torch.as_tensor(total) / (len(x) * len(y))
+    total = x.new_zeros(())
+    for start in range(0, len(x), rows):
+        total = total + rule(torch.cdist(x[start : start + rows], y, compute_mode=exact)).sum()
+    return total / (len(x) * len(y))
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:

@@ -92,7 +92,8 @@ class Implicit(Scaled):
         moved = share.sqrt()[:, None, None] * self.network(inputs)
         if self.fixed:
             moved = torch.cat([moved, moved.new_zeros(*moved.shape[:-1], self.fixed)], -1)
-        return start + moved * self.spread
+        found: Tensor = start + moved * self.spread
+        return found
 
 
 class Coupling(nn.Module):

@@ -1,0 +1,190 @@
+"""Games against a frozen law: learning agents of weight 0 beside a crowd that is drawn from it.
+
+In the weighted game (`credit.py`) means are taken over the crowd alone, so that learning agents
+meet the law and do not move it, whatever the spec says about means, kernels or dynamics. The crowd
+is put on its points anew at every step: it does not walk by itself.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.walk import law_moves
+from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.behaviours import Scene, still
+from mfdsl.runtime.learning.base import Lesson, LessonError
+from mfdsl.runtime.learning.credit import with_weights, without_weights
+from mfdsl.runtime.learning.generated.space import Space
+from mfdsl.runtime.simulator import Simulator
+
+Points = Tensor
+"""The crowd at all times, [T + 1, B, M, d]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """One step: the plain scene of crowd and learning agents (the first `crowd` are the crowd), and
+    the same state in the weighted game.
+    """
+
+    scene: Scene
+    counted: Any
+    crowd: int
+
+
+Act = Callable[[Meeting], Any]
+"""The module's `Action` of all agents, crowd and learning ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a step brought: the meeting, the actions of all, and what the learning agents were paid
+    [B, K]; the last has no action, and is paid where the game pays at its end.
+    """
+
+    meeting: Meeting
+    action: Any | None
+    paid: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Arena:
+    """Games of a lesson with learning agents, in one population with points in `space`."""
+
+    program: AgentProgram
+    weighted: AgentProgram
+    params: Any
+    space: Space
+    steps: int
+    discount: float
+    seed: int
+
+    @property
+    def acting(self) -> bool:
+        """Whether anything depends on what the others do, so that the crowd has to act."""
+        model = self.program.model
+        assert model is not None
+        return any(node.op == "peer_action" for node in model.nodes)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the law enters the dynamics."""
+        model = self.program.model
+        assert isinstance(model, Model)
+        return law_moves(model)
+
+    def simulator(self, agents: int, games: int = 1) -> Simulator:
+        """Plain games, with the draws of the lesson."""
+        return Simulator(self.program, self.params, agents=agents, batch=games, seed=self.seed)
+
+    def turns(
+        self,
+        points: Points,
+        learning: int,
+        episode: int,
+        act: Act,
+        *,
+        start: Any | None = None,
+    ) -> Iterator[Outcome]:
+        """Play an episode of `learning` agents against a crowd at `points`.
+
+        `start` are plain states of the learning agents at t = 0 (else they are drawn).
+        """
+        games, crowd = points.shape[1], points.shape[2]
+        simulator = self.simulator(crowd + learning, games)
+        state = simulator.reset(episode)
+        if start is not None:
+            state = self._placed(state, self._own(start))
+        scene = simulator.scene(0, state)
+        scene = replace(scene, seed=self.seed * 1_000_003 + episode)
+        for t in range(self.steps):
+            meeting = self.meeting(scene, points[t])
+            action = act(meeting)
+            noise = simulator.noise(episode * (self.steps + 1) + t)
+            after, rewards = self.weighted.module.step(
+                self.params, scene.time, meeting.counted, action, noise
+            )
+            paid = getattr(rewards, self.space.field).expand(games, -1)[:, crowd:]
+            yield Outcome(meeting, action, paid)
+            state = simulator.whole(without_weights(after, meeting.scene.state))
+            scene = replace(scene, t=t + 1, time=simulator.time(t + 1), state=state)
+        meeting = self.meeting(scene, points[self.steps])
+        yield Outcome(meeting, None, self._final(meeting))
+
+    def meeting(self, scene: Scene, points: Tensor) -> Meeting:
+        """A scene whose first agents are put on `points` [B, M, d]."""
+        crowd = points.shape[-2]
+        state = self._placed(scene.state, self.space.values(self.space.inside(points)), first=True)
+        weights = self.params.unit.new_zeros(scene.batch, _count(state, self.space.field))
+        weights[:, :crowd] = weights.shape[1] / crowd
+        counted = with_weights(self.weighted, state, {self.space.field: weights})
+        return Meeting(replace(scene, state=state), counted, crowd)
+
+    def held(self, action: Any, crowd: int) -> Any:
+        """Actions with gradients in those of learning agents only."""
+        group = getattr(action, self.space.field)
+        values = [torch.cat([v[:, :crowd].detach(), v[:, crowd:]], 1) for v in group]
+        return type(action)(**{self.space.field: type(group)(*values)})
+
+    def idle(self, meeting: Meeting) -> Any:
+        """Nobody does anything."""
+        return still(meeting.scene)
+
+    def _final(self, meeting: Meeting) -> Tensor | None:
+        if not self.program.module.HAS_FINAL or meeting.scene.t != self.program.horizon:
+            return None
+        paid = self.weighted.module.final_rewards(self.params, meeting.scene.time, meeting.counted)
+        found: Tensor = getattr(paid, self.space.field)
+        return found.expand(meeting.scene.batch, -1)[:, meeting.crowd :]
+
+    def _own(self, state: Any) -> list[Tensor]:
+        return list(getattr(state, self.space.field))
+
+    def _placed(self, state: Any, values: list[Tensor], *, first: bool = False) -> Any:
+        """A plain state whose first, or last, agents have these values."""
+        group = getattr(state, self.space.field)
+        placed = []
+        for old, new in zip(group, values, strict=True):
+            new = new.to(old.dtype).expand(len(old), *new.shape[1:])
+            count = new.shape[1]
+            parts = [new, old[:, count:]] if first else [old[:, :-count], new]
+            placed.append(torch.cat(parts, 1))
+        return type(state)(**{self.space.field: type(group)(*placed)})
+
+
+def arena_of(lesson: Lesson, space: Space, steps: int, discount: float | None = None) -> Arena:
+    """The arena of a lesson.
+
+    Raises:
+        LessonError: members cannot have weights, or the game has no end.
+    """
+    program = lesson.program
+    if lesson.weighted is None:
+        raise LessonError(
+            f"members of {program.name} have no weights, because it has `w2`",
+            "use tables, where they fit",
+        )
+    if not steps and program.horizon is None:
+        raise LessonError(f"{program.name} has no end", "`--opt steps=100` says how long to play")
+    if program.horizon is not None and steps > program.horizon:
+        raise LessonError(
+            f"{program.name} ends after {program.horizon} steps, and `steps` is {steps}",
+            "leave `steps` out to play to the end",
+        )
+    length = steps or program.horizon or 0
+    rate = program.discount if discount is None else discount
+    return Arena(program, lesson.weighted, lesson.params, space, length, rate, lesson.seed)
+
+
+def doubled(arena: Arena) -> Arena:
+    """The same games with twice the digits."""
+    params = type(arena.params)(*(v.double() if v.is_floating_point() else v for v in arena.params))
+    return replace(arena, params=params)
+
+
+def _count(state: Any, field: str) -> int:
+    return int(getattr(state, field)[0].shape[1])

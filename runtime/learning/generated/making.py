@@ -1,0 +1,87 @@
+"""Generators, their losses and responses by their names in the options."""
+
+from copy import deepcopy
+
+from mfdsl.runtime.learning.base import Lesson, LessonError
+from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
+from mfdsl.runtime.learning.generated.discriminators import Critic
+from mfdsl.runtime.learning.generated.fitting import AnyGenerator, Fitting, Kind
+from mfdsl.runtime.learning.generated.frozen import Arena
+from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
+from mfdsl.runtime.learning.generated.network_responses import Networks
+from mfdsl.runtime.learning.generated.responses import Exact, Responder
+from mfdsl.runtime.learning.sight import model_of, sights_of
+from mfdsl.runtime.learning.table import GeneratedConfig
+
+USUAL: dict[str, Kind] = {
+    "implicit": "energy",
+    "flow": "likelihood",
+    "cfm": "velocity",
+    "autoreg": "likelihood",
+}
+
+
+def generator_of(config: GeneratedConfig, arena: Arena) -> Fitting:
+    """The generator with what it is fitted by.
+
+    Raises:
+        LessonError: it does not draw such points, or cannot be fitted like that.
+    """
+    space, name = arena.space, config.generator
+    if name == "auto":
+        name = "autoreg" if space.finite else "implicit"
+    if space.finite != (name == "autoreg"):
+        kind, other = ("finite", "autoreg") if space.finite else ("real", "implicit")
+        raise LessonError(
+            f"the states of {arena.program.name} are {kind}, and `{name}` draws others",
+            f"`--opt generator={other}`",
+        )
+    if name == "flow" and space.width == 1:
+        raise LessonError(
+            "couplings need two numbers or more, and points here have one",
+            "`--opt generator=implicit` or `--opt generator=cfm`",
+        )
+    loss: Kind = USUAL[name] if config.loss == "auto" else config.loss
+    free = name in ("implicit", "flow")
+    if loss != USUAL[name] and (not free or loss in ("likelihood", "velocity")):
+        raise LessonError(
+            f"`{name}` is not fitted by `{loss}`", "leave `loss` out, it takes what fits"
+        )
+    made = _network(name, config, arena)
+    critic = average = None
+    if loss == "wgan_gp":
+        critic, average = Critic(space.width, config.width), deepcopy(made)
+    return Fitting(made, loss, config.fit_steps, config.fit_batch, config.fit_rate, critic, average)
+
+
+def _network(name: str, config: GeneratedConfig, arena: Arena) -> AnyGenerator:
+    space = arena.space
+    match name:
+        case "flow":
+            return Flow(space.width, config.width)
+        case "cfm":
+            return FlowMatching(space.width, config.width, config.layers)
+        case "autoreg":
+            model = model_of(arena.program)
+            return Autoregressive(space.types, model, config.width, config.layers)
+    return Implicit(space.width, space.fixed, config.width, config.layers)
+
+
+def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Responder:
+    """Who answers the law: what is asked for, or the first that is exact, or networks.
+
+    Raises:
+        LessonError: what is asked for is not defined on the game.
+    """
+    wanted = config.response
+    if wanted in ("auto", "quadratic"):
+        try:
+            return Exact(arena)
+        except LessonError:
+            if wanted == "quadratic":
+                raise
+    if wanted in ("path", "score"):
+        return Networks(config, lesson, arena, wanted)
+    finite = any(a.type.finite for s in sights_of(lesson.program) for a in s.actions)
+    cut = finite or bool(lesson.program.module.CUTS)
+    return Networks(config, lesson, arena, "score" if cut else "path")

@@ -1,0 +1,231 @@
+"""Networks that answer a frozen law: gradients along the path, or PPO with everybody's own rewards.
+
+Both go on from the policy of the iteration before, so that few steps are a damped best response.
+A network reads what the spec shows: laws are read off the crowd alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mfdsl.runtime.behaviours import Behaviour
+from mfdsl.runtime.exploitability import Exploitability
+from mfdsl.runtime.learning.actor import Shape
+from mfdsl.runtime.learning.base import Lesson, LessonError, restore_optimizer, saved_optimizer
+from mfdsl.runtime.learning.crew import Crew, Look
+from mfdsl.runtime.learning.experience import Choice, Course, Experience, joined
+from mfdsl.runtime.learning.eyes import Eyes, View
+from mfdsl.runtime.learning.generated.fitting import AnyGenerator, part
+from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
+from mfdsl.runtime.learning.heads import Drawn
+from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
+from mfdsl.runtime.learning.sight import sights_of, values_seen
+from mfdsl.runtime.learning.table import GeneratedConfig
+from mfdsl.runtime.streams import draw
+
+EPSILON = 1e-5  # of Adam, as in implementations of PPO
+LONGEST = 5.0  # norm of a gradient along the path
+MEMBERS = 256  # agents of each scene in the loss of PPO
+
+
+class Networks:
+    """A crew of one population that answers laws.
+
+    Raises:
+        LessonError: no gradient runs along the path.
+    """
+
+    def __init__(
+        self,
+        config: GeneratedConfig,
+        lesson: Lesson,
+        arena: Arena,
+        way: Literal["path", "score"],
+    ) -> None:
+        (sight,) = sights_of(lesson.program)
+        if way == "path" and any(a.type.finite for a in sight.actions):
+            raise LessonError(
+                f"actions of {lesson.program.name} are finite, so no gradient runs through them",
+                "`--opt response=score`",
+            )
+        self.config, self.lesson, self.arena, self.way = config, lesson, arena, way
+        shape = Shape((config.hidden,) * config.layers, "tanh", "moments")
+        look = Look(config.nearest, tuple(config.hide.split()))
+        self.field = sight.field
+        self.crew = Crew(lesson.program, shape, look).to(lesson.params.unit)
+        simulator = arena.simulator(config.crowd)
+        self.crew.calibrate(simulator.scene(0, simulator.reset(0)))
+        self.critics: Critics | None = None
+        if way == "score":
+            self.critics = Critics(self.crew.widths, shape, single=True).to(lesson.params.unit)
+        modules = [self.crew] if self.critics is None else [self.crew, self.critics]
+        self.parameters = [p for m in modules for p in m.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, eps=EPSILON)
+
+    @property
+    def policy(self) -> nn.Module:
+        """The crew."""
+        return self.crew
+
+    def improve(self, made: AnyGenerator, points: Tensor, iteration: int) -> Mapping[str, float]:
+        """Some steps of Adam, or some episodes of PPO, against the law."""
+        done = min(1.0, iteration / max(1, self.lesson.iterations - 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * (1 - (1 - self.config.final_rate) * done)
+        if self.way == "path":
+            found = [self._along_path(points, iteration, k) for k in range(self.config.answers)]
+        else:
+            found = [self._by_score(points, iteration, k) for k in range(self.config.answers)]
+        return {name: sum(f[name] for f in found) / len(found) for name in found[0]}
+
+    def act(self, meeting: Meeting) -> Any:
+        """Draws of all agents; real actions are their means."""
+        return self._choose(meeting, noisy=False)[1]
+
+    def behaviour(self, *, mode: bool = True) -> Behaviour:
+        """How everybody plays."""
+        return self.crew.behaviour(mode=mode)
+
+    def gap(self) -> Exploitability | None:
+        """Not known without a best response of its own."""
+        return None
+
+    def gain(self, points: Tensor) -> float | None:
+        """Not known either."""
+        return None
+
+    def extend(self, iterations: int) -> None:
+        """Let the course be as long as this."""
+        self.lesson = replace(self.lesson, iterations=iterations)
+
+    def state(self) -> dict[str, Tensor]:
+        """Networks, optimizer, scales of the critics."""
+        found = {f"crew.{k}": v for k, v in self.crew.state_dict().items()}
+        if self.critics is not None:
+            found |= {f"critics.{k}": v for k, v in self.critics.state_dict().items()}
+            found |= {f"scales.{k}": s.state() for k, s in self.critics.scales.items()}
+        return found | saved_optimizer(self.optimizer)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from saved tensors."""
+        self.crew.load_state_dict(part(state, "crew."))
+        if self.critics is not None:
+            self.critics.load_state_dict(part(state, "critics."))
+            for name, scale in self.critics.scales.items():
+                scale.restore(state[f"scales.{name}"])
+        restore_optimizer(self.optimizer, state)
+
+    def _view(self, meeting: Meeting) -> View:
+        """What all agents see; laws and means are those of the crowd."""
+        scene, arena = meeting.scene, self.arena
+        (sight,) = self.crew.sights
+        seen = values_seen(arena.weighted, scene.params, scene.time, meeting.counted)
+        eyes = self.crew.eyes[sight.field]
+        assert isinstance(eyes, Eyes)
+        view: View = eyes(seen[sight.player], scene.state, scene.batch)
+        laws = tuple(
+            law[:, : meeting.crowd] if law.shape[1] == scene.agents[sight.player] else law
+            for law in view.laws
+        )
+        return View(view.own, view.common, laws, view.weights)
+
+    def _choose(self, meeting: Meeting, *, noisy: bool) -> tuple[Choice, Any]:
+        """What those draw who have to act, learning agents or all, and the module's `Action`."""
+        scene, first = meeting.scene, 0 if self.arena.acting else meeting.crowd
+        view, mask = self._view(meeting), self.crew.masks(scene).get(self.field)
+        if first:
+            own = None if view.own is None else view.own[:, first:]
+            view = View(own, view.common, view.laws, view.weights)
+            mask = None if mask is None else mask[:, first:]
+        law = self.crew.laws[self.field](view, mask)
+        (sight,) = self.crew.sights
+        head, unit = self.crew.head(sight), scene.params.unit
+        lead = (scene.batch, scene.agents[sight.player] - first)
+
+        def numbers(name: str, shape: tuple[int, ...]) -> Tensor:
+            key = (scene.seed, scene.t, f"answer.{name}")
+            return draw((name,), shape, key, dtype=unit.dtype, device=unit.device)
+
+        normal = numbers("normal", (*lead, head.count)) if head.count else None
+        made = law.sample(normal, numbers("uniform", lead) if head.choices else None)
+        if not noisy and law.mean is not None:
+            made = Drawn(law.mean, made.index)
+        chances = law.log_prob(made) if noisy else unit.new_zeros(lead)
+        group = getattr(self.crew.action({sight.field: made}, unit), sight.field)
+        if first:
+            still = [v.new_zeros(len(v), first, *v.shape[2:]) for v in group]
+            group = type(group)(*(torch.cat(p, 1) for p in zip(still, group, strict=True)))
+        action = self.arena.program.module.Action(**{sight.field: group})
+        return Choice(view, made, mask, chances), action
+
+    def _along_path(self, points: Tensor, iteration: int, k: int) -> dict[str, float]:
+        """One step of Adam up the mean return of learning agents, through the simulator."""
+        total, weight, arena = torch.zeros(()), 1.0, self.arena
+
+        def act(meeting: Meeting) -> Any:
+            return arena.held(self._choose(meeting, noisy=False)[1], meeting.crowd)
+
+        for turn in arena.turns(points, self.config.learners, self._episode(iteration, k), act):
+            if turn.paid is not None:
+                total = total + weight * turn.paid.mean()
+            weight *= arena.discount
+        self.optimizer.zero_grad(set_to_none=True)
+        (-total).backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.parameters, LONGEST)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        return {"answer": float(total.detach()), "gradient": float(norm)}
+
+    def _by_score(self, points: Tensor, iteration: int, k: int) -> dict[str, float]:
+        """An episode of every game at random, and an update of PPO."""
+        assert self.critics is not None
+        episode = self._episode(iteration, k)
+        experience = self._collected(points, episode)
+        options = Proximal(entropy=self.config.entropy, members=MEMBERS, kl=self.config.kl)
+        found = batches(experience, self.critics, self.arena.discount, options)
+        draws = torch.Generator().manual_seed(self.lesson.seed * 1_000_003 + episode)
+        done = update(self.crew.laws, self.critics, self.optimizer, found, options, draws)
+        answer = float(experience.returns.mean())
+        return {"answer": answer, "kl": done.kl, "entropy": done.entropy}
+
+    @torch.no_grad()
+    def _collected(self, points: Tensor, episode: int) -> Experience:
+        """What the learning agents saw, drew and were paid."""
+        kept: list[Choice] = []
+        paid: list[Tensor] = []
+        arena = self.arena
+
+        def act(meeting: Meeting) -> Any:
+            choice, action = self._choose(meeting, noisy=True)
+            kept.append(_learning(choice, 0 if not arena.acting else meeting.crowd))
+            return action
+
+        for turn in self.arena.turns(points, self.config.learners, episode, act):
+            if turn.action is not None:
+                assert turn.paid is not None
+                paid.append(turn.paid)
+            elif turn.paid is not None:  # what the end pays belongs to the last step
+                paid[-1] = paid[-1] + self.arena.discount * turn.paid
+        whole: Choice = joined(kept, torch.stack)
+        rewards = torch.stack(paid)
+        last = kept[-1].view  # valued 0 after the end
+        course = Course(whole.view, whole.drawn, whole.mask, whole.log_prob, rewards, last)
+        team = rewards.mean(-1)
+        return Experience({self.field: course}, team, team.sum(0))
+
+    def _episode(self, iteration: int, k: int) -> int:
+        return (iteration + 1) * (1 << 12) + k
+
+
+def _learning(choice: Choice, crowd: int) -> Choice:
+    """The choice of the learning agents alone."""
+    view, drawn = choice.view, choice.drawn
+    own = None if view.own is None else view.own[:, crowd:]
+    reals = None if drawn.reals is None else drawn.reals[:, crowd:]
+    index = None if drawn.index is None else drawn.index[:, crowd:]
+    mask = None if choice.mask is None else choice.mask[:, crowd:]
+    seen = View(own, view.common, view.laws, view.weights)
+    return Choice(seen, Drawn(reals, index), mask, choice.log_prob[:, crowd:])
