@@ -74,7 +74,7 @@ def prepare_training(
             seed,
             settings.iterations,
             _weighted(game),
-            cache(lambda: tables_of(game, params)),
+            cache(lambda: tables_of(replace(game, bins=settings.bins), params)),
         )
         learner = make_learner(settings.solver, settings.config, lesson)
     except LessonError as error:
