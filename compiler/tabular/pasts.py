@@ -128,16 +128,20 @@ def grow(model: Model, around: Sequence[Player], starts: Mapping[Common, float])
     states: list[tuple[Common, ...]] = [tuple(starts)]
     stages: list[list[list[_Step]]] = []
     told = True
-    for t in range(model.horizon.steps or 0):
+    steps = model.horizon.steps or 0
+    most = min(MOST_PASTS, MOST_ENTRIES // max(1, steps * len(growth.outcomes)))
+    if len(starts) > most:
+        raise _too_many(len(starts), 0, most)
+    for t in range(steps):
         row: dict[tuple[int, Common, tuple[Any, ...]], int] = {}
-        stages.append([growth.turns(t, h, state, row) for h, state in enumerate(states[t])])
+        stages.append([])
+        for h, state in enumerate(states[t]):
+            stages[t].append(growth.turns(t, h, state, row))
+            if len(row) > most:
+                raise _too_many(len(row), t + 1, most)
         told &= len({key[:2] for key in row}) == len(row)
         states.append(tuple(key[1] for key in row))
-        if len(row) > MOST_PASTS:
-            raise _too_many(len(row), t + 1)
     width = max(len(row) for row in states)
-    if len(stages) * width * len(growth.outcomes) > MOST_ENTRIES:
-        raise _too_many(width, len(stages))
     unused = [_Step(0, float(k == 0), (float(k == 0),) * len(growth.majors)) for k in growth.places]
     flat = [
         step for row in stages for steps in [*row, *[unused] * (width - len(row))] for step in steps
@@ -323,8 +327,8 @@ def _common_nodes(model: Model) -> tuple[set[int], set[int]]:
     return common, drawn
 
 
-def _too_many(count: int, t: int) -> NoTables:
+def _too_many(count: int, t: int, most: int = MOST_PASTS) -> NoTables:
     return NoTables(
-        f"the common state has {count:,} pasts at t = {t}",
+        f"the common state has {count:,} pasts at t = {t} or more, and tables hold {most:,}",
         "shorten the horizon, or let the common state have fewer outcomes",
     )

@@ -428,7 +428,7 @@ population p {
     ("name", "bins", "words"),
     [
         ("m3fc_beach", {}, "team"),
-        ("m3fg_sis", {}, "32,768 pasts at t = 7"),
+        ("m3fg_sis", {}, "pasts at t ="),
         ("lq_game", {}, "has no bounds"),
         ("double_well", {}, "`x` is continuous"),
         ("taxi", {}, "do not see"),
