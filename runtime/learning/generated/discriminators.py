@@ -23,7 +23,8 @@ BANDWIDTHS = (0.5, 1.0, 2.0)  # of the median distance
 def energy(made: Tensor, real: Tensor) -> Tensor:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'|, the mean over times of its U-statistic."""
     between = torch.cdist(made, real).mean()
-    return 2 * between - _within(made) - _within(real).detach()
+    found: Tensor = 2 * between - _within(made) - _within(real).detach()
+    return found
 
 
 def _within(points: Tensor) -> Tensor:
