@@ -229,7 +229,7 @@ def resume(
     source = folder.path / "spec.mfg" if game is None else game
     game = _loaded(source, None if isinstance(source, Game) else options.parameters)
     if options.solver in LEARNERS:
-        return _resumed(game, folder, iterations, device, on_progress)
+        return _resumed(game, folder, iterations, tolerance, device, on_progress)
     job = records.job_of_run(game, folder, options, device=device)
     job = records.continued(job, folder, iterations=iterations, tolerance=tolerance)
     solution = solving.run(job, on_progress=on_progress)
@@ -242,6 +242,7 @@ def _resumed(
     game: Game,
     folder: "RunFolder",
     iterations: int | None,
+    tolerance: float | None,
     device: Device,
     on_progress: "Callable[[LearningRecord], None] | None",
 ) -> "Learned":
@@ -251,7 +252,10 @@ def _resumed(
     from mfdsl.simulating import training_of_run
 
     training = continued_training(
-        training_of_run(game, folder, device=device), folder, iterations=iterations
+        training_of_run(game, folder, device=device),
+        folder,
+        iterations=iterations,
+        tolerance=tolerance,
     )
     with explained():
         learned = train(training, on_progress=on_progress, save=lambda found: keep(folder, found))

@@ -73,7 +73,7 @@ def prepare_training(
             params,
             seed,
             settings.iterations,
-            _weighted(game),
+            weighted_of(game),
             cache(lambda: tables_of(replace(game, bins=settings.bins), params)),
         )
         learner = make_learner(settings.solver, settings.config, lesson)
@@ -81,7 +81,7 @@ def prepare_training(
         raise UsageError(str(error), error.hint) from None
     except (SimulationError, ValueError) as error:
         raise UsageError(str(error)) from None
-    course = Course(settings.solver, lesson)
+    course = Course(settings.solver, lesson, settings.tolerance)
     return Training(game, settings, learner, course, place, dtype)
 
 
@@ -100,7 +100,7 @@ def _check_objective(game: Game, solver: str) -> None:
     )
 
 
-def _weighted(game: Game) -> AgentProgram | None:
+def weighted_of(game: Game) -> AgentProgram | None:
     """The game whose agents have weights, None where they cannot."""
     try:
         return game.agents_of("weighted")
@@ -151,7 +151,11 @@ def _too_large() -> UsageError:
 
 
 def continued_training(
-    training: Training, folder: RunFolder, *, iterations: int | None
+    training: Training,
+    folder: RunFolder,
+    *,
+    iterations: int | None,
+    tolerance: float | None = None,
 ) -> Training:
     """The course with the state and the records of its run.
 
@@ -178,8 +182,9 @@ def continued_training(
             f"{folder.path / 'state.safetensors'} is not of a learner with these options: {what}"
         ) from None
     lesson = replace(training.course.lesson, iterations=limit)
-    settings = replace(training.settings, iterations=limit)
-    course = replace(training.course, lesson=lesson, state=state, history=history)
+    goal = training.settings.tolerance if tolerance is None else tolerance
+    settings = replace(training.settings, iterations=limit, tolerance=goal)
+    course = replace(training.course, lesson=lesson, tolerance=goal, state=state, history=history)
     training.learner.extend(limit)
     return replace(training, settings=settings, course=course)
 

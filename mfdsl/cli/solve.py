@@ -123,7 +123,7 @@ def _check_limits(solver: str, limits: Limits, *, swept: bool) -> None:
         if limits.tensorboard:
             raise UsageError(NO_EVENTS, "metrics.jsonl of the run has a line for each report")
         return
-    if limits.tolerance is not None:
+    if limits.tolerance is not None and LEARNERS[solver].objective == "team":
         raise UsageError("`--tol` is for exploitability", "give --iterations")
     if swept:
         raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
@@ -150,7 +150,13 @@ def _resumed(
     _check_limits(run_options.solver, limits, swept=False)
     if run_options.solver in LEARNERS:
         return training.resume(
-            console, game, folder, limits.iterations, device, tensorboard=limits.tensorboard
+            console,
+            game,
+            folder,
+            limits.iterations,
+            limits.tolerance,
+            device,
+            tensorboard=limits.tensorboard,
         )
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)

@@ -47,6 +47,7 @@ def resume(
     game: "api.Game",
     folder: "RunFolder",
     iterations: int | None,
+    tolerance: float | None,
     device: api.Device,
     *,
     tensorboard: bool = False,
@@ -57,7 +58,7 @@ def resume(
 
     _check(tensorboard)
     training = training_of_run(game, folder, device=device)
-    training = continued_training(training, folder, iterations=iterations)
+    training = continued_training(training, folder, iterations=iterations, tolerance=tolerance)
     return _finish(console, training, folder, tensorboard)
 
 
@@ -151,7 +152,8 @@ def _conclude(
     gap = learned.exploitability
     if gap is not None:
         text = f"exploitability {gap.value:.3g} ({gap.kind}), {text}"
-    word = "learned" if learned.status.name == "max_iterations" else "stopped"
+    words = {"max_iterations": "learned", "converged": "solved"}
+    word = words.get(learned.status.name, "stopped")
     ending = f"{text} after {learned.iterations:,} iterations"
     console.result(f"{word:<9} {ending:<{WIDTH}} {learned.seconds:.1f} s")
     if learned.message:

@@ -79,11 +79,13 @@ class Learned:
 @dataclass(frozen=True, eq=False)
 class Course:
     """How a course runs: its name and length, whom it reports to, and what it continues; `save`
-    gets what was learned at each measurement.
+    gets what was learned at each measurement. A game where everybody plays for oneself ends when
+    its exploitability was measured to be at most the `tolerance`; a bound from below shows nothing.
     """
 
     solver: str
     lesson: Lesson
+    tolerance: float = 0.0
     on_progress: Callable[[LearningRecord], None] | None = None
     stop: Callable[[], bool] | None = None
     save: "Callable[[Learned], None] | None" = None
@@ -152,9 +154,12 @@ def learn(learner: Learner, course: Course) -> Learned:
                 if status is Status.not_finite:
                     break
                 if value is not None:
+                    status = Status.converged if _solved(gap, course.tolerance) else status
                     safe = snapshot()
                     if course.save is not None:
                         course.save(safe)
+                if status is Status.converged:
+                    break
     except KeyboardInterrupt:
         status = Status.interrupted
         learner.restore(safe.state)
@@ -168,6 +173,10 @@ def learn(learner: Learner, course: Course) -> Learned:
 
 def _gap(learner: Learner) -> Exploitability | None:
     return cast(Player, learner).gap()
+
+
+def _solved(gap: Exploitability | None, tolerance: float) -> bool:
+    return gap is not None and gap.kind != "lower_bound" and gap.value <= tolerance
 
 
 def _measure(probe: Any, learner: Learner) -> Return:
