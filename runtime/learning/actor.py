@@ -4,8 +4,9 @@ Permutation-invariant by construction: agents share one network, others enter th
 only (Li et al. 2021, arXiv:2105.08268), so that trained networks run with any number of agents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,13 @@ class Shape:
     encoder: EncoderKind = "mean_embed"
     embedding: int = 32
     bins: int = 7
+
+
+class Last(Protocol):
+    """A layer that outputs come from."""
+
+    weight: Tensor
+    bias: Tensor
 
 
 class Trunk(nn.Module):
@@ -65,24 +73,39 @@ class Trunk(nn.Module):
         ]
         return torch.cat([*parts, view.common], -1)
 
-    def forward(self, view: View, shared: Tensor | None = None) -> Tensor:
-        """Outputs [B, N, k], or [B, k] without own entries; `shared` in place of `embedded`."""
-        shared = self.embedded(view) if shared is None else shared
+    def before(self, view: View, shared: Tensor) -> Tensor:
+        """The first layer before its bend, [B, N, h], or [B, h] without own entries."""
         before = shared @ self.shared.T + self.bias
         if self.own is not None:
             assert view.own is not None
             before = view.own @ turned(self.own) + before[..., None, :]
-        found: Tensor = self.rest(self.bend(before))
+        return before
+
+    def forward(self, view: View, shared: Tensor | None = None) -> Tensor:
+        """Outputs [B, N, k], or [B, k] without own entries; `shared` in place of `embedded`."""
+        shared = self.embedded(view) if shared is None else shared
+        found: Tensor = self.rest(self.bend(self.before(view, shared)))
         return found
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that the outputs come from."""
+        found = self.rest.layers[-1]
+        assert isinstance(found, nn.Linear)
+        return found
+
+
+Maker = Callable[[int, int, Sequence[Members], int, Shape, float], nn.Module]
+"""Makes a network of views from their widths (own, common, laws), outputs, shape, last gain."""
 
 
 class Actor(nn.Module):
     """The law of the actions of one player, [B, N] agents or one major."""
 
-    def __init__(self, widths: Widths, head: Head, shape: Shape) -> None:
+    def __init__(self, widths: Widths, head: Head, shape: Shape, maker: Maker = Trunk) -> None:
         super().__init__()
         self.head = head
-        self.trunk = Trunk(*widths, head.width_in, shape, 0.01)
+        self.trunk = maker(*widths, head.width_in, shape, 0.01)
 
     def forward(self, view: View, mask: Tensor | None = None) -> ActionLaw:
         """The law in each situation; `mask` tells legal choices."""
@@ -93,16 +116,14 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """Values: [B] of a team, or with own entries [B, N] of its members."""
 
-    def __init__(self, widths: Widths, shape: Shape) -> None:
+    def __init__(self, widths: Widths, shape: Shape, maker: Maker = Trunk) -> None:
         super().__init__()
-        self.trunk = Trunk(*widths, 1, shape, 1.0)
+        self.trunk = maker(*widths, 1, shape, 1.0)
 
     @property
-    def last(self) -> nn.Linear:
+    def last(self) -> Last:
         """The layer that the values come from."""
-        found = self.trunk.rest.layers[-1]
-        assert isinstance(found, nn.Linear)
-        return found
+        return cast(Last, self.trunk.last)
 
     def forward(self, view: View) -> Tensor:
         """The values."""

@@ -90,10 +90,18 @@ def marginal_rewards(
     return found
 
 
-def own_rewards(rewards: Any, program: AgentProgram, batch: int) -> dict[str, Tensor]:
-    """What each agent of each population is paid itself, [B, N] by field name."""
-    return {
-        f: getattr(rewards, f).expand(batch, -1)
-        for f in rewards._fields
-        if f in program.populations
-    }
+def own_rewards(
+    rewards: Any, program: AgentProgram, batch: int, agents: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """What everybody is paid itself: [B, N] of each population and [B] of each major by field
+    name; 0 for whoever has no rewards.
+    """
+    found = {}
+    unit = rewards[0]
+    for field, kind in program.players.items():
+        if kind == "environment":
+            continue
+        lead = (batch, agents[program.names[field]]) if kind == "population" else (batch,)
+        value = getattr(rewards, field, None)
+        found[field] = unit.new_zeros(lead) if value is None else value.expand(lead)
+    return found

@@ -9,19 +9,21 @@ from torch import Tensor, nn
 
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
-from mfdsl.runtime.learning.actor import Actor, Shape
+from mfdsl.runtime.learning.actor import Actor, Maker, Shape
 from mfdsl.runtime.learning.experience import ActionLaws, Choice
 from mfdsl.runtime.learning.eyes import Eyes, View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head, Squash
+from mfdsl.runtime.learning.identity import actor_of, maker_of, numbered
 from mfdsl.runtime.learning.pathwise import Move
 from mfdsl.runtime.learning.sight import Sight, model_of, sights_of, values_seen
+from mfdsl.runtime.learning.table import Identity
 from mfdsl.runtime.streams import draw
 
 
 @dataclass(frozen=True)
 class Look:
     """How policies look at the game: neighbours and fields beside own values, what is left out and
-    what is shown that the spec hides.
+    what is shown that the spec hides, and how networks know whose they are.
     """
 
     nearest: int = 0
@@ -31,14 +33,26 @@ class Look:
     fields: bool = False
     laws: bool = True
     shown: tuple[str, ...] = ()
+    identity: Identity = "symmetric"
 
 
 class Crew(nn.Module):
-    """One actor for each player that acts, by field name; all agents of a population share it."""
+    """One actor for each player that acts, by field name; all agents of a population share it.
 
-    def __init__(self, program: AgentProgram, shape: Shape, look: Look) -> None:
+    Where networks know whose they are, `agents` has the number of each population that acts by its
+    field name, and no other number can play.
+    """
+
+    def __init__(
+        self,
+        program: AgentProgram,
+        shape: Shape,
+        look: Look,
+        agents: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         self.program, self.look, self.shape = program, look, shape
+        self.known = {} if look.identity == "symmetric" or agents is None else dict(agents)
         model = model_of(program)
         self.sights = sights_of(program, hidden=look.hidden, shown=look.shown)
         self.eyes = nn.ModuleDict()
@@ -47,9 +61,15 @@ class Crew(nn.Module):
             near = 0 if sight.single else look.nearest
             fields = look.fields and not sight.single
             eyes = Eyes(sight, model, near, fields, look.laws)
-            head = Head(sight.actions, look.squash, look.log_std)
             self.eyes[sight.field] = eyes
-            self.actors[sight.field] = Actor(eyes.widths, head, shape)
+            known = self.known.get(sight.field, 0)
+            self.actors[sight.field] = actor_of(
+                look.identity if known else "symmetric",
+                known,
+                self._widths(sight.field),
+                (sight.actions, look.squash, look.log_std),
+                shape,
+            )
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +79,16 @@ class Crew(nn.Module):
     @property
     def widths(self) -> dict[str, Widths]:
         """How much each of them sees."""
-        return {name: self._eyes(name).widths for name in self.names}
+        return {name: self._widths(name) for name in self.names}
+
+    @property
+    def makers(self) -> dict[str, Maker]:
+        """What makes the networks of the populations that know whose they are."""
+        return {name: maker_of(self.look.identity, n) for name, n in self.known.items()}
+
+    def _widths(self, name: str) -> Widths:
+        own, common, laws = self._eyes(name).widths
+        return own + (name in self.known), common, laws
 
     def _eyes(self, name: str) -> Eyes:
         eyes = self.eyes[name]
@@ -67,12 +96,21 @@ class Crew(nn.Module):
         return eyes
 
     def views(self, scene: Scene) -> dict[str, View]:
-        """What each acting player sees."""
+        """What each acting player sees; who they are is part of it, where networks know it."""
+        return {name: self.told(view, name) for name, view in self.seen(scene).items()}
+
+    def seen(self, scene: Scene) -> dict[str, View]:
+        """What each acting player sees of the game."""
         seen = values_seen(self.program, scene.params, scene.time, scene.state)
         return {
             s.field: self._eyes(s.field)(seen[s.player], scene.state, scene.batch)
             for s in self.sights
         }
+
+    def told(self, view: View, name: str) -> View:
+        """A view of all agents with who they are, where networks know it."""
+        known = self.known.get(name)
+        return numbered(view, known, self.look.identity) if known else view
 
     def choose(self, scene: Scene, number: int) -> tuple[dict[str, Choice], Any]:
         """What everybody draws with the numbers of a step."""

@@ -109,7 +109,7 @@ class Crediting:
                     count = scene.agents[program.names[field]]
                     found[field] = team[:, None].expand(batch, count)
             case "own":
-                found |= own_rewards(paid, program, batch)
+                found |= own_rewards(paid, program, batch, scene.agents)
             case "marginal":
                 assert self.weighted is not None
                 found |= marginal_rewards(

@@ -82,14 +82,18 @@ class Head(nn.Module):
     """Turns the last numbers of a network into a law, and a draw into the actions of the module.
 
     `squash` brings boxed reals into their domain: `tanh`, `clip`, or `simplex` for vectors in
-    [0, 1] whose entries shall add up to 1.
+    [0, 1] whose entries shall add up to 1. With `agents` each of them has a deviation of its own.
     """
 
     low: Tensor
     width: Tensor
 
     def __init__(
-        self, actions: tuple[Feature, ...], squash: Squash = "tanh", log_std: float = -0.5
+        self,
+        actions: tuple[Feature, ...],
+        squash: Squash = "tanh",
+        log_std: float = -0.5,
+        agents: int = 0,
     ) -> None:
         super().__init__()
         self.actions, self.squash = actions, squash
@@ -101,14 +105,20 @@ class Head(nn.Module):
         self.choices = prod(a.type.size for a in self.finite) if self.finite else 0
         self.width_in = self.count + self.choices
         if self.count:
-            self.log_std = nn.Parameter(torch.full((self.count,), log_std))
+            each = (agents, self.count) if agents else (self.count,)
+            self.log_std = nn.Parameter(torch.full(each, log_std))
 
-    def law(self, numbers: Tensor, mask: Tensor | None = None) -> ActionLaw:
-        """The law that the numbers [..., width_in] stand for; `mask` tells legal choices."""
+    def law(
+        self, numbers: Tensor, mask: Tensor | None = None, who: Tensor | None = None
+    ) -> ActionLaw:
+        """The law that the numbers [..., width_in] stand for; `mask` tells legal choices, `who`
+        which agents the numbers are of (None: all, in order), where each has its own deviation.
+        """
         mean = log_std = logits = None
         if self.count:
             mean = numbers[..., : self.count]
-            log_std = self.log_std.clamp(*LOG_STD)
+            own = self.log_std if who is None else self.log_std[who]
+            log_std = own.clamp(*LOG_STD)
         if self.choices:
             logits = numbers[..., self.count :]
             if mask is not None:

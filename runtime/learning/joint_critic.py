@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mfdsl.runtime.learning.actor import Critic, Shape
+from mfdsl.runtime.learning.actor import Critic, Last, Shape
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.sight import Sight
 
@@ -62,7 +62,7 @@ class JointCritic(nn.Module):
         return View(None, torch.cat(parts, -1), laws, weights)
 
     @property
-    def last(self) -> nn.Linear:
+    def last(self) -> Last:
         """The layer that the values come from."""
         return self.critic.last
 

@@ -33,7 +33,7 @@ from mfdsl.runtime.learning.pathwise import Moving, unrolled
 from mfdsl.runtime.learning.planner import Plan, Planner
 from mfdsl.runtime.learning.ppo import TEAM, Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import sights_of
-from mfdsl.runtime.learning.table import PlannerConfig, PolicyConfig
+from mfdsl.runtime.learning.table import Identity, PlannerConfig, PolicyConfig
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 
@@ -80,6 +80,8 @@ class PolicyGradient:
             raise LessonError(
                 "gradients along the path use no critic", "leave `critic` out, or `gradient=score`"
             )
+        self.members = config.members
+        self.clip: Callable[[float], None] | None = None
         modules = [self.players] if self.critics is None else [self.players, self.critics]
         self.parameters = [p for m in modules for p in m.parameters()]
         rate = config.learning_rate
@@ -121,7 +123,7 @@ class PolicyGradient:
             config.epochs,
             config.minibatches,
             config.entropy,
-            config.members,
+            self.members,
             config.gradient_norm,
             config.kl,
             config.bootstrap,
@@ -129,7 +131,8 @@ class PolicyGradient:
         experience = collected(self.engine, self.players, self.crediting, episode)
         found = batches(experience, critics, self.engine.discount, options)
         generator = torch.Generator().manual_seed(self.lesson.seed * 1_000_003 + episode)
-        done = update(self.players.laws, critics, self.optimizer, found, options, generator)
+        actors = self.players.laws
+        done = update(actors, critics, self.optimizer, found, options, generator, self.clip)
         return {
             "return": experience.returns.mean().item(),
             "kl": done.kl,
@@ -172,19 +175,25 @@ def shared_policy(config: PolicyConfig, lesson: Lesson) -> PolicyGradient:
     Raises:
         LessonError: no gradient runs along the path, or credit needs weights that are not there.
     """
-    shape = _shape(config)
-    hidden = tuple(config.hide.split())
-    look = Look(
+    shape = shape_of(config)
+    engine = lesson.engine(config, config.discount or None)
+    return PolicyGradient(
+        config, lesson, engine, Crew(lesson.program, shape, look_of(config)), shape
+    )
+
+
+def look_of(config: PolicyConfig, identity: Identity = "symmetric") -> Look:
+    """How the policies of these options look at the game."""
+    return Look(
         config.nearest,
-        hidden,
+        tuple(config.hide.split()),
         config.squash,
         config.log_std,
         config.fields,
         config.laws,
         tuple(config.show.split()),
+        identity,
     )
-    engine = lesson.engine(config, config.discount or None)
-    return PolicyGradient(config, lesson, engine, Crew(lesson.program, shape, look), shape)
 
 
 def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
@@ -197,7 +206,7 @@ def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
         raise LessonError("a planner sees laws", "leave `laws=false` out")
     if config.nearest or config.fields:
         raise LessonError("a planner sees no single agents", "leave `nearest` and `fields` out")
-    shape = _shape(config)
+    shape = shape_of(config)
     cells = _cells(config.cells)
     plan = Plan(
         config.bins,
@@ -214,7 +223,8 @@ def lifted_policy(config: PlannerConfig, lesson: Lesson) -> PolicyGradient:
     return PolicyGradient(config, lesson, engine, planner, shape)
 
 
-def _shape(config: PolicyConfig) -> Shape:
+def shape_of(config: PolicyConfig) -> Shape:
+    """The sizes of the networks of these options."""
     hidden = (config.hidden,) * config.layers
     return Shape(hidden, "tanh", config.encoder, config.embedding, config.bins)
 
@@ -308,7 +318,11 @@ def _critics(
         agents = {s.field: 1 if s.single else counts[s.player] for s in players.sights}
         joint = JointCritic(players.sights, players.widths, agents, shape)
     watched = crediting.credit == "marginal"
-    return Critics(players.widths, shape, single=kind == "member", watched=watched, joint=joint)
+    makers = players.makers if isinstance(players, Crew) else None
+    single = kind == "member"
+    return Critics(
+        players.widths, shape, single=single, watched=watched, joint=joint, makers=makers
+    )
 
 
 def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

@@ -6,13 +6,13 @@ the team ([B]), each player's own or one that sees all agents, or of its members
 returns brought to mean 0 and deviation 1; rewards reach agents as `credit.py` says.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from mfdsl.runtime.learning.actor import Critic, Shape
+from mfdsl.runtime.learning.actor import Critic, Maker, Shape, Trunk
 from mfdsl.runtime.learning.advantage import Scale, advantages
 from mfdsl.runtime.learning.experience import ActionLaws, Course, Experience, mapped, scenes_of
 from mfdsl.runtime.learning.eyes import View, Widths
@@ -41,7 +41,8 @@ class Critics(nn.Module):
     """A critic for each acting player, of the team or of single members, and their scales.
 
     Beside critics of members stands, if `watched`, one of the team, with the view of the player
-    `watcher`. A `joint` critic of the team is the only one.
+    `watcher`. A `joint` critic of the team is the only one. `makers` make the networks of critics
+    of members, where these are not plain.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Critics(nn.Module):
         single: bool,
         watched: bool = False,
         joint: JointCritic | None = None,
+        makers: Mapping[str, Maker] | None = None,
     ) -> None:
         super().__init__()
         self.single = single
@@ -63,7 +65,8 @@ class Critics(nn.Module):
             return
         self.scales = {name: Scale() for name in widths}
         for name, (own, common, laws) in widths.items():
-            self.parts[name] = Critic((own if single else 0, common, laws), shape)
+            maker = (makers or {}).get(name, Trunk)
+            self.parts[name] = Critic((own if single else 0, common, laws), shape, maker)
         if self.watcher is not None:
             self.parts[TEAM] = Critic((0, *widths[self.watcher][1:]), shape)
             self.scales[TEAM] = Scale()
@@ -212,8 +215,12 @@ def update(
     batches: dict[str, Batch],
     options: Proximal,
     generator: torch.Generator,
+    clip: Callable[[float], None] | None = None,
 ) -> Step:
-    """Several passes over the scenes; a pass ends early once policies moved beyond `kl`."""
+    """Several passes over the scenes; they end early once policies moved beyond `kl`.
+
+    `clip` shortens gradients to a length, by default all of them as one vector.
+    """
     totals = torch.zeros(5, dtype=torch.float64)
     count = 0
     parameters = [p for g in optimizer.param_groups for p in g["params"]]
@@ -226,7 +233,10 @@ def update(
                 loss, parts = loss + one, parts + measured / len(chosen)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters, options.gradient)
+            if clip is None:
+                nn.utils.clip_grad_norm_(parameters, options.gradient)
+            else:
+                clip(options.gradient)
             optimizer.step()
             totals, count, moved = totals + parts, count + 1, float(parts[0])
         if moved > options.kl:
