@@ -23,7 +23,36 @@ from mfdsl.runtime.simulator import Simulator
 
 UNWEIGHTED = frozenset((*MEMBERS, "weight")) - {"mean", "mean_others"}
 STEEP = ("log", "div", "pow", "sqrt")
-WARM_UP = 200  # steps after which the law of a stationary game has settled
+WARM_UP = 300  # steps after which the law of a stationary game has settled
+AGAIN = 20  # steps before each of its games, which start with other draws
+
+
+class Settled(Simulator):
+    """Games that start from the law that a policy keeps, as stationary ones do.
+
+    The policy is played from t = 0 once, and then again for some steps before each game.
+    """
+
+    def __init__(self, program: AgentProgram, behaviour: Behaviour, **sizes: Any) -> None:
+        super().__init__(program, **sizes)
+        self.behaviour = behaviour
+        self._kept: Any = None
+
+    def reset(self, epoch: int = 0) -> Any:
+        """States after enough steps for a law that no longer moves; every epoch has its draws."""
+        if self._kept is None:
+            self._kept = self._played(super().reset(), range(-WARM_UP, 0))
+        first = -WARM_UP - AGAIN * (epoch + 1)  # numbers of draws that no episode has
+        return self._played(self._kept, range(first, first + AGAIN))
+
+    @torch.no_grad()
+    def _played(self, state: Any, numbers: range) -> Any:
+        step = self.program.module.step
+        for t, number in enumerate(numbers):
+            scene, noise = reseeded(self.scene(t, state), number), self.noise(number)
+            state, _ = step(self.params, scene.time, state, self.behaviour(scene), noise)
+            state = self.whole(state)
+        return state
 
 
 class Shadowed(Simulator):
@@ -39,9 +68,8 @@ class Shadowed(Simulator):
         crowd: Simulator,
         field: str,
         shadows: int,
-        behaviour: Behaviour,
     ) -> None:
-        self.crowd, self.field, self.shadows, self.behaviour = crowd, field, shadows, behaviour
+        self.crowd, self.field, self.shadows = crowd, field, shadows
         name = crowd.program.names[field]
         self.others = crowd.agents[name]
         agents = {**crowd.agents, name: self.others + shadows}
@@ -50,8 +78,6 @@ class Shadowed(Simulator):
     def reset(self, epoch: int = 0) -> Any:
         """States at t = 0, where the shadows stand with their agents."""
         state = self.crowd.reset(epoch)
-        if self.program.kind == "stationary":
-            state = settled(self.crowd, state, self.behaviour, epoch)
         kinds = self.program.module.State.__annotations__
         groups = {}
         for field in self.program.module.State._fields:
@@ -99,17 +125,6 @@ class Shadowed(Simulator):
 
     def _copied(self, value: Tensor) -> Tensor:
         return torch.cat([value, value[:, : self.shadows]], 1)
-
-
-def settled(simulator: Simulator, state: Any, behaviour: Behaviour, epoch: int) -> Any:
-    """The state after enough steps for a law that no longer moves."""
-    for k in range(WARM_UP):
-        number = -(epoch * WARM_UP + k + 1)  # numbers of draws that no episode has
-        scene = reseeded(simulator.scene(k, state), number)
-        noise, step = simulator.noise(number), simulator.program.module.step
-        state, _ = step(simulator.params, scene.time, state, behaviour(scene), noise)
-        state = simulator.whole(state)
-    return state
 
 
 def reseeded(scene: Scene, number: int) -> Scene:
@@ -194,7 +209,8 @@ class Arena:
         """The entries of deviators of values [B, N, ...] of their population."""
         count = scene.agents[self.sight.player]
         whole = value.expand(scene.batch, count, *value.shape[2:])
-        return whole[:, self.first : self.first + self.count]
+        mine: Tensor = whole[:, self.first : self.first + self.count]
+        return mine
 
     def paid(self, rewards: Any) -> Tensor:
         """What deviators are paid, [B, count], of a major [B]."""
@@ -234,12 +250,14 @@ def arena_of(
     Raises:
         SimulationError: a size is out of range, or the machine has too little memory.
     """
-    crowd = Simulator(program, params, agents=agents, batch=games, seed=seed)
+    sizes: dict[str, Any] = {"params": params, "agents": agents, "batch": games, "seed": seed}
+    still = program.kind != "stationary"
+    crowd = Simulator(program, **sizes) if still else Settled(program, behaviour, **sizes)
     if sight.single or weighted is None or not weighs(model_of(program), sight):
         return Arena(Engine(crowd, steps, program.discount), behaviour, sight, 0, 1)
     others = crowd.agents[sight.player]
     count = min(deviators, others)
-    shadowed = Shadowed(weighted, crowd, sight.field, count, behaviour)
+    shadowed = Shadowed(weighted, crowd, sight.field, count)
     return Arena(Engine(shadowed, steps, program.discount), behaviour, sight, others, count)
 
 

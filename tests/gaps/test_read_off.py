@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.gaps.lessons import chances_of_table, lesson_of, tables_in
 
 import mfdsl
 from mfdsl.compiler.tabular.grids import Bins
@@ -18,6 +17,7 @@ from mfdsl.runtime.learning.gaps import exact_gap, tables_for
 from mfdsl.runtime.learning.placed import placed, read_off
 from mfdsl.runtime.simulator import Simulator
 from mfdsl.runtime.tabled import Places
+from tests.gaps.lessons import chances_of_table, lesson_of, tables_in
 
 GAMES: dict[str, dict[str, Any]] = {
     "left_right": {},

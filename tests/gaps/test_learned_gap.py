@@ -1,0 +1,213 @@
+"""Learned best responses: what deviators do to a game, and what they gain beside what is exact."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import mfdsl
+from mfdsl.playing import by_table
+from mfdsl.runtime.behaviours import calling, still, uniform
+from mfdsl.runtime.evaluate import Evaluation
+from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
+from mfdsl.runtime.learning.deviators import Arena, Shadowed, arena_of, steep, weighs
+from mfdsl.runtime.learning.gaps import Budget, gain_in_tables, learned_gap, responses_to
+from mfdsl.runtime.learning.sight import model_of, sights_of
+from tests.gaps.lessons import lesson_of, tables_in
+
+SMALL = Budget(iterations=16, deviators=32, test_games=32, hidden=32)
+
+
+def arena(name: str, behaviour: Any, agents: int = 30) -> Arena:
+    lesson = lesson_of(mfdsl.load(name))
+    return arena_of(
+        lesson.program,
+        lesson.weighted,
+        lesson.params,
+        behaviour,
+        sights_of(lesson.program)[0],
+        agents=agents,
+        games=3,
+        deviators=10,
+        steps=lesson.program.horizon or 5,
+        seed=4,
+    )
+
+
+@pytest.mark.parametrize("name", ["sis", "left_right", "predator_prey", "crowd_1d"])
+def test_shadows_leave_the_crowd_as_it_is_and_meet_what_it_meets(name: str) -> None:
+    """A shadow that does what its agent does is where it is and is paid what it is paid."""
+    place = arena(name, uniform)
+    shadowed = place.shadows
+    assert isinstance(shadowed, Shadowed)
+    plain, field = shadowed.crowd, shadowed.field
+    alone, state = plain.reset(1), shadowed.reset(1)
+    for t in range(min(4, place.engine.steps)):
+        scene = shadowed.scene(t, state)
+        usual = place.followed(scene, t)
+        mine = [value[:, :10] for value in getattr(usual, field)]
+        noise = shadowed.noise(t)
+        time = scene.time
+        step = shadowed.program.module.step
+        state, paid = step(shadowed.params, time, state, place.acted(usual, mine), noise)
+        alone, own = plain.program.module.step(plain.params, time, alone, usual, plain.noise(t))
+        torch.testing.assert_close(place.paid(paid), place.usually_paid(paid))
+        whole = getattr(own, field)
+        torch.testing.assert_close(place.usually_paid(paid), whole.expand(3, -1)[:, :10])
+        crowd = shadowed.scene_of_crowd(shadowed.scene(t + 1, state)).state
+        for group, other in zip(crowd, alone, strict=True):
+            for one, two in zip(group, other, strict=True):
+                torch.testing.assert_close(one, two.expand_as(one))
+
+
+def test_one_of_n_counts_as_everybody_does() -> None:
+    """The one who leaves the place where all are meets a tenth, and is paid log 10 for it."""
+    game = mfdsl.load(text=TWO_PLACES)
+    lesson = lesson_of(game)
+    assert steep(model_of(game.agents))
+    here = calling(lambda t, seen: {"a": torch.zeros_like(seen["person"]["x"])})
+    found = learned_gap(lesson, here, agents=10, games=8, budget=SMALL)
+    assert found.gain == pytest.approx(math.log(10), rel=1e-9)
+    assert found.value == pytest.approx(math.log(10), rel=1e-9)
+    assert found.std_error == 0
+
+
+PAID = "-log(1e-12 + prob(p.x == x for p in person))"
+TWO_PLACES = f"""
+model two_places
+objective nash
+horizon 2
+population person {{
+  state  x : int in 0..1 = 0
+  action a : int in 0..1
+  x' = a
+  reward room = {PAID}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("left_right", 0), ("random_linear", 5), ("stationary_sis", 0)]
+)
+def test_learned_gains_are_below_the_exact_ones_and_near_them(name: str, steps: int) -> None:
+    game = mfdsl.load(name)
+    lesson = lesson_of(game)
+    tables = tables_in(lesson)
+    policy = tables.view.uniform()
+    if steps:
+        policy = mfdsl.solve(game, iterations=steps).policy
+    exact = Evaluation(tables.view, policy).exploitability.value
+    ((found, response),) = responses_to(
+        lesson, by_table(game, policy), agents=300, games=4, budget=SMALL
+    )
+    limit = gain_in_tables(tables, policy, found)
+    assert 0.8 * exact <= limit <= exact + 1e-9
+    assert lower_bound([response]).value <= exact
+    among = 4 * response.std_error + 2 * abs(response.drift or 0)
+    assert abs(response.gain - limit) <= among + 0.05 * exact
+
+
+def test_an_equilibrium_has_no_gain() -> None:
+    """Against the uniform policy of rock, paper and scissors nobody gains more than chance."""
+    found = learned_gap(
+        lesson_of(mfdsl.load("rps_standard")), uniform, agents=100, games=8, budget=SMALL
+    )
+    assert found.value == 0
+    assert abs(found.gain) <= 4 * (found.std_error or 0) + 0.02
+
+
+def test_real_actions_are_learned_through_the_simulator() -> None:
+    """-(x + a - 1)^2 - a^2 is best at a = (1 - x) / 2, where it is half of what a = 0 pays."""
+    game = mfdsl.load(text=PULLED)
+    budget = Budget(iterations=150, deviators=64, test_games=64, hidden=32)
+    found = learned_gap(lesson_of(game), still, agents=64, games=8, budget=budget)
+    (response,) = found.responses
+    assert response.gradient == "path"
+    assert response.gain == pytest.approx(1.0, abs=4 * response.std_error + 0.02)
+    assert found.kind == "lower_bound"
+    assert found.value < response.gain
+
+
+PULLED = """
+model pulled
+objective nash
+horizon 1
+population person {
+  state  x : real ~ normal(0, std = 1)
+  action a : real
+  x' = x + a
+  reward aim = -(x + a - 1)^2 - a^2 + 0 * mean(p.x for p in person)
+}
+"""
+
+
+def test_majors_deviate_one_by_one() -> None:
+    """The leader gains 2 in each of 3 steps by its own choice, and so does every follower 1."""
+    game = mfdsl.load(text=LEADER)
+    found = learned_gap(lesson_of(game), still, agents=20, games=16, budget=SMALL)
+    assert [r.player for r in found.responses] == ["leader", "person"]
+    assert found.per_population == pytest.approx({"leader": 6.0, "person": 3.0})
+    assert found.value == pytest.approx(9.0)
+
+
+LEADER = """
+model led
+objective nash
+horizon 3
+major leader {
+  state  y : int in 0..1 = 0
+  action w : int in 0..1
+  y' = w
+  reward up = 2 * w + mean(p.x for p in person)
+}
+population person {
+  state  x : int in 0..1 = 0
+  action a : int in 0..1
+  x' = a
+  reward up = a - mean(p.x for p in person) - leader.y
+}
+"""
+
+
+def test_games_whose_members_have_no_weights_have_one_deviator_each() -> None:
+    lesson = lesson_of(
+        mfdsl.load(text=TWO_PLACES.replace(PAID, "max(ind(p.x == x) for p in person)"))
+    )
+    assert not weighs(model_of(lesson.program), sights_of(lesson.program)[0])
+    found = learned_gap(lesson, still, agents=5, games=8, budget=SMALL)
+    assert found.responses[0].drift is None
+    # the maximum of whether somebody stands where oneself does is 1 wherever one is
+    assert found.value == 0
+
+
+def test_lower_bounds_take_off_what_is_not_certain() -> None:
+    one = Response("a", 2.0, 0.1, 64, 100, 5, "score", (1.0, 2.0), drift=0.5, drift_error=0.1)
+    two = Response("b", 1.0, 0.2, 64, 100, 5, "score", (1.0, 1.0), drift=0.3, drift_error=0.2)
+    found = lower_bound([one, two])
+    error = math.hypot(0.1, 0.2)
+    assert found.std_error == pytest.approx(error)
+    assert found.value == pytest.approx(2.5 - 1.959964 * error, rel=1e-6)
+    assert found.per_population["a"] == pytest.approx(1.5 - 0.1959964, rel=1e-6)
+    assert found.gain == 3.0
+    entries = found.to_json()
+    assert entries["kind"] == "lower_bound"
+    assert entries["std_error"] == found.std_error
+    assert entries["responses"][0]["quarters"] == [1.0, 2.0]
+    nothing = lower_bound([Response("a", -1.0, 0.1, 64, 100, 5, "path", (0.0,))])
+    assert nothing.value == 0
+    assert "std_error" not in Exploitability(1.0, "exact", {"a": 1.0}, (1.0,)).to_json()
+
+
+def test_a_seed_fixes_a_gap() -> None:
+    lesson = lesson_of(mfdsl.load("left_right"))
+    budget = Budget(iterations=3, deviators=8, test_games=8, hidden=8)
+
+    def once(seed: int) -> Exploitability:
+        return learned_gap(lesson, uniform, agents=20, games=4, seed=seed, budget=budget)
+
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    assert once(3) == once(3)
+    assert once(3) != once(4)
+    assert torch.equal(before, torch.random.get_rng_state())
