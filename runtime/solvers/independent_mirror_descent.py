@@ -12,10 +12,17 @@ from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.episodes import Crowd, play
 from mfdsl.runtime.solvers.sampled_values import averaged_values
-from mfdsl.runtime.solvers.symmetric_mirror_descent import Learned, tilted
+from mfdsl.runtime.solvers.symmetric_mirror_descent import Learned, share_of_next, tilted
 from mfdsl.runtime.solvers.table import SampledConfig
 
-COPIES = 8  # tables of all agents that an iteration holds at once
+COPIES = 10  # tables of all agents that an iteration holds at once
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedAlone(Learned):
+    """`kept` are the policies that each agent returns: the one played, or the mean of its own."""
+
+    kept: Float[Tensor, "agents stages states actions"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,8 @@ class IndependentMirrorDescent:
 
     Nothing is shared: N tables instead of one, and N times fewer visits for each entry. `probs` is
     the policy of the mean agent, the mean of all by where they are; its exploitability is the mean
-    of what single agents gain by a best response. The baseline IPMD of Yardim and He 2025
+    of what single agents gain by a best response. With `output = average` everybody returns the
+    mean of its own policies. The baseline IPMD of Yardim and He 2025
     (arXiv 2408.15173).
 
     Raises:
@@ -47,7 +55,7 @@ class IndependentMirrorDescent:
             "take symm_pmd"
         )
 
-    def init(self, view: View) -> Learned:
+    def init(self, view: View) -> LearnedAlone:
         """Everybody starts from the uniform policy and zero values."""
         probs = view.uniform().probs.contiguous()
         (number,) = self.crowd.simulator(1, self.config.agents or None).agents.values()
@@ -61,9 +69,9 @@ class IndependentMirrorDescent:
                 f"{gibibytes(held)}: symm_pmd has one for all"
             )
         played = probs.expand(number, *probs.shape[1:]).contiguous()
-        return Learned(0, probs, played, torch.zeros_like(played))
+        return LearnedAlone(0, probs, played, torch.zeros_like(played), played.clone())
 
-    def step(self, evaluation: Evaluation, state: Learned) -> Learned:
+    def step(self, evaluation: Evaluation, state: LearnedAlone) -> LearnedAlone:
         """Play, and let everybody learn from its own games."""
         config, crowd, played = self.config, self.crowd, state.played
         simulator = crowd.simulator(config.games, config.agents or None)
@@ -78,8 +86,9 @@ class IndependentMirrorDescent:
             discount=crowd.program.discount,
         )
         after = tilted(config, state.iteration, played, found.q, evaluation.view)
-        mean = mean_agent(evaluation.view, after).contiguous()
-        return Learned(state.iteration + 1, mean, after, found.q)
+        kept = torch.lerp(state.kept, after, share_of_next(config, state.iteration))
+        mean = mean_agent(evaluation.view, kept).contiguous()
+        return LearnedAlone(state.iteration + 1, mean, after, found.q, kept)
 
 
 def mean_agent(

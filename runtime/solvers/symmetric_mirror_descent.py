@@ -77,9 +77,18 @@ class SymmetricMirrorDescent:
             discount=crowd.program.discount,
         )
         played = tilted(config, state.iteration, state.played, found.q, evaluation.view)
-        share = 1 / (state.iteration + 2) if config.output == "average" else 1.0
-        probs = torch.lerp(state.probs, played, share)
+        probs = torch.lerp(state.probs, played, share_of_next(config, state.iteration))
         return Learned(state.iteration + 1, probs, played, found.q)
+
+
+def share_of_next(config: SampledConfig, iteration: int) -> float:
+    """The weight of the policy after an iteration in what is returned: 1 until the mean begins.
+
+    A mean over all iterations has the uniform policy, too, from which learning starts.
+    """
+    if config.output == "last":
+        return 1.0
+    return 1 / max(1, iteration + 2 - config.since)
 
 
 def tilted(config: SampledConfig, iteration: int, played: Tensor, q: Tensor, view: View) -> Tensor:

@@ -150,11 +150,24 @@ class SampledConfig(Config):
     floor: float = Field(0.01, ge=0, le=1, description="least weight of the uniform policy")
     agents: int = Field(0, ge=0, description="number that play; 0: that of the spec")
     games: int = Field(8, ge=1, description="episodes of each iteration, played side by side")
+    output: Literal["last", "average"] = Field(
+        "last", description="the policy that is returned: the last one, or the mean of all"
+    )
+    since: int = Field(
+        0, ge=0, description="iteration from which on policies enter the mean; before, the last"
+    )
 
     @field_validator("learning_rate")
     @classmethod
     def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
         return _kept(rate, info)
+
+    @field_validator("since")
+    @classmethod
+    def _of_a_mean(cls, since: int, info: ValidationInfo) -> int:
+        if since and info.data.get("output") != "average":
+            raise ValueError("only a mean begins somewhere: take output=average, too")
+        return since
 
 
 class SymmetricMirrorDescentConfig(SampledConfig):
@@ -167,9 +180,6 @@ class SymmetricMirrorDescentConfig(SampledConfig):
         "average",
         description="average: means over all visits, backwards; online: temporal differences of"
         " one agent, episode by episode",
-    )
-    output: Literal["last", "average"] = Field(
-        "last", description="the policy that is returned: the last one, or the mean of all"
     )
 
     @field_validator("values")

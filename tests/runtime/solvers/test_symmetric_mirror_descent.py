@@ -275,6 +275,41 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(solver: str) -> None:
     assert torch.equal(again.policy.probs, state.probs)
 
 
+@pytest.mark.parametrize("solver", ["symm_pmd", "independent_pmd"])
+def test_the_mean_begins_where_it_is_asked_to(solver: str) -> None:
+    """What is returned after 5 iterations is the mean of policies 2 to 5, of each agent by itself;
+    those that play are the same as without a mean.
+    """
+    game = mfdsl.load(text=STAKES)
+    view, crowd = build_view(game.program), crowd_of(game)
+    given = {"games": 2, "agents": 30}
+    plain = make_solver(solver, given, crowd)
+    mixed = make_solver(solver, given | {"output": "average", "since": 2}, crowd)
+    one, other = plain.init(view), mixed.init(view)
+    played: list[Tensor] = [one.played]
+    for k in range(5):
+        one = plain.step(Evaluation(view, view.policy(one.probs)), one)
+        other = mixed.step(Evaluation(view, view.policy(other.probs)), other)
+        assert torch.equal(one.played, other.played)
+        played.append(one.played)
+        if k + 1 <= 2:
+            assert torch.equal(one.probs, other.probs)
+    mean = torch.stack(played[2:]).mean(0)
+    expected = mean if solver == "symm_pmd" else mean_agent(view, mean)
+    torch.testing.assert_close(other.probs, expected, rtol=0, atol=1e-12)
+
+
+def test_a_mean_since_some_iteration_leaves_less_than_the_last_policy() -> None:
+    """A-SIS: mirror descent cycles around the mean of its policies."""
+    options = {"games": 2, "learning_rate": 4.0, "decay": 0.25, "temperature": 0.02}
+    options |= {"exploration": 0.0, "floor": 0.001}
+    last, mean = (
+        mfdsl.solve("asymmetric_sis", "symm_pmd", iterations=30, tolerance=0, options=options | o)
+        for o in ({}, {"output": "average", "since": 8})
+    )
+    assert mean.exploitability.value < 0.2 < last.exploitability.value
+
+
 def test_seeds_change_what_is_learned() -> None:
     one, same, other = (solved("symm_pmd", iterations=2, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.policy.probs, same.policy.probs)
@@ -288,5 +323,7 @@ def test_what_cannot_be_played_to_its_end_is_refused() -> None:
         mfdsl.solve("sis", "symm_pmd", iterations=1, sweep={"infection": [0.1, 0.2]})
     with pytest.raises(UsageError, match="one population"):
         mfdsl.solve("predator_prey", "independent_pmd", iterations=1)
+    with pytest.raises(UsageError, match="take output=average, too"):
+        mfdsl.solve("sis", "symm_pmd", options={"since": 3})
     with pytest.raises(UsageError, match="learning_rate"):
         mfdsl.solve("sis", "symm_pmd", options={"learning_rate": 3.0, "temperature": 0.5})
