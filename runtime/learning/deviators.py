@@ -224,9 +224,10 @@ class Arena:
         batch, unit = self.engine.batch, self.simulator.params.unit
         value: Tensor | None = getattr(rewards, self.sight.field, None)
         if self.sight.single:
-            return unit.new_zeros(batch) if value is None else value.expand(batch)
+            whole: Tensor = unit.new_zeros(batch) if value is None else value.expand(batch)
+            return whole
         if value is None:
-            return unit.new_zeros(batch, self.count)
+            return torch.zeros(batch, self.count, dtype=unit.dtype, device=unit.device)
         count = self.simulator.agents[self.sight.player]
         part: Tensor = value.expand(batch, count)[:, first : first + self.count]
         return part
