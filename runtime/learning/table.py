@@ -215,6 +215,12 @@ class GeneratedConfig(LearnerConfig):
     loss: Literal["auto", "energy", "sliced", "mmd", "wgan_gp", "likelihood", "velocity"] = Field(
         "auto", description="what the generator is fitted by; auto: what fits it"
     )
+    gap: Literal["tables", "learned", "none"] = Field(
+        "tables",
+        description="what networks are judged by: tables where they fit, else nothing or a learned"
+        " response, which is a lower bound and takes minutes",
+    )
+    mirror: float = Field(0.1, gt=0, description="step of mirror descent on tables")
     answers: int = Field(
         20, ge=1, le=4096, description="steps of Adam, or episodes, that networks answer with"
     )

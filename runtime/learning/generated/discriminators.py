@@ -54,7 +54,8 @@ def mmd(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
 def _features(points: Tensor, waves: Tensor, width: Tensor) -> Tensor:
     """Cosines and sines [T, 3, n, 2 k] whose inner products are kernels."""
     angles = (points[:, None] @ waves) / width[:, :, None, None]
-    return torch.cat([angles.cos(), angles.sin()], -1) / FEATURES**0.5
+    found: Tensor = torch.cat([angles.cos(), angles.sin()], -1) / FEATURES**0.5
+    return found
 
 
 class Critic(nn.Module):
@@ -77,4 +78,5 @@ class Critic(nn.Module):
         apart = self(made, share).mean() - self(real, share).mean()
         between = (mix * real + (1 - mix) * made).requires_grad_()
         (slope,) = torch.autograd.grad(self(between, share).sum(), between, create_graph=True)
-        return apart + ((slope.norm(dim=-1) - 1) ** 2).mean()
+        found: Tensor = apart + ((slope.norm(dim=-1) - 1) ** 2).mean()
+        return found

@@ -47,7 +47,8 @@ def directions(count: int, axes: int, generator: torch.Generator) -> Tensor:
     if axes == 1:
         return torch.ones(1, 1)
     drawn = torch.randn(axes, count, generator=generator)
-    return drawn / drawn.norm(dim=0)
+    drawn /= drawn.norm(dim=0)
+    return drawn
 
 
 def sliced_wasserstein(

@@ -106,7 +106,8 @@ class Fitting:
                 return mmd(drawn, real, draws)
             case "wgan_gp":
                 assert self.critic is not None
-                return -self.critic(drawn, share).mean()
+                score: Tensor = self.critic(drawn, share).mean()
+                return -score
         return energy(drawn, real)
 
     def _critic_steps(self, paths: Tensor, share: Tensor, draws: torch.Generator) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.ir.walk import law_moves
+from mfdsl.compiler.ir.walk import MEANS, law_moves, reachable
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene, still
 from mfdsl.runtime.learning.base import Lesson, LessonError
@@ -21,6 +21,7 @@ from mfdsl.runtime.learning.credit import with_weights, without_weights
 from mfdsl.runtime.learning.generated.space import Space
 from mfdsl.runtime.simulator import Simulator
 
+OWN = ("state", "trait")
 Points = Tensor
 """The crowd at all times, [T + 1, B, M, d]."""
 
@@ -43,12 +44,14 @@ Act = Callable[[Meeting], Any]
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a step brought: the meeting, the actions of all, and what the learning agents were paid
-    [B, K]; the last has no action, and is paid where the game pays at its end.
+    [B, K]; the last has no action, and is paid where the game pays at its end. `members` are the
+    points of the crowd [B, M, d], in which `paid` has gradients where these were asked for.
     """
 
     meeting: Meeting
     action: Any | None
     paid: Tensor | None
+    members: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,19 @@ class Arena:
         return any(node.op == "peer_action" for node in model.nodes)
 
     @property
+    def pairs(self) -> bool:
+        """Whether a mean is another one for everybody, which costs a term for each pair."""
+        model = self.program.model
+        assert model is not None
+        nodes = model.nodes
+        return any(
+            nodes[k].op in OWN
+            for node in nodes
+            if node.op in MEANS
+            for k in reachable(nodes, list(node.args))
+        )
+
+    @property
     def moved(self) -> bool:
         """Whether the law enters the dynamics."""
         model = self.program.model
@@ -88,37 +104,38 @@ class Arena:
         episode: int,
         act: Act,
         *,
-        start: Any | None = None,
+        moving: bool = False,
     ) -> Iterator[Outcome]:
-        """Play an episode of `learning` agents against a crowd at `points`.
-
-        `start` are plain states of the learning agents at t = 0 (else they are drawn).
+        """Play an episode of `learning` agents against a crowd at `points`; with `moving` what they
+        are paid has gradients in the points of the same time.
         """
         games, crowd = points.shape[1], points.shape[2]
         simulator = self.simulator(crowd + learning, games)
         state = simulator.reset(episode)
-        if start is not None:
-            state = self._placed(state, self._own(start))
         scene = simulator.scene(0, state)
         scene = replace(scene, seed=self.seed * 1_000_003 + episode)
         for t in range(self.steps):
-            meeting = self.meeting(scene, points[t])
+            members = points[t].detach().requires_grad_() if moving else points[t]
+            meeting = self.meeting(scene, members)
             action = act(meeting)
             noise = simulator.noise(episode * (self.steps + 1) + t)
             after, rewards = self.weighted.module.step(
                 self.params, scene.time, meeting.counted, action, noise
             )
             paid = getattr(rewards, self.space.field).expand(games, -1)[:, crowd:]
-            yield Outcome(meeting, action, paid)
+            yield Outcome(meeting, action, paid, members)
             state = simulator.whole(without_weights(after, meeting.scene.state))
+            state = _detached(state) if moving else state
             scene = replace(scene, t=t + 1, time=simulator.time(t + 1), state=state)
-        meeting = self.meeting(scene, points[self.steps])
-        yield Outcome(meeting, None, self._final(meeting))
+        members = points[self.steps]
+        members = members.detach().requires_grad_() if moving else members
+        meeting = self.meeting(scene, members)
+        yield Outcome(meeting, None, self.final(meeting), members)
 
     def meeting(self, scene: Scene, points: Tensor) -> Meeting:
         """A scene whose first agents are put on `points` [B, M, d]."""
         crowd = points.shape[-2]
-        state = self._placed(scene.state, self.space.values(self.space.inside(points)), first=True)
+        state = self.placed(scene.state, self.space.values(self.space.inside(points)), first=True)
         weights = self.params.unit.new_zeros(scene.batch, _count(state, self.space.field))
         weights[:, :crowd] = weights.shape[1] / crowd
         counted = with_weights(self.weighted, state, {self.space.field: weights})
@@ -134,17 +151,15 @@ class Arena:
         """Nobody does anything."""
         return still(meeting.scene)
 
-    def _final(self, meeting: Meeting) -> Tensor | None:
+    def final(self, meeting: Meeting) -> Tensor | None:
+        """What the end of the game pays the learning agents [B, K], None where it pays nothing."""
         if not self.program.module.HAS_FINAL or meeting.scene.t != self.program.horizon:
             return None
         paid = self.weighted.module.final_rewards(self.params, meeting.scene.time, meeting.counted)
         found: Tensor = getattr(paid, self.space.field)
         return found.expand(meeting.scene.batch, -1)[:, meeting.crowd :]
 
-    def _own(self, state: Any) -> list[Tensor]:
-        return list(getattr(state, self.space.field))
-
-    def _placed(self, state: Any, values: list[Tensor], *, first: bool = False) -> Any:
+    def placed(self, state: Any, values: list[Tensor], *, first: bool = False) -> Any:
         """A plain state whose first, or last, agents have these values."""
         group = getattr(state, self.space.field)
         placed = []
@@ -188,3 +203,8 @@ def doubled(arena: Arena) -> Arena:
 
 def _count(state: Any, field: str) -> int:
     return int(getattr(state, field)[0].shape[1])
+
+
+def _detached(state: Any) -> Any:
+    """A state without gradients."""
+    return type(state)(*(type(group)(*(v.detach() for v in group)) for group in state))

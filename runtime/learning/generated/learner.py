@@ -24,9 +24,11 @@ from mfdsl.runtime.learning.generated.frozen import Arena, arena_of
 from mfdsl.runtime.learning.generated.making import generator_of, responder_of
 from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.space import space_of
+from mfdsl.runtime.learning.generated.split import Split, nothing_split, transport_bound
 from mfdsl.runtime.learning.table import GeneratedConfig
 
 STRIDE = 4  # episodes that one iteration may use
+TOGETHER = 256  # agents of a game where everybody meets everybody
 JUDGED = 4096  # agents whose points the auditor compares
 HELD_OUT = 1 << 30  # episodes of the auditor have numbers from here on
 
@@ -89,6 +91,8 @@ class GeneratedField:
         last = iteration + 1 == self.lesson.iterations
         if last or (iteration + 1) % self.config.evaluate_every == 0:
             found |= self.audit(iteration).to_record()
+            split = self.split(iteration)
+            found |= {"split_error": split.error, "split_bound": split.bound}
         return found
 
     @property
@@ -111,14 +115,19 @@ class GeneratedField:
     @torch.no_grad()
     def walk(self, points: Tensor, agents: int, episode: int) -> Walked:
         """Let agents play the policy against a crowd at `points` [T + 1, 1, M, d]."""
-        paths, paid = [], points.new_zeros(agents)
-        weight, crowd = 1.0, points.shape[2]
-        for turn in self.arena.turns(points, agents, episode, self.responder.act):
-            paths.append(self.space.points(turn.meeting.scene.state)[0, crowd:])
+        each = min(agents, TOGETHER) if self.arena.pairs else agents
+        games = -(-agents // each)
+        if self.arena.pairs:  # games side by side, in which there are fewer pairs
+            points = points[:, :, :TOGETHER].expand(-1, games, -1, -1)
+        paths, paid, weight = [], points.new_zeros(games, each), 1.0
+        crowd = points.shape[2]
+        for turn in self.arena.turns(points, each, episode, self.responder.act):
+            paths.append(self.space.points(turn.meeting.scene.state)[:, crowd:].flatten(0, 1))
             if turn.paid is not None:
-                paid = paid + weight * turn.paid[0]
+                paid = paid + weight * turn.paid
             weight *= self.arena.discount
-        return Walked(torch.stack(paths).to(self.lesson.params.unit), paid)
+        walked = torch.stack(paths)[:, :agents].to(self.lesson.params.unit)
+        return Walked(walked, paid.flatten()[:agents])
 
     def audit(self, iteration: int) -> Verdict:
         """The auditor's verdict on the law, from agents that the generator never saw."""
@@ -128,6 +137,37 @@ class GeneratedField:
         walked = self.walk(points[:, :, : self.config.crowd], 2 * count, episode + 1).paths[1:]
         made = points[1:, 0, :count]
         return audited(made, walked[:, :count], walked[:, count:], self._draws(episode))
+
+    def split(self, iteration: int) -> Split:
+        """How far the law of the generator moves what an agent gains, and how far it may."""
+        if self.arena.moved or self.space.finite:
+            return nothing_split()
+        episode = HELD_OUT + STRIDE * iteration + 2
+        made = self.crowd(self.config.crowd, episode)
+        act = self.responder.act
+        true = self.flow(self.config.crowd, episode)
+        bound = transport_bound(self.arena, act, made[:, 0], true, episode)
+        gains = [self.responder.gain(points) for points in (made[:, 0], true)]
+        if gains[0] is not None and gains[1] is not None:
+            return Split(abs(gains[0] - gains[1]), 2 * bound, True)
+        values = [self.walk(p, JUDGED, episode + 1).paid.mean() for p in (made, true[:, None])]
+        return Split(abs(float(values[0] - values[1])), bound, False)
+
+    @torch.no_grad()
+    def flow(self, agents: int, episode: int) -> Tensor:
+        """Points [T + 1, N, d] of agents who all play the policy, among themselves."""
+        simulator, points = self.arena.simulator(agents), []
+        behaviour, state = self.behaviour(), simulator.reset(episode)
+        for t in range(self.arena.steps + 1):
+            points.append(self.space.points(state)[0])
+            if t < self.arena.steps:
+                scene = replace(simulator.scene(t, state), seed=self.lesson.seed + episode)
+                noise = simulator.noise(episode * (self.arena.steps + 1) + t)
+                step = self.arena.program.module.step
+                action = behaviour(scene)
+                after, _ = step(self.lesson.params, scene.time, state, action, noise)
+                state = simulator.whole(after)
+        return torch.stack(points).to(self.lesson.params.unit)
 
     def gap(self) -> Exploitability | None:
         """What one agent gains by leaving the policy, against the flow of the policy itself."""

@@ -10,6 +10,7 @@ from mfdsl.runtime.learning.generated.frozen import Arena
 from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
 from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.responses import Exact, Responder
+from mfdsl.runtime.learning.generated.table_response import ByTables
 from mfdsl.runtime.learning.sight import model_of, sights_of
 from mfdsl.runtime.learning.table import GeneratedConfig
 
@@ -80,6 +81,14 @@ def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Respo
         except LessonError:
             if wanted == "quadratic":
                 raise
+    if wanted in ("auto", "tables"):
+        tables = lesson.tables() if lesson.tables is not None else None
+        if tables is not None and (wanted == "tables" or tables.reduced.exact):
+            return ByTables(tables, arena.space, config.mirror)
+        if wanted == "tables":
+            raise LessonError(
+                f"{lesson.program.name} has no tables that fit", "leave `response` out"
+            )
     if wanted in ("path", "score"):
         return Networks(config, lesson, arena, wanted)
     finite = any(a.type.finite for s in sights_of(lesson.program) for a in s.actions)

@@ -15,9 +15,11 @@ from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.base import Lesson, LessonError, restore_optimizer, saved_optimizer
+from mfdsl.runtime.learning.chances import crew_chances
 from mfdsl.runtime.learning.crew import Crew, Look
 from mfdsl.runtime.learning.experience import Choice, Course, Experience, joined
 from mfdsl.runtime.learning.eyes import Eyes, View
+from mfdsl.runtime.learning.gaps import exact_gap, learned_gap, tables_for
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, part
 from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
 from mfdsl.runtime.learning.heads import Drawn
@@ -90,8 +92,16 @@ class Networks:
         return self.crew.behaviour(mode=mode)
 
     def gap(self) -> Exploitability | None:
-        """Not known without a best response of its own."""
-        return None
+        """By tables where there are some, else a learned lower bound, where it is asked for."""
+        if self.config.gap == "none":
+            return None
+        tables = tables_for(self.lesson)
+        if tables is not None:
+            return exact_gap(self.lesson, crew_chances(self.crew, tables))
+        if self.config.gap == "tables":
+            return None
+        agents = self.config.evaluate_agents or self.config.agents or None
+        return learned_gap(self.lesson, self.behaviour(), agents=agents, seed=self.lesson.seed)
 
     def gain(self, points: Tensor) -> float | None:
         """Not known either."""

@@ -19,6 +19,7 @@ from mfdsl.runtime.learning.sight import sights_of
 
 AGREE = 1e-6  # of the largest value: the coefficients have some 12 digits
 CHECKS = 16
+TOGETHER = 256  # agents of a crowd where everybody meets everybody
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,23 +152,28 @@ class Prober:
         if not self.arena.program.module.HAS_FINAL:
             return zero
         meeting = self._meeting(self.arena.steps, points, inputs)
-        paid = self.arena._final(meeting)
-        return zero if paid is None else quadratic_through(paid[0], self.width)
+        paid = self.arena.final(meeting)
+        return zero if paid is None else quadratic_through(paid.mean(0), self.width)
 
     def _draws(self) -> int:
         laws = self.arena.program.module.NOISES[self.space.field]
         return sum(_size(shape) for _, shape in laws.values())
 
     def _meeting(self, t: int, points: Tensor, x: Tensor) -> Meeting:
-        simulator = self.arena.simulator(len(points) + len(x))
+        """Agents at x beside a crowd, in games side by side where everybody meets everybody."""
+        games = max(1, len(points) // TOGETHER) if self.arena.pairs else 1
+        crowd = len(points) // games
+        points = points[: games * crowd].reshape(games, crowd, -1).double()
+        simulator = self.arena.simulator(crowd + len(x), games)
         state = simulator.reset(0)
-        state = self.arena._placed(state, self.space.values(x[None]))
-        return self.arena.meeting(simulator.scene(t, state), points[None].double())
+        state = self.arena.placed(state, self.space.values(x[None]))
+        return self.arena.meeting(simulator.scene(t, state), points)
 
     def _stepped(self, t: int, points: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Next states and rewards of learning agents at y with the draws z."""
-        crowd, arena = len(points), self.arena
+        """Next states and rewards of learning agents at y with the draws z, means over games."""
+        arena = self.arena
         meeting = self._meeting(t, points, y[:, : self.width])
+        crowd, games = meeting.crowd, meeting.scene.batch
         action = arena.idle(meeting)
         action = self._filled(action, crowd, self.actions, y[:, self.width :])
         module = arena.weighted.module
@@ -175,17 +181,17 @@ class Prober:
         noise, start = {}, 0
         for name, (_, shape) in laws.items():
             size = _size(shape)
-            whole = y.new_zeros(1, crowd + len(y), size)
-            whole[0, crowd:] = z[:, start : start + size]
-            noise[name] = whole.reshape(1, -1, *shape)
+            whole = y.new_zeros(games, crowd + len(y), size)
+            whole[:, crowd:] = z[:, start : start + size]
+            noise[name] = whole.reshape(games, -1, *shape)
             start += size
         kind = module.Noise.__annotations__[self.space.field]
         drawn = module.Noise(**{self.space.field: kind(**noise)})
         after, rewards = module.step(
             arena.params, meeting.scene.time, meeting.counted, action, drawn
         )
-        paid = getattr(rewards, self.space.field).expand(1, -1)
-        return self.space.points(after)[0, crowd:], paid[0, crowd:]
+        paid = getattr(rewards, self.space.field).expand(games, -1)
+        return self.space.points(after)[:, crowd:].mean(0), paid[:, crowd:].mean(0)
 
     def _filled(self, action: Any, crowd: int, kinds: Any, values: Tensor) -> Any:
         group = getattr(action, self.space.field)
@@ -193,7 +199,7 @@ class Prober:
         for old, feature in zip(group, kinds, strict=True):
             size = _size(feature.type.dims)
             new = old.clone()
-            new[0, crowd:] = values[:, start : start + size].reshape(len(values), *old.shape[2:])
+            new[:, crowd:] = values[:, start : start + size].reshape(len(values), *old.shape[2:])
             found.append(new)
             start += size
         return type(action)(**{self.space.field: type(group)(*found)})
