@@ -48,6 +48,18 @@ class Gain:
     std_error: float
     types: dict[str, tuple[float, float]]
 
+    def to_json(self) -> dict[str, Any]:
+        """The entry of the gain in the figures of a row."""
+        types = {k: {"gain": m, "std_error": s} for k, (m, s) in self.types.items()}
+        return {
+            "population": self.population,
+            "agents": self.agents,
+            "games": self.games,
+            "gain": self.mean,
+            "std_error": self.std_error,
+            "types": types,
+        }
+
 
 def evaluated(trial: Trial) -> Evaluation | None:
     """The exact evaluation of the policy of a run, None without one."""
@@ -108,12 +120,16 @@ class Pair:
 def measured(trial: Trial, best: TabularPolicy, until: float) -> list[Gain]:
     """Gains of one agent of each population by a table, among the numbers of agents that fit."""
     assert trial.table is not None
-    program = trial.game.agents
-    numbers: tuple[int | None, ...] = tuple(sorted(set(trial.agents)))
-    if program.fixed:
-        numbers = (None,)
     base, other = (by_table(trial.game, table) for table in (trial.table, best))
-    pairs = [Pair(base, deviating(base, other, field), field) for field in program.populations]
+    fields = trial.game.agents.populations
+    return among(trial, [Pair(base, deviating(base, other, f), f) for f in fields], until)
+
+
+def among(trial: Trial, pairs: Sequence[Pair], until: float) -> list[Gain]:
+    """Gains of one agent of each pair, among the numbers of agents that fit the time."""
+    numbers: tuple[int | None, ...] = tuple(sorted(set(trial.agents)))
+    if trial.game.agents.fixed:
+        numbers = (None,)
     found: list[Gain] = []
     jobs = [(n, pair) for n in numbers for pair in pairs]
     for k, (number, pair) in enumerate(jobs):
@@ -231,17 +247,7 @@ def _by_type(game: Game, name: str, start: Any, gain: Tensor) -> dict[str, tuple
 
 def judged(gains: Sequence[Gain], limits: dict[str, float], *, exact: bool) -> Row:
     """The verdict on gains whose limits are the exploitabilities of the populations."""
-    entries = [
-        {
-            "population": g.population,
-            "agents": g.agents,
-            "games": g.games,
-            "gain": g.mean,
-            "std_error": g.std_error,
-            "types": {k: {"gain": m, "std_error": s} for k, (m, s) in g.types.items()},
-        }
-        for g in gains
-    ]
+    entries = [gain.to_json() for gain in gains]
     worst = max(gains, key=lambda g: g.mean)
     figures = {"gains": entries, "limits": dict(limits), "exact": exact}
     text = f"at most {worst.mean:.4g} ± {worst.std_error:.2g} ({worst.agents:,} {worst.population})"

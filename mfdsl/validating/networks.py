@@ -60,6 +60,8 @@ def policy_row(trial: Trial, until: float) -> Row:
     policy, program = trial.training.learner.policy, trial.game.agents
     if not isinstance(policy, Crew | Planner | LocalActor):
         return Row(POLICY, "not applicable", f"the laws of a {type(policy).__name__} are its own")
+    if isinstance(policy, Crew) and any(policy.known.values()):
+        return Row(POLICY, "not applicable", "networks that know who an agent is tell agents apart")
     numbers = {program.names[f]: program.module.AGENTS[f] for f in program.fixed}
     wanted = {p.name: numbers.get(p.name, AGENTS) for p in trial.game.model.populations}
     simulator = trial.game.simulator(agents=wanted, batch=GAMES, seed=trial.seed)
@@ -230,7 +232,8 @@ def returns_row(trial: Trial, until: float) -> Row:
     wrong = [v["agents"] for v in found if not math.isfinite(v["mean"])]
     left_out = f"; too long or large: {', '.join(f'{n:,}' for n in skipped)}" if skipped else ""
     figures = {"returns": found, "skipped": skipped}
-    detail = f"of the team, agents in brackets: {shown}{left_out}"
+    whose = "the team" if trial.game.model.objective == "team" else "all"
+    detail = f"of {whose}, agents in brackets: {shown}{left_out}"
     return Row(RETURNS, "failed" if wrong else "passed", detail, figures)
 
 

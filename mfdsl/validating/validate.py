@@ -32,6 +32,11 @@ from mfdsl.validating.gains import (
 )
 from mfdsl.validating.interpreted import interpreter_row
 from mfdsl.validating.invariances import invariance_row
+from mfdsl.validating.learned import (
+    exploitability_row as learned_exploitability_row,
+    gain_row as learned_gain_row,
+    table_of,
+)
 from mfdsl.validating.networks import policy_row, returns_row, saved_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
@@ -99,7 +104,8 @@ def trial_of(
         if read_options(opened).solver in LEARNERS:
             training = training_of_run(game_of_run(spec, opened), opened)
             behaviour = trained_behaviour(training, opened)
-            return sized(Trial(training.game, behaviour, "run", run=run, training=training))
+            table = table_of(training)
+            return sized(Trial(training.game, behaviour, "run", table, run, training=training))
         found = setting_of_run(spec, run)
         if found.swept:
             raise UsageError(
@@ -233,6 +239,10 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     ]
     if trial.game.model.objective == "team":
         return [*plain, *_of_a_team(trial, convergence)]
+    if trial.training is not None:
+        plain += _of_networks(trial)[:2]
+    if trial.training is not None and trial.table is None:
+        return [*plain, *_of_responses(trial, convergence)]
     evaluation = evaluated(trial)
     return [
         *plain,
@@ -245,19 +255,37 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
 
 def _of_a_team(trial: Trial, convergence: Callable[[float], Found]) -> list[Check]:
     """What takes the place of equilibria where the players are a team."""
-    learned = [
-        Check(0.2, lambda until: policy_row(trial, until)),
-        Check(0.3, lambda until: saved_row(trial, until)),
-        Check(0.4, lambda until: returns_row(trial, until)),
-    ]
 
     def refused(name: str) -> Check:
         return Check(0.0, lambda until: Row(name, "not applicable", NO_GAIN))
 
     return [
-        *(learned if trial.training is not None else ()),
+        *(_of_networks(trial) if trial.training is not None else ()),
         Check(0.9, convergence),
         *(refused(name) for name in (EXPLOITABILITY, GAIN, BOUND)),
+    ]
+
+
+def _of_networks(trial: Trial) -> list[Check]:
+    """Networks beside their own symmetry and their saved return; last the returns of a team."""
+    return [
+        Check(0.2, lambda until: policy_row(trial, until)),
+        Check(0.3, lambda until: saved_row(trial, until)),
+        Check(0.4, lambda until: returns_row(trial, until)),
+    ]
+
+
+def _of_responses(trial: Trial, convergence: Callable[[float], Found]) -> list[Check]:
+    """What tells of equilibria where no table is the policy: responses that are learned."""
+
+    def no_bound(until: float) -> Found:
+        return Row(BOUND, "not applicable", "the policy of these networks has no table")
+
+    return [
+        Check(0.3, convergence),
+        Check(0.5, lambda until: learned_exploitability_row(trial, until)),
+        Check(1.0, lambda until: learned_gain_row(trial, until)[0]),
+        Check(0.0, no_bound),
     ]
 
 

@@ -9,6 +9,7 @@ learning never saw, beside players with the same draws who stay with the policy.
 import copy
 import math
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.exploitability import Response
 from mfdsl.runtime.learning.actor import Actor, Shape
 from mfdsl.runtime.learning.crew import standard
-from mfdsl.runtime.learning.deviators import Arena
+from mfdsl.runtime.learning.deviators import Arena, seen_by
 from mfdsl.runtime.learning.engine import EVALUATION, Engine, Turn
 from mfdsl.runtime.learning.experience import ActionLaws, Choice, collected
 from mfdsl.runtime.learning.eyes import Eyes, View, Widths
@@ -125,6 +126,33 @@ class Deviating:
     def rewards(self, engine: Engine, turn: Turn, paid: Any) -> dict[str, Tensor]:
         """Own credit: what deviators are paid themselves."""
         return {self.arena.sight.field: self.arena.paid(paid)}
+
+
+@dataclass(frozen=True, eq=False)
+class Answering:
+    """A behaviour of the player that has learned an answer, in games where all are agents alike.
+
+    Its actions have the field of that player only.
+    """
+
+    answer: Answer
+    mode: bool
+
+    @torch.no_grad()
+    def __call__(self, scene: Scene) -> Any:
+        """What all members of the player would do."""
+        sight, head = self.answer.sight, self.answer.actor.head
+        view: View = self.answer.eyes(seen_by(sight, scene), scene.state, scene.batch)
+        legal = scene.program.module.legal(scene.params, scene.time, scene.state)
+        masks = [legal[key] for key in (sight.field, sight.player) if key in legal]
+        mask = masks[0].expand(scene.batch, *masks[0].shape[1:]) if masks else None
+        law = self.answer.law(view, mask)
+        drawn = law.mode()
+        if not self.mode and law.logits is not None:
+            named = replace(scene, seed=scene.seed * 1_000_003 + 1)  # not as all others draw
+            drawn = Drawn(law.mean, law.sample(*standard(sight, head, named)).index)
+        kind = scene.program.module.Action.__annotations__[sight.field]
+        return SimpleNamespace(**{sight.field: kind(*head.values(drawn, scene.params.unit))})
 
 
 @dataclass(frozen=True, eq=False)

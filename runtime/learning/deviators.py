@@ -17,7 +17,7 @@ from mfdsl.compiler.ir.walk import MEANS, MEMBERS, reachable
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.engine import Engine
-from mfdsl.runtime.learning.sight import Sight, model_of, values_seen
+from mfdsl.runtime.learning.sight import Feature, Sight, model_of, values_seen
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
 
@@ -127,6 +127,28 @@ class Shadowed(Simulator):
         return torch.cat([value, value[:, : self.shadows]], 1)
 
 
+def seen_by(sight: Sight, scene: Scene) -> dict[str, Tensor]:
+    """What a player observes by name, and its own states and traits whether it observes them."""
+    program = scene.program
+    own = dict(
+        zip(program.variables(sight.field, "state"), getattr(scene.state, sight.field), strict=True)
+        if hasattr(scene.state, sight.field)
+        else ()
+    )
+    seen: dict[str, dict[str, Tensor]] = values_seen(program, scene.params, scene.time, scene.state)
+    return {**own, **seen[sight.player]}
+
+
+def knowing(sight: Sight, model: Model) -> Sight:
+    """The sight of one who knows all its own traits, also those that the policy does not see."""
+    if sight.single:
+        return sight
+    named = {feature.name for feature in sight.own}
+    hidden = [t for t in model.player(sight.player).traits if t.name not in named]
+    more = (Feature(t.name, model.types[t.type], True) for t in hidden)
+    return replace(sight, own=(*sight.own, *more))
+
+
 def reseeded(scene: Scene, number: int) -> Scene:
     """A scene whose policies draw with the numbers of a step."""
     return replace(scene, seed=scene.seed * 1_000_003 + number)
@@ -188,9 +210,7 @@ class Arena:
 
     def seen(self, scene: Scene) -> dict[str, Tensor]:
         """What deviators observe by name; own values are theirs, [B, count, ...]."""
-        found: dict[str, Tensor] = values_seen(
-            scene.program, scene.params, scene.time, scene.state
-        )[self.sight.player]
+        found = seen_by(self.sight, scene)
         if self.sight.single:
             return found
         own = {f.name: self.part(found[f.name], scene) for f in self.sight.own}

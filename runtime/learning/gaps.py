@@ -20,7 +20,7 @@ from mfdsl.runtime.learning.best_response import (
     steps_of,
 )
 from mfdsl.runtime.learning.chances import answer_chances
-from mfdsl.runtime.learning.deviators import Arena, arena_of, steep
+from mfdsl.runtime.learning.deviators import Arena, arena_of, knowing, steep
 from mfdsl.runtime.learning.placed import (
     MOST_ENTRIES,
     Chances,
@@ -108,14 +108,19 @@ def responses_to(
     games: int = 16,
     seed: int = 0,
     budget: Budget | None = None,
+    knows: bool = False,
 ) -> list[tuple[Found, Response]]:
-    """The learned responses of all players that act, and what they gain; as in `learned_gap`."""
+    """The learned responses of all players that act, and what they gain; as in `learned_gap`.
+
+    With `knows` deviators know their own traits, also those that the policy does not see.
+    """
     plan = Budget() if budget is None else budget
     program, params = lesson.program, lesson.params
     sizes = Simulator(program, params, agents=agents, batch=games, seed=seed).agents
     halves = {name: max(1, number // 2) for name, number in sizes.items()}
     found = []
-    for sight in sights_of(program):
+    for usual in sights_of(program):
+        sight = knowing(usual, model_of(program)) if knows else usual
 
         def arena(
             weighted: AgentProgram | None, numbers: Mapping[str, int], sight: Sight = sight
