@@ -116,7 +116,7 @@ def _contents(
 
 def _with_tables(model: Model) -> Model | None:
     """The model that has tables, None when there is none without grids."""
-    if model.tabular:
+    if model.tabular and not model.computes_arrays:
         return model
     try:
         return reduced(model, Bins()).model

@@ -97,10 +97,12 @@ class Game:
     def reduced(self) -> Reduced | None:
         """The game as one population with finite scalars, None when it is that already.
 
+        One that computes with arrays is written out entry by entry.
+
         Raises:
             UsageError: the game has no tables.
         """
-        if self.model.tabular:
+        if self.model.tabular and not self.model.computes_arrays:
             return None
         try:
             return reduced(self.model, self.bins)

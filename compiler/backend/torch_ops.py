@@ -96,6 +96,20 @@ def scales_unit(op: str, args: Sequence[Text]) -> bool:
     return {args[1].literal, args[2].literal} != {0.0, 1.0}
 
 
+def _angle(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    return call("torch.atan2", *(as_tensor(a) for a in args)), ATOM
+
+
+def as_tensor(text: Text) -> str:
+    """The code of an operand where torch takes no plain numbers."""
+    return text.code if text.literal is None else f"p.unit.new_tensor({text.code})"
+
+
+def _softplus(args: Sequence[Text], unit: Text) -> tuple[str, int]:
+    """Exact everywhere; torch's own `softplus` is a straight line from 20 on."""
+    return f"-torch.nn.functional.logsigmoid(-{args[0].at(UNARY)})", UNARY
+
+
 def _clamped(code: str, method: str, end: str, literal: Text) -> str:
     """Clamp at one end; a clamp at the other end before it makes one of both."""
     other = {"min": "max", "max": "min"}[end]
@@ -141,6 +155,8 @@ ROWS: dict[str, Row] = {
     "sin": _function("sin"),
     "cos": _function("cos"),
     "tanh": _function("tanh"),
+    "softplus": _softplus,
+    "atan2": _angle,
     "floor": _whole("floor"),
     "ceil": _whole("ceil"),
     "round": _whole("round"),

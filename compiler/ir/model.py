@@ -270,6 +270,17 @@ class Model(Data):
             self.types[v.type].finite and not self.types[v.type].dims for v in variables
         )
 
+    @property
+    def computes_arrays(self) -> bool:
+        """Whether arrays are computed with, and not only looked up in: no tables are emitted of
+        such a model before it is written out entry by entry.
+        """
+        return any(
+            node.op in ("dot", "norm")
+            or (bool(self.types[node.type].dims) and node.op not in ("array", "param", "vector"))
+            for node in self.nodes
+        )
+
     def node_type(self, index: int) -> Type:
         """The type of node `index`."""
         return self.types[self.nodes[index].type]

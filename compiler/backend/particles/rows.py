@@ -6,7 +6,7 @@ would divide by 0 there gets another operand, so that no nan comes back through 
 
 from collections.abc import Sequence
 
-from mfdsl.compiler.backend.torch_ops import ROWS, Row
+from mfdsl.compiler.backend.torch_ops import ROWS, Row, as_tensor
 from mfdsl.compiler.backend.torch_text import ADD, ATOM, MUL, Text, call
 
 
@@ -18,7 +18,7 @@ def _of_components(name: str) -> Row:
     """A helper that may write over its first argument, where that is a sum made for it."""
 
     def row(args: Sequence[Text], unit: Text) -> tuple[str, int]:
-        codes = [a.code for a in args]
+        codes = [as_tensor(a) for a in args]
         return call(name, *codes, *(["over=True"] if args[0].level == ADD else [])), ATOM
 
     return row
@@ -26,7 +26,6 @@ def _of_components(name: str) -> Row:
 
 PARTICLE_ROWS: dict[str, Row] = {
     **ROWS,
-    "atan2": _helper("torch.atan2"),
     "softplus": _helper("_softplus"),
     "sqrt": _helper("_sqrt"),
     "length": _of_components("_length"),
