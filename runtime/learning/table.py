@@ -200,6 +200,25 @@ AS_IN_PIC: dict[str, Any] = {
 """What differs from the defaults of `maddpg` in PIC's code: all of it, oddities included."""
 
 
+class MeanFieldConfig(LearnerConfig):
+    """Options of mf_q and mf_ac."""
+
+    games: int = Field(4, ge=1, description="number of games played side by side")
+    learning_rate: float = Field(2e-3, gt=0, description="step of Adam, at the start")
+    temperature: float = Field(
+        0.1, gt=0, description="price of entropy; reached in the middle of the course"
+    )
+    first_temperature: float = Field(1.0, gt=0, description="the same, at the start")
+    discount: float = Field(
+        0, ge=0, le=1, description="weight of the next reward in training; 0: that of the game"
+    )
+    soft: float = Field(0.02, gt=0, le=1, description="how far targets follow in an update")
+    replay: int = Field(1024, ge=1, description="scenes that are kept")
+    batch: int = Field(64, ge=1, description="scenes of an update")
+    members: int = Field(16, ge=1, description="agents of each of them, drawn one by one")
+    updates: int = Field(20, ge=1, description="updates in each iteration")
+
+
 class GeneratedConfig(LearnerConfig):
     """Options of gd_mfrl."""
 
@@ -333,6 +352,28 @@ LEARNERS: dict[str, LearnerRow] = {
             "de Witt et al. 2020, arXiv 2011.09533; networks of Yardim and He, arXiv 2408.15173",
             "mfdsl.runtime.learning.game_ppo",
             "game_policy",
+            300,
+            "nash",
+        ),
+        LearnerRow(
+            "mf_q",
+            MeanFieldConfig,
+            "a baseline: values of own actions while the others do their mean; Boltzmann policy",
+            "a game of one population with one finite action",
+            "Yang et al. 2018, arXiv 1802.05438",
+            "mfdsl.runtime.learning.mean_field_q",
+            "mean_field_q",
+            300,
+            "nash",
+        ),
+        LearnerRow(
+            "mf_ac",
+            MeanFieldConfig,
+            "a baseline: a policy of own states that climbs the values of mf_q",
+            "a game of one population with one finite action",
+            "Yang et al. 2018, arXiv 1802.05438",
+            "mfdsl.runtime.learning.mean_field_q",
+            "mean_field_actor_critic",
             300,
             "nash",
         ),
