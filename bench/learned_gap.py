@@ -30,6 +30,7 @@ from mfdsl.runtime.learning.deviators import steep
 from mfdsl.runtime.learning.gaps import Budget, gain_in_tables, responses_to
 from mfdsl.runtime.learning.placed import Tables
 from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.solution import Solution
 
 GAMES = 4
 
@@ -61,7 +62,7 @@ CASES = (
     Case("four_rooms", agents=4000, iterations=120),
     Case("garnet"),
     Case("left_right", half=2),
-    Case("linear_quadratic"),
+    Case("linear_quadratic", half=1),
     Case("lq_ring"),
     Case("mfax_beach_bar", params={"T": 8}, iterations=120),
     Case("mfglib_beach_bar"),
@@ -69,7 +70,7 @@ CASES = (
     Case("nfg_coop", half=1),
     Case("nfg_dom", half=2),
     Case("openspiel_predator_prey", iterations=80),
-    Case("periodic_aversion"),
+    Case("periodic_aversion", half=2),
     Case("predator_prey", iterations=80),
     Case("random_linear"),
     Case("rock_paper_scissors", half=2),
@@ -140,8 +141,9 @@ def rows_of(case: Case) -> list[Row]:
     tables = tables_of(game, game.agents.params(dtype=torch.float32))
     if tables is None:
         raise ValueError(f"{case.name} has no tables")
-    solved = mfdsl.solve(game, iterations=case.half).policy
-    policies = {"uniform": tables.view.uniform(), f"{case.half} iterations": solved}
+    solved = mfdsl.solve(game, iterations=case.half)
+    assert isinstance(solved, Solution)
+    policies = {"uniform": tables.view.uniform(), f"{case.half} iterations": solved.policy}
     found = []
     for named, policy in policies.items():
         if Evaluation(tables.view, policy).exploitability.value > 1e-6:

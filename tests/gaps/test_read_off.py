@@ -14,7 +14,7 @@ from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.chances import crew_chances
 from mfdsl.runtime.learning.crew import Crew, Look
 from mfdsl.runtime.learning.gaps import exact_gap, tables_for
-from mfdsl.runtime.learning.placed import placed, read_off
+from mfdsl.runtime.learning.placed import Tables, placed, read_off
 from mfdsl.runtime.simulator import Simulator
 from mfdsl.runtime.tabled import Places
 from tests.gaps.lessons import chances_of_table, lesson_of, tables_in
@@ -42,7 +42,7 @@ def test_agents_stand_where_the_tables_say(name: str) -> None:
             assert torch.allclose(scene.masses[row.field].sum(1), torch.ones(()).double())
 
 
-def random_policy(tables: Any, seed: int) -> torch.Tensor:
+def random_policy(tables: Tables, seed: int) -> torch.Tensor:
     """A policy of no particular form, [1, T, S, A]."""
     legal = tables.view.uniform().probs[:1]
     generator = torch.Generator().manual_seed(seed)
