@@ -20,6 +20,7 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.licence import chosen, licences, promise_text
+from mfdsl.planning import GENERATED, generated
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
 from mfdsl.runtime.solvers.table import SOLVERS, Config, Row, choose
 from mfdsl.structural import alone, case_of
@@ -73,10 +74,12 @@ def resolve(
     block = dict(model.solver)
     wanted = dict(options or {})
     name, reason = _choose(model, solver, block)
-    bins = Bins()
-    if name not in LEARNERS:
+    bins, free = Bins(), solver == "auto" or (solver is None and "method" not in block)
+    if name not in LEARNERS or (free and model.objective == "nash"):
         bins = _bins(model, block | wanted)
         wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
+    if free and name not in LEARNERS and not wanted and (why := generated(model, bins)):
+        name, reason = GENERATED, why
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
     named = {} if solver == "auto" else block
@@ -88,7 +91,7 @@ def resolve(
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
     config = _validated(name, own | wanted)
-    unnamed = (solver == "auto" or (solver is None and "method" not in block)) and not own | wanted
+    unnamed = free and not own | wanted
     limited = iterations is not None or "iterations" in named
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
 

@@ -12,6 +12,7 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import licence_for, licence_text
 from mfdsl.parameters import Sweep, check_sweep, combinations
+from mfdsl.planning import check_tables
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import SimulationError
@@ -62,6 +63,7 @@ def prepare(
         UsageError: the sweep does not fit the model, the solver is not defined on it, the device is
             not there, or its memory is too small.
     """
+    check_tables(game.model, settings.bins)
     game = replace(game, bins=settings.bins)
     check_sweep(game.model, sweep)
     settings = licensed(settings, game.model, _certificates(game, swept=bool(sweep)))

@@ -15,12 +15,15 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.walk import MEANS, law_moves, reachable
 from mfdsl.runtime.agents import AgentProgram
-from mfdsl.runtime.behaviours import Scene, still
+from mfdsl.runtime.behaviours import Behaviour, Scene, still
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.credit import with_weights, without_weights
 from mfdsl.runtime.learning.generated.space import Space
 from mfdsl.runtime.simulator import Simulator
 
+TOGETHER = 256  # agents of a game where everybody meets everybody
+FEW = 32  # of the crowd, where it only enters what they are paid
+CROWD = 1024  # of a game where everybody meets everybody and the law moves them
 OWN = ("state", "trait")
 Points = Tensor
 """The crowd at all times, [T + 1, B, M, d]."""
@@ -72,6 +75,15 @@ class Arena:
         model = self.program.model
         assert model is not None
         return any(node.op == "peer_action" for node in model.nodes)
+
+    @property
+    def watched(self) -> bool:
+        """Whether agents observe the law, or means over it."""
+        model = self.program.model
+        assert model is not None
+        seen = [named.node for p in model.players if p.actions for named in p.observe]
+        means = any(model.nodes[k].op in MEANS for k in reachable(model.nodes, seen))
+        return means or any(p.observes_law for p in model.players)
 
     @property
     def pairs(self) -> bool:
@@ -193,6 +205,57 @@ def arena_of(lesson: Lesson, space: Space, steps: int, discount: float | None = 
     length = steps or program.horizon or 0
     rate = program.discount if discount is None else discount
     return Arena(program, lesson.weighted, lesson.params, space, length, rate, lesson.seed)
+
+
+@torch.no_grad()
+def walked(
+    arena: Arena, act: Act, points: Points, agents: int, episode: int
+) -> tuple[Tensor, Tensor]:
+    """Paths [T + 1, N, d] of agents against a crowd at `points` [T + 1, 1, M, d], and what they are
+    paid [N].
+
+    Where everybody meets everybody they walk in games side by side, against a part of the crowd.
+    """
+    each = min(agents, TOGETHER) if arena.pairs else agents
+    games = -(-agents // each)
+    if arena.pairs:
+        met = TOGETHER if arena.moved else FEW
+        points = points[:, :, :met].expand(-1, games, -1, -1)
+    paths, paid, weight = [], arena.params.unit.new_zeros(games, each), 1.0
+    crowd = points.shape[2]
+    for turn in arena.turns(points, each, episode, act):
+        paths.append(arena.space.points(turn.meeting.scene.state)[:, crowd:].flatten(0, 1))
+        if turn.paid is not None:
+            paid = paid + weight * turn.paid
+        weight *= arena.discount
+    found = torch.stack(paths)[:, :agents].to(arena.params.unit)
+    return found, paid.flatten()[:agents]
+
+
+@torch.no_grad()
+def flow_of(arena: Arena, act: Act, behaviour: Behaviour, agents: int, episode: int) -> Tensor:
+    """Points [T + 1, N, d] of agents who all play one policy, among themselves.
+
+    Where neither dynamics nor policy read the law (`act` says what the policy does, whoever else is
+    there) each of them walks alone; else they are one game.
+    """
+    unit = arena.params.unit
+    if not arena.moved and not arena.watched:
+        start = arena.space.points(arena.simulator(FEW).reset(episode))
+        nobody = start.expand(arena.steps + 1, *start.shape)
+        return walked(arena, act, nobody, agents, episode)[0]
+    simulator, points = arena.simulator(min(agents, CROWD) if arena.pairs else agents), []
+    state = simulator.reset(episode)
+    for t in range(arena.steps):
+        points.append(arena.space.points(state)[0])
+        scene = replace(simulator.scene(t, state), seed=arena.seed + episode)
+        noise = simulator.noise(episode * (arena.steps + 1) + t)
+        after, _ = arena.program.module.step(
+            arena.params, scene.time, state, behaviour(scene), noise
+        )
+        state = simulator.whole(after)
+    points.append(arena.space.points(state)[0])
+    return torch.stack(points).to(unit)
 
 
 def doubled(arena: Arena) -> Arena:

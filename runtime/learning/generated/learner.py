@@ -20,7 +20,7 @@ from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.generated.auditor import Verdict, audited
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, Fitting, part
-from mfdsl.runtime.learning.generated.frozen import Arena, arena_of
+from mfdsl.runtime.learning.generated.frozen import Arena, arena_of, flow_of, walked
 from mfdsl.runtime.learning.generated.making import generator_of, responder_of
 from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.space import space_of
@@ -28,7 +28,6 @@ from mfdsl.runtime.learning.generated.split import Split, nothing_split, transpo
 from mfdsl.runtime.learning.table import GeneratedConfig
 
 STRIDE = 4  # episodes that one iteration may use
-TOGETHER = 256  # agents of a game where everybody meets everybody
 JUDGED = 4096  # agents whose points the auditor compares
 HELD_OUT = 1 << 30  # episodes of the auditor have numbers from here on
 
@@ -112,22 +111,9 @@ class GeneratedField:
         points = self.generator.draw(start.flatten(0, 1), share, noise.flatten(1, 2))
         return self.space.inside(points.reshape(noise.shape))
 
-    @torch.no_grad()
     def walk(self, points: Tensor, agents: int, episode: int) -> Walked:
         """Let agents play the policy against a crowd at `points` [T + 1, 1, M, d]."""
-        each = min(agents, TOGETHER) if self.arena.pairs else agents
-        games = -(-agents // each)
-        if self.arena.pairs:  # games side by side, in which there are fewer pairs
-            points = points[:, :, :TOGETHER].expand(-1, games, -1, -1)
-        paths, paid, weight = [], points.new_zeros(games, each), 1.0
-        crowd = points.shape[2]
-        for turn in self.arena.turns(points, each, episode, self.responder.act):
-            paths.append(self.space.points(turn.meeting.scene.state)[:, crowd:].flatten(0, 1))
-            if turn.paid is not None:
-                paid = paid + weight * turn.paid
-            weight *= self.arena.discount
-        walked = torch.stack(paths)[:, :agents].to(self.lesson.params.unit)
-        return Walked(walked, paid.flatten()[:agents])
+        return Walked(*walked(self.arena, self.responder.act, points, agents, episode))
 
     def audit(self, iteration: int) -> Verdict:
         """The auditor's verdict on the law, from agents that the generator never saw."""
@@ -153,21 +139,10 @@ class GeneratedField:
         values = [self.walk(p, JUDGED, episode + 1).paid.mean() for p in (made, true[:, None])]
         return Split(abs(float(values[0] - values[1])), bound, False)
 
-    @torch.no_grad()
     def flow(self, agents: int, episode: int) -> Tensor:
         """Points [T + 1, N, d] of agents who all play the policy, among themselves."""
-        simulator, points = self.arena.simulator(agents), []
-        behaviour, state = self.behaviour(), simulator.reset(episode)
-        for t in range(self.arena.steps + 1):
-            points.append(self.space.points(state)[0])
-            if t < self.arena.steps:
-                scene = replace(simulator.scene(t, state), seed=self.lesson.seed + episode)
-                noise = simulator.noise(episode * (self.arena.steps + 1) + t)
-                step = self.arena.program.module.step
-                action = behaviour(scene)
-                after, _ = step(self.lesson.params, scene.time, state, action, noise)
-                state = simulator.whole(after)
-        return torch.stack(points).to(self.lesson.params.unit)
+        act = self.responder.act
+        return flow_of(self.arena, act, self.behaviour(), agents, episode)
 
     def gap(self) -> Exploitability | None:
         """What one agent gains by leaving the policy, against the flow of the policy itself."""

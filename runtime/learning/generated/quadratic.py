@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from mfdsl.runtime.learning.base import LessonError
-from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
+from mfdsl.runtime.learning.generated.frozen import TOGETHER, Arena, Meeting
 from mfdsl.runtime.learning.sight import sights_of
 
 AGREE = 1e-6  # of the largest value: the coefficients have some 12 digits
 CHECKS = 16
-TOGETHER = 256  # agents of a crowd where everybody meets everybody
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,12 @@ from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator
-from mfdsl.runtime.learning.generated.frozen import Arena, Meeting, doubled
+from mfdsl.runtime.learning.generated.frozen import Arena, Meeting, doubled, flow_of, walked
 from mfdsl.runtime.learning.generated.quadratic import Prober, Response, respond
 from mfdsl.runtime.learning.generated.space import Space
 
+FORGETTING = 3.0  # best response k weighs about k^2 in the average
+JUDGED = 1 << 31  # the episode of an exact judgement
 JUDGES = 8192  # agents whose flow an exact response is judged by
 
 
@@ -102,11 +104,13 @@ class Exact:
         return self.actor
 
     def improve(self, made: AnyGenerator, points: Tensor, iteration: int) -> Mapping[str, float]:
-        """Take the best response to the law."""
-        found = respond(self.prober, points[:, 0])
+        """Move towards the best response to the law: averages of affine policies are affine, and
+        average out which crowd was drawn.
+        """
+        found, part = respond(self.prober, points[:, 0]), FORGETTING / (iteration + FORGETTING)
         moved = (found.offset.to(self.actor.offset) - self.actor.offset).abs().max()
-        self.actor.gain.copy_(found.gain)
-        self.actor.offset.copy_(found.offset)
+        self.actor.gain.lerp_(found.gain.to(self.actor.gain), part)
+        self.actor.offset.lerp_(found.offset.to(self.actor.offset), part)
         return {"moved": float(moved)}
 
     def act(self, meeting: Meeting) -> Any:
@@ -117,31 +121,18 @@ class Exact:
         """There is nothing random."""
         return self.actor
 
-    def flow(self, agents: int = JUDGES) -> Tensor:
-        """Points [T + 1, N, d] of agents of the game itself who all play the policy."""
-        simulator = self.arena.simulator(agents)
-        points: list[Tensor] = []
-        rollout = simulator.rollout(
-            self.actor,
-            steps=self.arena.steps,
-            watch=lambda t, state, action: points.append(self.arena.space.points(state)[0]),
-        )
-        return torch.stack([*points, self.arena.space.points(rollout.state)[0]])
-
     def gap(self) -> Exploitability | None:
         """Against the flow of many agents."""
-        flow = self.flow()
+        flow = flow_of(self.arena, self.act, self.actor, JUDGES, JUDGED)
         lost = self.lost(respond(self.prober, flow), flow)
         name = self.arena.space.name
         return Exploitability(lost, "estimate", {name: lost}, (lost,))
 
     def gain(self, points: Tensor) -> float | None:
         """Of agents who walk against the crowd."""
-        best, found = respond(self.prober, points), []
-        turns = self.arena.turns(points[:, None], JUDGES, 0, self.act)
-        for turn in turns:
-            found.append(self.arena.space.points(turn.meeting.scene.state)[0, len(points[0]) :])
-        return self.lost(best, torch.stack(found))
+        best = respond(self.prober, points)
+        paths, _ = walked(self.arena, self.act, points[:, None], JUDGES, JUDGED)
+        return self.lost(best, paths)
 
     def lost(self, best: Response, walked: Tensor) -> float:
         """What agents at points [T + 1, N, d] lose by not playing the best response."""

@@ -1,0 +1,343 @@
+"""Generated mean fields: laws of populations by generators, beside what is known of them.
+
+`python -m bench.papers.gd_mfrl [--only GD1 GD2] [--seeds 3]` runs the cases and writes the page
+with all that were ever run. GD1: a linear-quadratic game in up to ten dimensions. GD2: flocking without
+decay. GD3: two valleys, beside exact mirror descent on a grid. GD4: four rooms, with an
+autoregressive generator. GD7: a generator that begins with that of another game. GD8: a game whose
+tables no machine holds.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+import mfdsl
+from bench.papers.committed import RESULTS, commit
+from bench.papers.gaussian_flows import flocking, rotating_target
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.errors import UsageError
+from mfdsl.game import Game, load
+from mfdsl.learning import prepare_training, tables_of, weighted_of
+from mfdsl.runtime.evaluate import Evaluation
+from mfdsl.runtime.learning.base import Lesson, make_learner
+from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
+from mfdsl.runtime.learning.generated.distances import (
+    sliced_wasserstein,
+    total_variation,
+    wasserstein_line,
+)
+from mfdsl.runtime.learning.generated.learner import GeneratedField, warmed
+from mfdsl.runtime.learning.generated.table_response import ByTables
+from mfdsl.runtime.learning.placed import Tables
+from mfdsl.settings import resolve
+
+SAMPLES = 4096
+MANY = 32_768  # draws for moments
+PROBE = 1 << 33  # episodes of these draws have numbers from here on
+AXES = (1, 2, 4, 6, 10)
+EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "final_rate": 0.03, "evaluate_games": 2}
+
+Row = dict[str, Any]
+
+
+def learner_of(
+    game: Game, options: Mapping[str, Any], seed: int, iterations: int, bins: Bins | None = None
+) -> GeneratedField:
+    """The learner of a game, whose tables have these grids."""
+    settings = resolve(game.model, "gd_mfrl", options=options, iterations=iterations)
+    params = game.agents.params(dtype=torch.float32)
+    tabled = game if bins is None else replace(game, bins=bins)
+    lesson = Lesson(
+        game.agents,
+        params,
+        seed,
+        iterations,
+        weighted_of(game),
+        lambda: tables_of(tabled, params),
+    )
+    return cast(GeneratedField, make_learner("gd_mfrl", settings.config, lesson))
+
+
+def trained(learner: GeneratedField, iterations: int) -> tuple[dict[str, float], float]:
+    """Train; the last record with a verdict, and the seconds of the processor."""
+    began, found = time.process_time(), {}
+    for k in range(iterations):
+        found = dict(learner.step(k))
+    return found, time.process_time() - began
+
+
+def draws_of(learner: GeneratedField, count: int) -> Tensor:
+    """Points [T + 1, n, d] of the generator."""
+    return learner.crowd(count, PROBE)[:, 0]
+
+
+def fidelity(made: Tensor, exact: Tensor, again: Tensor, draws: torch.Generator) -> Row:
+    """Sliced distances of points [T, n, d] at times after the start, and their floor."""
+    apart = [sliced_wasserstein(m, e, draws) for m, e in zip(made, exact, strict=True)]
+    floor = [sliced_wasserstein(a, e, draws) for a, e in zip(again, exact, strict=True)]
+    mean = sum(floor) / len(floor)
+    return {"sw1": sum(apart) / len(apart), "sw1_max": max(apart), "floor": mean}
+
+
+def moments(made: Tensor, means: Tensor, deviations: Tensor) -> Row:
+    """The largest errors of means, and of deviations relative to them."""
+    wrong = (made.mean(1) - means).abs().max()
+    spread = (made.std(1) / deviations - 1).abs().max()
+    return {"mean_error": float(wrong), "std_error": float(spread)}
+
+
+def audit_part(found: Mapping[str, float]) -> Row:
+    """What the auditor and the error split said at the end."""
+    names = ("c2st", "coverage", "audit_failed", "split_error", "split_bound")
+    return {name: found[name] for name in names if name in found}
+
+
+def exploited(learner: GeneratedField) -> float:
+    """The exploitability of the policy against its own flow."""
+    gap = learner.gap()
+    assert gap is not None
+    return gap.value
+
+
+def linear(axes: int, seed: int, iterations: int = 20) -> Row:
+    """GD1: the rotating target in some dimensions."""
+    game = load("rotating_target", params={"d": axes})
+    learner = learner_of(game, EXACT_LAW, seed, iterations)
+    found, seconds = trained(learner, iterations)
+    return {"d": axes, "seed": seed, "seconds": seconds} | linear_figures(learner, axes, found)
+
+
+def linear_figures(learner: GeneratedField, axes: int, found: Mapping[str, float]) -> Row:
+    """Figures of a learner of the rotating target."""
+    means, variances = (v.float() for v in rotating_target(axes))
+    deviations = variances.sqrt()[:, None]
+    draws = torch.Generator().manual_seed(1)
+    exact, again = (
+        means[1:, None] + deviations[1:, None] * torch.randn(20, SAMPLES, axes, generator=draws)
+        for _ in range(2)
+    )
+    made = draws_of(learner, MANY)
+    row = fidelity(made[1:, :SAMPLES], exact, again, draws)
+    row |= moments(made[1:], means[1:], deviations[1:])
+    return row | {"exploitability": exploited(learner)} | audit_part(found)
+
+
+def gd1(seeds: int) -> list[Row]:
+    """The rotating target in all dimensions."""
+    return [linear(axes, seed) for axes in AXES for seed in range(seeds)]
+
+
+def gd2(seeds: int) -> list[Row]:
+    """Flocking with beta = 0 on one axis and on three."""
+    return [flock(axes, seed) for axes in (1, 3) for seed in range(seeds)]
+
+
+def flock(axes: int, seed: int, iterations: int = 12) -> Row:
+    """GD2: birds on some axes; the state has twice as many numbers."""
+    game = load("flocking", params={"d": axes})
+    options = {**EXACT_LAW, "crowd": 2048, "paths": 4096, "evaluate_every": iterations}
+    learner = learner_of(game, options, seed, iterations)
+    found, seconds = trained(learner, iterations)
+    covariances = flocking().float()
+    draws = torch.Generator().manual_seed(1)
+    roots = torch.linalg.cholesky(covariances)[1:]
+
+    def sample() -> Tensor:
+        normal = torch.randn(50, SAMPLES, axes, 2, generator=draws)
+        both = normal @ roots[:, None].transpose(-1, -2)
+        return torch.cat([both[..., 0], both[..., 1]], -1)
+
+    made = draws_of(learner, MANY)
+    spread = covariances.diagonal(dim1=1, dim2=2).sqrt()[:, None].expand(-1, axes, -1)
+    spread = torch.cat([spread[..., 0], spread[..., 1]], -1)
+    row = fidelity(made[1:, :SAMPLES], sample(), sample(), draws)
+    row |= moments(made[1:], torch.zeros(50, 2 * axes), spread[1:])
+    crossed = (made[25, :, :axes] * made[25, :, axes:]).mean(0)
+    row |= {"cross": crossed.tolist(), "cross_exact": float(covariances[25, 0, 1])}
+    row |= {"exploitability": exploited(learner)} | audit_part(found)
+    return {"d": 2 * axes, "seed": seed, "seconds": seconds} | row
+
+
+def exact_descent(tables: Tables, rate: float, iterations: int) -> tuple[float, Tensor]:
+    """Mirror descent with exact flows: exploitability, and the law [T + 1, S]."""
+    view = tables.view
+    probs = view.uniform().probs[:1]
+    scores = torch.zeros_like(probs)
+    for _ in range(iterations):
+        policy = view.policy(probs)
+        q = view.q_values(view.flow(policy), policy)
+        scores = scores + rate * q.where(q > -torch.inf, 0)
+        probs = torch.softmax(scores.where(q > -torch.inf, -torch.inf), -1)
+    done = Evaluation(view, view.policy(probs))
+    return done.exploitability.value, done.flow.laws[0]
+
+
+def gd3(seeds: int, iterations: int = 60) -> list[Row]:
+    """GD3: two valleys on a line."""
+    game, bins = load("double_well"), Bins(None, {"x": 201, "a": 25})
+    options = {"response": "tables", "mirror": 0.8, "fresh": 1.0, "fit_steps": 60, "paths": 4096}
+    options |= {"final_rate": 0.03, "evaluate_every": iterations}
+    rows = []
+    for seed in range(seeds):
+        learner = learner_of(game, options, seed, iterations, bins)
+        found, seconds = trained(learner, iterations)
+        responder = learner.responder
+        assert isinstance(responder, ByTables)
+        exact, _ = exact_descent(responder.tables, 0.8, iterations)
+        _, law = exact_descent(responder.tables, 0.8, 11 * iterations)
+        made = draws_of(learner, MANY)
+        grid = torch.linspace(-3, 3, 201)
+        points = [_quantiles(grid, law[t].float(), SAMPLES) for t in range(len(law))]
+        apart = [float(wasserstein_line(made[t, :SAMPLES, 0], points[t])) for t in range(1, 51)]
+        wells = float((made[-1, :, 0] > 0).float().mean())
+        right = float(law[-1, 101:].sum() + law[-1, 100] / 2)
+        row = {"w1": sum(apart) / len(apart), "right": wells, "right_exact": right}
+        row |= {"exploitability": exploited(learner), "exact_descent": exact} | audit_part(found)
+        rows.append({"seed": seed, "seconds": seconds} | row)
+    return rows
+
+
+def _quantiles(grid: Tensor, law: Tensor, count: int) -> Tensor:
+    """Points in the middle of equal masses of a law on a grid."""
+    share = (torch.arange(count) + 0.5) / count
+    place = torch.searchsorted(law.cumsum(0), share).clamp(max=len(grid) - 1)
+    return grid[place]
+
+
+def gd4(seeds: int, iterations: int = 60) -> list[Row]:
+    """GD4: four rooms, where the generator has probabilities and the tables are exact."""
+    game, rows = load("four_rooms"), []
+    options = {"response": "tables", "mirror": 0.1, "fresh": 1.0, "evaluate_games": 2}
+    options |= {"fit_batch": 512, "final_rate": 0.03, "evaluate_every": iterations}
+    for seed in range(seeds):
+        learner = learner_of(game, options, seed, iterations)
+        found, seconds = trained(learner, iterations)
+        responder, made = learner.responder, learner.generator
+        assert isinstance(responder, ByTables) and isinstance(made, Autoregressive)
+        exact, _ = exact_descent(responder.tables, 0.1, iterations)
+        law = responder.view.flow(responder.tabular).laws[0, 1:]
+        with torch.no_grad():
+            table = made.table(torch.arange(1, len(law) + 1) / len(law))
+        row = {"tv": float(total_variation(table.double(), law).mean())}
+        row |= {"exploitability": exploited(learner), "exact_descent": exact} | audit_part(found)
+        rows.append({"seed": seed, "seconds": seconds} | row)
+    return rows
+
+
+def gd7(seeds: int, iterations: int = 20) -> list[Row]:
+    """GD7: from kappa = 1 to kappa = 1.3, cold and with the networks and paths of the first."""
+    rows = []
+    for seed in range(seeds):
+        first = learner_of(load("rotating_target"), EXACT_LAW, seed, iterations)
+        trained(first, iterations)
+        game = load("rotating_target", params={"kappa": 1.3})
+        means, variances = (v.float() for v in rotating_target(2, kappa=1.3))
+        draws = torch.Generator().manual_seed(1)
+        deviations = variances.sqrt()[1:, None, None]
+        exact = means[1:, None] + deviations * torch.randn(20, SAMPLES, 2, generator=draws)
+        again = means[1:, None] + deviations * torch.randn(20, SAMPLES, 2, generator=draws)
+        row: Row = {"seed": seed}
+        for name, length in (("cold", iterations), ("warm", iterations), ("warm_third", 6)):
+            learner = learner_of(game, EXACT_LAW, seed, length)
+            learner.step(0) if name == "cold" else warmed(learner, first.state())
+            points = draws_of(learner, SAMPLES)[1:]
+            row[f"{name}_jump"] = fidelity(points, exact, again, draws)["sw1"]
+            for k in range(1 if name == "cold" else 0, length):
+                learner.step(k)
+            made = draws_of(learner, MANY)
+            row |= {
+                f"{name}_{k}": v
+                for k, v in fidelity(made[1:, :SAMPLES], exact, again, draws).items()
+            }
+            row[f"{name}_exploitability"] = exploited(learner)
+        rows.append(row)
+    return rows
+
+
+def gd8(seeds: int) -> list[Row]:
+    """GD8: six dimensions, 32 points an axis: tables are refused, the generator is taken."""
+    game = load("rotating_target", params={"d": 6})
+    grids = {"bins": 32, "low.x": -5, "high.x": 5, "low.a": -5, "high.a": 5}
+    refused = ""
+    try:
+        mfdsl.solve(game, "omd", options=grids)
+    except UsageError as error:
+        refused = str(error)
+    settings = resolve(game.model, options=grids, iterations=2)
+    training = prepare_training(game, settings)
+    found = training.learner.step(0)
+    return [
+        {"refused": refused, "chosen": settings.solver, "why": settings.reason}
+        | {"return": found["return"]}
+    ]
+
+
+CASES: dict[str, Callable[[int], list[Row]]] = {
+    "GD1": gd1,
+    "GD2": gd2,
+    "GD3": gd3,
+    "GD4": gd4,
+    "GD7": gd7,
+    "GD8": gd8,
+}
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a table of a page."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    lines += [f"| {' | '.join(_cell(row.get(name, '')) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_cell(v) for v in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Run the cases and write the page, with figures of earlier runs of the others."""
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each case")
+    asked = parser.parse_args()
+    for name in asked.only:
+        rows = CASES[name](asked.seeds)
+        print(f"{name}\n{table(rows)}", flush=True)
+        kept = RESULTS / "gd_mfrl.json"
+        numbers = json.loads(kept.read_text()) if kept.exists() else {}
+        write({**numbers, name: rows})
+
+
+def write(numbers: Mapping[str, list[Row]]) -> None:
+    """The page, its numbers and the plot."""
+
+    def draw(axes: Any) -> None:
+        rows = numbers.get("GD1", [])
+        axes.plot([r["d"] for r in rows], [r["sw1"] for r in rows], "o", label="generator")
+        axes.plot([r["d"] for r in rows], [r["floor"] for r in rows], "_", label="floor")
+        axes.set(xlabel="dimensions", ylabel="sliced W1 to the exact law", ylim=(0, None))
+        axes.legend()
+
+    blocks = [
+        "Sliced distances have their floor, that of two exact samples of 4,096 points, beside them;"
+        " seconds are those of the processor on one core.",
+    ]
+    for name in CASES:
+        if name in numbers:
+            text = (CASES[name].__doc__ or "").removeprefix(f"{name}: ")
+            blocks += [f"## {name}: {text}", table(numbers[name])]
+    command = "python -m bench.papers.gd_mfrl"
+    commit("gd_mfrl", "Generated mean fields", command, blocks, dict(numbers), draw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Tables or a generator: what tables would take, beside what the machine has. Imports no torch."""
+
+import os
+from math import prod
+
+from mfdsl.compiler.ir.model import Model, Variable
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.errors import UsageError
+
+NUMBER = 8  # bytes
+QUARTER = 0.25  # part of the memory that policy and values may take; solvers hold more tables
+GENERATED = "gd_mfrl"
+
+
+def table_bytes(model: Model, bins: Bins) -> int | None:
+    """The bytes of a policy and its values on tables [T, S, A] of a game with one population.
+
+    None where there are several players, or a continuous variable that nobody put on a grid.
+    """
+    if len(model.players) > 1:
+        return None
+    player = model.players[0]
+    sizes = [_size(model, v, bins) for v in (*player.states, *player.traits, *player.actions)]
+    if None in sizes:
+        return None
+    return 2 * NUMBER * prod(s for s in sizes if s is not None) * (model.horizon.steps or 1)
+
+
+def machine_memory() -> int:
+    """The memory of this machine in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def generated(model: Model, bins: Bins) -> str | None:
+    """Why a generator takes the place of tables, None where tables fit."""
+    needed = table_bytes(model, bins)
+    if needed is None or needed < QUARTER * machine_memory():
+        return None
+    return f"policy and values on tables would take {_text(needed)} of {_text(machine_memory())}"
+
+
+def check_tables(model: Model, bins: Bins) -> None:
+    """Refuse tables that cannot be held, before anything is compiled.
+
+    Raises:
+        UsageError: policy and values alone take more than the memory of the machine.
+    """
+    needed = table_bytes(model, bins)
+    if needed is not None and needed > machine_memory():
+        raise UsageError(
+            f"not enough memory: policy and values of {model.name} on tables take"
+            f" {_text(needed)}, there are {_text(machine_memory())}",
+            f"`--solver {GENERATED}` stands a generator in the place of the law; or fewer `bins`",
+        )
+
+
+def _size(model: Model, variable: Variable, bins: Bins) -> int | None:
+    kind = model.types[variable.type]
+    each = kind.size if kind.finite else bins.of(variable.name)
+    return None if each is None else each ** prod(kind.dims)
+
+
+def _text(count: float) -> str:
+    if count >= 2**50:
+        return f"{count / 2**40:,.0f} TiB"
+    return f"{count / 2**30:,.1f} GiB"
