@@ -1,8 +1,8 @@
 """Generated mean fields: laws of populations by generators, beside what is known of them.
 
 `python -m bench.papers.gd_mfrl [--only GD1 GD2] [--seeds 3]` runs the cases and writes the page
-with all that were ever run. GD1: a linear-quadratic game in up to ten dimensions. GD2: flocking without
-decay. GD3: two valleys, beside exact mirror descent on a grid. GD4: four rooms, with an
+with all that were ever run. GD1: a linear-quadratic game in up to ten dimensions. GD2: flocking
+without decay. GD3: two valleys, beside exact mirror descent on a grid. GD4: four rooms, with an
 autoregressive generator. GD7: a generator that begins with that of another game. GD8: a game whose
 tables no machine holds.
 """

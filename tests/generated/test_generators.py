@@ -1,0 +1,176 @@
+"""Generators: exact starts, densities that are densities, and laws that they come near."""
+
+from math import sqrt
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfdsl.game import load
+from mfdsl.runtime.learning.base import LessonError
+from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
+from mfdsl.runtime.learning.generated.discriminators import Critic, energy, mmd, sliced
+from mfdsl.runtime.learning.generated.distances import energy_distance, wasserstein_line
+from mfdsl.runtime.learning.generated.fitting import Fitting, Kind
+from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
+from mfdsl.runtime.learning.generated.space import space_of
+from mfdsl.runtime.learning.sight import model_of
+from tests.generated.lessons import learner_of
+
+SHARE = torch.tensor([0.0, 0.25, 1.0])
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def made(name: str) -> Implicit | Flow | FlowMatching:
+    torch.manual_seed(3)
+    match name:
+        case "flow":
+            return Flow(2, 16)
+        case "cfm":
+            return FlowMatching(2, 16, 2)
+    return Implicit(2, 0, 16, 2)
+
+
+@pytest.mark.parametrize("name", ["implicit", "flow", "cfm"])
+def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
+    start, noise = torch.randn(50, 2, generator=draws()), torch.randn(3, 50, 2, generator=draws(1))
+    generator = made(name)
+    generator.calibrate(3 + 2 * torch.randn(3, 50, 2, generator=draws(2)))
+    found = generator.draw(start, SHARE, noise)
+    assert torch.equal(found[0], start)
+    assert not torch.allclose(found[2], start)
+
+
+def test_traits_stay_as_they_are() -> None:
+    start, noise = torch.randn(50, 3, generator=draws()), torch.randn(3, 50, 3, generator=draws(1))
+    found = Implicit(3, 1, 16, 2).draw(start, SHARE, noise)
+    assert torch.equal(found[..., 2], start[:, 2].expand(3, 50))
+
+
+def test_the_density_of_a_flow_is_that_of_its_draws() -> None:
+    """It adds up to 1, and its mean agrees with that of draws."""
+    generator = made("flow")
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=draws(5)))
+    generator.calibrate(torch.randn(500, 2, generator=draws(2)) * torch.tensor([1.0, 2.0]))
+    line = torch.linspace(-20, 20, 801)
+    points = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        mass = generator.log_density(points[None], SHARE[1:2]).exp()[0] * (40 / 800) ** 2
+        noise = torch.randn(1, 20_000, 2, generator=draws(4))
+        drawn = generator.draw(noise[0], SHARE[1:2], noise)[0]
+    assert float(mass.sum()) == pytest.approx(1, abs=0.01)
+    error = 4 * drawn.std(0) / sqrt(20_000)
+    assert bool(((mass[:, None] * points).sum(0) - drawn.mean(0)).abs().lt(error + 0.01).all())
+
+
+def rings(count: int, seed: int) -> Tensor:
+    """Paths of two steps: two clouds that move apart, [3, n, 2]."""
+    start = 0.3 * torch.randn(count, 2, generator=draws(seed))
+    side = torch.where(torch.rand(count, generator=draws(seed + 1)) < 0.5, -1.0, 1.0)
+    move = torch.stack([side, torch.zeros(count)], -1)
+    return torch.stack([start, start + move, start + 2 * move])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("implicit", "energy"),
+        ("implicit", "sliced"),
+        ("implicit", "mmd"),
+        ("flow", "likelihood"),
+        ("cfm", "velocity"),
+    ],
+)
+def test_fitted_generators_come_near_a_law_with_two_clouds(name: str, kind: Kind) -> None:
+    paths = rings(4000, 0)
+    generator = made(name)
+    generator.calibrate(paths)
+    fitting = Fitting(generator, kind, 300, 128, 5e-3)
+    fitting.fit(paths, 1.0, draws(1))
+    other, share = rings(2000, 7), torch.tensor([0.5, 1.0])
+    noise = torch.randn(2, 2000, 2, generator=draws(2))
+    with torch.no_grad():
+        drawn = generator.draw(other[0], share, noise)
+    start = energy_distance(other[0], other[2])
+    assert energy_distance(drawn[1], other[2]) < 0.08 * start
+    assert float((drawn[1, :, 0] > 0).float().mean()) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_critic_of_wgan_learns_to_tell_points_apart() -> None:
+    torch.manual_seed(0)
+    critic = Critic(1, 32)
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-2)
+    share = torch.tensor([1.0])
+    for k in range(150):
+        real = torch.randn(1, 256, 1, generator=draws(k)) + 1
+        fake = torch.randn(1, 256, 1, generator=draws(1000 + k)) - 1
+        mix = torch.rand(1, 256, 1, generator=draws(2000 + k))
+        loss = critic.loss(fake, real, share, mix)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    gap = float((critic(real, share).mean() - critic(fake, share).mean()).detach())
+    apart = float(wasserstein_line(real[0], fake[0]))
+    # a slope s earns s W1 - (s - 1)^2, which is most at s = 1 + W1 / 2
+    assert gap == pytest.approx(apart * (1 + apart / 2), rel=0.15)
+
+
+def test_losses_are_least_where_the_laws_agree() -> None:
+    x, y = torch.randn(2, 400, 2, generator=draws()), torch.randn(2, 400, 2, generator=draws(1))
+    for loss in (
+        lambda a, b: energy(a, b),
+        lambda a, b: sliced(a, b, draws(3)),
+        lambda a, b: mmd(a, b, draws(3)),
+    ):
+        near, far = float(loss(x, y)), float(loss(x, y + 0.5))
+        assert near < 0.2 * far
+        assert float(loss(x, x)) <= near + 1e-6
+
+
+def test_an_autoregressive_law_adds_up_to_one_and_draws_what_it_says() -> None:
+    program = load("four_rooms").agents
+    space = space_of(program)
+    torch.manual_seed(1)
+    generator = Autoregressive(space.types, model_of(program), 16, 2)
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.add_(0.5 * torch.randn(weight.shape, generator=draws(2)))
+        table = generator.table(SHARE)
+        noise = torch.randn(3, 40_000, 1, generator=draws(3))
+        drawn = generator.draw(torch.zeros(40_000, 1), SHARE, noise)[2, :, 0].long()
+    assert torch.allclose(table.sum(1), torch.ones(3), atol=1e-5)
+    counts = torch.bincount(drawn, minlength=table.shape[1]) / len(drawn)
+    error = 4.5 * (table[2] / len(drawn)).sqrt() + 1e-4
+    assert bool((counts - table[2]).abs().lt(error).all())
+
+
+def test_long_ranges_are_digits() -> None:
+    kind = space_of(load("beach_bar").agents).types[0].model_copy(update={"lo": -3, "hi": 996})
+    generator = Autoregressive((kind,), model_of(load("beach_bar").agents), 8, 1)
+    assert generator.sizes == [8, 128]
+    with torch.no_grad():
+        table = generator.table(SHARE[:1])
+        points = generator.draw(
+            torch.zeros(5000, 1), torch.tensor([1.0]), torch.randn(1, 5000, 1, generator=draws())
+        )
+    assert table.shape == (1, 1000)
+    assert float(table.sum()) == pytest.approx(1, abs=1e-5)
+    assert points.min() >= -3 and points.max() <= 996
+
+
+def test_options_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(LessonError, match="states of sis are finite"):
+        learner_of(load("sis"), generator="implicit")
+    with pytest.raises(LessonError, match="states of rotating_target are real"):
+        learner_of(load("rotating_target"), generator="autoreg")
+    with pytest.raises(LessonError, match="couplings need two numbers"):
+        learner_of(load("double_well"), generator="flow")
+    with pytest.raises(LessonError, match="`cfm` is not fitted by `energy`"):
+        learner_of(load("rotating_target"), generator="cfm", loss="energy")
+    with pytest.raises(LessonError, match="more players than one population"):
+        learner_of(load("price_formation"))
