@@ -45,21 +45,22 @@ class Case:
     half: int = 5
     agents: int | None = 1000
     iterations: int = 60
+    test_games: int = 128
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
 
 
 CASES = (
     Case("asymmetric_sis"),
-    Case("beach_bar", agents=2000),
+    Case("beach_bar", agents=2000, test_games=64),
     Case("conservative_treasure_hunting"),
-    Case("contraction", half=1),
-    Case("crowd", iterations=150),
+    Case("contraction", half=1, test_games=64),
+    Case("crowd", agents=500, iterations=120, test_games=32),
     Case("crowd_1d"),
-    Case("crowd_2d", agents=4000, iterations=120),
-    Case("crowd_avoidance"),
-    Case("dynamic_routing", iterations=40),
+    Case("crowd_2d", agents=2000, iterations=120, test_games=32),
+    Case("crowd_avoidance", test_games=64),
+    Case("dynamic_routing", agents=500, iterations=20, test_games=32),
     Case("equilibrium_price"),
-    Case("four_rooms", agents=4000, iterations=120),
+    Case("four_rooms", agents=2000, iterations=80, test_games=16),
     Case("garnet"),
     Case("left_right", half=2),
     Case("linear_quadratic", half=1),
@@ -69,15 +70,15 @@ CASES = (
     Case("nfg_biased_rps", half=2),
     Case("nfg_coop", half=1),
     Case("nfg_dom", half=2),
-    Case("openspiel_predator_prey", iterations=80),
-    Case("periodic_aversion", half=2),
-    Case("predator_prey", iterations=80),
+    Case("openspiel_predator_prey", agents=500, iterations=60, test_games=32),
+    Case("periodic_aversion", half=2, test_games=64),
+    Case("predator_prey", agents=500, iterations=60, test_games=32),
     Case("random_linear"),
     Case("rock_paper_scissors", half=2),
-    Case("routing", iterations=40),
-    Case("sis", iterations=80),
-    Case("stationary_sis", half=2),
-    Case("two_bars", half=2),
+    Case("routing", iterations=40, test_games=64),
+    Case("sis", agents=500, test_games=64),
+    Case("stationary_sis", half=2, test_games=64),
+    Case("two_bars", half=2, test_games=64),
 )
 
 
@@ -115,7 +116,7 @@ def measured(case: Case, game: Game, tables: Tables, named: str, policy: Tabular
         by_table(game, policy),
         agents=case.agents,
         games=GAMES,
-        budget=Budget(iterations=case.iterations, deviators=128, test_games=32),
+        budget=Budget(iterations=case.iterations, deviators=128, test_games=case.test_games),
     )
     seconds = time.process_time() - began
     gap = lower_bound([response for _, response in found])
@@ -187,8 +188,8 @@ def written(rows: Sequence[Row]) -> None:
         " the exact flow of the policy; `among N` the same network in games of N agents that it"
         " never saw, beside players with the same draws who stay. Where rewards are steep in small"
         " masses (logarithms and quotients of means) one of N is judged, whose gain may be far from"
-        " that of the limit; else players of weight 0, and what they gain more among N / 2 is taken"
-        " off the bound. One seed."
+        " that of the limit; else players of weight 0, also beside N / 2, from which the limit is"
+        " extrapolated for the bound. One seed; bounds are ends of intervals of 95 %."
     )
 
     def draw(axes: Any) -> None:

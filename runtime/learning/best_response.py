@@ -48,7 +48,7 @@ class Budget:
     iterations: int = 60
     deviators: int = 32
     restarts: int = 1
-    test_games: int = 64
+    test_games: int = 128
     hidden: int = 64
     layers: int = 2
     learning_rate: float = 5e-3
@@ -194,12 +194,11 @@ def judged(judge: Arena, half: Arena | None, found: Found, budget: Budget) -> Re
     """
     count = math.ceil(budget.test_games / judge.engine.batch) * _lone(judge)
     gain = error = 0.0
-    drift = drift_error = None
+    fewer = fewer_error = None
     if found.gain > 0:
         gain, error = _summed(judge, found, count)
         if half is not None:
-            fewer, spread = _summed(half, found, count)
-            drift, drift_error = fewer - gain, math.hypot(error, spread)
+            fewer, fewer_error = _summed(half, found, count)
     return Response(
         judge.sight.player,
         gain,
@@ -209,8 +208,8 @@ def judged(judge: Arena, half: Arena | None, found: Found, budget: Budget) -> Re
         judge.engine.steps,
         gradient_of(judge),
         found.quarters,
-        drift,
-        drift_error,
+        fewer,
+        fewer_error,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.model import Model, Node
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, reachable
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
@@ -22,7 +22,7 @@ from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
 
 UNWEIGHTED = frozenset((*MEMBERS, "weight")) - {"mean", "mean_others"}
-STEEP = ("log", "div", "pow", "sqrt")
+STEEP = ("log", "div", "pow", "sqrt", "norm")
 WARM_UP = 300  # steps after which the law of a stationary game has settled
 AGAIN = 20  # steps before each of its games, which start with other draws
 
@@ -296,13 +296,19 @@ def weighs(model: Model, sight: Sight) -> bool:
 def steep(model: Model) -> bool:
     """Whether a mean over members may be a denominator, or in a logarithm or root.
 
-    Then rewards near 0 are not near those at 0, and one who counts nothing is paid for being where
-    nobody is what no agent is ever paid.
+    Then rewards at small masses are far from those at 0, and one who counts nothing is paid for
+    being where nobody is what no agent is ever paid.
     """
     for node in model.nodes:
         read = node.args[1:] if node.op == "div" else node.args
-        if node.op in STEEP and any(
-            model.nodes[k].op in MEANS for k in reachable(model.nodes, read)
-        ):
+        if node.op not in STEEP or _polynomial(model, node):
+            continue
+        if any(model.nodes[k].op in MEANS for k in reachable(model.nodes, read)):
             return True
     return False
+
+
+def _polynomial(model: Model, node: Node) -> bool:
+    """Whether a power has a constant exponent of at least 1."""
+    exponent = model.nodes[node.args[-1]]
+    return node.op == "pow" and exponent.op == "const" and float(exponent.attr or 0) >= 1  # type: ignore[arg-type]

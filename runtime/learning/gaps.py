@@ -84,11 +84,11 @@ def learned_gap(
     N `agents` play the behaviour in each of `games`; further ones of weight 0 learn a response
     (one player of each game, where members have no weights, and for majors). The gain is that over
     players with the same draws who stay, in fresh games, of the first steps where games have no
-    end. Where rewards are smooth in the law the players who are judged have weight 0 as well: what
-    the same response gains more beside N / 2 (`drift`) is taken off, for so much N agents are about
-    away from the limit. Else (`steep`) one player of N is judged, who counts as everybody does, and
-    the figure is about the game of N, which may be far from its limit. `value` is the lower end of
-    the interval of 95 %, at least 0.
+    end. Where rewards are smooth in the law the players who are judged have weight 0 as well, and
+    the same response is judged beside N / 2, too: gains beside N are off by c / N, so that both
+    tell the limit. Else (`steep`) one player of N is judged, who counts as everybody does, and the
+    figure is about the game of N, which may be far from its limit. `value` is the lower end of the
+    interval of 95 % of the gain beside N, or of that of the limit where this is lower, at least 0.
 
     Raises:
         LessonError: nobody acts.

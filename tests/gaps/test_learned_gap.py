@@ -107,8 +107,7 @@ def test_learned_gains_are_below_the_exact_ones_and_near_them(name: str, steps: 
     limit = gain_in_tables(tables, policy, found)
     assert 0.8 * exact <= limit <= exact + 1e-9
     assert lower_bound([response]).value <= exact
-    among = 4 * response.std_error + 2 * abs(response.drift or 0)
-    assert abs(response.gain - limit) <= among + 0.1 * exact
+    assert abs(response.gain - limit) <= 4 * response.limit[1] + 0.1 * exact
 
 
 def test_an_equilibrium_has_no_gain() -> None:
@@ -179,20 +178,24 @@ def test_games_whose_members_have_no_weights_have_one_deviator_each() -> None:
     )
     assert not weighs(model_of(lesson.program), sights_of(lesson.program)[0])
     found = learned_gap(lesson, still, agents=5, games=8, budget=SMALL)
-    assert found.responses[0].drift is None
+    assert found.responses[0].half is None
     # the maximum of whether somebody stands where oneself does is 1 wherever one is
     assert found.value == 0
 
 
 def test_lower_bounds_take_off_what_is_not_certain() -> None:
-    one = Response("a", 2.0, 0.1, 64, 100, 5, "score", (1.0, 2.0), drift=0.5, drift_error=0.1)
-    two = Response("b", 1.0, 0.2, 64, 100, 5, "score", (1.0, 1.0), drift=0.3, drift_error=0.2)
+    one = Response("a", 2.0, 0.1, 64, 100, 5, "score", (1.0, 2.0), half=2.5, half_error=0.1)
+    two = Response("b", 1.0, 0.2, 64, 100, 5, "score", (1.0, 1.0))
     found = lower_bound([one, two])
-    error = math.hypot(0.1, 0.2)
-    assert found.std_error == pytest.approx(error)
-    assert found.value == pytest.approx(2.5 - 1.959964 * error, rel=1e-6)
-    assert found.per_population["a"] == pytest.approx(1.5 - 0.1959964, rel=1e-6)
+    assert one.limit == (pytest.approx(1.5), pytest.approx(0.05**0.5))
+    assert two.limit == (1.0, 0.2)
+    assert found.std_error == pytest.approx(0.05**0.5)
+    assert found.value == pytest.approx(2.5 - 1.959964 * 0.3, rel=1e-6)
+    assert found.per_population["a"] == pytest.approx(1.5 - 1.959964 * 0.05**0.5, rel=1e-6)
+    assert found.per_population["b"] == pytest.approx(1.0 - 1.959964 * 0.2, rel=1e-6)
     assert found.gain == 3.0
+    more = Response("a", 2.0, 0.1, 64, 100, 5, "score", (1.0,), half=1.0, half_error=0.1)
+    assert lower_bound([more]).value == pytest.approx(2.0 - 0.1959964, rel=1e-6)
     entries = found.to_json()
     assert entries["kind"] == "lower_bound"
     assert entries["std_error"] == found.std_error
