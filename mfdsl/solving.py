@@ -121,7 +121,7 @@ def run(
             state=job.state,
             history=job.history,
             license=job.license,
-            crowd=_crowd(job),
+            crowd=crowd_of(job),
         )
     except (SolverError, SimulationError) as error:
         raise UsageError(str(error)) from None
@@ -133,7 +133,7 @@ def run(
         raise _too_large(job) from None
 
 
-def _crowd(job: Job) -> Crowd | None:
+def crowd_of(job: Job) -> Crowd | None:
     """The agents of the game, for solvers that learn from their play."""
     if not SOLVERS[job.settings.solver].plays:
         return None
@@ -150,7 +150,7 @@ def _crowd(job: Job) -> Crowd | None:
 
 def _check_playable(job: Job) -> None:
     """Refuse games that a solver that plays cannot be played by, before anything is written."""
-    crowd, config = _crowd(job), job.settings.config
+    crowd, config = crowd_of(job), job.settings.config
     if crowd is None:
         return
     assert isinstance(config, SampledConfig)

@@ -37,6 +37,7 @@ from mfdsl.validating.learned import (
     gain_row as learned_gain_row,
     table_of,
 )
+from mfdsl.validating.learned_values import learned_values_row, was_played
 from mfdsl.validating.networks import policy_row, returns_row, saved_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
@@ -202,6 +203,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     """
     known: list[tuple[Claim, ...]] = []
     gains: list[Gain] = []
+    reports: list[FinitePopulation] = []
 
     def interactions() -> tuple[Claim, ...]:
         if not known:
@@ -225,7 +227,11 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
         row, found, report = certificate_row(trial, gains)
         if report is not None:
             on_report(report)
+            reports.append(report)
         return row, found
+
+    def values(_: float) -> Found:
+        return learned_values_row(trial, next(iter(reports), None))
 
     plain = [
         Check(0.1, lambda until: kernel_row(trial, until)),
@@ -250,6 +256,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
         Check(1.0, lambda until: exploitability_row(trial, evaluation)),
         Check(0.7, gain),
         Check(1.0, certified),
+        *([Check(1.0, values)] if was_played(trial) else []),
     ]
 
 

@@ -5,6 +5,26 @@ from typing import Any
 
 import pytest
 
+TASTES = """
+model tastes
+param mood : real = 0.1
+enum Move { one, two, three }
+objective nash
+horizon 4
+population player as mu {
+  trait luck : real in [-0.2, 0.2] ~ uniform
+  state s : Move ~ uniform
+  action a : Move
+  s' = a
+  reward game = luck + match s {
+    one -> mood * (mu[s = three] - mu[s = two]),
+    two -> mood * (mu[s = one] - mu[s = three]) + 0.2,
+    three -> mood * (mu[s = two] - mu[s = one])
+  }
+  observe s, t
+  agents 400
+}
+"""
 BARS = """
 model bars
 enum Bar { left, middle, right }
@@ -42,3 +62,26 @@ def test_a_resumed_run_is_the_whole_one(mfdsl: Any, tmp_path: Path, kind: str) -
         assert others.code == 0, others.err
     else:
         assert others.code == 2 and "cannot play 7" in others.err, others.err
+
+
+def test_learned_values_are_scored_beside_what_is_proved(mfdsl: Any, tmp_path: Path) -> None:
+    """More games, smaller errors; a rate where its proof applies, else what it lacks."""
+    path = tmp_path / "tastes.mfg"
+    path.write_text(TASTES)
+    given = {"temperature": 0.05, "learning_rate": 2, "floor": 0, "exploration": 0}
+    rows = []
+    for more in ({"games": 1}, {"games": 16}, {"games": 1, "floor": 0.01}):
+        flags = [part for k, v in (given | more).items() for part in ("--opt", f"{k}={v}")]
+        run = mfdsl("solve", path, "--solver", "symm_pmd", "--iterations", 5, *flags, "--json")
+        assert run.code == 0, run.err
+        found = mfdsl("validate", run.json["run"], "--seconds", 2, "--agents", "400", "--json")
+        assert found.code == 0, found.err
+        rows.append(next(r for r in found.json["checks"] if r["name"] == "learned values"))
+    few, many, mixed = (row["figures"] for row in rows)
+    assert all(row["verdict"] == "passed" for row in rows)
+    assert many["error"] < 0.5 * few["error"]
+    assert few["bias"] == many["bias"] > 0.1  # the lucks of agents, and their number
+    assert 0 < many["gain"] and many["divergence"] < few["divergence"]
+    assert "gain" not in mixed
+    shown = mfdsl("validate", run.json["run"], "--seconds", 2, "--agents", "400")
+    assert "no rate: everybody explores" in shown.out and "theorems A and B" in shown.out

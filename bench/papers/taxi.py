@@ -1,0 +1,214 @@
+"""Four kinds of networks in the taxi game of Yardim and He 2025 (2408.15173), at equal data.
+
+`python -m bench.papers.taxi [--seeds 3] [--size small|paper]` trains `ppo_nash` with one network
+for all drivers, the same with who they are as entries or as a number, and one for each driver, and
+writes mean returns by epoch. Drivers have costs of their own in a file, the same in every game, so
+that who one is means something. The environment of the paper is not published.
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+
+import mfdsl
+from bench.papers.committed import commit
+from mfdsl.game import Game
+from mfdsl.runtime.behaviours import still, uniform
+
+KINDS = ("symmetric", "one_hot", "integer", "individual")
+PAPER = {"symmetric": 23.1, "one_hot": 22.6, "integer": 21.6, "individual": 4.0}
+TRAIT = "trait  cost_factor : real in [1 - spread, 1 + spread] "
+SPREAD = 0.3
+GAMES = 64  # of a measurement
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the city and the crowd are, how long a day is, how many requests there are, and for
+    how many epochs of so many games is learned; `members` enter the loss of shared networks.
+    """
+
+    side: int
+    drivers: int
+    steps: int
+    demand: float
+    epochs: int
+    games: int
+    members: int
+
+
+SIZES = {
+    "small": Size(8, 100, 64, 0.1, 100, 2, 100),
+    "paper": Size(16, 1000, 128, 0.25, 40, 1, 250),
+}
+
+
+def city(size: Size, folder: Path) -> Game:
+    """The game with drivers whose costs stand in a file: even quantiles in a fixed order."""
+    text = (Path(__file__).parents[2] / "specs" / "taxi.mfg").read_text()
+    places = [(i + 0.5) / size.drivers for i in range(size.drivers)]
+    random.Random(0).shuffle(places)
+    costs = [f"{1 - SPREAD + 2 * SPREAD * place:.6f}" for place in places]
+    (folder / "drivers.csv").write_text("\n".join(["cost_factor", *costs]) + "\n")
+    for before, after in (
+        (TRAIT + "~ uniform", TRAIT + 'from "drivers.csv"'),
+        ("  agents drivers\n", ""),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "taxi.mfg").write_text(text)
+    params = {"n": size.side, "T": size.steps, "drivers": size.drivers, "demand": size.demand}
+    return mfdsl.load(str(folder / "taxi.mfg"), params=params)
+
+
+def run(game: Game, size: Size, kind: str, seed: int) -> dict[str, Any]:
+    """Mean returns of a driver measured along the course, and the CPU seconds of the whole."""
+    options = {
+        "network": kind,
+        "games": size.games,
+        "members": size.members,
+        "learning_rate": 1e-2,
+        "gap": "none",
+        "evaluate_games": GAMES if size.drivers < 500 else 8,
+        "evaluate_every": size.epochs // 10,
+    }
+    began = time.process_time()
+    found = mfdsl.solve(game, "ppo_nash", iterations=size.epochs, options=options, seed=seed)
+    measured = [r for r in found.history if r.measured == r.measured]
+    return {
+        "epochs": [r.iteration for r in measured],
+        "returns": [r.measured for r in measured],
+        "std_error": found.value.std_error,
+        "training": [r.value for r in found.history],
+        "seconds": time.process_time() - began,
+    }
+
+
+def epoch_seconds(game: Game, size: Size, kind: str, members: int) -> float:
+    """CPU seconds of one epoch of learning, measurements left out: the least of three."""
+    from mfdsl.learning import prepare_training
+    from mfdsl.settings import resolve
+
+    options = {"network": kind, "games": size.games, "members": members, "evaluate_games": 2}
+    settings = resolve(game.model, "ppo_nash", iterations=10, options=options | {"kl": 1e6})
+    learner = prepare_training(game, settings).learner
+    times = []
+    for epoch in range(4):
+        began = time.process_time()
+        learner.step(epoch)
+        times.append(time.process_time() - began)
+    return min(times[1:])
+
+
+def rules(game: Game, size: Size) -> dict[str, float]:
+    """Mean returns of drivers who stand still, and who drive anywhere."""
+    simulator = game.simulator(batch=GAMES if size.drivers < 500 else 8, seed=0)
+    found = {}
+    for name, rule in (("still", still), ("anywhere", uniform)):
+        found[name] = simulator.rollout(rule).returns["driver"].mean
+    return found
+
+
+def table(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A row for each kind: last returns by seed, their mean over the second half, seconds."""
+    head = ["network", "end, by seed", "end", "mean of the course", "CPU s", "paper, end"]
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for kind in KINDS:
+        ends = [r["returns"][-1] for r in runs[kind]]
+        course = fmean(fmean(r["returns"]) for r in runs[kind])
+        spread = stdev(ends) if len(ends) > 1 else float("nan")
+        seconds = fmean(r["seconds"] for r in runs[kind])
+        shown = " ".join(f"{end:.2f}" for end in ends)
+        cells = [kind, shown, f"{fmean(ends):.2f} ± {spread:.2f}", f"{course:.2f}"]
+        rows.append(f"| {' | '.join([*cells, f'{seconds:.0f}', str(PAPER[kind])])} |")
+    return rows
+
+
+def main() -> None:
+    """Train all kinds and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
+    parser.add_argument("--size", choices=SIZES, default="small")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    size = SIZES[given.size]
+    with tempfile.TemporaryDirectory() as folder:
+        game = city(size, Path(folder))
+        known = rules(game, size)
+        print(known, flush=True)
+        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+        for seed in range(given.seeds):
+            for kind in KINDS:
+                runs[kind].append(run(game, size, kind, seed))
+                print(kind, seed, f"{runs[kind][-1]['returns'][-1]:.3f}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        large = city(SIZES["paper"], Path(folder))
+        each = SIZES["paper"].drivers
+        times = {
+            f"{kind}, {members:,} drivers in the loss": epoch_seconds(
+                large, SIZES["paper"], kind, members
+            )
+            for kind, members in (
+                ("symmetric", 250),
+                ("symmetric", each),
+                ("one_hot", each),
+                ("individual", each),
+            )
+        }
+    page(given.size, size, known, runs, times)
+
+
+def page(
+    name: str,
+    size: Size,
+    known: dict[str, float],
+    runs: dict[str, list[dict[str, Any]]],
+    times: dict[str, float],
+) -> None:
+    """Write what was found."""
+    rows = table(runs)
+    print("\n".join(rows))
+
+    def draw(axes: Any) -> None:
+        for k, kind in enumerate(KINDS):
+            for seed, one in enumerate(runs[kind]):
+                label = kind if seed == 0 else None
+                axes.plot(one["epochs"], one["returns"], color=f"C{k}", label=label)
+        for rule, value in known.items():
+            axes.axhline(value, color="gray", linestyle=":" if rule == "still" else "--")
+        axes.set(xlabel="epoch", ylabel="mean return of a driver")
+        axes.legend(fontsize=8)
+
+    slowest = max(times.values())
+    clock = ["| network | CPU s of an epoch | below individual |", "|---|---|---|"]
+    clock += [f"| {k} | {s:.2f} | {100 * (1 - s / slowest):.0f} % |" for k, s in times.items()]
+    commit(
+        "taxi" if name == "small" else f"taxi_{name}",
+        "Networks that know their drivers, and one that does not",
+        f"python -m bench.papers.taxi --size {name}",
+        [
+            f"A city of {size.side} by {size.side} places with {size.drivers:,} drivers,"
+            f" {size.steps} steps, {size.demand} requests at a place and step;"
+            f" {size.epochs} epochs of {size.games} game(s), `ppo_nash`, equal options for all. Means over drivers and"
+            f" measured games, which are the same for all; ± is the deviation of the seeds."
+            f" Standing still returns {known['still']:.2f} (dotted), driving anywhere"
+            f" {known['anywhere']:.2f} (dashed). The game of the paper is another one: its figures"
+            " show its order.",
+            "\n".join(rows),
+            "Learning with 1,000 drivers, 128 steps and one game, without measurements:",
+            "\n".join(clock),
+        ],
+        {"size": size.__dict__, "rules": known, "runs": runs, "seconds_of_an_epoch": times},
+        draw,
+    )
+
+
+if __name__ == "__main__":
+    main()
