@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+
+from mfdsl.runtime.solvers.config import Config as Config
+from mfdsl.runtime.solvers.networks.options import (
+    DeepAverageConfig,
+    DeepMunchausenConfig,
+    MasterConfig,
+    StructuralConfig,
+)
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
-
-
-class Config(BaseModel):
-    """Options of a solver; unknown names are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _kept(rate: float, info: ValidationInfo) -> float:
@@ -314,6 +316,42 @@ SOLVERS: dict[str, Row] = {
             "mfdsl.runtime.solvers.independent_mirror_descent",
             "IndependentMirrorDescent",
             plays=True,
+        ),
+        Row(
+            "deep_munchausen",
+            DeepMunchausenConfig,
+            "munchausen_omd with a network in the place of the table, on exact laws",
+            "what omd needs; no rate is proved for networks",
+            "Laurière et al. 2022, arXiv 2203.11973",
+            "mfdsl.runtime.solvers.networks.munchausen",
+            "DeepMunchausen",
+        ),
+        Row(
+            "average_fp",
+            DeepAverageConfig,
+            "fictitious play with networks for the response and for the average policy",
+            "what fictitious_play needs; no rate is proved for networks",
+            "Laurière et al. 2022, arXiv 2203.11973",
+            "mfdsl.runtime.solvers.networks.average",
+            "DeepAverage",
+        ),
+        Row(
+            "structural_pg",
+            StructuralConfig,
+            "a policy network along the gradient of its exact return, the population held fixed",
+            "nothing is known to be enough",
+            "Wibault et al. 2026, arXiv 2602.20141",
+            "mfdsl.runtime.solvers.networks.policy_gradient",
+            "StructuralPolicyGradient",
+        ),
+        Row(
+            "master",
+            MasterConfig,
+            "one network that reads the law as well, trained on many initial laws",
+            "what omd needs, at every law; no rate is proved for networks",
+            "Wu et al. 2024, arXiv 2403.03552",
+            "mfdsl.runtime.solvers.networks.master",
+            "Master",
         ),
     )
 }
