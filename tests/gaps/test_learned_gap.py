@@ -187,7 +187,7 @@ def test_lower_bounds_take_off_what_is_not_certain() -> None:
     one = Response("a", 2.0, 0.1, 64, 100, 5, "score", (1.0, 2.0), half=2.5, half_error=0.1)
     two = Response("b", 1.0, 0.2, 64, 100, 5, "score", (1.0, 1.0))
     found = lower_bound([one, two])
-    assert one.limit == (pytest.approx(1.5), pytest.approx(0.05**0.5))
+    assert one.limit == pytest.approx((1.5, 0.05**0.5))
     assert two.limit == (1.0, 0.2)
     assert found.std_error == pytest.approx(0.05**0.5)
     assert found.value == pytest.approx(2.5 - 1.959964 * 0.3, rel=1e-6)
@@ -217,3 +217,48 @@ def test_a_seed_fixes_a_gap() -> None:
     assert once(3) == once(3)
     assert once(3) != once(4)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_deviators_may_know_traits_that_the_policy_does_not_see() -> None:
+    """Who knows k gains 1 where k is -1 or 1; who does not gains nothing."""
+    lesson = lesson_of(mfdsl.load(text=HIDDEN))
+
+    def gain(knows: bool) -> float:
+        ((_, response),) = responses_to(
+            lesson, still, agents=200, games=4, budget=SMALL, knows=knows
+        )
+        assert abs(response.gain) <= 4 * response.std_error + 2 / 3 + 1e-6
+        return response.gain
+
+    assert gain(knows=True) == pytest.approx(2 / 3, abs=0.05)
+    assert gain(knows=False) == pytest.approx(0.0, abs=0.05)
+
+
+HIDDEN = """
+model hidden
+objective nash
+horizon 1
+population person {
+  state  x : int in 0..1 = 0
+  trait  k : int in -1..1 ~ uniform
+  action a : int in -1..1
+  x' = x
+  reward right = k * a + 0 * mean(p.x for p in person)
+  observe x, t
+}
+"""
+
+
+def test_stationary_games_start_from_the_law_that_the_policy_keeps() -> None:
+    place = arena("stationary_sis", uniform, agents=4000)
+    assert place.shadows is not None
+    tables = tables_in(lesson_of(mfdsl.load("stationary_sis")))
+    wanted = tables.view.laws(tables.view.uniform())[0, 0]
+    found = []
+    for epoch in (1, 2):
+        scene = place.simulator.scene(0, place.simulator.reset(epoch))
+        (values,) = place.shadows.scene_of_crowd(scene).state.person
+        shares = torch.stack([(values == k).double().mean() for k in range(2)])
+        torch.testing.assert_close(shares, wanted, atol=0.02, rtol=0)
+        found.append(values)
+    assert not torch.equal(*found)
