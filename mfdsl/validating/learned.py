@@ -17,8 +17,8 @@ from mfdsl.learning import Training
 from mfdsl.records import explained, open_run
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.exploitability import QUANTILE, Exploitability
+from mfdsl.runtime.learning.answers import Answering
 from mfdsl.runtime.learning.base import Lesson
-from mfdsl.runtime.learning.best_response import Answering
 from mfdsl.runtime.learning.chances import crew_chances
 from mfdsl.runtime.learning.crew import Crew
 from mfdsl.runtime.learning.gaps import Budget, learned_gap, responses_to, tables_for

@@ -8,161 +8,27 @@ learning never saw, beside players with the same draws who stay with the policy.
 
 import copy
 import math
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.exploitability import Response
-from mfdsl.runtime.learning.actor import Actor, Shape
-from mfdsl.runtime.learning.crew import standard
-from mfdsl.runtime.learning.deviators import Arena, seen_by
-from mfdsl.runtime.learning.engine import EVALUATION, Engine, Turn
-from mfdsl.runtime.learning.experience import ActionLaws, Choice, collected
-from mfdsl.runtime.learning.eyes import Eyes, View, Widths
-from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head
+from mfdsl.runtime.learning.answers import Answer, Budget, Deviating, Found, shape_of
+from mfdsl.runtime.learning.deviators import Arena
+from mfdsl.runtime.learning.engine import EVALUATION
+from mfdsl.runtime.learning.experience import collected
+from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
-from mfdsl.runtime.learning.sight import Feature, Sight, model_of
+from mfdsl.runtime.learning.sight import model_of
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
 QUARTERS = 4
 LONGEST = 5.0  # gradient along the path
 FRESH = 1 << 20  # episodes that judge have numbers from here after those that choose
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much goes into a response: iterations of one episode in each game, each with a number of
-    `deviators` (of weight 0, else there is one in each game), networks, and `test_games` to judge,
-    four times as many where one player of each deviates.
-
-    `steps` is the length of games without end; 0: until 1 % of the discount is left.
-    """
-
-    iterations: int = 60
-    deviators: int = 32
-    restarts: int = 1
-    test_games: int = 128
-    hidden: int = 64
-    layers: int = 2
-    learning_rate: float = 5e-3
-    steps: int = 0
-
-
-class Answer(nn.Module):
-    """The network of a deviator: from what it sees to laws of actions.
-
-    Time is told one by one while it is short, for the response to a flow changes with it.
-    """
-
-    def __init__(self, model: Model, sight: Sight, budget: Budget) -> None:
-        super().__init__()
-        self.sight = _with_clock(sight, model)
-        self.eyes = Eyes(self.sight, model, laws=_reads_laws(model, sight))
-        self.actor = Actor(self.eyes.widths, Head(sight.actions), _shape(budget))
-
-    def view(self, arena: Arena, scene: Scene) -> View:
-        """What deviators see; laws are those of the others."""
-        found: View = self.eyes(arena.seen(scene), arena.crowd(scene).state, scene.batch)
-        return found
-
-    def law(self, view: View, mask: Tensor | None) -> ActionLaw:
-        """The laws of their actions."""
-        found: ActionLaw = self.actor(view, mask)
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class Deviating:
-    """Deviators who learn in their games; a player of experience."""
-
-    arena: Arena
-    answer: Answer
-
-    @property
-    def names(self) -> list[str]:
-        """The field name of the one player that learns."""
-        return [self.arena.sight.field]
-
-    @property
-    def widths(self) -> dict[str, Widths]:
-        """How much it sees."""
-        return {self.arena.sight.field: self.answer.eyes.widths}
-
-    @property
-    def laws(self) -> dict[str, ActionLaws]:
-        """How it draws."""
-        return {self.arena.sight.field: self.answer.actor}
-
-    def views(self, scene: Scene) -> dict[str, View]:
-        """What it sees."""
-        return {self.arena.sight.field: self.answer.view(self.arena, scene)}
-
-    def choose(self, scene: Scene, number: int) -> tuple[dict[str, Choice], Any]:
-        """What it draws with the numbers of a step, and everybody's actions."""
-        view, mask = self.answer.view(self.arena, scene), self.arena.mask(scene)
-        law = self.answer.law(view, mask)
-        drawn = self.drawn(law, scene, number)
-        choice = Choice(view, drawn, mask, law.log_prob(drawn))
-        return {self.arena.sight.field: choice}, self.action(drawn, scene, number)
-
-    def drawn(self, law: ActionLaw, scene: Scene, number: int) -> Drawn:
-        """Draws from the laws of all deviators."""
-        sight = self.arena.sight
-        mine = replace(scene, agents={**scene.agents, sight.player: self.arena.count})
-        return law.sample(*standard(sight, self.answer.actor.head, mine, number))
-
-    def action(self, drawn: Drawn, scene: Scene, number: int) -> Any:
-        """Everybody's actions."""
-        mine = self.answer.actor.head.values(drawn, scene.params.unit)
-        return self.arena.acted(self.arena.followed(scene, number), mine)
-
-    def rewards(self, engine: Engine, turn: Turn, paid: Any) -> dict[str, Tensor]:
-        """Own credit: what deviators are paid themselves."""
-        return {self.arena.sight.field: self.arena.paid(paid)}
-
-
-@dataclass(frozen=True, eq=False)
-class Answering:
-    """A behaviour of the player that has learned an answer, in games where all are agents alike.
-
-    Its actions have the field of that player only.
-    """
-
-    answer: Answer
-    mode: bool
-
-    @torch.no_grad()
-    def __call__(self, scene: Scene) -> Any:
-        """What all members of the player would do."""
-        sight, head = self.answer.sight, self.answer.actor.head
-        view: View = self.answer.eyes(seen_by(sight, scene), scene.state, scene.batch)
-        legal = scene.program.module.legal(scene.params, scene.time, scene.state)
-        masks = [legal[key] for key in (sight.field, sight.player) if key in legal]
-        mask = masks[0].expand(scene.batch, *masks[0].shape[1:]) if masks else None
-        law = self.answer.law(view, mask)
-        drawn = law.mode()
-        if not self.mode and law.logits is not None:
-            named = replace(scene, seed=scene.seed * 1_000_003 + 1)  # not as all others draw
-            drawn = Drawn(law.mean, law.sample(*standard(sight, head, named)).index)
-        kind = scene.program.module.Action.__annotations__[sight.field]
-        return SimpleNamespace(**{sight.field: kind(*head.values(drawn, scene.params.unit))})
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The best answer of a course, how it is played best, and its gains on the way."""
-
-    answer: Answer
-    mode: bool
-    gain: float
-    quarters: tuple[float, ...]
 
 
 def steps_of(arena_program: Any, budget: Budget) -> int:
@@ -249,7 +115,7 @@ def _course(arena: Arena, judge: Arena, budget: Budget, seed: int, restart: int)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed * 1_000_003 + restart)
         answer = Answer(model_of(arena.program), arena.sight, budget)
-        critics = Critics({arena.sight.field: answer.eyes.widths}, _shape(budget), single=True)
+        critics = Critics({arena.sight.field: answer.eyes.widths}, shape_of(budget), single=True)
     answer, critics = answer.to(unit), critics.to(unit)
     deviating = Deviating(arena, answer)
     _calibrate(deviating)
@@ -369,24 +235,3 @@ def _calibrate(deviating: Deviating) -> None:
             scene = turn.scene
             break
     deviating.answer.eyes.calibrate(arena.seen(scene), arena.crowd(scene).state, scene.batch)
-
-
-def _shape(budget: Budget) -> Shape:
-    return Shape((budget.hidden,) * budget.layers)
-
-
-def _with_clock(sight: Sight, model: Model) -> Sight:
-    """The sight with time as a number of steps, whose features tell short times one by one."""
-    steps = model.horizon.steps
-    if steps is None:
-        return sight
-    clock = Type(kind="int", lo=0, hi=steps)
-    common = tuple(Feature(f.name, clock, f.own) if f.name == "t" else f for f in sight.common)
-    return replace(sight, common=common)
-
-
-def _reads_laws(model: Model, sight: Sight) -> bool:
-    """Whether a deviator may need the law: it does not where nothing moves it at random."""
-    others = [p for p in model.players if p.kind != "population"]
-    random = any(p.noises or p.draws or p.actions for p in others)
-    return bool(sight.points) or (bool(sight.crowds) and random)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.compiler.ir.reduced import Coordinate
-from mfdsl.runtime.learning.best_response import Found
+from mfdsl.runtime.learning.answers import Found
 from mfdsl.runtime.learning.crew import Crew
 from mfdsl.runtime.learning.eyes import Eyes, View
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head
