@@ -1,10 +1,11 @@
 """Experiments of papers as data: what is trained, with which options, and what it is compared with.
 
-Returns are undiscounted returns of the team. References of linear-quadratic teams are closed forms
-(Elliott, Li and Ni 2013, arXiv:1302.6416; `specs/lq_control.mfg`), those of navigation are returns
-of the untrained policy of PIC (Liu et al. 2019, arXiv:1911.00025; `specs/navigation.mfg`). Those of
-the five major-minor games are returns of hand-written rules in the released code of Cui et al. 2024
-(arXiv:2303.10665), projected on the rules that a planner can hand out.
+Returns are undiscounted returns of the team, in games those of an agent. References of
+linear-quadratic teams are closed forms (Elliott, Li and Ni 2013, arXiv:1302.6416;
+`specs/lq_control.mfg`), those of navigation are returns of the untrained policy of PIC (Liu et al.
+2019, arXiv:1911.00025; `specs/navigation.mfg`). Those of the five major-minor games are returns of
+hand-written rules in the released code of Cui et al. 2024 (arXiv:2303.10665), projected on the rules
+that a planner can hand out.
 """
 
 from collections.abc import Mapping
@@ -195,8 +196,43 @@ M3FC = (
     ),
 )
 
-PAPERS: dict[str, tuple[Experiment, ...]] = {"mf_ppo": MF_PPO, "m3fc": M3FC}
+DRAWN = {"crowd": 16_384, "paths": 16_384, "evaluate_every": 20, "evaluate_games": 8}
+MET = {"crowd": 2048, "paths": 4096, "evaluate_every": 12, "evaluate_games": 8}
+EQUILIBRIUM = "at equilibrium, many agents"
+GD_MFRL = (
+    Experiment(
+        "rotating_target",
+        "rotating_target",
+        "gd_mfrl",
+        DRAWN,
+        {"small": Course(6, 1), "paper": Course(20, 3)},
+        (Place(1000, -5.54337980996),),
+        EQUILIBRIUM,
+    ),
+    Experiment(
+        "rotating_target-10",
+        "rotating_target",
+        "gd_mfrl",
+        DRAWN,
+        {"small": Course(6, 1), "paper": Course(20, 3)},
+        (Place(1000),),
+        EQUILIBRIUM,
+        {"d": 10},
+    ),
+    Experiment(
+        "flocking",
+        "flocking",
+        "gd_mfrl",
+        MET | {"evaluate_agents": 100},
+        {"small": Course(3, 1), "paper": Course(12, 3)},
+        (Place(200, -1.39271942075),),
+        EQUILIBRIUM,
+    ),
+)
+
+PAPERS: dict[str, tuple[Experiment, ...]] = {"mf_ppo": MF_PPO, "m3fc": M3FC, "gd_mfrl": GD_MFRL}
 TITLES = {
     "mf_ppo": "Li et al. 2021, permutation invariant policy optimization, arXiv 2105.08268",
+    "gd_mfrl": "generated mean fields; compare Perrin et al. 2021, arXiv 2105.07933",
     "m3fc": "Cui et al. 2024, major-minor mean field control, arXiv 2303.10665",
 }

@@ -17,6 +17,7 @@ from mfdsl.game import Device, Game, load
 from mfdsl.learning import learned_behaviour, prepare_training, train
 from mfdsl.playing import Wanted, play
 from mfdsl.records import explained, start_folder
+from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.keeping import keep
 from mfdsl.runtime.learning.loop import Learned, LearningRecord
 from mfdsl.runtime.learning.table import LearnerConfig
@@ -63,6 +64,7 @@ class Result:
     status: str
     run: Path
     measured: tuple[Measured, ...]
+    exploitability: Exploitability | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -83,6 +85,9 @@ class Result:
             "cpu_seconds": self.seconds,
             "run": str(self.run),
             "reference": experiment.reference,
+            "exploitability": None
+            if self.exploitability is None
+            else self.exploitability.to_json(),
             "measured": [
                 {
                     "agents": found.place.agents,
@@ -179,6 +184,7 @@ def _result(
         learned.status.name,
         folder.path,
         found,
+        learned.exploitability,
     )
 
 
@@ -204,9 +210,9 @@ def _measured(game: Game, learned: Learned, place: Place, games: int) -> Measure
     behaviour, values = learned_behaviour(there, learned), []
     for part in range(math.ceil(games / SLICE)):
         wanted = Wanted(agents=place.agents, batch=min(SLICE, games), seed=SEED + part)
-        team = play(there, behaviour, wanted).team
-        assert team is not None
-        values.append(team.values)
+        rollout = play(there, behaviour, wanted)
+        paid = [r.values for r in rollout.returns.values()]
+        values.append(torch.stack(paid).sum(0) if rollout.team is None else rollout.team.values)
     found = torch.cat(values)
     error = found.std().item() / math.sqrt(len(found))
     return Measured(place, len(found), found.mean().item(), error)
@@ -218,10 +224,23 @@ def cells(result: Result) -> list[tuple[str, ...]]:
     ends = (f"{result.iterations:,}", f"{result.steps:,}", f"{result.seconds:.0f}")
     if not result.measured:
         return [(name, seed, "", result.status, "", *ends)]
+    gap = "" if result.exploitability is None else f"; {gap_text(result.exploitability)}"
     return [
-        (name, seed, where(m.place), f"{m.mean:.5g} ± {m.std_error:.2g}", _known(m, result), *ends)
+        (
+            name,
+            seed,
+            where(m.place) + gap,
+            f"{m.mean:.5g} ± {m.std_error:.2g}",
+            _known(m, result),
+            *ends,
+        )
         for m in result.measured
     ]
+
+
+def gap_text(gap: Exploitability) -> str:
+    """An exploitability in words."""
+    return f"exploitability {gap.value:.2g} ({gap.kind.replace('_', ' ')})"
 
 
 def where(place: Place) -> str:
@@ -239,7 +258,8 @@ def markdown(paper: str, title: str, request: Request, results: Sequence[Result]
     """The table as a page."""
     lines = [f"# {paper}: {title}", "", f"Budget `{request.budget}`, iterations times"]
     lines[-1] += (
-        f" {request.scale:g}. Undiscounted returns of the team ± standard errors over games."
+        f" {request.scale:g}. Undiscounted returns of the team (of an agent in a game) ± standard"
+        " errors over games."
     )
     lines += ["", "| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
     lines += ["| " + " | ".join(row) + " |" for result in results for row in cells(result)]

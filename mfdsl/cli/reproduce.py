@@ -27,7 +27,8 @@ class BudgetChoice(StrEnum):
 
 def reproduce(
     paper: Annotated[
-        str | None, typer.Argument(metavar="PAPER", help="mf_ppo or m3fc.", show_default=False)
+        str | None,
+        typer.Argument(metavar="PAPER", help="mf_ppo, m3fc or gd_mfrl.", show_default=False),
     ] = None,
     budget: Annotated[
         BudgetChoice,

@@ -147,6 +147,8 @@ class _Rows:
 def _conclude(
     console: Console, training: "Training", learned: "Learned", folder: "RunFolder"
 ) -> None:
+    from mfdsl.runtime.learning.generated.auditor import fault_of
+
     value, agents = learned.value, " and ".join(f"{n:,} {k}" for k, n in learned.agents.items())
     text = f"return {value.mean:.6g} ± {value.std_error:.2g} with {agents}"
     gap = learned.exploitability
@@ -158,6 +160,9 @@ def _conclude(
     console.result(f"{word:<9} {ending:<{WIDTH}} {learned.seconds:.1f} s")
     if learned.message:
         console.fields([("", learned.message)])
+    fault = fault_of(learned.history[-1].details) if learned.history else ""
+    if fault:
+        console.fields([("auditor", line) for line in wrap(f"the law is off: {fault}", WIDTH)])
     files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
     console.fields([("written", f"{folder.path}/")])
     console.fields([("", line) for line in wrap(files, WIDTH)])

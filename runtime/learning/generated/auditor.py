@@ -60,6 +60,14 @@ class Verdict:
         }
 
 
+def fault_of(record: Mapping[str, float]) -> str:
+    """What a verdict in a record says against the law, "" if nothing, or if there is none."""
+    if "audit_failed" not in record:
+        return ""
+    names = ("sw1", "sw1_max", "sw1_floor", "c2st", "coverage")
+    return Verdict(*(record[name] for name in names)).failed
+
+
 def audited(made: Tensor, real: Tensor, again: Tensor, draws: torch.Generator) -> Verdict:
     """The verdict on generated points, from points of agents and as many of other agents; all are
     [T, n, d] at times after the start.
