@@ -4,8 +4,8 @@ Returns are undiscounted returns of the team, in games those of an agent. Refere
 linear-quadratic teams are closed forms (Elliott, Li and Ni 2013, arXiv:1302.6416;
 `specs/lq_control.mfg`), those of navigation are returns of the untrained policy of PIC (Liu et al.
 2019, arXiv:1911.00025; `specs/navigation.mfg`). Those of the five major-minor games are returns of
-hand-written rules in the released code of Cui et al. 2024 (arXiv:2303.10665), projected on the rules
-that a planner can hand out.
+hand-written rules in the released code of Cui et al. 2024 (arXiv:2303.10665), projected on the
+rules that a planner can hand out.
 """
 
 from collections.abc import Mapping
