@@ -230,9 +230,53 @@ GD_MFRL = (
     ),
 )
 
-PAPERS: dict[str, tuple[Experiment, ...]] = {"mf_ppo": MF_PPO, "m3fc": M3FC, "gd_mfrl": GD_MFRL}
+TABLES = "the table after as many iterations"
+MUNCHAUSEN = tuple(
+    Experiment(
+        f"{spec}-{solver}",
+        spec,
+        solver,
+        options,
+        {"small": Course(50, 1), "paper": Course(50, 3)},
+        (Place(None, table),),
+        TABLES,
+    )
+    for spec, solver, options, table in (
+        ("beach_bar", "deep_munchausen", {"temperature": 3.0}, 0.518),
+        ("four_rooms", "deep_munchausen", {"temperature": 10.0}, 1.31),
+        ("crowd_2d", "deep_munchausen", {"temperature": 1.0}, 0.0252),
+        ("crowd_2d", "average_fp", {}, 0.0919),
+    )
+)
+RELEASED = "the released code's policy after 200 updates"
+MFAX = tuple(
+    Experiment(
+        name,
+        spec,
+        "structural_pg",
+        options,
+        {"small": Course(small, 1), "paper": Course(200, 3)},
+        (Place(None, released),),
+        RELEASED,
+    )
+    for name, spec, options, small, released in (
+        ("linear_quadratic", "mfax_linear_quadratic", {}, 100, 141.09),
+        ("linear_quadratic-memory", "mfax_linear_quadratic", {"memory": 8}, 100, 141.09),
+        ("beach_bar", "mfax_beach_bar", {"batch": 8192}, 30, 211.53),
+    )
+)
+
+PAPERS: dict[str, tuple[Experiment, ...]] = {
+    "mf_ppo": MF_PPO,
+    "m3fc": M3FC,
+    "gd_mfrl": GD_MFRL,
+    "munchausen": MUNCHAUSEN,
+    "mfax": MFAX,
+}
 TITLES = {
     "mf_ppo": "Li et al. 2021, permutation invariant policy optimization, arXiv 2105.08268",
     "gd_mfrl": "generated mean fields; compare Perrin et al. 2021, arXiv 2105.07933",
     "m3fc": "Cui et al. 2024, major-minor mean field control, arXiv 2303.10665",
+    "munchausen": "Laurière et al. 2022, deep solvers beside tables, arXiv 2203.11973",
+    "mfax": "Wibault et al. 2026, structural policy gradients, arXiv 2602.20141",
 }

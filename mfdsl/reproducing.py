@@ -16,14 +16,16 @@ from mfdsl.files import write_text
 from mfdsl.game import Device, Game, load
 from mfdsl.learning import learned_behaviour, prepare_training, train
 from mfdsl.playing import Wanted, play
-from mfdsl.records import explained, start_folder
+from mfdsl.records import explained, start_folder, start_run
 from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.keeping import keep
 from mfdsl.runtime.learning.loop import Learned, LearningRecord
 from mfdsl.runtime.learning.table import LearnerConfig
 from mfdsl.runtime.solution import finite
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.status import Status
 from mfdsl.settings import Settings, resolve
+from mfdsl.solving import prepare, run
 
 GAMES = {"small": 20, "paper": 100}  # of a measurement
 SLICE = 20  # of them side by side
@@ -141,7 +143,8 @@ def reproduced(
     for experiment in experiments:
         course = experiment.courses[request.budget]
         for seed in range(course.seeds):
-            result = _result(experiment, course, seed, request, on_progress)
+            made = _solved if experiment.solver in SOLVERS else _result
+            result = made(experiment, course, seed, request, on_progress)
             yield result
             if result.interrupted:
                 return
@@ -201,6 +204,42 @@ def steps_of(game: Game, settings: Settings) -> int:
     return settings.config.games * length
 
 
+def _solved(
+    experiment: Experiment,
+    course: Course,
+    seed: int,
+    request: Request,
+    on_progress: Callable[[Experiment, int, LearningRecord], None] | None,
+) -> Result:
+    """An experiment with tables: what it reaches is an exploitability, which every report has."""
+    game = load(experiment.spec, params=dict(experiment.params))
+    settings = resolve(
+        game.model,
+        experiment.solver,
+        iterations=max(1, round(request.scale * course.iterations)),
+        tolerance=0,
+        options={**experiment.options, **course.options, "seed": seed},
+    )
+    job = prepare(game, settings, sweep={}, seed=seed, device=request.device)
+    folder = start_run(job, {}, request.out / "runs")
+    began = time.process_time()
+    solution = run(job)
+    seconds = time.process_time() - began
+    with explained():
+        folder.save(solution)
+    return Result(
+        experiment,
+        seed,
+        solution.iterations,
+        0,
+        seconds,
+        solution.status.name,
+        folder.path,
+        (),
+        solution.exploitability,
+    )
+
+
 def _measured(game: Game, learned: Learned, place: Place, games: int) -> Measured:
     """The return of a policy at one place; networks are played there as they are."""
     there = game
@@ -222,6 +261,10 @@ def cells(result: Result) -> list[tuple[str, ...]]:
     """The lines of a result in the table, one for each place."""
     name, seed = result.experiment.name, str(result.seed)
     ends = (f"{result.iterations:,}", f"{result.steps:,}", f"{result.seconds:.0f}")
+    if not result.measured and result.exploitability is not None:
+        known = [place.reference for place in result.experiment.places]
+        text = f"{known[0]:.3g} ({result.experiment.reference})" if known else ""
+        return [(name, seed, "the exact law", gap_text(result.exploitability), text, *ends)]
     if not result.measured:
         return [(name, seed, "", result.status, "", *ends)]
     gap = "" if result.exploitability is None else f"; {gap_text(result.exploitability)}"

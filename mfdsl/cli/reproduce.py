@@ -28,7 +28,7 @@ class BudgetChoice(StrEnum):
 def reproduce(
     paper: Annotated[
         str | None,
-        typer.Argument(metavar="PAPER", help="mf_ppo, m3fc or gd_mfrl.", show_default=False),
+        typer.Argument(metavar="PAPER", help="One of those listed.", show_default=False),
     ] = None,
     budget: Annotated[
         BudgetChoice,

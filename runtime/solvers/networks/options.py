@@ -40,11 +40,16 @@ class DeepMunchausenConfig(NetworkConfig):
 class DeepAverageConfig(NetworkConfig):
     """Options of average_fp."""
 
+    learning_rate: float = Field(
+        5e-3, gt=0, description="first step of Adam; at iteration k it is this / (k + 1)^decay"
+    )
+    decay: float = Field(0.5, ge=0, le=1, description="power by which steps fall; 0: they do not")
+    updates: int = Field(100, ge=1, description="steps of Adam of each network in each iteration")
     reservoir: int = Field(
         0, ge=0, description="pairs kept of all responses so far; 0: their exact law"
     )
     spread: float = Field(
-        0.5, ge=0, le=1, description="part of the replay of values that is even over all states"
+        0.2, ge=0, le=1, description="part of the replay of values that is even over all states"
     )
 
 
