@@ -83,7 +83,8 @@ def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Respo
                 raise
     if wanted in ("auto", "tables"):
         tables = lesson.tables() if lesson.tables is not None else None
-        if tables is not None and (wanted == "tables" or tables.reduced.exact):
+        ends = lesson.program.horizon is not None
+        if tables is not None and (wanted == "tables" or (tables.reduced.exact and ends)):
             return ByTables(tables, arena.space, config.mirror)
         if wanted == "tables":
             raise LessonError(

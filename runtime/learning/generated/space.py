@@ -68,8 +68,13 @@ def space_of(program: AgentProgram) -> Space:
             neither all finite nor all on a line.
     """
     model = model_of(program)
+    if program.kind == "stationary":
+        raise LessonError(
+            f"{program.name} asks for a stationary law, and a generator here draws laws over time",
+            "use tables, where they fit",
+        )
     if len(model.players) > 1:
-        others = ", ".join(p.name for p in model.players[1:])
+        others = ", ".join(p.name for p in model.players)
         raise LessonError(
             f"{program.name} has more players than one population ({others}), and a generator here"
             " draws one law",
