@@ -85,8 +85,9 @@ def outputs(
     leaves: Sequence[Tensor],
     rows: Tensor | None = None,
     law: Tensor | None = None,
+    stages: slice | None = None,
 ) -> Tensor:
-    """Numbers [B, N, A] at rows [N] of the reading, at all of them without.
+    """Numbers [B, N, A] at rows [N] of the reading, at all of them (of some stages) without.
 
     B is the number of networks; with laws [B, T, law], what is read of them at each stage, one
     network serves all.
@@ -104,7 +105,7 @@ def outputs(
         size = kept.shape[2]
         projected.append(kept.reshape(*kept.shape[:2], *lead, size, *after, shape.hidden))
         place += 1
-    units = shape.reading.summed(projected, rows) + leaves[place]
+    units = shape.reading.summed(projected, rows, stages) + leaves[place]
     batch = units.shape[:2]
     if len(units) > len(leaves[place]):
         units = units.flatten(0, 1)[None]

@@ -19,6 +19,8 @@ from mfdsl.runtime.solvers.networks.reading import reading_of, seen_pasts
 from mfdsl.runtime.solvers.networks.replay import drawn_rows
 from mfdsl.runtime.views.finite import FiniteView
 
+BLOCK = 1 << 14  # rows of a forward pass: what lies between layers stays in the cache
+
 
 @dataclass(frozen=True, eq=False)
 class Networks(State):
@@ -74,7 +76,14 @@ def scores_of(
     shape: Shape, weights: Tensor, legal: Tensor, law: Tensor | None = None
 ) -> Float[Tensor, "batch stages states actions"]:
     """Outputs of networks in double precision, -inf at illegal actions."""
-    found = outputs(shape, [leaf.detach() for leaf in unpacked(shape, weights)], law=law)
+    leaves = [leaf.detach() for leaf in unpacked(shape, weights)]
+    rows = shape.reading.count // shape.reading.stages
+    step = max(1, BLOCK // rows)
+    parts = [
+        outputs(shape, leaves, law=law, stages=slice(t, t + step))
+        for t in range(0, shape.reading.stages, step)
+    ]
+    found = torch.cat(parts, 1)
     scores = found.view(-1, *legal.shape[1:]).to(torch.float64)
     return scores.masked_fill(~legal, -torch.inf)
 

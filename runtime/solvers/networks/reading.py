@@ -51,10 +51,18 @@ class Reading:
         """Number of rows."""
         return self.stages * math.prod(self.states)
 
-    def summed(self, projected: list[Tensor], rows: Tensor | None) -> Tensor:
-        """The sum of projected parts at rows [N], all of them without: [games, N, units]."""
-        sizes = (self.stages, *self.states)
+    def summed(
+        self, projected: list[Tensor], rows: Tensor | None, stages: slice | None = None
+    ) -> Tensor:
+        """The sum of projected parts at rows [N], all of them without: [games, N, units].
+
+        Without rows `stages` takes those of some stages alone.
+        """
         if rows is None:
+            some = range(self.stages)[stages] if stages else range(self.stages)
+            sizes = (len(some), *self.states)
+            if stages:
+                projected = [p if p.shape[1] == 1 else p[:, stages] for p in projected]
             whole = torch.zeros((), device=projected[0].device)
             for found in sorted(projected, key=torch.numel):  # broadcasts grow as late as they can
                 whole = whole + found
