@@ -210,7 +210,7 @@ def _quantiles(grid: Tensor, law: Tensor, count: int) -> Tensor:
     return grid[place]
 
 
-def gd4(seeds: int, iterations: int = 60) -> list[Row]:
+def gd4(seeds: int, iterations: int = 20) -> list[Row]:
     """GD4: four rooms, where the generator has probabilities and the tables are exact."""
     game, rows = load("four_rooms"), []
     options = {"response": "tables", "mirror": 0.1, "fresh": 1.0, "evaluate_games": 2}
