@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mfdsl.runtime.learning.generated.auditor import audited, coverage, two_sample
+from mfdsl.runtime.learning.generated.auditor import audited, coverage, fault_of, two_sample
 
 TIMES, COUNT = 3, 2048
 
@@ -57,3 +57,12 @@ def test_coverage_is_what_it_is_for_equal_laws() -> None:
         for k in range(20)
     ]
     assert abs(sum(found) / 20 - (1 - 2**-5)) < 0.01
+
+
+def test_records_tell_their_fault() -> None:
+    record = dict(audited(wells(0), wells(10), wells(20), draws(0)).to_record())
+    assert fault_of(record) == "" and fault_of({}) == ""
+    assert "split is violated" in fault_of({**record, "split_error": 2.0, "split_bound": 1.0})
+    nan = float("nan")
+    assert fault_of({**record, "split_error": nan, "split_bound": nan}) == ""
+    assert fault_of({**record, "c2st": 0.9}) == "a classifier tells points apart in 90% of cases"

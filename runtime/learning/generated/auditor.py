@@ -65,7 +65,10 @@ def fault_of(record: Mapping[str, float]) -> str:
     if "audit_failed" not in record:
         return ""
     names = ("sw1", "sw1_max", "sw1_floor", "c2st", "coverage")
-    return Verdict(*(record[name] for name in names)).failed
+    fault = Verdict(*(record[name] for name in names)).failed
+    if record.get("split_error", 0.0) > record.get("split_bound", 0.0):
+        return f"{fault}; the error split is violated, which is a fault of the program".lstrip("; ")
+    return fault
 
 
 def audited(made: Tensor, real: Tensor, again: Tensor, draws: torch.Generator) -> Verdict:

@@ -82,11 +82,11 @@ class GeneratedField:
         episode = STRIDE * (iteration + 1)
         points = self.crowd(self.config.crowd, episode, self.responder_games)
         found = dict(self.responder.improve(self.generator, points, iteration))
-        walked = self.walk(points[:, :1], self._fresh(iteration), episode + 1)
-        self._replace(walked.paths, iteration)
+        agents = self.walk(points[:, :1], self._fresh(iteration), episode + 1)
+        self._replace(agents.paths, iteration)
         draws = self._draws(iteration)
         found["fitted"] = self.fitting.fit(self._paths, self._left(iteration), draws)
-        found["return"] = float(walked.paid.mean())
+        found["return"] = float(agents.paid.mean())
         last = iteration + 1 == self.lesson.iterations
         if last or (iteration + 1) % self.config.evaluate_every == 0:
             found |= self.audit(iteration).to_record()
@@ -120,9 +120,9 @@ class GeneratedField:
         episode = HELD_OUT + STRIDE * iteration
         count = JUDGED
         points = self.crowd(max(count, self.config.crowd), episode)
-        walked = self.walk(points[:, :, : self.config.crowd], 2 * count, episode + 1).paths[1:]
+        agents = self.walk(points[:, :, : self.config.crowd], 2 * count, episode + 1).paths[1:]
         made = points[1:, 0, :count]
-        return audited(made, walked[:, :count], walked[:, count:], self._draws(episode))
+        return audited(made, agents[:, :count], agents[:, count:], self._draws(episode))
 
     def split(self, iteration: int) -> Split:
         """How far the law of the generator moves what an agent gains, and how far it may."""

@@ -20,7 +20,7 @@ from mfdsl.runtime.learning.generated.quadratic import Prober, Response, respond
 from mfdsl.runtime.learning.generated.space import Space
 
 FORGETTING = 3.0  # best response k weighs about k^2 in the average
-JUDGED = 1 << 31  # the episode of an exact judgement
+JUDGEMENT = 1 << 31  # the episode of an exact judgement
 JUDGES = 8192  # agents whose flow an exact response is judged by
 
 
@@ -123,7 +123,7 @@ class Exact:
 
     def gap(self) -> Exploitability | None:
         """Against the flow of many agents."""
-        flow = flow_of(self.arena, self.act, self.actor, JUDGES, JUDGED)
+        flow = flow_of(self.arena, self.act, self.actor, JUDGES, JUDGEMENT)
         lost = self.lost(respond(self.prober, flow), flow)
         name = self.arena.space.name
         return Exploitability(lost, "estimate", {name: lost}, (lost,))
@@ -131,7 +131,7 @@ class Exact:
     def gain(self, points: Tensor) -> float | None:
         """Of agents who walk against the crowd."""
         best = respond(self.prober, points)
-        paths, _ = walked(self.arena, self.act, points[:, None], JUDGES, JUDGED)
+        paths, _ = walked(self.arena, self.act, points[:, None], JUDGES, JUDGEMENT)
         return self.lost(best, paths)
 
     def lost(self, best: Response, walked: Tensor) -> float:
