@@ -22,7 +22,7 @@ from mfdsl.compiler.analysis.asymmetry.traits import (
     hidden_of,
     hidden_sources,
     own,
-    twins,
+    twin_of,
 )
 from mfdsl.compiler.analysis.asymmetry.weights import weighted
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
@@ -270,7 +270,7 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
     read = tuple(
         t for t in traits if any(reads_traits(copies, r, frozenset({t.name})) for r in roots)
     )
-    hidden = hidden_sources(copies, player, read)
+    hidden = hidden_sources(copies, player, traits, read)
     return _of_traits(model, player, copies, outputs, hidden, seconds)
 
 
@@ -347,12 +347,13 @@ def _of_traits(
             seconds,
         )
         return _measured_of(model, player, hidden, found)
-    apart = [difference(copies, r, twins(copies, r, hidden)) for r in mine]
+    other, instead = twin_of(copies, hidden)
+    apart = [difference(copies, r, copies.replaced(r, instead)) for r in mine]
     found = extremes(
         copies,
         player,
         _apart(copies, player, outputs, apart),
-        hidden,
+        replace(hidden, sources=(*hidden.sources, *other.sources)),
         populations,
         seconds,
     )

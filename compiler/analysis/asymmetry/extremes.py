@@ -362,4 +362,7 @@ def _parameters(tape: Tape, point: np.ndarray) -> Witness:
 def _attained(copies: Copies, hidden: Hidden) -> bool:
     """Whether every value of the leaves that are searched belongs to some player."""
     finite = tuple(s.leaf for s in hidden.sources if s.law is None)
-    return bool((masses(copies, hidden, finite) > 0).all())
+    try:
+        return bool((masses(copies, hidden, finite) > 0).all())
+    except Unsupported:
+        return False

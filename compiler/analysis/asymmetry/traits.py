@@ -1,7 +1,7 @@
 """Hidden traits of a population as independent draws, and means of expressions over them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -13,12 +13,14 @@ from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Player, StateVariable
 from mfdsl.compiler.ir.types import REAL, Type
-from mfdsl.compiler.ir.walk import given, reachable
+from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.quadrature import gauss
 
 WRITTEN_OUT = 16  # values of a sum that are written one by one
 MOST_POINTS = 16  # of a Gauss rule, exact to degree 2 n - 1
+SURE = 1e-9  # masses are enclosed more closely, unless they move with something
+READ_BY_NO_LAW = ("state", "action", "noise", "common_state", "time", *MEMBERS)
 FRESH = 1 << 20  # depths of binders from here on are not used by specs
 
 
@@ -64,51 +66,174 @@ def leaf_at(copies: Copies, op: str, name: str, type_: int) -> int:
     return copies.add(op, (), name, type_)
 
 
-def hidden_sources(copies: Copies, player: Player, traits: tuple[StateVariable, ...]) -> Hidden:
-    """The draws behind hidden traits.
+def hidden_sources(
+    copies: Copies,
+    player: Player,
+    hidden: tuple[StateVariable, ...],
+    read: tuple[StateVariable, ...] | None = None,
+) -> Hidden:
+    """The draws behind the hidden traits in `read`, behind all of them without it.
+
+    Traits that their laws read count as read: none of them is held fixed. Sources come after those
+    that their masses depend on.
 
     Raises:
-        Unsupported: the law of a trait depends on states.
+        Unsupported: the law of a trait depends on states or on what policies see, or what they see
+            tells of the trait.
     """
+    traits = _with_causes(copies, player, hidden, hidden if read is None else read)
     values: dict[str, int] = {}
-    sources: list[Source] = []
-    draws = {d.name: d for d in player.draws}
+    drawn: dict[int, StateVariable | NoiseVariable] = {}
     for trait in traits:
         if trait.initial is not None:
             leaf = leaf_at(copies, "trait", trait.name, trait.type)
             values[trait.name] = leaf
-            sources.append(Source(leaf, trait.initial, None))
+            drawn[leaf] = trait
             continue
-        values[trait.name] = unclipped(copies, given(trait.start))
-    seen: dict[str, int] = {}
-    for node in values.values():
-        for i in reachable(copies.nodes, [node]):
-            if copies.nodes[i].op == "draw":
-                seen[str(copies.nodes[i].attr)] = i
-    for name, leaf in seen.items():
-        sources.append(_source(copies, draws[name], leaf, values))
-    for source in sources:
-        _check(copies, source, player)
-    return Hidden(traits, values, tuple(sources))
+        value = _in_place(copies, given(trait.start), values)
+        values[trait.name] = unclipped(copies, value)
+        drawn |= _draws(copies, player, [value], values)
+    sources = tuple(_source(copies, leaf, one, values) for leaf, one in drawn.items())
+    laws = [s.density for s in sources if s.density is not None]
+    for node in (*values.values(), *laws):
+        _check(copies, node, player)
+    if any(is_opened(copies.nodes[i]) for i in reachable(copies.nodes, laws)):
+        raise Unsupported("a trait whose masses move with a parameter")
+    return Hidden(traits, values, sources)
 
 
-def _source(copies: Copies, draw: NoiseVariable, leaf: int, values: Mapping[str, int]) -> Source:
-    rows: tuple[int, ...] = ()
-    if draw.given is not None:
-        rows = tuple(v for v in values.values() if leaf in reachable(copies.nodes, [v]))
-    return Source(leaf, draw.density, draw.law, rows)
+def _with_causes(
+    copies: Copies,
+    player: Player,
+    hidden: tuple[StateVariable, ...],
+    read: tuple[StateVariable, ...],
+) -> tuple[StateVariable, ...]:
+    """Traits and all that their laws read, causes first."""
+    traits = {t.name: t for t in player.traits}
+    unseen = {t.name for t in hidden}
+    found: dict[str, StateVariable] = {}
+
+    def include(name: str) -> None:
+        if name in found:
+            return
+        for cause in _read_by_law(copies, player, traits[name]):
+            if cause not in unseen:
+                raise Unsupported(
+                    f"the law of the trait `{name}` reads `{cause}`, which policies see"
+                )
+            include(cause)
+        found[name] = traits[name]
+
+    for trait in read:
+        include(trait.name)
+    _check_seen(copies, player, [t for t in player.traits if t.name not in unseen], found)
+    return tuple(found.values())
 
 
-def _check(copies: Copies, source: Source, player: Player) -> None:
-    if source.density is None:
-        return
-    states = {s.name for s in player.states}
-    for i in reachable(copies.nodes, [source.density]):
+def _check_seen(
+    copies: Copies,
+    player: Player,
+    seen: Sequence[StateVariable],
+    hidden: Mapping[str, StateVariable],
+) -> None:
+    """That traits which policies see tell nothing of those that they do not.
+
+    Raises:
+        Unsupported: one does, so that those of agents who look alike have a law of their own.
+    """
+    traits = {t.name: t for t in player.traits}
+    draws = {d for t in hidden.values() for d in _law(copies, player, t)[1]}
+    for trait in seen:
+        pending, below = [trait.name], {trait.name}
+        while pending:
+            one = traits[pending.pop()]
+            shared = not draws.isdisjoint(_law(copies, player, one)[1])
+            if one.name in hidden or shared:
+                raise Unsupported(f"the trait `{trait.name}`, which policies see, tells of others")
+            causes = _read_by_law(copies, player, one)
+            pending += [c for c in causes if c not in below]
+            below.update(causes)
+
+
+def _law(copies: Copies, player: Player, trait: StateVariable) -> tuple[list[int], set[str]]:
+    """All nodes that the law of a trait rests on, and the names of its draws."""
+    draws = {d.name: d for d in player.draws}
+    roots = [n for n in (trait.initial, trait.start) if n is not None]
+    names: set[str] = set()
+    while True:
+        below = reachable(copies.nodes, roots)
+        nodes = (copies.nodes[i] for i in below)
+        new = {str(n.attr) for n in nodes if n.op == "draw"} - names
+        if not new:
+            return below, names
+        names |= new
+        roots += [d for d in (draws[name].density for name in new) if d is not None]
+
+
+def _read_by_law(copies: Copies, player: Player, trait: StateVariable) -> list[str]:
+    """The other traits that the law of a trait reads."""
+    below = (copies.nodes[i] for i in _law(copies, player, trait)[0])
+    read = {str(n.attr) for n in below if n.op == "trait"} - {trait.name}
+    return [t.name for t in player.traits if t.name in read]
+
+
+def _in_place(copies: Copies, root: int, values: Mapping[str, int]) -> int:
+    """An expression with traits as functions of their draws."""
+    instead = {}
+    for i in reachable(copies.nodes, [root]):
         node = copies.nodes[i]
-        if node.op == "state" and node.attr in states:
-            raise Unsupported(f"a trait whose law reads the state `{node.attr}`")
-        if is_opened(node):
-            raise Unsupported("a trait whose masses move with a parameter")
+        if node.op == "trait" and node.attr in values:
+            instead[i] = values[str(node.attr)]
+    return copies.replaced(root, instead)
+
+
+def _draws(
+    copies: Copies, player: Player, roots: Sequence[int], values: Mapping[str, int]
+) -> dict[int, StateVariable | NoiseVariable]:
+    """The draws that expressions read, by their leaves, after those that their masses read."""
+    draws = {d.name: d for d in player.draws}
+    found: dict[int, StateVariable | NoiseVariable] = {}
+    for i in reachable(copies.nodes, roots):
+        if copies.nodes[i].op == "draw":
+            draw = draws[str(copies.nodes[i].attr)]
+            if draw.density is not None:
+                below = _in_place(copies, draw.density, values)
+                others = [j for j in reachable(copies.nodes, [below]) if j != i]
+                leaves = [j for j in others if copies.nodes[j].op == "draw"]
+                found |= _draws(copies, player, leaves, values)
+            found[i] = draw
+    return found
+
+
+def _source(
+    copies: Copies,
+    leaf: int,
+    drawn: StateVariable | NoiseVariable,
+    values: Mapping[str, int],
+) -> Source:
+    if isinstance(drawn, StateVariable):
+        return Source(leaf, _in_place(copies, given(drawn.initial), values), None)
+    rows: tuple[int, ...] = ()
+    if drawn.given is not None:
+        rows = tuple(v for v in values.values() if _draw_leaves(copies, v) == {leaf})
+    density = drawn.density
+    if density is not None:
+        density = _in_place(copies, density, values)
+    return Source(leaf, density, drawn.law, rows)
+
+
+def _draw_leaves(copies: Copies, root: int) -> set[int]:
+    nodes = copies.nodes
+    return {i for i in reachable(nodes, [root]) if nodes[i].op in ("draw", "trait")}
+
+
+def _check(copies: Copies, root: int, player: Player) -> None:
+    """That a law rests on nothing but parameters, draws and other traits."""
+    for i in reachable(copies.nodes, [root]):
+        node = copies.nodes[i]
+        if node.op in READ_BY_NO_LAW and not is_opened(node):
+            name = node.attr[-1] if isinstance(node.attr, tuple) else node.attr
+            raise Unsupported(f"a trait of `{player.name}` whose law reads `{name}`")
 
 
 def unclipped(copies: Copies, node: int) -> int:
@@ -123,12 +248,7 @@ def unclipped(copies: Copies, node: int) -> int:
 
 def own(copies: Copies, root: int, hidden: Hidden) -> int:
     """An expression with its hidden traits as functions of their draws."""
-    instead = {}
-    for i in reachable(copies.nodes, [root]):
-        node = copies.nodes[i]
-        if node.op == "trait" and node.attr in hidden.values:
-            instead[i] = hidden.values[str(node.attr)]
-    return copies.replaced(root, instead)
+    return _in_place(copies, root, hidden.values)
 
 
 def averaged(copies: Copies, root: int, hidden: Hidden) -> int | None:
@@ -263,23 +383,38 @@ def _summed(copies: Copies, root: int, source: Source, depth: int) -> int:
     return copies.add("sum_over", (body, index), depth, type_)
 
 
-def twins(copies: Copies, root: int, hidden: Hidden) -> int:
-    """The same expression of another player, whose draws are leaves of their own."""
+def twin_of(copies: Copies, hidden: Hidden) -> tuple[Hidden, Mapping[int, int]]:
+    """The traits of another player, whose draws are leaves of their own, in place of whose."""
     instead = {}
     for source in hidden.sources:
         node = copies.nodes[source.leaf]
         instead[source.leaf] = copies.add(node.op, (), f"{node.attr} of another", node.type)
-    return copies.replaced(root, instead)
+    sources = tuple(
+        replace(
+            s,
+            leaf=instead[s.leaf],
+            density=None if s.density is None else copies.replaced(s.density, instead),
+            rows=tuple(copies.replaced(v, instead) for v in s.rows),
+        )
+        for s in hidden.sources
+    )
+    return replace(hidden, sources=sources), instead
 
 
 def masses(copies: Copies, hidden: Hidden, leaves: tuple[int, ...]) -> np.ndarray:
-    """Joint masses of finite draws, an axis for each of `leaves`."""
+    """Joint masses of finite draws, an axis for each of `leaves`.
+
+    Raises:
+        Unsupported: they move with something else.
+    """
     table = Evaluator(copies.facts, {leaf: k for k, leaf in enumerate(leaves)})
     sizes = tuple(copies.types[copies.nodes[i].type].size for i in leaves)
     whole = np.ones(sizes)
     for source in hidden.sources:
         if source.leaf in leaves and source.density is not None:
             value = table.value(source.density)
+            if np.max(value.hi - value.lo) > SURE:
+                raise Unsupported("traits whose masses move with other draws")
             whole = whole * np.asarray((value.lo + value.hi) / 2)
     return whole
 

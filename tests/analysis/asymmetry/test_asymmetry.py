@@ -343,3 +343,110 @@ def test_a_chance_and_a_reward_in_one_parameter_are_searched_together() -> None:
     model = load(text=text).model
     whole = asymmetry(model, "p", "reward", box=box_of(model))
     assert whole.upper is not None and whole.upper >= 0.3 * (1 - 1e-6)  # at c = 1/2
+
+
+COIN = "trait b : bool ~ bernoulli(0.5)"
+WIDE = "trait c : real in [0, 3] ~ uniform([ind(b), ind(b) + 1])"
+
+
+def with_causes(traits: str, value: str, seen: str = "x, t") -> str:
+    lines = "\n".join(f"  {line}" for line in traits.split(" / "))
+    return f"""
+model causes
+objective nash
+horizon 2
+population p as mu {{
+{lines}
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  x' = x
+  reward r = {value}
+  observe {seen}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("traits", "value", "true"),
+    [
+        (f"{COIN} / {WIDE}", "c", 1.0),  # c in [0, 2] with mean 1
+        (f"{WIDE} / {COIN}", "c", 1.0),
+        (f"{WIDE} / {COIN}", "c * c", 8 / 3),  # E c c = (1/3 + 7/3) / 2
+        (f"{COIN} / trait c : bool ~ bernoulli(if b then 0.9 else 0.1)", "ind(c)", 0.5),
+        (
+            f"{COIN} / trait d : bool ~ bernoulli(if b then 0.2 else 0.4)"
+            " / trait c : bool ~ bernoulli(if d then 0.9 else 0.1)",
+            "ind(c)",
+            0.66,  # the share of c is 0.3 * 0.9 + 0.7 * 0.1
+        ),
+        (
+            "trait b : real in [0, 1] ~ uniform / trait c : real in [0, 3] ~ uniform([b, b + 1])",
+            "c + 0.001 * b",
+            1.0005,
+        ),
+        (
+            "trait b : real in [0, 1] ~ beta(2, 5)"
+            " / trait c : real in [0, 3] ~ uniform([b, b + 1])",
+            "c",
+            2 - (2 / 7 + 0.5),
+        ),
+    ],
+)
+def test_laws_of_traits_that_read_traits(traits: str, value: str, true: float) -> None:
+    """The average is over all that a trait depends on, whether rewards read it or not."""
+    model = load(text=with_causes(traits, value)).model
+    found = asymmetry(model, "p", "reward")
+    assert found.verdict == "proved"
+    assert near(found.lower, true, 1e-9) and near(found.upper, true, 2e-6)
+
+
+def test_dynamics_by_a_trait_that_has_a_cause() -> None:
+    traits = f"{COIN} / trait c : bool ~ bernoulli(if b then 0.9 else 0.1)"
+    text = with_causes(traits, "0").replace("x' = x", "x' = c")
+    found = measured(load(text=text).model, "p", "dynamics")
+    assert near(found.lower, 1.0, 1e-9) and near(found.upper, 1.0, 1e-9)
+    assert near(found.mean[0], 1.0, 1e-9) and near(found.mean[1], 1.0, 1e-9)
+
+
+def test_a_chance_that_is_itself_drawn_attains_nothing() -> None:
+    """Half of all have c, whoever they are; masses that move with a draw give no lower bound."""
+    traits = "trait b : real in [0, 1] ~ uniform / trait c : bool ~ bernoulli(b)"
+    found = measured(load(text=with_causes(traits, "ind(c)")).model, "p", "reward")
+    assert found.lower == 0.0 and near(found.upper, 0.5, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("traits", "why"),
+    [
+        (f"{COIN} / {WIDE}", "the law of the trait `c` reads `b`, which policies see"),
+        (
+            "trait c : bool ~ bernoulli(0.5) / trait b : bool ~ bernoulli(if c then 0.9 else 0.2)",
+            "the trait `b`, which policies see, tells of others",
+        ),
+    ],
+)
+def test_a_trait_that_is_seen_and_bound_to_one_that_is_not(traits: str, why: str) -> None:
+    """The average over those who look alike is none over everybody."""
+    value = "c" if "real" in traits else "ind(c)"
+    found = asymmetry(load(text=with_causes(traits, value, "x, b, t")).model, "p", "reward")
+    assert (found.verdict, found.reason) == ("unknown", "unsupported")
+    assert found.lower == 0.0 and found.detail is not None and found.detail.startswith(why)
+
+
+def test_a_row_of_a_file_that_is_seen_in_part(tmp_path: Path) -> None:
+    """No player has b = 0 and c = 1, so nobody is paid."""
+    (tmp_path / "rows.csv").write_text("b,c\n0,0\n0,0\n0,0\n1,1\n")
+    rows = " / ".join(f'trait {name} : real in [0, 1] from "rows.csv"' for name in "bc")
+    path = tmp_path / "rows.mfg"
+    path.write_text(with_causes(rows, "c * (1 - b)", "x, b, t"))
+    found = asymmetry(load(path).model, "p", "reward")
+    assert (found.verdict, found.lower) == ("unknown", 0.0)
+
+
+def test_pairs_of_players_are_players() -> None:
+    """Nobody has b = 2, so that nobody is paid, and no pair of players shows a distance."""
+    traits = (
+        "trait b : int in 0..2 ~ mix { 0.5 -> 0, else -> 1 } / trait k : real in [0, 1] ~ uniform"
+    )
+    found = measured(load(text=with_causes(traits, "ind(b == 2) * exp(k)")).model, "p", "reward")
+    assert found.lower == 0.0
