@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfdsl.compiler.analysis.continuity import Gap
-from mfdsl.compiler.analysis.enclosure import Facts
+from mfdsl.compiler.analysis.enclosure import Evaluator, Facts
 from mfdsl.compiler.analysis.kernels import (
     Branches,
     Kernel,
     branches_of,
     finite_noises,
+    leaf_of,
     make_kernel,
 )
 from mfdsl.compiler.analysis.means import finite_mean, mean_roots
@@ -30,6 +31,7 @@ from mfdsl.compiler.analysis.moduli import (
     Bounds,
     by_pairs,
     by_points,
+    even,
     in_law,
     larger,
     value_bounds,
@@ -276,7 +278,7 @@ def _real_dynamics(question: Question, player: Player) -> Bounds:
         return question.source.read_by(copies.facts, node)
 
     if all(is_shift(copies.nodes, node, reads) for node, _ in roots):
-        return _same_noise(question, player, copies, roots)
+        return _with_finite(question, player, roots, _same_noise(question, player, copies, roots))
     split = scales(copies, player, roots, reads)
     found = _same_noise(question, player, copies, roots if split is None else split[0])
     for size, parts in split[1] if split is not None else ():
@@ -287,7 +289,44 @@ def _real_dynamics(question: Question, player: Player) -> Bounds:
     gap = found.gap and replace(
         found.gap, certain=False, text=f"with the same noise on both sides {found.gap.text}"
     )
-    return replace(found, lower=0.0, witness=None, gap=gap, method=(*found.method, *COUPLED))
+    found = replace(found, lower=0.0, witness=None, gap=gap, method=(*found.method, *COUPLED))
+    return _with_finite(question, player, roots, found)
+
+
+def _with_finite(
+    question: Question, player: Player, roots: Sequence[Entry], found: Bounds
+) -> Bounds:
+    """Bounds for next states of which some are finite, and on rings.
+
+    Finite ones that differ are 1 apart, and so are two values of what alone they read. A jump by a
+    whole turn is none on a ring.
+    """
+    facts = question.facts
+    finite = [given(s.next) for s in player.states if facts.types[s.type].finite]
+    mine = set(question.source.leaves) & set(reachable(facts.nodes, finite))
+    alone = {leaf for leaf in mine if facts.types[facts.nodes[leaf].type].finite}
+    alone -= set(reachable(facts.nodes, [node for node, _ in roots]))
+    if alone:
+        found = larger(found, Bounds(0.0, 1.0, method=COUPLED, distance=found.distance))
+    if found.gap is not None and any(_may_turn(facts, player, s) for s in player.states):
+        return even(found, "before it is put back on its ring")
+    return found
+
+
+def _may_turn(facts: Facts, player: Player, state: StateVariable) -> bool:
+    """Whether what is added to a state on a ring spans a whole turn, so that a jump may be one."""
+    kind = facts.types[state.type]
+    if not kind.periodic or kind.lo is None or kind.hi is None:
+        return kind.periodic
+    own = leaf_of(facts, player, state.name, "state")
+    node = unwrapped(facts, given(state.next), kind)
+    parts = [node]
+    while any(facts.nodes[p].op == "add" for p in parts):
+        nested = (facts.nodes[p].args if facts.nodes[p].op == "add" else (p,) for p in parts)
+        parts = [part for some in nested for part in some]
+    evaluator = Evaluator(facts, {})
+    added = [evaluator.value(part) for part in parts if part != own]
+    return not sum(float(np.max(v.hi - v.lo)) for v in added) < kind.hi - kind.lo
 
 
 def _attained_by_means(question: Question, player: Player, found: Bounds) -> Bounds:

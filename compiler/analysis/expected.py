@@ -12,8 +12,15 @@ from mfdsl.compiler.ir.model import NoiseVariable, Player
 from mfdsl.compiler.ir.walk import given, reachable
 
 
+def drawing(players: Sequence[Player], owner: Player) -> tuple[Player, ...]:
+    """Whose noises the expressions of a player may read: its own, and common ones. Populations may
+    have noises of the same name, so that their leaves are the same.
+    """
+    return (owner, *(p for p in players if p.kind != "population" and p.name != owner.name))
+
+
 def expected(copies: Copies, players: Sequence[Player], node: int, reads: Reads) -> int:
-    """The mean of a number over the noises that it reads, those of all players.
+    """The mean of a number over the noises of some players (`drawing`) that it reads.
 
     Some stay in it: those without masses where it is not affine in them, and where there are too
     many outcomes those whose law does not depend on the source. It is then the mean for each of

@@ -16,16 +16,16 @@ from typing import Literal
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict
 from mfdsl.compiler.analysis.dynamics import dynamics_bounds
 from mfdsl.compiler.analysis.enclosure import Facts
-from mfdsl.compiler.analysis.expected import expected
+from mfdsl.compiler.analysis.expected import drawing, drawn_by, expected, finite_leaves
 from mfdsl.compiler.analysis.kernels import reads_means
-from mfdsl.compiler.analysis.moduli import Bounds, value_bounds
+from mfdsl.compiler.analysis.moduli import Bounds, even, legal_only, value_bounds
 from mfdsl.compiler.analysis.noise import reads_noise
 from mfdsl.compiler.analysis.proofs.archive import kept
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Place, Player
-from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.ir.walk import given, reachable
 
 PATIENCE = 2  # times the budget, after which shares of terms are left out
 TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
@@ -44,13 +44,23 @@ class Term:
 class Subject:
     """What is claimed to be Lipschitz: the sum of terms, or the dynamics of a player.
 
-    Terms are means over the noises of the players in `drawn`.
+    `players` are all of the game, and `owner` is whose expressions these are. Terms that are `paid`
+    are means over their noises.
     """
 
     name: str
     terms: tuple[Term, ...] = ()
     dynamics: Player | None = None
-    drawn: tuple[Player, ...] = ()
+    players: tuple[Player, ...] = ()
+    owner: Player | None = None
+    paid: bool = False
+
+    @property
+    def drawn(self) -> tuple[Player, ...]:
+        """The players over whose noises terms are means."""
+        if not self.paid or self.owner is None:
+            return ()
+        return drawing(self.players, self.owner)
 
 
 @dataclass(frozen=True)
@@ -90,16 +100,15 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
     facts, subject, source = question.facts, question.subject, question.source
     deadline = time.perf_counter() + PATIENCE * question.budget.seconds
     shares: tuple[Share, ...] = ()
-    if subject.dynamics is not None:
-        moving = [n for n in _next_nodes(subject.dynamics) if source.read_by(facts, n)]
-        bounds = Bounds.zero()
-        if moving:
-            bounds = dynamics_bounds(question, subject.dynamics)
-    else:
-        try:
+    try:
+        mixed = _members_draw(question)
+        if subject.dynamics is not None:
+            bounds = _of_dynamics(question, subject.dynamics)
+        else:
             bounds, shares = _summed(_averaged(question), deadline)
-        except Unsupported as error:
-            bounds = Bounds.none(error)
+        bounds = even(bounds, "with noises of members held fixed") if mixed else bounds
+    except Unsupported as error:
+        bounds = Bounds.none(error)
     verdict, reason = _verdict(bounds, most)
     claim = f"lipschitz({subject.name}, {source.name})"
     gap = bounds.gap if bounds.gap is not None else bounds.steep
@@ -122,6 +131,40 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
         boxes=bounds.boxes,
         assumptions=tuple(f"{n} in [{a:g}, {b:g}]" for n, (a, b) in question.free.items()),
     )
+
+
+def _members_draw(question: Question) -> bool:
+    """Whether noises of other members are read: their law goes with states and actions.
+
+    Raises:
+        Unsupported: it goes with the source, too.
+    """
+    facts, subject = question.facts, question.subject
+    nodes = [t.node for t in subject.terms]
+    nodes = nodes if subject.dynamics is None else _next_nodes(subject.dynamics)
+    if not any(facts.nodes[i].op == "peer_noise" for i in reachable(facts.nodes, nodes)):
+        return False
+    chances = [n.density for p in subject.players for n in p.noises if n.density is not None]
+    if any(question.source.read_by(facts, chance) for chance in chances):
+        raise Unsupported("noises of other members whose chances depend on it")
+    return True
+
+
+def _of_dynamics(question: Question, player: Player) -> Bounds:
+    """Bounds for the laws of next states.
+
+    Raises:
+        Unsupported: they read a noise of somebody else whose chances depend on the source.
+    """
+    facts, source, nodes = question.facts, question.source, _next_nodes(player)
+    foreign = finite_leaves(facts, drawing(question.subject.players, player)[1:])
+    for leaf in {leaf for node in nodes for leaf in drawn_by(facts, foreign, node)}:
+        if source.read_by(facts, given(foreign[leaf].density)):
+            raise Unsupported("a noise of another player whose chances depend on it")
+    if not any(source.read_by(facts, node) for node in nodes):
+        return Bounds.zero()
+    found = dynamics_bounds(question, player)
+    return legal_only(facts, question.subject.players, nodes, found)
 
 
 def _next_nodes(player: Player) -> list[int]:
@@ -150,7 +193,9 @@ def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, .
     moving = [t for t in terms if question.source.read_by(question.facts, t.node)]
     whole = value_bounds(question, [t.node for t in moving]) if moving else Bounds.zero()
     if question.subject.drawn and any(reads_noise(question.facts.nodes, t.node) for t in moving):
-        whole = _even(whole)
+        whole = even(whole, "with its noise held fixed: its mean may not")
+    nodes = [t.node for t in moving]
+    whole = legal_only(question.facts, question.subject.players, nodes, whole)
     shares = []
     for term in terms:
         one = Bounds.zero()
@@ -161,15 +206,6 @@ def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, .
         if isfinite(one.upper):
             shares.append(Share(term=term.name, upper=one.upper, place=term.place))
     return whole, tuple(shares)
-
-
-def _even(bounds: Bounds) -> Bounds:
-    """Bounds of a mean by those at each value of a noise: what noises do may even out."""
-    gap = bounds.gap
-    if gap is not None:
-        text = f"{gap.text} with its noise held fixed: its mean may not"
-        gap = replace(gap, text=text, certain=False, slope=0.0)
-    return replace(bounds, lower=0.0, witness=None, gap=gap)
 
 
 def _verdict(bounds: Bounds, most: float | None) -> tuple[Verdict, Reason | None]:

@@ -22,6 +22,7 @@ from mfdsl.compiler.analysis.slopes.taping import Root, make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.witness import law_witness, point_witness
 from mfdsl.compiler.ir.model import Player
+from mfdsl.compiler.ir.walk import reachable
 
 if TYPE_CHECKING:
     from mfdsl.compiler.analysis.lipschitz import Question
@@ -54,6 +55,27 @@ class Bounds:
     def none(error: Unsupported) -> Bounds:
         """Of what has no search."""
         return Bounds(0.0, inf, reason="unsupported", detail=str(error))
+
+
+def even(bounds: Bounds, why: str) -> Bounds:
+    """Bounds from above of what may be less or smoother than what was looked at: lower bounds and
+    jumps do not hold for it.
+    """
+    gap = bounds.gap
+    if gap is not None:
+        gap = replace(gap, text=f"{gap.text} {why}", certain=False, slope=0.0)
+    return replace(bounds, lower=0.0, witness=None, gap=gap)
+
+
+def legal_only(
+    facts: Facts, players: Sequence[Player], nodes: Sequence[int], bounds: Bounds
+) -> Bounds:
+    """Bounds where some actions are illegal: slopes were looked for at these, too."""
+    below = reachable(facts.nodes, list(nodes))
+    acted = any(facts.nodes[i].op in ("action", "peer_action", "common_action") for i in below)
+    if not acted or all(player.legal is None for player in players):
+        return bounds
+    return even(bounds, "where actions may be illegal")
 
 
 def finite_law(facts: Facts, player: Player) -> bool:

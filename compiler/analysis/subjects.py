@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mfdsl.compiler.analysis.enclosure import Facts
-from mfdsl.compiler.analysis.expected import drawn_by, finite_leaves
+from mfdsl.compiler.analysis.expected import drawing, drawn_by, finite_leaves
 from mfdsl.compiler.analysis.kernels import leaf_of, reads_means
 from mfdsl.compiler.analysis.lipschitz import Source, Subject, Term
 from mfdsl.compiler.ir.model import Model, Place, Player
@@ -24,22 +24,23 @@ def reward_subject(model: Model, player: Player, *, final: bool = False) -> Subj
         for term in player.rewards
         if term.final == final
     )
-    return Subject("final" if final else "reward", terms, drawn=model.players)
+    return Subject("final" if final else "reward", terms, None, model.players, player, paid=True)
 
 
 def subject_of(model: Model, player: Player, name: str) -> Subject | None:
     """The subject of that name as a player knows it: rewards, dynamics, one term, or a let."""
     if name == "dynamics":
-        return Subject(name, dynamics=player)
+        return Subject(name, dynamics=player, players=model.players)
     if name in ("reward", "final"):
         return reward_subject(model, player, final=name == "final")
     for term in player.rewards:
         if term.name == name:
             own = (Term(name, term.node, place_of(model, term.node)),)
-            return Subject(name, own, drawn=model.players)
+            return Subject(name, own, None, model.players, player, paid=True)
     for let in player.lets:
         if let.name == name:
-            return Subject(name, (Term(name, let.node, place_of(model, let.node)),))
+            own = (Term(name, let.node, place_of(model, let.node)),)
+            return Subject(name, own, players=model.players)
     return None
 
 
@@ -100,9 +101,10 @@ def source_names(model: Model, player: Player) -> list[str]:
 
 def interactions(model: Model, facts: Facts) -> Iterator[tuple[Player, Subject, Source]]:
     """Every reward and dynamics together with every law that it depends on."""
-    noises = finite_leaves(facts, model.players)
     for player in model.players:
-        subjects = [Subject("dynamics", dynamics=player)] if player.states else []
+        noises = finite_leaves(facts, drawing(model.players, player))
+        dynamics = subject_of(model, player, "dynamics")
+        subjects = [dynamics] if player.states and dynamics is not None else []
         for final in (False, True):
             if any(t.final == final for t in player.rewards):
                 subjects.append(reward_subject(model, player, final=final))

@@ -52,7 +52,7 @@ def lexemes(tokens: list[Token], file: str) -> list[Lexeme]:
     """The tokens of one declaration or member for the parser.
 
     Words that start an item of a grid or graph become keywords, a claim may speak of the `reward`
-    as of a name, and `--` outside of a graph is two minus signs.
+    and of what is `final` as of names, and `--` outside of a graph is two minus signs.
     """
     first = tokens[0].text if tokens else ""
     result = [Lexeme(_terminal(t), t.text, Span(file, t.start, t.end)) for t in tokens]
@@ -60,7 +60,7 @@ def lexemes(tokens: list[Token], file: str) -> list[Lexeme]:
         _mark_items(result)
     if first == "require":
         for lexeme in result:
-            lexeme.type = "NAME" if lexeme.type == "REWARD" else lexeme.type
+            lexeme.type = "NAME" if lexeme.type in ("REWARD", "FINAL") else lexeme.type
     if first != "graph" and any(lexeme.type == "DASHES" for lexeme in result):
         result = [part for lexeme in result for part in _undashed(lexeme)]
     return result

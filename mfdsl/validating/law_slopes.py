@@ -193,7 +193,7 @@ def certified_slopes(model: Model, player: Player) -> tuple[float, float, float]
     """
     facts = facts_of(model)
     subjects = [
-        Subject("dynamics", dynamics=player),
+        Subject("dynamics", dynamics=player, players=model.players),
         reward_subject(model, player),
         reward_subject(model, player, final=True),
     ]

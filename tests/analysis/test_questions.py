@@ -5,6 +5,7 @@ import pytest
 import mfdsl
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.questions import EXAMPLES, KINDS, QuestionError, answers
+from mfdsl.compiler.diagnostics import CompileError
 from mfdsl.compiler.driver import compile_text
 from mfdsl.compiler.ir.model import Model
 
@@ -164,3 +165,15 @@ def test_games_of_several_players() -> None:
         answers(model, "range(reward)")
     name = model.populations[0].name
     assert answers(model, f"{name}: range(reward)", 1.0)[0].verdict == "proved"
+
+
+def test_what_is_paid_at_the_end_is_asked_about_by_its_word() -> None:
+    text = (
+        "model ends\nobjective nash\nhorizon 2\npopulation p as mu {\n  state x : bool = true\n"
+        "  action a : bool\n  x' = a\n  reward r = 0\n  final reward f = mu[x]\n"
+        "  require lipschitz(final, mu) <= 0.5\n}\n"
+    )
+    (found,) = answers(mfdsl.load(text=text).model, "lipschitz(final, mu)")
+    assert found.verdict == "proved" and found.upper == pytest.approx(0.5)
+    with pytest.raises(CompileError, match="MFG501"):
+        mfdsl.load(text=text.replace("<= 0.5", "<= 0.4"))

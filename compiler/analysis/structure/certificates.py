@@ -95,7 +95,7 @@ def _independent(model: Model, copies: Copies, seconds: float) -> list[Certifica
             model,
             copies,
             "reward" if len(paid) == 1 else f"reward of {player.name}",
-            [mean_of(model, copies, t.node) for t in player.rewards],
+            [mean_of(model, copies, t.node, player) for t in player.rewards],
             player=player,
             seconds=share,
         )

@@ -61,7 +61,7 @@ def contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
     if why is None:
         player = model.population
         try:
-            means = [mean_of(model, copies, t.node) for t in player.rewards]
+            means = [mean_of(model, copies, t.node, player) for t in player.rewards]
             if any(draws_from_law(copies.facts, model.players, n) for n in means):
                 raise Unsupported("a reward reads a noise whose chances depend on the law")
             broken = [c for c in continuity(model, copies, seconds) if c.verdict != "proved"]
@@ -106,8 +106,8 @@ def factors_of(model: Model, copies: Copies, player: Player) -> Factors:
     Raises:
         Unsupported: an expression has no interval slopes.
     """
-    running = [mean_of(model, copies, t.node) for t in player.rewards if not t.final]
-    final = [mean_of(model, copies, t.node) for t in player.rewards if t.final]
+    running = [mean_of(model, copies, t.node, player) for t in player.rewards if not t.final]
+    final = [mean_of(model, copies, t.node, player) for t in player.rewards if t.final]
     near = mixing(model, copies, player)
     return Factors(
         _modulus(copies, player, running),

@@ -38,9 +38,9 @@ Failed = (UnsupportedError, TooLargeError, TooManyNodes)
 
 def nodes_of(model: Model, copies: Copies, subject: Subject) -> list[int]:
     """The terms of a subject, those of rewards as means over their noises."""
-    if not subject.drawn:
+    if not subject.paid or subject.owner is None:
         return [term.node for term in subject.terms]
-    return [mean_of(model, copies, term.node) for term in subject.terms]
+    return [mean_of(model, copies, term.node, subject.owner) for term in subject.terms]
 
 
 def independent_value(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.analysis.enclosure import Facts, leaves_of
-from mfdsl.compiler.analysis.expected import expected
+from mfdsl.compiler.analysis.expected import drawing, expected
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
@@ -44,7 +44,7 @@ def law_stages(model: Model, copies: Copies) -> tuple[Stage, ...]:
             for player in model.populations
             for term in player.rewards
             if term.final == final
-            for node in means_of(model, copies, term.node)
+            for node in means_of(model, copies, term.node, player)
             if reads_law(copies.facts, node) or draws_from_law(copies.facts, model.players, node)
         ]
         if parts:
@@ -52,23 +52,23 @@ def law_stages(model: Model, copies: Copies) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def means_of(model: Model, copies: Copies, node: int) -> list[int]:
+def means_of(model: Model, copies: Copies, node: int, player: Player) -> list[int]:
     """The parts of a reward as means over their noises, as far as these can be written."""
     return [
         part
         for summand in summands(copies, node)
-        for part in summands(copies, mean_of(model, copies, summand))
+        for part in summands(copies, mean_of(model, copies, summand, player))
     ]
 
 
-def mean_of(model: Model, copies: Copies, node: int) -> int:
+def mean_of(model: Model, copies: Copies, node: int, player: Player) -> int:
     """The mean of a number over its noises; the number itself where that cannot be written."""
 
     def reads(here: int) -> bool:
         return reads_law(copies.facts, here)
 
     try:
-        return expected(copies, model.players, node, reads)
+        return expected(copies, drawing(model.players, player), node, reads)
     except Unsupported:
         return node
 
@@ -117,7 +117,7 @@ def draws_from_law(facts: Facts, players: Sequence[Player], node: int) -> bool:
     """
     densities = [n.density for p in players for n in p.noises if n.density is not None]
     below = (facts.nodes[i].op for i in leaves_of(facts.nodes, [node]))
-    drawn = any(op in ("noise", "common_noise") for op in below)
+    drawn = any(op in ("noise", "common_noise", "peer_noise") for op in below)
     return drawn and any(reads_law(facts, d) for d in densities)
 
 
