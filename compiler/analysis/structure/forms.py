@@ -5,7 +5,7 @@ the slope matrix of all kinds of members, then a search. Monotonicity and potent
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
@@ -41,7 +41,9 @@ class Form:
     """Parts of a reward with what is proved of their slope matrix J on moves v, w of mass.
 
     `sign` is that of v' J v at all laws (None: open), `symmetric` whether v' J w = w' J v at all
-    laws (None: open), `constant` whether J is the same at all laws.
+    laws (None: open), `constant` whether J is the same at all laws. `read` names variables by
+    population: a definite form is below 0 for any two laws of these that differ. It is None where
+    only some means of a law are known to count.
     """
 
     rule: str
@@ -54,6 +56,7 @@ class Form:
     reason: Reason | None = None
     detail: str | None = None
     boxes: int = 0
+    read: Mapping[str, frozenset[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ def _by_separable(copies: Copies, part: Part, seconds: float) -> Form | None:
         sign = "indefinite"
     constant = found.lo == found.hi
     slope = f"slope in [{found.lo:.4g}, {found.hi:.4g}]"
-    return Form(rule, (part,), sign, True, constant, "enclosure", detail=slope)
+    read = {part.player.name: frozenset(found.variables)}
+    return Form(rule, (part,), sign, True, constant, "enclosure", detail=slope, read=read)
 
 
 def _joint(model: Model, copies: Copies, left: Sequence[Part], deadline: float) -> Form:
@@ -164,6 +168,7 @@ def _best(tried: Sequence[Form]) -> Form:
         best.reason,
         best.detail,
         sum(f.boxes for f in tried),
+        best.read,
     )
 
 
@@ -186,6 +191,7 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
             "exact" if matrix.exact else "enclosure",
             _direction(game.kinds, game.groups, sign.direction if sign is not None else None),
             None if sign is not None else "tight",
+            read=_told_apart(game),
         )
     form = _by_blocks(game, parts, deadline)
     if form is not None:
@@ -205,7 +211,13 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
         _direction(game.kinds, game.groups, found.direction),
         None if found.proved else "budget",
         boxes=found.boxes,
+        read=_told_apart(game),
     )
+
+
+def _told_apart(game: InMasses) -> dict[str, frozenset[str]]:
+    """The variables of the kinds of each population."""
+    return {k.population: frozenset(name for (_, name), _ in k.values) for k in game.kinds}
 
 
 def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form | None:

@@ -25,6 +25,7 @@ from mfdsl.compiler.analysis.structure.monotone import monotone
 from mfdsl.compiler.analysis.structure.on_flows import CLAIM as ON_FLOWS, monotone_on_flows
 from mfdsl.compiler.analysis.structure.potential import concave_potential, potential, skew_affine
 from mfdsl.compiler.analysis.structure.stages import law_stages
+from mfdsl.compiler.analysis.structure.strictly import strictly_monotone
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model
 
@@ -51,7 +52,7 @@ def law_claims(
     for stage in todo:
         stages.append(forms_of(model, copies, stage, seconds / len(todo)))
     weak = monotone(model, copies, stages, seconds)
-    strict = monotone(model, copies, stages, seconds, strictly=True, weak=weak)
+    strict = strictly_monotone(model, copies, stages, weak, seconds / 8)
     gradient = potential(model, stages)
     spent = round(time.perf_counter() - started, 6)
     skew = skew_affine(model, copies, stages, weak, seconds / 8)

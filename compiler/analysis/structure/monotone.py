@@ -1,9 +1,8 @@
 """Monotone rewards in the sense of Lasry and Lions, stage by stage, on all laws.
 
-`monotone`: the sum over x of (r(x, mu) - r(x, nu)) (mu - nu)(x) is at most 0 for all laws mu, nu of
+The sum over x of (r(x, mu) - r(x, nu)) (mu - nu)(x) is at most 0 for all laws mu, nu of
 states and actions (Lasry and Lions, Mean field games, 2007); of several populations the sum over
-all, each with the same weight. With `strictly` it is below 0 for laws that differ in what the
-rewards read. What all share (time, common states) is held fixed.
+all, each with the same weight. What all share (time, common states) is held fixed.
 """
 
 import time
@@ -16,7 +15,13 @@ from mfdsl.compiler.analysis.structure.forms import (
     Forms,
     rewards_by_population,
 )
-from mfdsl.compiler.analysis.structure.refute import Pair, pair_witness, rewards_of, rising_pair
+from mfdsl.compiler.analysis.structure.refute import (
+    Pair,
+    Rewards,
+    pair_witness,
+    rewards_of,
+    rising_pair,
+)
 from mfdsl.compiler.analysis.structure.stages import Stage, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place
@@ -30,18 +35,9 @@ def monotone(
     copies: Copies,
     stages: Sequence[Forms],
     seconds: float,
-    *,
-    strictly: bool = False,
-    weak: Certificate | None = None,
 ) -> Certificate:
-    """The certificate `monotone`, or `strictly_monotone`, of the rewards of a model.
-
-    `weak` is the certificate `monotone`, if it is known: what is refuted there is refuted here.
-    """
+    """The certificate `monotone` of the rewards of a model."""
     started = time.perf_counter()
-    if strictly and weak is not None and weak.verdict != "proved":
-        return weak.model_copy(update={"claim": "strictly_monotone"})
-    claim = "strictly_monotone" if strictly else "monotone"
     rigors: list[Rigor] = []
     methods: list[str] = []
     unknown: Form | None = None
@@ -59,16 +55,16 @@ def monotone(
             if pair is not None:
                 where = stage
                 break
-    verdict, reason, detail = _verdict(stages, unknown, pair, strictly)
+    verdict, reason, detail = _verdict(unknown, pair)
     if verdict == "refuted":
         methods = ["an inner product in decimal intervals" if pair else "vanishing slopes"]
     return Certificate(
-        claim=claim,
+        claim="monotone",
         subject="reward",
         source="mu",
         verdict=verdict,
         method=tuple(dict.fromkeys(m for m in methods if m)) or (NULL,),
-        rigor=_weakest(rigors) if verdict != "refuted" else "enclosure",
+        rigor=weakest(rigors) if verdict != "refuted" else "enclosure",
         witness=pair_witness(pair) if pair is not None else None,
         reason=reason,
         detail=detail,
@@ -91,41 +87,39 @@ def refuting(
     """Two laws that show the rewards of a stage not to be monotone; with `falling` two between
     which they fall.
     """
-    rewards = rewards_by_population(copies, stage.parts)
-    reads = {n for p in stage.parts for n in laws_read(copies, p.node)} | set(rewards)
-    players = [p for p in model.populations if p.name in reads]
-    for player in players:
-        rewards.setdefault(player.name, total_of(copies, []))
     try:
-        game = rewards_of(copies, rewards, players)
+        game = paid_at(model, copies, stage)
         return rising_pair(game, seconds, directions, falling=falling)  # type: ignore[arg-type]
     except Failed:
         return None
 
 
-def _verdict(
-    stages: Sequence[Forms], unknown: Form | None, pair: Pair | None, strictly: bool
-) -> tuple[Verdict, Reason | None, str | None]:
+def paid_at(model: Model, copies: Copies, stage: Stage) -> Rewards:
+    """All that a stage pays and that reads a law, for evaluation at laws.
+
+    Raises:
+        UnsupportedError, TooManyNodes: the rewards have no written-out form.
+    """
+    rewards = rewards_by_population(copies, stage.parts)
+    reads = {n for p in stage.parts for n in laws_read(copies, p.node)} | set(rewards)
+    players = [p for p in model.populations if p.name in reads]
+    for player in players:
+        rewards.setdefault(player.name, total_of(copies, []))
+    return rewards_of(copies, rewards, players)
+
+
+def _verdict(unknown: Form | None, pair: Pair | None) -> tuple[Verdict, Reason | None, str | None]:
     if pair is not None:
         text = f"the inner product of both differences is {float(pair.product[0]):.4g}"
         return "refuted", None, text
     if unknown is not None:
         why = unknown.detail or "no rule covers it, and no pair of laws refutes it"
         return "unknown", unknown.reason or "unsupported", f"{unknown.parts[0].term}: {why}"
-    if not strictly:
-        return "proved", None, STATIC
-    running = [s for s in stages if s.stage.name == "running"]
-    if not running or all(f.sign == "zero" for f in running[0].forms):
-        return "refuted", None, "the rewards move with the law in no way that counts"
-    strict = [f for f in running[0].forms if f.sign == "definite"]
-    covered = {p.player.name for f in strict for p in f.parts}
-    if covered == {p.player.name for f in running[0].forms for p in f.parts}:
-        names = ", ".join(dict.fromkeys(p.term for f in strict for p in f.parts))
-        return "proved", None, f"between laws that differ in what {names} read; {STATIC}"
-    return "unknown", "tight", "the slopes may vanish"
+    return "proved", None, STATIC
 
 
-def _weakest(rigors: Sequence[Rigor]) -> Rigor:
+def weakest(rigors: Sequence[Rigor]) -> Rigor:
+    """Exact where all are."""
     return "enclosure" if any(r != "exact" for r in rigors) else "exact"
 
 

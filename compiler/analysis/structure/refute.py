@@ -6,7 +6,7 @@ evaluated in decimal intervals, and only an inner product that is above 0 for ce
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -102,21 +102,50 @@ def rising_pair(
 
     None where none is found.
     """
+    return _first(game, seconds, more, lambda p: p.product[1] < 0 if falling else p.product[0] > 0)
+
+
+def level_pair(game: Rewards, seconds: float) -> Pair | None:
+    """Two laws of legal members at which some reward differs, though the inner product is not
+    below 0; None where none is found.
+    """
+    return _first(game, seconds, (), lambda p: p.product[0] >= 0 and _pay_differs(game, p))
+
+
+def _first(
+    game: Rewards, seconds: float, more: Sequence["Direction"], good: Callable[[Pair], bool]
+) -> Pair | None:
     deadline = time.perf_counter() + seconds
     try:
-        candidates = _candidates(game, more)
-        for one, other, shared in candidates:
+        for one, other, shared in _candidates(game, more):
             if time.perf_counter() > deadline:
                 return None
             try:
-                found = inner_product(game, one, other, shared)
+                pair = Pair(one, other, shared, inner_product(game, one, other, shared))
+                if good(pair):
+                    return pair
             except UndefinedError:
                 continue
-            if found[1] < 0 if falling else found[0] > 0:
-                return Pair(one, other, shared, found)
     except UnsupportedError:
         return None
     return None
+
+
+def _pay_differs(game: Rewards, pair: Pair) -> bool:
+    """Whether a member of one of both laws is paid differently at them, for certain.
+
+    Raises:
+        UndefinedError: a reward has no certified value there.
+    """
+    for name, reward in game.rewards.items():
+        for _, member in (*pair.one[name], *pair.other[name]):
+            own = {(op.removeprefix("peer_"), n, at): v for (op, n, at), v in member.items()}
+            own |= pair.shared
+            one = value_at(game.terms, reward, Point(own, pair.one))
+            other = value_at(game.terms, reward, Point(own, pair.other))
+            if one[1] < other[0] or other[1] < one[0]:
+                return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -260,7 +289,7 @@ def pair_witness(pair: Pair) -> Witness:
     for label, laws in (("law", pair.one), ("other law", pair.other)):
         for name, law in laws.items():
             found[f"{label} of {name}"] = law_text(law)
-    found["inner product"] = float(pair.product[0])
+    found["inner product"] = float(pair.product[0]) + 0.0  # no minus sign before 0
     return found
 
 

@@ -207,3 +207,56 @@ population agent {
     assert certificate(model_of(text.replace("SLOPE", "0.5")), "monotone").verdict == "refuted"
     assert certificate(model_of(text.replace("SLOPE", "(-0.5)")), "monotone").verdict == "proved"
     assert math.isfinite(certificate(model_of(text.replace("SLOPE", "0")), "monotone").seconds)
+
+
+STRICT = """model strict
+objective nash
+horizon 2
+population person as mu {
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  x' = a
+  reward r = REWARD
+}
+"""
+COMMON = [
+    ("-mu[x]", "proved"),
+    ("-mu[x] + mu[true]", "proved"),
+    ("-mu[x] + prob(q.a for q in person)", "refuted"),
+    ("-mu[x] - prob(q.a == a for q in person)", "proved"),
+    ("-mu[x] - prob(q.a == a for q in person) + prob(q.a and q.x for q in person)", "unknown"),
+    ("-prob(q.a == a and q.x == x for q in person) + prob(q.a and q.x for q in person)", "proved"),
+    ("-ind(x) * mu[true]^2 + prob(q.a for q in person)", "refuted"),
+]
+
+
+@pytest.mark.parametrize(("reward", "verdict"), COMMON)
+def test_what_all_are_paid_alike_is_not_strict_where_only_it_moves(
+    reward: str, verdict: str
+) -> None:
+    """All in one state: -1 + 0 where nobody acts, -1 + 1 where all do, and the product is 0."""
+    model = model_of(STRICT.replace("REWARD", reward))
+    assert certificate(model, "monotone").verdict == "proved"
+    found = certificate(model, "strictly_monotone")
+    assert found.verdict == verdict, found.detail
+    if verdict == "refuted":
+        assert found.witness is not None and found.witness["inner product"] == 0
+
+
+@pytest.mark.parametrize(
+    ("running", "final", "verdict"),
+    [
+        ("0", "-mu[x]", "proved"),
+        ("-mu[x]", "0", "proved"),
+        ("-mu[x]", "-2 * mu[x]", "proved"),
+        ("-mu[x]", "mu[true]", "refuted"),
+        ("prob(q.a for q in person)", "-mu[x]", "refuted"),
+        ("0", "0", "refuted"),
+    ],
+)
+def test_every_stage_that_reads_a_law_is_to_be_strict(
+    running: str, final: str, verdict: str
+) -> None:
+    text = STRICT.replace("REWARD", f"{running}\n  final reward end = {final}")
+    found = certificate(model_of(text), "strictly_monotone")
+    assert found.verdict == verdict, found.detail
