@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mfdsl.errors import UsageError
 from mfdsl.learning import Training
@@ -52,6 +52,11 @@ class Played:
     scene: Scene
     action: Any
     noise: Any
+
+
+def agents_known(policy: nn.Module) -> bool:
+    """Whether networks know their agents one by one, so that they play no other number."""
+    return isinstance(policy, Crew) and bool(policy.known)
 
 
 def policy_row(trial: Trial, until: float) -> Row:

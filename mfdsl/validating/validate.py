@@ -38,7 +38,7 @@ from mfdsl.validating.learned import (
     table_of,
 )
 from mfdsl.validating.learned_values import learned_values_row, was_played
-from mfdsl.validating.networks import policy_row, returns_row, saved_row
+from mfdsl.validating.networks import POLICY, agents_known, policy_row, returns_row, saved_row
 from mfdsl.validating.outcome import Excess, Row, Trial, Validation, left
 from mfdsl.validating.permutation import Effort, equivariance, equivariance_certificate
 from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
@@ -201,6 +201,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
 
     `on_report` hears what is certified among finitely many agents.
     """
+    asked, trial = trial, _of_any_number(trial)
     known: list[tuple[Claim, ...]] = []
     gains: list[Gain] = []
     reports: list[FinitePopulation] = []
@@ -245,6 +246,8 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     ]
     if trial.game.model.objective == "team":
         return [*plain, *_of_a_team(trial, convergence)]
+    if asked is not trial:
+        return [*plain, *_of_known_agents(asked)]
     if trial.training is not None:
         plain += _of_networks(trial)[:2]
     if trial.training is not None and trial.table is None:
@@ -271,6 +274,27 @@ def _of_a_team(trial: Trial, convergence: Callable[[float], Found]) -> list[Chec
         Check(0.9, convergence),
         *(refused(name) for name in (EXPLOITABILITY, GAIN, BOUND)),
     ]
+
+
+def _of_any_number(trial: Trial) -> Trial:
+    """The same, of a policy by name where networks know their agents one by one: checks of the
+    game play other numbers.
+    """
+    if trial.training is None or not agents_known(trial.training.learner.policy):
+        return trial
+    named = _by_name(trial.game, None)
+    return replace(trial, behaviour=named.behaviour, policy=named.policy, table=None, training=None)
+
+
+def _of_known_agents(trial: Trial) -> list[Check]:
+    """What can be said of networks that know their agents one by one."""
+    why = "networks know their agents one by one, and play no other number"
+
+    def refused(name: str) -> Check:
+        return Check(0.0, lambda until: Row(name, "not applicable", why))
+
+    rows = (refused(name) for name in (POLICY, EXPLOITABILITY, GAIN, BOUND))
+    return [Check(0.8, lambda until: saved_row(trial, until)), *rows]
 
 
 def _of_networks(trial: Trial) -> list[Check]:

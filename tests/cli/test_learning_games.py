@@ -62,6 +62,31 @@ def test_a_resumed_run_is_the_whole_one(mfdsl: Any, tmp_path: Path, kind: str) -
         assert others.code == 0, others.err
     else:
         assert others.code == 2 and "cannot play 7" in others.err, others.err
+        found = mfdsl("validate", whole.json["run"], "--seconds", 2, "--json")
+        assert found.code == 0, found.err
+        verdicts = {row["name"]: row["verdict"] for row in found.json["checks"]}
+        assert verdicts["saved return"] == verdicts["trajectories"] == "passed"
+        assert verdicts["policy"] == verdicts["bound among N"] == "not applicable"
+
+
+@pytest.mark.parametrize("solver", ["mf_q", "mf_ac"])
+def test_mean_field_learners_go_on_and_are_scored(mfdsl: Any, tmp_path: Path, solver: str) -> None:
+    path = tmp_path / "bars.mfg"
+    path.write_text(BARS)
+    given = {"games": 2, "hidden": 8, "evaluate_every": 2, "final_rate": 1, "updates": 2}
+    given |= {"first_temperature": 0.1}  # whose fall would depend on the length of the course
+    flags = [part for k, v in given.items() for part in ("--opt", f"{k}={v}")]
+    solve = ("solve", path, "--solver", solver, *flags, "--json")
+    whole = mfdsl(*solve, "--iterations", 4)
+    assert whole.code == 0, whole.err
+    half = mfdsl(*solve, "--iterations", 2)
+    again = mfdsl("solve", "--resume", half.json["run"], "--iterations", 4, "--json")
+    assert again.code == 0, again.err
+    assert again.json["exploitability"] == whole.json["exploitability"]
+    found = mfdsl("validate", whole.json["run"], "--seconds", 2, "--json")
+    assert found.code == 0, found.err
+    saved = next(r for r in found.json["checks"] if r["name"] == "saved return")
+    assert saved["verdict"] == "passed"
 
 
 def test_learned_values_are_scored_beside_what_is_proved(mfdsl: Any, tmp_path: Path) -> None:
