@@ -22,16 +22,18 @@ from mfdsl.runtime.learning.sight import Feature, Sight
 
 @dataclass(frozen=True)
 class Budget:
-    """How much goes into a response: iterations of one episode in each game, each with a number of
-    `deviators` (of weight 0, else there is one in each game), networks, and `test_games` to judge,
-    four times as many where one player of each deviates.
+    """How much goes into a response: iterations of one episode in each game, with a number of
+    `deviators` (of weight 0, else there is one in each game); `restarts`, every second of which
+    first learns in `imitation` episodes to do as the policy does; networks; and `test_games` to
+    judge, four times as many where one player of each deviates.
 
     `steps` is the length of games without end; 0: until 1 % of the discount is left.
     """
 
-    iterations: int = 60
+    iterations: int = 40
+    imitation: int = 8
     deviators: int = 32
-    restarts: int = 1
+    restarts: int = 2
     test_games: int = 128
     hidden: int = 64
     layers: int = 2

@@ -19,7 +19,8 @@ from mfdsl.runtime.exploitability import Response
 from mfdsl.runtime.learning.answers import Answer, Budget, Deviating, Found, shape_of
 from mfdsl.runtime.learning.deviators import Arena
 from mfdsl.runtime.learning.engine import EVALUATION
-from mfdsl.runtime.learning.experience import collected
+from mfdsl.runtime.learning.experience import collected, joined, mapped
+from mfdsl.runtime.learning.eyes import View
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import model_of
@@ -27,6 +28,8 @@ from mfdsl.runtime.learning.sight import model_of
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
 QUARTERS = 4
+FITS = 8  # steps of imitation after each of its episodes
+CURIOUS = 0.15  # part of the time in which something else is tried at first
 LONGEST = 5.0  # gradient along the path
 FRESH = 1 << 20  # episodes that judge have numbers from here after those that choose
 
@@ -48,7 +51,10 @@ def gradient_of(arena: Arena) -> Literal["path", "score"]:
 
 
 def learned_response(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
-    """Learn answers in one arena, and give the best of all quarters and restarts in another."""
+    """Learn answers in one arena, and give the best of all quarters and restarts in another.
+
+    Every second one starts from the policy that is answered, all others from networks at random.
+    """
     courses = [_course(arena, judge, budget, seed, k) for k in range(budget.restarts)]
     return max(courses, key=lambda course: course.gain)
 
@@ -119,6 +125,8 @@ def _course(arena: Arena, judge: Arena, budget: Budget, seed: int, restart: int)
     answer, critics = answer.to(unit), critics.to(unit)
     deviating = Deviating(arena, answer)
     _calibrate(deviating)
+    if restart % 2:
+        imitate(deviating, budget, restart)
     path = gradient_of(arena) == "path"
     parameters = [*answer.parameters(), *(() if path else critics.parameters())]
     optimizer = torch.optim.Adam(parameters, budget.learning_rate, eps=EPSILON)
@@ -150,6 +158,64 @@ def _chosen(learning: Answer, judge: Arena, restart: int) -> Found:
         gains = torch.cat([gains_of(judge, option, episode) for episode in episodes])
         options.append(replace(option, gain=gains.mean().item()))
     return max(options, key=lambda option: option.gain)
+
+
+def imitate(deviating: Deviating, budget: Budget, restart: int) -> None:
+    """Let deviators do as the policy does, along its own games: there they gain nothing.
+
+    From there learning goes up also where the way from anywhere else is far, as near equilibria.
+    Finite actions are fitted by their likelihood, with a part of all others for something to learn
+    from, real ones by their squared distance.
+    """
+    arena, answer = deviating.arena, deviating.answer
+    optimizer = torch.optim.Adam(answer.parameters(), budget.learning_rate, eps=EPSILON)
+    for k in range(budget.imitation):
+        seen: list[tuple[View, Tensor | None, tuple[Tensor, ...]]] = []
+
+        def act(scene: Scene, number: int, seen: list[Any] = seen) -> Any:
+            usual = arena.followed(scene, number)
+            part = getattr(usual, arena.sight.field)
+            mine = [value if arena.sight.single else value[:, : arena.count] for value in part]
+            seen.append((answer.view(arena, scene), arena.mask(scene), tuple(mine)))
+            return arena.acted(usual, mine)
+
+        with torch.no_grad():
+            for _ in arena.engine.turns(EVALUATION - 2 - restart * budget.imitation - k, act):
+                pass
+        view, mask, done = joined(seen, torch.stack)
+        for _ in range(FITS):
+            loss = _unlike(answer, mapped(view, _flat), None if mask is None else _flat(mask), done)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+
+def _unlike(answer: Answer, view: View, mask: Tensor | None, done: tuple[Tensor, ...]) -> Tensor:
+    """How far laws of actions are from what was done."""
+    head, law = answer.actor.head, answer.law(view, mask)
+    done = tuple(_flat(value) for value in done)
+    loss = done[0].new_zeros((), dtype=torch.get_default_dtype())
+    if law.logits is not None:
+        index = torch.zeros_like(law.logits[..., 0], dtype=torch.int64)
+        for action, value in zip(head.actions, done, strict=True):
+            if action.type.finite:
+                index = index * action.type.size + value.long() - action.type.first
+        chances = torch.log_softmax(law.logits, -1)
+        legal = chances.isfinite()
+        spread = chances.where(legal, 0.0).sum(-1) / legal.sum(-1)
+        taken = chances.gather(-1, index[..., None])[..., 0]
+        loss = loss - ((1 - CURIOUS) * taken + CURIOUS * spread).mean()
+    if law.mean is not None:
+        values = head.values(law.mode(), done[0] if done[0].is_floating_point() else law.mean)
+        for action, value, wanted in zip(head.actions, values, done, strict=True):
+            if not action.type.finite:
+                loss = loss + (value - wanted).square().mean()
+    return loss
+
+
+def _flat(value: Tensor) -> Tensor:
+    """Times and games on one axis."""
+    return value.flatten(0, 1)
 
 
 def _along_path(deviating: Deviating, optimizer: torch.optim.Optimizer, episode: int) -> None:

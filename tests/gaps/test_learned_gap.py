@@ -11,13 +11,19 @@ from mfdsl.playing import by_table
 from mfdsl.runtime.behaviours import calling, still, uniform
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
+from mfdsl.runtime.learning.answers import Answer, Deviating, Found
+from mfdsl.runtime.learning.best_response import CURIOUS, imitate
+from mfdsl.runtime.learning.chances import answer_chances
 from mfdsl.runtime.learning.deviators import Arena, Shadowed, arena_of, steep, weighs
 from mfdsl.runtime.learning.gaps import Budget, gain_in_tables, learned_gap, responses_to
+from mfdsl.runtime.learning.placed import followed_by
 from mfdsl.runtime.learning.sight import model_of, sights_of
 from mfdsl.runtime.solution import Solution
 from tests.gaps.lessons import lesson_of, tables_in
 
-SMALL = Budget(iterations=12, deviators=32, test_games=16, hidden=16, layers=1, steps=25)
+SMALL = Budget(
+    iterations=12, deviators=32, test_games=16, hidden=16, layers=1, steps=25, restarts=1
+)
 
 
 def arena(name: str, behaviour: Any, agents: int = 30) -> Arena:
@@ -122,7 +128,9 @@ def test_an_equilibrium_has_no_gain() -> None:
 def test_real_actions_are_learned_through_the_simulator() -> None:
     """-(x + a - 1)^2 - a^2 is best at a = (1 - x) / 2, where it is half of what a = 0 pays."""
     game = mfdsl.load(text=PULLED)
-    budget = Budget(iterations=100, deviators=64, test_games=32, hidden=16, learning_rate=0.01)
+    budget = Budget(
+        iterations=100, deviators=64, test_games=32, hidden=16, learning_rate=0.01, restarts=1
+    )
     found = learned_gap(lesson_of(game), still, agents=64, games=8, budget=budget)
     (response,) = found.responses
     assert response.gradient == "path"
@@ -207,7 +215,7 @@ def test_lower_bounds_take_off_what_is_not_certain() -> None:
 
 def test_a_seed_fixes_a_gap() -> None:
     lesson = lesson_of(mfdsl.load("left_right"))
-    budget = Budget(iterations=3, deviators=8, test_games=8, hidden=8)
+    budget = Budget(iterations=3, deviators=8, test_games=8, hidden=8)  # with both kinds of starts
 
     def once(seed: int) -> Exploitability:
         return learned_gap(lesson, uniform, agents=20, games=4, seed=seed, budget=budget)
@@ -262,3 +270,22 @@ def test_stationary_games_start_from_the_law_that_the_policy_keeps() -> None:
         torch.testing.assert_close(shares, wanted, atol=0.02, rtol=0)
         found.append(values)
     assert not torch.equal(*found)
+
+
+def test_imitation_ends_at_the_policy() -> None:
+    """Chances of the network are those of the policy, with a part of all other actions."""
+    game = mfdsl.load("sis")
+    lesson = lesson_of(game)
+    tables = tables_in(lesson)
+    solution = mfdsl.solve(game, iterations=3)
+    assert isinstance(solution, Solution)
+    place = arena("sis", by_table(game, solution.policy), agents=100)
+    budget = Budget(imitation=30, learning_rate=0.02, hidden=32)
+    answer = Answer(model_of(place.program), place.sight, budget).double()
+    imitate(Deviating(place, answer), budget, 1)
+    chances = answer_chances(Found(answer, False, 0.0, ()), tables)
+    flow = tables.view.flow(solution.policy)
+    found = followed_by(tables, solution.policy, flow, chances).probs
+    wanted = (1 - CURIOUS) * solution.policy.probs + CURIOUS / found.shape[-1]
+    weight = flow.laws[:, : found.shape[1], :, None]
+    assert float((weight * (found - wanted).abs()).sum(-1).sum(-1).mean()) < 0.1
