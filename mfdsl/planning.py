@@ -48,8 +48,8 @@ def check_tables(model: Model, bins: Bins) -> None:
     needed = table_bytes(model, bins)
     if needed is not None and needed > machine_memory():
         raise UsageError(
-            f"not enough memory: policy and values of {model.name} on tables take"
-            f" {_text(needed)}, there are {_text(machine_memory())}",
+            f"not enough memory for `{model.name}`: its tables would have {_text(needed)} of policy"
+            f" and values, there are {_text(machine_memory())}",
             f"`--solver {GENERATED}` stands a generator in the place of the law; or fewer `bins`",
         )
 

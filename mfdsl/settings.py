@@ -78,8 +78,9 @@ def resolve(
     if name not in LEARNERS or (free and model.objective == "nash"):
         bins = _bins(model, block | wanted)
         wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
-    if free and name not in LEARNERS and not wanted and (why := generated(model, bins)):
-        name, reason = GENERATED, why
+    if free and name not in LEARNERS and not wanted and not alone(model):
+        why = generated(model, bins)
+        name, reason = (name, reason) if why is None else (GENERATED, why)
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
     named = {} if solver == "auto" else block
