@@ -13,6 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
+from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.structure.differences import line_difference
@@ -101,6 +102,7 @@ class _Root:
     node: int
     degree: int
     place: int
+    cut: int | None = None  # the expression before the ends were dropped that may bind
 
 
 @dataclass
@@ -140,6 +142,14 @@ def linear_quadratic_form(
     bounded = _bounded_variable(model, player)
     if bounded is not None:
         detail = f"up to the bounds of `{bounded}`, which may bind"
+        found = _certificate(player, "unknown", started, reason="domain", detail=detail)
+        return found, form
+    cut = next((root for root in reading.roots if root.cut is not None), None)
+    if cut is not None:
+        found = _cut_off(model, copies, player, cut, started)
+        return found, form if found.verdict == "unknown" else None
+    if player.legal is not None:
+        detail = "up to the actions that are not legal"
         found = _certificate(player, "unknown", started, reason="domain", detail=detail)
         return found, form
     return _certificate(player, "proved", started), form
@@ -187,8 +197,13 @@ def _bounded_variable(model: Model, player: Player) -> str | None:
 def _read(model: Model, copies: Copies, player: Player) -> _Reading:
     roots = []
     for state in player.states:
-        for name, node in _entries(copies, state, _unclipped(copies, given(state.next), model)):
-            roots.append(_Root(f"next {name}", node, 1, given(state.next)))
+        whole = given(state.next)
+        inner, cut = _unclipped(copies, whole)
+        before = _entries(copies, state, whole)
+        for (name, node), (_, as_written) in zip(
+            _entries(copies, state, inner), before, strict=True
+        ):
+            roots.append(_Root(f"next {name}", node, 1, whole, as_written if cut else None))
     for term in player.rewards:
         where = f"final {term.name}" if term.final else term.name
         roots.append(_Root(where, term.node, 2, term.node))
@@ -218,15 +233,50 @@ def _entries(copies: Copies, variable: Variable, node: int) -> list[tuple[str, i
     return found
 
 
-def _unclipped(copies: Copies, node: int, model: Model) -> int:
-    """The value before it is cut off at constant ends."""
+def _unclipped(copies: Copies, node: int) -> tuple[int, bool]:
+    """The value before it is cut off at constant ends, and whether some end may bind."""
     here = copies.nodes[node]
     if here.op in ("min", "max") and len(here.args) == 2:
         constant = [a for a in here.args if copies.nodes[a].op in ("const", "param")]
         if len(constant) == 1:
             (inner,) = (a for a in here.args if a != constant[0])
-            return _unclipped(copies, inner, model)
-    return node
+            found, cut = _unclipped(copies, inner)
+            return found, cut or not _is_idle(copies, here.op, inner, constant[0])
+    return node, False
+
+
+def _is_idle(copies: Copies, op: str, inner: int, end: int) -> bool:
+    """Whether an end never binds, for certain."""
+    evaluator = Evaluator(copies.facts, {})
+    value, bound = evaluator.value(inner), evaluator.value(end)
+    within = value.hi <= bound.lo if op == "min" else value.lo >= bound.hi
+    return bool(np.all(within))
+
+
+def _cut_off(
+    model: Model, copies: Copies, player: Player, root: _Root, started: float
+) -> Certificate:
+    """Refuted at a line along which an end binds, or unknown where no line shows it."""
+    assert root.cut is not None
+    detail = f"{root.where} is cut off"
+    try:
+        terms, (node,) = written_out(copies.facts, [root.cut], bind=True)
+        witness = line_difference(terms, node, root.degree + 1)
+    except (UnsupportedError, TooLargeError, TooManyNodes):
+        witness = None
+    verdict: Verdict = "refuted" if witness is not None else "unknown"
+    if witness is None:
+        detail = f"up to the ends of {root.where}, which may bind"
+    found = _certificate(
+        player,
+        verdict,
+        started,
+        reason=None if witness is not None else "domain",
+        detail=detail,
+        witness=witness,
+    )
+    place = model.places[root.place] if root.place < len(model.places) else None
+    return found.model_copy(update={"culprit": place})
 
 
 def _guilty(reading: _Reading) -> tuple[_Root, int, str] | None:

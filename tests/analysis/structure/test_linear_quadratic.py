@@ -136,3 +136,57 @@ def test_bounds_are_mentioned() -> None:
     assert (found.verdict, found.reason) == ("unknown", "domain")
     assert matrices is not None and matrices.B[0, 0, 0] == 1
     assert form(compile_file(SPECS / "lq_ring.mfg").require_model(), "bank")[0].verdict == "refuted"
+
+
+CUTS = [
+    ("min(x + u, 1)", "refuted"),
+    ("max(x + u, 0)", "refuted"),
+    ("clip(x + u, -1, 1)", "refuted"),
+    ("min(x + u, 1000)", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("next_", "verdict"), CUTS)
+def test_what_is_cut_off_is_not_linear(next_: str, verdict: str) -> None:
+    """From 0 by 0.5 to 0.5, by 2 to 1 and not to 2."""
+    found, matrices = form(player(next_, "x^2 + u^2"))
+    assert found.verdict == verdict, found.detail
+    assert (matrices is None) == (verdict == "refuted")
+    if verdict == "refuted":
+        assert found.witness is not None and found.culprit is not None
+        assert found.witness["difference of order 2"] != 0
+    if verdict == "unknown":
+        assert found.reason == "domain"
+
+
+def test_ends_that_never_bind_cut_nothing_off() -> None:
+    trait = "  trait  c : real in [0, 1] ~ uniform\n  action u : real\n"
+    text = TEXT.replace("  action u : real\n", trait).replace("DOMAIN", "real")
+    text = text.replace("START", "normal(0, std = 1)").replace("COST", "x^2 + u^2")
+    for next_, verdict in (("clip(c, 0, 1)", "proved"), ("clip(c, 0, 0.9)", "refuted")):
+        found, matrices = form(model_of(text.replace("NEXT", next_)))
+        assert found.verdict == verdict, found.detail
+        assert (matrices is None) == (verdict == "refuted")
+
+
+def test_majors_are_cut_off_too() -> None:
+    text = """model led
+objective nash
+horizon 4
+major leader {
+  state  y : real = 0
+  action v : real
+  y' = NEXT
+  reward r = -y^2 - v^2
+}
+population agent {
+  state  x : real ~ normal(0, std = 1)
+  action u : real
+  x' = x + u + leader.y
+  reward r = -x^2 - u^2
+}
+"""
+    for next_, verdict in (("y + v", "proved"), ("max(y + v, -0.5)", "refuted")):
+        model = model_of(text.replace("NEXT", next_))
+        assert form(model, "leader")[0].verdict == verdict
+        assert form(model)[0].verdict == "proved"
