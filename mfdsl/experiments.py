@@ -266,14 +266,42 @@ MFAX = tuple(
     )
 )
 
+PLAYED = "the paper's figure, in the unit of the spec"
+RPS = {"rock_scissors": 0.4, "paper_rock": 0.34, "scissors_paper": 0.37}
+RPS_OPTIONS = {"games": 1, "learning_rate": 8.0, "temperature": 0.01, "floor": 0.001}
+SIS_OPTIONS = {"games": 4, "learning_rate": 4.0, "decay": 0.25, "temperature": 0.02} | {
+    "exploration": 0.0,
+    "floor": 0.001,
+    "since": 10,
+}
+APPROXIMATE_SYMMETRY = tuple(
+    Experiment(
+        f"{spec}-{solver}",
+        spec,
+        solver,
+        options | {"output": "average"},
+        {"small": Course(iterations, 1), "paper": Course(iterations, 3)},
+        (Place(None, figure),),
+        PLAYED,
+        params,
+    )
+    for spec, iterations, options, params, figures in (
+        ("a_rps", 25, RPS_OPTIONS, RPS, {"symm_pmd": 0.025, "independent_pmd": 0.19}),
+        ("asymmetric_sis", 40, SIS_OPTIONS, {}, {"symm_pmd": 0.12, "independent_pmd": 0.82}),
+    )
+    for solver, figure in figures.items()
+)
+
 PAPERS: dict[str, tuple[Experiment, ...]] = {
     "mf_ppo": MF_PPO,
     "m3fc": M3FC,
     "gd_mfrl": GD_MFRL,
     "munchausen": MUNCHAUSEN,
     "mfax": MFAX,
+    "approximate_symmetry": APPROXIMATE_SYMMETRY,
 }
 TITLES = {
+    "approximate_symmetry": "Yardim and He 2025, approximate symmetry, arXiv 2408.15173",
     "mf_ppo": "Li et al. 2021, permutation invariant policy optimization, arXiv 2105.08268",
     "gd_mfrl": "generated mean fields; compare Perrin et al. 2021, arXiv 2105.07933",
     "m3fc": "Cui et al. 2024, major-minor mean field control, arXiv 2303.10665",

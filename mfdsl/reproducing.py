@@ -213,12 +213,14 @@ def _solved(
 ) -> Result:
     """An experiment with tables: what it reaches is an exploitability, which every report has."""
     game = load(experiment.spec, params=dict(experiment.params))
+    # solvers that play draw from the seed of the run
+    own = {} if SOLVERS[experiment.solver].plays else {"seed": seed}
     settings = resolve(
         game.model,
         experiment.solver,
         iterations=max(1, round(request.scale * course.iterations)),
         tolerance=0,
-        options={**experiment.options, **course.options, "seed": seed},
+        options={**experiment.options, **course.options, **own},
     )
     job = prepare(game, settings, sweep={}, seed=seed, device=request.device)
     folder = start_run(job, {}, request.out / "runs")
