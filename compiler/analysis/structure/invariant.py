@@ -7,7 +7,7 @@ on finite ones at each kind of member; refuted at a point where two values diffe
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.cases import Verdicts
 from mfdsl.compiler.analysis.structure.masses import in_masses
-from mfdsl.compiler.analysis.structure.moving import Motion, motion
-from mfdsl.compiler.analysis.structure.stages import is_noisy
+from mfdsl.compiler.analysis.structure.moving import Motion, draws_differently, motion
+from mfdsl.compiler.analysis.structure.stages import is_noisy, mean_of
 from mfdsl.compiler.analysis.structure.steps import same_start, same_step
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
@@ -70,14 +70,18 @@ def invariant(
     outside = _leaves_domain(model, copies, moving)
     decided: list[tuple[str, Verdicts, int | None]] = []
     for asked in _values(model):
-        found = _same_value(copies, moving, asked, deadline)
+        found = _same_value(model, copies, moving, asked, deadline)
         decided.append((asked.name, found, asked.node))
         if found.verdict == "refuted":
             break
     if all(v.verdict != "refuted" for _, v, _ in decided):
         for one in model.players:
             decided.append(
-                (f"next states of {one.name}", same_step(copies, moving, one, deadline), None)
+                (
+                    f"next states of {one.name}",
+                    same_step(model, copies, moving, one, deadline),
+                    None,
+                )
             )
             decided.append(
                 (f"start of {one.name}", same_start(copies, moving, one, deadline), None)
@@ -146,11 +150,15 @@ def _type_of(model: Model, copies: Copies, moving: Motion, name: str) -> Type:
     return copies.types[next(v.type for v in (*other.states, *other.actions) if v.name == variable)]
 
 
-def _same_value(copies: Copies, moving: Motion, asked: _Asked, deadline: float) -> Verdicts:
+def _same_value(
+    model: Model, copies: Copies, moving: Motion, asked: _Asked, deadline: float
+) -> Verdicts:
     """Whether a value is the same after the motion, wherever it is legal."""
+    if draws_differently(model, copies, moving, asked.player, [asked.node]):
+        asked = replace(asked, node=mean_of(model, copies, asked.node, asked.player))
+        if draws_differently(model, copies, moving, asked.player, [asked.node]):
+            return Verdicts("unknown", "unsupported", "it reads a noise whose chances are moved")
     after = moving.moved(asked.node, asked.player.name)
-    if _draws_differently(copies, moving, asked):
-        return Verdicts("unknown", "unsupported", "it reads a noise whose chances are moved")
     if after == asked.node:
         return Verdicts("proved")
     mask = asked.player.legal if asked.player.legal != asked.node else None
@@ -174,13 +182,6 @@ def _same_value(copies: Copies, moving: Motion, asked: _Asked, deadline: float) 
     if answer.holds is None:
         return Verdicts("unknown", answer.reason or "unsupported", answer.detail)
     return _different(terms, found[0], found[1], answer)
-
-
-def _draws_differently(copies: Copies, moving: Motion, asked: _Asked) -> bool:
-    """Whether a value reads noises, and the motion changes the chances of some noise."""
-    densities = [n.density for n in asked.player.noises if n.density is not None]
-    moved = any(moving.moved(d, asked.player.name) != d for d in densities)
-    return moved and is_noisy(copies.facts, asked.node)
 
 
 def _different(terms: Terms, before: int, after: int, answer: Finding) -> Verdicts:

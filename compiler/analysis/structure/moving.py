@@ -4,7 +4,7 @@ A map of variables moves a member to its image and a law to the law of the image
 replaced by their images, those of members in means over the population by theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -13,7 +13,7 @@ import numpy as np
 from mfdsl.compiler.analysis.enclosure import Evaluator, leaves_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
-from mfdsl.compiler.ir.walk import MEMBERS, depth_of
+from mfdsl.compiler.ir.walk import MEMBERS, depth_of, reachable
 
 OWN = ("state", "trait", "action")
 MAX_VALUES = 200_000
@@ -67,6 +67,41 @@ class Motion:
         if args == node.args:
             return image
         return self.copies.add(node.op, args, node.attr, node.type)
+
+
+def draws_differently(
+    model: Model, copies: Copies, moving: Motion, owner: Player, roots: Sequence[int]
+) -> bool:
+    """Whether expressions of a player read a noise, its own, a member's or a common one, of which
+    the chances are moved, or those of a noise that its chances read.
+    """
+    open_ = [(root, owner.name) for root in roots]
+    seen = set(open_)
+    while open_:
+        root, name = open_.pop()
+        for drawer in _drawers(model, copies, root, name):
+            for noise in (*drawer.noises, *drawer.draws):
+                if noise.density is None or (noise.density, drawer.name) in seen:
+                    continue
+                if moving.moved(noise.density, drawer.name) != noise.density:
+                    return True
+                seen.add((noise.density, drawer.name))
+                open_.append((noise.density, drawer.name))
+    return False
+
+
+def _drawers(model: Model, copies: Copies, root: int, owner: str) -> list[Player]:
+    """The players whose noises an expression of a player may read."""
+    names: set[str] = set()
+    below = [copies.nodes[i] for i in reachable(copies.nodes, [root])]
+    for node in below:
+        if node.op in ("noise", "draw"):
+            names.add(owner)
+        elif node.op in ("common_noise", "common_draw") and isinstance(node.attr, tuple):
+            names.add(str(node.attr[0]))
+    if any(node.op in ("peer_noise", "peer_draw") for node in below):
+        names |= {str(n.attr[1]) for n in below if n.op in MEMBERS and isinstance(n.attr, tuple)}
+    return [p for p in model.players if p.name in names]
 
 
 def motion(model: Model, copies: Copies, player: Player, images: Mapping[str, int]) -> Motion:

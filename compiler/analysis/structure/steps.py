@@ -23,7 +23,7 @@ from mfdsl.compiler.analysis.structure.cases import (
     same_chances,
     values_of,
 )
-from mfdsl.compiler.analysis.structure.moving import Motion
+from mfdsl.compiler.analysis.structure.moving import Motion, draws_differently
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.identities import is_zero
@@ -33,33 +33,80 @@ from mfdsl.compiler.analysis.symbolic.terms import (
     written_out,
 )
 from mfdsl.compiler.ir.build import TooManyNodes
-from mfdsl.compiler.ir.model import NoiseVariable, Player, StateVariable
+from mfdsl.compiler.ir.model import Model, NoiseVariable, Player, StateVariable
 from mfdsl.compiler.ir.types import INT, Type
-from mfdsl.compiler.ir.walk import given
+from mfdsl.compiler.ir.walk import given, reachable
 
 MAX_MIRRORS = 4  # noises of which each may be mirrored
 MIRRORED = {"normal": 0, "uniform": 1}  # law: the sum of a value and its mirror image
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
 
 
-def same_step(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
+def same_step(
+    model: Model, copies: Copies, moving: Motion, player: Player, deadline: float
+) -> Verdicts:
     """Whether the kernel of a player stays the same."""
     nexts = [(s, given(s.next)) for s in player.states]
     densities = [n.density for n in player.noises if n.density is not None]
+    if _reads_moved_noises(model, copies, moving, player):
+        detail = "they read a noise of another player, or of members, whose chances are moved"
+        return Verdicts("unknown", "unsupported", detail)
     still = all(moving.moved(n, player.name) == n for _, n in nexts) and all(
         moving.moved(d, player.name) == d for d in densities
     )
     if still and not any(image_of(moving, player, s.name) is not None for s in player.states):
         return Verdicts("proved")
+    shared = _is_shared(model, copies, player)
     try:
-        if _same_noises(copies, moving, player, player.noises, "noise", nexts, deadline):
+        if _same_noises(
+            copies, moving, player, player.noises, "noise", nexts, deadline, mirrored=not shared
+        ):
             return Verdicts("proved", method=("identities with the same or mirrored noises",))
+        if shared:
+            return Verdicts("unknown", "unsupported", "other players read the same noises")
         if _is_finite(copies, player):
             return same_chances(copies, moving, player, deadline)
     except Failed as error:
         return Verdicts("unknown", "unsupported", str(error))
     detail = "neither the same noises nor mirrored ones lead to the image of the next state"
     return Verdicts("unknown", "unsupported", detail)
+
+
+def _reads_moved_noises(model: Model, copies: Copies, moving: Motion, player: Player) -> bool:
+    """Whether next states, or chances, read noises that are not the player's own and are moved."""
+    roots = [given(s.next) for s in player.states]
+    roots += [n.density for n in player.noises if n.density is not None]
+    foreign = ("common_noise", "peer_noise")
+    outside = [
+        root
+        for root in roots
+        if any(copies.nodes[i].op in foreign for i in reachable(copies.nodes, [root]))
+        and not _is_own(copies, player, root)
+    ]
+    return draws_differently(model, copies, moving, player, outside)
+
+
+def _is_own(copies: Copies, player: Player, root: int) -> bool:
+    """Whether all noises of an expression are those of a major or an environment itself."""
+    below = [copies.nodes[i] for i in reachable(copies.nodes, [root])]
+    return all(
+        isinstance(n.attr, tuple) and n.attr[0] == player.name
+        for n in below
+        if n.op in ("common_noise", "peer_noise")
+    ) and not any(n.op == "peer_noise" for n in below)
+
+
+def _is_shared(model: Model, copies: Copies, player: Player) -> bool:
+    """Whether next states or chances of other players read the noises of a player."""
+    for other in model.players:
+        roots = [given(s.next) for s in other.states]
+        roots += [n.density for n in other.noises if n.density is not None]
+        for i in reachable(copies.nodes, roots):
+            node = copies.nodes[i]
+            if node.op == "common_noise" and isinstance(node.attr, tuple):
+                if other.name != player.name and node.attr[0] == player.name:
+                    return True
+    return False
 
 
 def same_start(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
@@ -90,21 +137,25 @@ def _same_noises(
     kind: str,
     values: Sequence[tuple[StateVariable, int]],
     deadline: float,
+    *,
+    mirrored: bool = True,
 ) -> bool:
-    """Whether some choice of mirrored noises takes new values to the images of the old ones."""
+    """Whether some choice of noises, `mirrored` or not, takes new values to the images of the old
+    ones.
+    """
     leaves = [(n, leaf_of(copies.facts, player, n.name, kind)) for n in noises]
     read = [(n, leaf) for n, leaf in leaves if leaf is not None]
-    free = [n.name for n, _ in read if n.law is not None and n.law[0] in MIRRORED]
+    free = [n.name for n, _ in read if mirrored and n.law is not None and n.law[0] in MIRRORED]
     choices = joint((False, True), repeat=len(free)) if len(free) <= MAX_MIRRORS else [()]
     whole = {v.name: node for v, node in values}
     for choice in choices:
         if time.perf_counter() > deadline:
             return False
-        mirrored = dict(zip(free, choice, strict=False))
+        flipped = dict(zip(free, choice, strict=False))
         instead = {
             leaf: _mirror(copies, leaf, MIRRORED[str(given_law(n)[0])])
             for n, leaf in read
-            if mirrored.get(n.name)
+            if flipped.get(n.name)
         }
         pairs = list(_pairs(copies, moving, player, values, whole, instead))
         pairs += [

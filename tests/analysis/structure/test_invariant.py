@@ -7,6 +7,7 @@ import pytest
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.questions import answers
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.driver import Options, compile_file
@@ -133,3 +134,101 @@ def test_images_must_be_of_known_variables_and_permute() -> None:
     constant = copies.add("min", (above, three), None, kind)
     with pytest.raises(ValueError, match="one image"):
         invariant(model, copies, player, {"x": constant}, "invariant")
+
+
+LAMP = """model lamp
+objective nash
+horizon 2
+environment e {
+  state z : bool ~ bernoulli(0.5)
+  noise n : int in 0..1 ~ mix { CHANCE -> 1, else -> 0 }
+  z' = z
+}
+population p as mu {
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = NEXT
+  reward r = REWARD
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("chance", "next_", "reward", "verdict"),
+    [
+        ("prob(q.x == 1 for q in p)", "a", "5 * e.n", "refuted"),
+        ("prob(q.x == 1 for q in p)", "e.n", "-mu[x]", "unknown"),
+        ("prob(q.x == 1 for q in p)", "a", "0 * e.n", "proved"),
+        ("0.3", "a", "5 * e.n", "proved"),
+        ("0.3", "if a == 1 then e.n else 1 - e.n", "0", "unknown"),
+        ("0.3", "if e.n == 1 then a else x", "0", "proved"),
+    ],
+)
+def test_chances_of_common_noises_are_moved_too(
+    chance: str, next_: str, reward: str, verdict: str
+) -> None:
+    """A mean reward of 5 mu(1) becomes 5 mu(0)."""
+    text = LAMP.replace("CHANCE", chance).replace("NEXT", next_).replace("REWARD", reward)
+    (found,) = answers(model_of(text), "p: invariant(x = 1 - x, a = 1 - a)", 20.0)
+    assert found.verdict == verdict, found.detail
+
+
+@pytest.mark.parametrize(
+    ("chance", "reward", "next_", "verdict"),
+    [
+        ("0.2 + 0.6 * x", "y * mean(q.k for q in p)", "b", "unknown"),
+        ("0.2", "y * mean(q.k for q in p)", "b", "proved"),
+        ("0.2 + 0.6 * x", "y", "b", "proved"),
+    ],
+)
+def test_chances_of_noises_of_members_are_moved_too(
+    chance: str, reward: str, next_: str, verdict: str
+) -> None:
+    text = """model two
+objective nash
+horizon 2
+population p as mu {
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  noise n : int in 0..1 ~ mix { CHANCE -> 1, else -> 0 }
+  let k = n
+  x' = a
+  reward r = 0
+}
+population w as nu {
+  state y : int in 0..1 ~ uniform
+  action b : int in 0..1
+  y' = NEXT
+  reward s = REWARD
+}
+"""
+    text = text.replace("CHANCE", chance).replace("NEXT", next_).replace("REWARD", reward)
+    (found,) = answers(model_of(text), "p: invariant(x = 1 - x, a = 1 - a)", 20.0)
+    assert found.verdict == verdict, found.detail
+
+
+def test_a_noise_that_others_read_is_not_mirrored_for_one_player_alone() -> None:
+    """w and x go up together; with w on the other side they part."""
+    text = """model tide
+objective nash
+horizon 2
+environment e {
+  state w : real = 0
+  noise z : real ~ normal(0, std = 1)
+  w' = w + z
+}
+population p as mu {
+  state x : real ~ normal(0, std = 1)
+  action a : real
+  x' = x + a + READ
+  reward r = -a^2
+}
+"""
+    for read, verdict in (("e.z", "unknown"), ("0", "proved")):
+        model = model_of(text.replace("READ", read))
+        copies = copies_of(model)
+        leaf = leaf_of(copies.facts, model.player("e"), "w", "state")
+        assert leaf is not None
+        images = {"e.w": negative(copies, leaf)}
+        found = invariant(model, copies, model.player("p"), images, "invariant", 20.0)
+        assert found.verdict == verdict, found.detail
