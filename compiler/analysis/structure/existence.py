@@ -22,6 +22,7 @@ from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place, Player
+from mfdsl.compiler.ir.walk import MEMBERS, reachable
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _hidden(model: Model, player: Player) -> str | None:
     shown = {(model.nodes[o.node].op, model.nodes[o.node].attr) for o in player.observe}
     wanted: list[tuple[str, object, str]] = [("state", s.name, s.name) for s in player.states]
     wanted += [("trait", s.name, s.name) for s in player.traits]
-    if model.horizon.kind == "finite" and (model.horizon.steps or 0) > 1:
+    if _stages_differ(model):
         wanted.append(("time", None, "t"))
     wanted += [
         ("common_state", (other.name, s.name), f"{other.name}.{s.name}")
@@ -96,6 +97,18 @@ def _hidden(model: Model, player: Player) -> str | None:
         for s in other.states
     ]
     return next((name for op, attr, name in wanted if (op, attr) not in shown), None)
+
+
+def _stages_differ(model: Model) -> bool:
+    """Whether best responses may depend on t: over finitely many stages always, over infinitely
+    many where something reads t, or a law, which moves along the flow.
+    """
+    if model.horizon.kind == "finite":
+        return (model.horizon.steps or 0) > 1
+    moving = ("time", *MEMBERS) if model.horizon.kind == "infinite" else ("time",)
+    roots = [node for player in model.players for _, node, _ in _values(player)]
+    roots += [player.legal for player in model.players if player.legal is not None]
+    return any(model.nodes[i].op in moving for i in reachable(model.nodes, roots))
 
 
 def continuity(model: Model, copies: Copies, seconds: float) -> list[Certificate]:

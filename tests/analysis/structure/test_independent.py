@@ -157,3 +157,48 @@ def test_what_a_fair_coin_takes_back_is_no_dependence() -> None:
     assert found["independent"] == "refuted" and found["monotone"] == "proved"
     crowding = model_of(text.replace("0.5", "0.75"))
     assert certificate(crowding, "monotone").verdict == "refuted"
+
+
+ENDLESS = """model endless
+objective nash
+horizon KIND
+discount 0.9
+population p as mu {
+  state x : bool ~ bernoulli(1)
+  action a : bool LEGAL
+  x' = x and a
+  reward r = REWARD
+  OBSERVE
+}
+"""
+LURE = (
+    "if t == 1 and x and a then 1 else"
+    " (if t == 0 and a then -2 * prob(q.x and q.a for q in p) else 0)"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reward", "legal", "observe", "verdict"),
+    [
+        ("infinite", LURE, "", "observe x", "unknown"),
+        ("infinite", LURE, "", "observe x, t", "proved"),
+        ("infinite", LURE, "", "", "proved"),
+        ("infinite", "-mu[x]", "", "observe x", "unknown"),
+        ("infinite", "ind(x) * t / (1 + t)", "", "observe x", "unknown"),
+        ("infinite", "ind(x)", "where x or t > 1 or a", "observe x", "unknown"),
+        ("infinite", "ind(x)", "", "observe x", "proved"),
+        ("stationary", "-mu[x]", "", "observe x", "proved"),
+    ],
+)
+def test_policies_without_t_are_a_restriction_where_stages_differ(
+    kind: str, reward: str, legal: str, observe: str, verdict: str
+) -> None:
+    """LURE: where all act with chance p, acting with chance s is worth s (0.9 s - 2 p): p = 0
+    calls for s = 1, and p above 0 has less than s = 0.
+    """
+    text = ENDLESS.replace("KIND", kind).replace("REWARD", reward).replace("OBSERVE", observe)
+    model = model_of(text.replace("LEGAL", legal))
+    found = existence(model, copies_of(model), 5.0)
+    assert found.verdict == verdict, found.detail
+    if verdict == "unknown":
+        assert found.detail is not None and "do not see `t`" in found.detail
