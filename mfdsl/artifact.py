@@ -66,7 +66,7 @@ def artifact_key(compilation: Compilation) -> str:
 
 def code_key(model: Model) -> str:
     """SHA-256 over what decides the generated code: no documentation, places, values, solver."""
-    data = _without_docs(model.model_dump(exclude={"places", "solver", "doc"}))
+    data = _without_docs(model.model_dump(exclude={"places", "solver", "doc", "assumes"}))
     for parameter in data["parameters"]:
         if not parameter["structural"]:
             del parameter["value"], parameter["default"]

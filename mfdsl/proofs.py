@@ -26,6 +26,7 @@ from mfdsl.compiler.analysis.proofs.replay import Replayer, ReplayError, replaye
 from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.analysis.slopes.search import Budget, Found
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
+from mfdsl.compiler.analysis.whole_box import over_box
 from mfdsl.compiler.driver import Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import Model
 from mfdsl.errors import UsageError
@@ -102,6 +103,9 @@ def proof_of(
 ) -> Proof:
     """The proof of what certificates of a model claim, with what was kept of their searches."""
     by_name: dict[str, Claimed] = {_key(claimed.certificate): claimed for claimed in kept}
+    for claimed in kept if whole_box else ():
+        (told,) = over_box(model, [claimed.certificate])
+        by_name.setdefault(_key(told), claimed)
     claims = []
     for certificate in certificates:
         if claims_nothing(certificate):

@@ -9,6 +9,7 @@ is affine in a parameter, its ends are enough.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
+from mfdsl.compiler.analysis.assumed import narrowed
 from mfdsl.compiler.analysis.asymmetry.degrees import degree
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.facts import parameter_box
@@ -22,13 +23,14 @@ Box = Mapping[str, tuple[float, float]]
 
 
 def box_of(model: Model) -> dict[str, tuple[float, float]]:
-    """The ranges of the parameters that claims over a box are about.
+    """The ranges of the parameters that claims over a box are about, as far as `assume` allows.
 
     Without those that no expression reads: they may have been folded into a type, and then the
     model is that of their bound values.
     """
     read = {str(n.attr) for n in model.nodes if n.op == "param"}
-    return {name: ends for name, ends in parameter_box(model).items() if name in read}
+    whole = {name: ends for name, ends in parameter_box(model).items() if name in read}
+    return narrowed(model, whole)
 
 
 def assumptions(box: Box) -> tuple[str, ...]:

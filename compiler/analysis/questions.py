@@ -29,6 +29,7 @@ from mfdsl.compiler.analysis.subjects import (
     subject_of,
 )
 from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.analysis.whole_box import over_box
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.source import SourceFile, Span
@@ -108,7 +109,8 @@ def answers(
     call = _call(rest.strip())
     box = box_of(model) if whole_box else {}
     asked = _Asked(model, rest.strip(), call, player, seconds, box)
-    return KINDS[call.function.name](asked)
+    found = KINDS[call.function.name](asked)
+    return list(over_box(model, found)) if whole_box else found
 
 
 def _call(text: str) -> ast.Call:

@@ -14,6 +14,7 @@ from mfdsl.compiler.analysis.opened import Box, box_of
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.subjects import interactions
+from mfdsl.compiler.analysis.whole_box import over_box
 from mfdsl.compiler.ir.model import Model, Player
 
 SECONDS = {"none": 0.0, "solve": 0.4, "default": 0.6, "high": 30.0}
@@ -47,7 +48,7 @@ def regularity(
         certificate = lipschitz(question)
         seconds = round(time.perf_counter() - started, 6)
         found.append(_named(certificate, player, model).model_copy(update={"seconds": seconds}))
-    return tuple(found)
+    return over_box(model, found) if whole_box else tuple(found)
 
 
 def _asymmetries(model: Model, deadline: float, box: Box) -> list[Certificate]:

@@ -219,7 +219,10 @@ class Horizon(Data):
 
 
 class Model(Data):
-    """A checked game. `arrays` holds the constant arrays that `array` nodes name."""
+    """A checked game. `arrays` holds the constant arrays that `array` nodes name.
+
+    `assumes` are the conditions on parameters as the spec has them, which the bound values meet.
+    """
 
     abi: int
     features: tuple[str, ...]
@@ -238,6 +241,7 @@ class Model(Data):
     horizon: Horizon
     discount: float
     solver: dict[str, Scalar]
+    assumes: tuple[str, ...] = ()
 
     @property
     def population(self) -> Player:

@@ -62,7 +62,7 @@ def lower_unit(
     certificates = certify(ctx, facts, players)
     decided, claims = check_requirements(ctx, facts, unit, players)
     report_unknown_names(ctx)
-    model = build_model(ctx, unit, settings, players)
+    model = build_model(ctx, unit, loaded.sources[main], settings, players)
     symmetries = [symmetry_of(model, player) for player in model.populations]
     certificates = [*symmetries, *certificates, *decided, *decide_claims(ctx, model, claims)]
     _check_size(ctx, model)

@@ -4,11 +4,16 @@ from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Player, Values
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.features import features_of
 from mfdsl.compiler.sema.settings import Settings
+from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
 
 
 def build_model(
-    ctx: Context, unit: ast.Unit, settings: Settings, players: tuple[Player, ...]
+    ctx: Context,
+    unit: ast.Unit,
+    source: SourceFile,
+    settings: Settings,
+    players: tuple[Player, ...],
 ) -> Model:
     """The model of the file `unit` with its lowered players."""
     assert unit.header is not None
@@ -40,7 +45,18 @@ def build_model(
         horizon=settings.horizon,
         discount=settings.discount,
         solver=settings.solver,
+        assumes=tuple(
+            _in_a_line(source, d.condition.span)
+            for d in unit.declarations
+            if isinstance(d, ast.Assume)
+        ),
     )
+
+
+def _in_a_line(source: SourceFile, span: Span) -> str:
+    """The text at a place without its layout and comments."""
+    lines = source.text[span.start : span.end].splitlines()
+    return " ".join(" ".join(line.partition("#")[0] for line in lines).split())
 
 
 def _parameter(ctx: Context, name: str, symbol: ParameterSymbol) -> Parameter:

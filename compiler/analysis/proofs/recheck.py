@@ -6,12 +6,14 @@ from typing import Literal
 
 from mfdsl.compiler.analysis import balls
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.facts import facts_of, parameter_box
+from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Subject, lipschitz
+from mfdsl.compiler.analysis.opened import box_of
 from mfdsl.compiler.analysis.proofs.archive import answering
 from mfdsl.compiler.analysis.proofs.proof import Asked, Claimed, Proof, model_hash
 from mfdsl.compiler.analysis.proofs.replay import ReplayError, replayer_of
 from mfdsl.compiler.analysis.subjects import sources_of, subject_of
+from mfdsl.compiler.analysis.whole_box import over_box
 from mfdsl.compiler.ir.model import Model
 
 
@@ -83,6 +85,8 @@ def _by_replay(model: Model, claimed: Claimed) -> Rechecked:
     try:
         with answering(replayer_of(claimed.searches)):
             new = lipschitz(question, asked.most)
+            if asked.free:
+                (new,) = over_box(model, [new])
     except ReplayError as error:
         return Rechecked(old, False, rigor, str(error))
     if (new.claim, new.norm, new.assumptions) != (old.claim, old.norm, old.assumptions):
@@ -98,7 +102,7 @@ def question_of(model: Model, asked: Asked) -> Question | None:
     Nodes are those that the model has under these names: a proof cannot choose others.
     """
     facts = facts_of(model)
-    if asked.free not in ({}, parameter_box(model)):
+    if asked.free not in ({}, box_of(model)):
         return None
     for player in model.players:
         subject = subject_of(model, player, asked.subject)

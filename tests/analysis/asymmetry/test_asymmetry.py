@@ -441,12 +441,3 @@ def test_a_row_of_a_file_that_is_seen_in_part(tmp_path: Path) -> None:
     path.write_text(with_causes(rows, "c * (1 - b)", "x, b, t"))
     found = asymmetry(load(path).model, "p", "reward")
     assert (found.verdict, found.lower) == ("unknown", 0.0)
-
-
-def test_pairs_of_players_are_players() -> None:
-    """Nobody has b = 2, so that nobody is paid, and no pair of players shows a distance."""
-    traits = (
-        "trait b : int in 0..2 ~ mix { 0.5 -> 0, else -> 1 } / trait k : real in [0, 1] ~ uniform"
-    )
-    found = measured(load(text=with_causes(traits, "ind(b == 2) * exp(k)")).model, "p", "reward")
-    assert found.lower == 0.0
