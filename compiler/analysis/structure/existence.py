@@ -73,15 +73,15 @@ def _shape(model: Model) -> Missing | None:
                 return Missing(f"`{v.name}` of {player.name} is not a finite scalar")
         if player.fixed:
             return Missing(f"files give each agent of {player.name}")
-        hidden = _hidden(model, player)
-        if hidden is not None:
-            return Missing(f"policies of {player.name} do not see `{hidden}`")
+        unseen = hidden(model, player)
+        if unseen is not None:
+            return Missing(f"policies of {player.name} do not see `{unseen}`")
     if model.horizon.kind != "finite" and not model.discount < 1:
         return Missing("an infinite horizon without a discount")
     return None
 
 
-def _hidden(model: Model, player: Player) -> str | None:
+def hidden(model: Model, player: Player) -> str | None:
     """Something that a population should see and does not; traits are as good as states."""
     if player.kind != "population" or not player.observe:
         return None

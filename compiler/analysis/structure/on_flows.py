@@ -5,7 +5,8 @@
 inequality of the rewards on the polytope of flows (Geist et al., Concave utility reinforcement
 learning: the mean-field game viewpoint, AAMAS 2022, arXiv:2106.03787), so this is what proofs of
 solvers use of monotone rewards. It is weaker than monotone rewards at all laws: what no policy can
-move does not count, neither do members where nobody can be.
+move does not count, neither do members where nobody can be. Policies that do not see all have fewer
+flows, so that a proof holds for them and a refutation may not.
 
 Stage by stage first, where v' J v <= 0 for all v that two flows can differ by at a stage is enough;
 then all stages together, where gains of one stage may pay for losses of another.
@@ -20,6 +21,7 @@ from typing import Any
 from mfdsl.compiler.analysis.certificate import Certificate, Rigor
 from mfdsl.compiler.analysis.structure.branching import branched
 from mfdsl.compiler.analysis.structure.chains import Chain, OutOfTimeError, chain_of
+from mfdsl.compiler.analysis.structure.existence import hidden
 from mfdsl.compiler.analysis.structure.flows import Stage as FlowStage, stages_of
 from mfdsl.compiler.analysis.structure.forms import Failed, Forms, rewards_by_population
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, sign_along
@@ -123,6 +125,10 @@ def _decided(
     fields: dict[str, Any] = {"method": found.method, "rigor": found.rigor, "boxes": found.boxes}
     if found.sign is True:
         return fields | {"verdict": "proved", "obligations": (dynamics,), "detail": found.detail}
+    unseen = _unseen(model)
+    if isinstance(found.sign, Rising) and unseen is not None:
+        detail = f"{term}: two flows refute it, of policies that see more: {unseen}"
+        return {"reason": "unsupported", "detail": detail}
     if isinstance(found.sign, Rising):
         low = float(found.sign.product[0])
         return fields | {
@@ -136,6 +142,15 @@ def _decided(
     late = time.perf_counter() > deadline
     why = found.detail or "no rule covers it, and no two flows refute it"
     return fields | {"reason": "budget" if late else "tight", "detail": f"{term}: {why}"}
+
+
+def _unseen(model: Model) -> str | None:
+    """What the policies of a game do not see, so that not all flows are theirs."""
+    for player in model.populations:
+        name = hidden(model, player)
+        if name is not None:
+            return f"those of `{player.name}` do not see `{name}`"
+    return None
 
 
 @dataclass(frozen=True)

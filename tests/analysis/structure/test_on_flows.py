@@ -223,3 +223,44 @@ def test_random_curved_games_are_never_called_monotone_wrongly(seed: int) -> Non
         assert worst <= 1e-9
     if found.verdict == "refuted":
         assert found.witness is not None and float(found.witness["inner product"]) > 0
+
+
+HIDING = """model hiding
+objective nash
+horizon STEPS
+population p as mu {
+  state x : bool ~ bernoulli(0.5)
+  trait c : bool ~ bernoulli(0.3)
+  action a : bool
+  x' = NEXT
+  reward r = REWARD
+  OBSERVE
+}
+"""
+APART = "ind(a) * (prob(q.a and q.x for q in p) - prob(q.a and not q.x for q in p))"
+
+
+@pytest.mark.parametrize(
+    ("reward", "next_", "steps", "observe", "verdict"),
+    [
+        (APART, "x", 1, "observe t", "unknown"),
+        (APART, "x", 1, "observe x", "unknown"),
+        (APART, "x", 1, "observe x, c", "refuted"),
+        (APART, "x", 1, "", "refuted"),
+        ("-ind(c) * mu[x]", "a", 2, "observe x, t", "unknown"),
+        ("-ind(c) * mu[x]", "a", 2, "observe x, c, t", "refuted"),
+        ("mu[x]", "a", 2, "observe x, c", "unknown"),
+        ("mu[x]", "x", 2, "observe x", "proved"),
+    ],
+)
+def test_flows_of_policies_that_do_not_see_all_are_fewer(
+    reward: str, next_: str, steps: int, observe: str, verdict: str
+) -> None:
+    """Without x as many act with x as without, so that APART pays 0."""
+    text = HIDING.replace("REWARD", reward).replace("NEXT", next_).replace("STEPS", str(steps))
+    model = model_of(text.replace("OBSERVE", observe))
+    assert certificate(model, "monotone").verdict != "proved"
+    found = certificate(model, "monotone_on_flows")
+    assert found.verdict == verdict, found.detail
+    if verdict == "unknown":
+        assert found.detail is not None and "do not see" in found.detail
