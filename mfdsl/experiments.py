@@ -242,9 +242,9 @@ MUNCHAUSEN = tuple(
         TABLES,
     )
     for spec, solver, options, table in (
-        ("beach_bar", "deep_munchausen", {"temperature": 3.0}, 0.518),
-        ("four_rooms", "deep_munchausen", {"temperature": 10.0}, 1.31),
-        ("crowd_2d", "deep_munchausen", {"temperature": 1.0}, 0.0252),
+        ("beach_bar", "deep_munchausen", {"temperature": 3.0, "updates": 100}, 0.518),
+        ("four_rooms", "deep_munchausen", {"temperature": 10.0, "updates": 100}, 1.31),
+        ("crowd_2d", "deep_munchausen", {"temperature": 1.0, "updates": 100}, 0.0252),
         ("crowd_2d", "average_fp", {}, 0.0919),
     )
 )

@@ -1,6 +1,6 @@
 """Structural policy gradients on the games of MFAX, at its number of updates.
 
-`python -m bench.papers.mfax [--seeds 3] [--updates 200]` follows `structural_pg` on MFAX's
+`python -m bench.papers.mfax [--seeds 2] [--updates 200]` follows `structural_pg` on MFAX's
 `linear_quadratic` and `beach_bar_1d` (Wibault et al. 2026, arXiv 2602.20141) and on `endogenous`
 without shocks (with them the pasts of its productivity have no tables), and writes the exact
 exploitability, causal and undiscounted (`endogenous`: as discounted in the spec), by update and
@@ -113,7 +113,7 @@ def table(numbers: Mapping[str, Any]) -> str:
 def main() -> None:
     """Run everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="networks of each game")
+    parser.add_argument("--seeds", type=int, default=2, help="networks of each game")
     parser.add_argument("--updates", type=int, default=200)
     given = parser.parse_args()
     torch.set_num_threads(1)
