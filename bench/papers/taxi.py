@@ -196,8 +196,9 @@ def page(
         [
             f"A city of {size.side} by {size.side} places with {size.drivers:,} drivers,"
             f" {size.steps} steps, {size.demand} requests at a place and step;"
-            f" {size.epochs} epochs of {size.games} game(s), `ppo_nash`, equal options for all. Means over drivers and"
-            f" measured games, which are the same for all; ± is the deviation of the seeds."
+            f" {size.epochs} epochs of {size.games} game(s), `ppo_nash`, equal options for all."
+            " Means over drivers and measured games, which are the same for all; ± is the deviation"
+            " of the seeds."
             f" Standing still returns {known['still']:.2f} (dotted), driving anywhere"
             f" {known['anywhere']:.2f} (dashed). The game of the paper is another one: its figures"
             " show its order.",

@@ -127,8 +127,13 @@ class MeanFieldPolicy:
         seen = watcher.observed(scene)
         lead, choices = seen.shape[:-1], watcher.choices
         mean = self._mean
-        if scene.t == 0 or mean is None or mean.shape[:-1] != lead:
+        if scene.t == 0:
             mean = seen.new_full((*lead, choices), 1 / choices)
+        if mean is None or mean.shape[:-1] != lead:
+            raise ValueError(
+                f"the policy goes by what these agents did before step {scene.t}: play from the"
+                " start of a game"
+            )
         key = (scene.seed, number, f"policy.{watcher.sight.player}.uniform")
         unit = scene.params.unit
         u = draw(("uniform",), tuple(lead), key, dtype=unit.dtype, device=unit.device)

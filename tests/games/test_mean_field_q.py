@@ -134,6 +134,8 @@ def test_a_policy_goes_by_what_the_others_did_a_step_ago(tmp_path: Path) -> None
     assert again.shape == index.shape == chances.shape[:-1]
     fresh = MeanFieldPolicy(found.network)
     assert torch.equal(fresh.chosen(first, 0)[1], index)
+    with pytest.raises(ValueError, match="play from the start of a game"):
+        MeanFieldPolicy(found.network)(later)
     policy.chosen(first, 0)  # a new game begins with an even mean
     assert torch.equal(policy.chosen(later, 1)[1], again)
 
