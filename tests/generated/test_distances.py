@@ -59,14 +59,14 @@ def test_the_sliced_distance_of_a_shift_is_its_length_times_a_constant(axes: int
     assert mean_abs_direction(axes) == pytest.approx(E_ABS[axes], rel=1e-10)
     x = torch.randn(500, axes, generator=generator(), dtype=torch.float64)
     shift = torch.full((axes,), 2 / sqrt(axes), dtype=torch.float64)
-    found = sliced_wasserstein(x, x + shift, generator(), count=20_000)
-    assert found == pytest.approx(2 * E_ABS[axes], rel=0.01)
+    found = sliced_wasserstein(x, x + shift, generator(), count=5_000)
+    assert found == pytest.approx(2 * E_ABS[axes], rel=0.02)
 
 
 def test_the_second_order_sliced_distance_of_a_shift_is_its_root_mean_square() -> None:
     x = torch.randn(200, 4, generator=generator(), dtype=torch.float64)
-    found = sliced_wasserstein(x, x + 1.0, generator(), order=2, count=20_000)
-    assert found == pytest.approx(2 / sqrt(4), rel=0.01)
+    found = sliced_wasserstein(x, x + 1.0, generator(), order=2, count=5_000)
+    assert found == pytest.approx(2 / sqrt(4), rel=0.02)
 
 
 def test_distances_of_one_law_to_itself_are_noise_around_zero() -> None:
