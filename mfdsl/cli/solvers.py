@@ -1,5 +1,6 @@
 """The verb that says which solvers there are, and which of them are proved to work on a game."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -92,14 +93,24 @@ def _of_a_game(
     for entry in entries:
         if entry.options:
             console.line(f"--solver {entry.solver} {_flags(entry)}")
-    names = ", ".join(entry.learner for entry in learners)
-    console.line(f"not for games: {names}; {learners[0].because}")
+    mine = [entry for entry in learners if LEARNERS[entry.learner].objective == "nash"]
+    rows = [(entry.learner, entry.status, entry.because) for entry in mine]
+    console.table(("learner", "applies", "because"), rows)
+    others = [entry for entry in learners if entry not in mine]
+    console.line(f"not for games: {_names(others)}; {others[0].because}")
 
 
 def _of_a_team(console: Console, learners: tuple[Suitability, ...]) -> None:
-    rows = [(entry.learner, entry.status, entry.because) for entry in learners]
+    mine = [entry for entry in learners if LEARNERS[entry.learner].objective == "team"]
+    rows = [(entry.learner, entry.status, entry.because) for entry in mine]
     console.table(("solver", "applies", "because"), rows)
     console.line(f"not for teams: {', '.join(SOLVERS)}; {NO_TABLES}")
+    others = [entry for entry in learners if entry not in mine]
+    console.line(f"not for teams: {_names(others)}; {others[0].because}")
+
+
+def _names(entries: Sequence[Suitability]) -> str:
+    return ", ".join(entry.learner for entry in entries)
 
 
 def _without_tables(name: str) -> dict[str, Any]:

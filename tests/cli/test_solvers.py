@@ -24,8 +24,11 @@ def test_a_game_without_interaction_is_solved_by_one_best_response(mfdsl: Any) -
     lines = outcome.out.splitlines()
     assert lines[0].split() == "solver applies iterations to 1e-06 because guarantee".split()
     assert lines[1].split()[:5] == ["fixed_point", "licensed", "1", "independent", "proved"]
-    refused = [line for line in lines if line.split()[1] == "no"]
-    assert any(line.startswith("not for games: mf_ppo, m3f_ppo") for line in lines)
+    learners = next(k for k, line in enumerate(lines) if line.startswith("learner "))
+    refused = [line for line in lines[:learners] if line.split()[1] == "no"]
+    assert any(line.split()[:2] == ["ppo_nash", "heuristic"] for line in lines[learners:])
+    (others,) = (line for line in lines if line.startswith("not for games: mf_ppo, m3f_ppo"))
+    assert "ppo_nash" not in others
     assert {line.split()[0] for line in refused} == {"mirror_prox", "frank_wolfe"}
     assert all("the horizon is stationary" in line for line in refused)
 
