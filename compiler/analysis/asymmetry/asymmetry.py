@@ -7,6 +7,7 @@ from math import inf, isfinite
 
 import numpy as np
 
+from mfdsl.compiler.analysis.asymmetry.averages import averaged
 from mfdsl.compiler.analysis.asymmetry.degrees import means_reading
 from mfdsl.compiler.analysis.asymmetry.extremes import Extremes, extremes
 from mfdsl.compiler.analysis.asymmetry.outputs import (
@@ -18,7 +19,6 @@ from mfdsl.compiler.analysis.asymmetry.outputs import (
 )
 from mfdsl.compiler.analysis.asymmetry.traits import (
     Hidden,
-    averaged,
     hidden_of,
     hidden_sources,
     own,

@@ -13,9 +13,10 @@ from math import inf, prod
 
 import numpy as np
 
+from mfdsl.compiler.analysis.asymmetry.averages import type_index
 from mfdsl.compiler.analysis.asymmetry.degrees import degree, law_degree
 from mfdsl.compiler.analysis.asymmetry.outputs import Outputs, total
-from mfdsl.compiler.analysis.asymmetry.traits import Hidden, masses, type_index, uniform_leaves
+from mfdsl.compiler.analysis.asymmetry.traits import Hidden, masses, uniform_leaves
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.opened import is_opened

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from mfdsl.compiler.analysis.asymmetry.traits import type_index
+from mfdsl.compiler.analysis.asymmetry.averages import type_index
 from mfdsl.compiler.analysis.kernels import finite_noises, leaf_of
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies

@@ -1,10 +1,11 @@
 """How much a player changes when one draw behind its traits goes through all of its values."""
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import outputs_of
+from mfdsl.compiler.analysis.asymmetry.averages import constant
 from mfdsl.compiler.analysis.asymmetry.degrees import degree
 from mfdsl.compiler.analysis.asymmetry.extremes import extremes
 from mfdsl.compiler.analysis.asymmetry.outputs import Outputs, difference
-from mfdsl.compiler.analysis.asymmetry.traits import constant, hidden_of, hidden_sources, own
+from mfdsl.compiler.analysis.asymmetry.traits import hidden_of, hidden_sources, own
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies

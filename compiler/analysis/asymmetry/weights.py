@@ -12,9 +12,9 @@ from itertools import product
 
 import numpy as np
 
+from mfdsl.compiler.analysis.asymmetry.averages import type_index
 from mfdsl.compiler.analysis.asymmetry.degrees import degree, law_degree, means_reading
 from mfdsl.compiler.analysis.asymmetry.outputs import Outputs, difference
-from mfdsl.compiler.analysis.asymmetry.traits import type_index
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
