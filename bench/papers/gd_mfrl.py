@@ -299,7 +299,7 @@ def table(rows: list[Row]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_cell(v) for v in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def main() -> None:
@@ -329,7 +329,8 @@ def write(numbers: Mapping[str, list[Row]]) -> None:
 
     blocks = [
         "Sliced distances have their floor, that of two exact samples of 4,096 points, beside them;"
-        " seconds are those of the processor on one core.",
+        " seconds are those of the processor on one core. Cases were run one by one (`--only`), GD1"
+        " with three seeds, the others with as many as they have rows.",
     ]
     for name in CASES:
         if name in numbers:
