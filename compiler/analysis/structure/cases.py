@@ -1,7 +1,7 @@
 """Chances of next states at every kind of member, before and after all variables are moved."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product as joint
@@ -9,6 +9,7 @@ from math import prod
 
 from mfdsl.compiler.analysis.certificate import Reason, Verdict, Witness
 from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.structure.legal import Mask, are_legal, masks_of
 from mfdsl.compiler.analysis.structure.masses import over_masses, variables_of
 from mfdsl.compiler.analysis.structure.moving import Motion
 from mfdsl.compiler.analysis.structure.stages import laws_read
@@ -22,7 +23,7 @@ from mfdsl.compiler.analysis.symbolic.terms import (
     total,
     written_out,
 )
-from mfdsl.compiler.ir.model import Player
+from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.walk import given
 
 MAX_CASES = 3000
@@ -52,7 +53,9 @@ def image_of(moving: Motion, player: Player, name: str) -> int | None:
     return moving.images.get(f"{player.name}.{name}")
 
 
-def same_chances(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
+def same_chances(
+    model: Model, copies: Copies, moving: Motion, player: Player, deadline: float
+) -> Verdicts:
     """Chances of next states at every kind of member, in the law as it is."""
     own = [("state", s.name, s.type) for s in player.states]
     own += [("trait", s.name, s.type) for s in player.traits]
@@ -74,12 +77,13 @@ def same_chances(copies: Copies, moving: Motion, player: Player, deadline: float
     terms, nodes = written_out(copies.facts, roots, bind=True)
     nodes = _in_masses(copies, moving, player, terms, nodes)
     width = len(roots) // max(len(cases) * len(draws), 1)
+    masks = masks_of(model, copies)
     for k, case in enumerate(cases):
         if time.perf_counter() > deadline:
             return Verdicts("unknown", "budget", "no time for all kinds of members")
         start = k * len(draws) * width
         part = nodes[start : start + len(draws) * width]
-        found = _same_chances(terms, part, len(player.states), width)
+        found = _same_chances(terms, part, len(player.states), width, masks)
         if found is not None:
             names = {name: v for (_, name, _), v in zip(own, case, strict=True)}
             return Verdicts(
@@ -157,7 +161,13 @@ def _case_roots(
     return [*images, *before, *moved, *after]
 
 
-def _same_chances(terms: Terms, part: Sequence[int], states: int, width: int) -> Verdicts | None:
+def _same_chances(
+    terms: Terms,
+    part: Sequence[int],
+    states: int,
+    width: int,
+    masks: Mapping[str, Mask | None],
+) -> Verdicts | None:
     """Whether both ways lead to the same chances; None if they do."""
     half = width // 2
     sums: dict[tuple[Fraction | None, ...], tuple[list[int], list[int]]] = {}
@@ -182,6 +192,9 @@ def _same_chances(terms: Terms, part: Sequence[int], states: int, width: int) ->
         text = ", ".join(str(s) for s in state)
         if answer.holds is None or answer.point is None or answer.value is None:
             return Verdicts("unknown", "unsupported", f"the chance of {text}")
+        if not are_legal(masks, answer.point.laws):
+            detail = f"the chance of {text} may change at laws with illegal actions only"
+            return Verdicts("unknown", "unsupported", detail)
         witness: Witness = {**shown(answer.point), "next": text, "difference": answer.value[0]}
         detail = f"the chance of {text} changes by {answer.value[0]:.4g}"
         return Verdicts("refuted", None, detail, (answer.method,), witness)

@@ -13,7 +13,7 @@ from mfdsl.compiler.analysis.structure.branching import MAX_KINDS as MAX_BRANCHE
 from mfdsl.compiler.analysis.structure.congestion import largest, largest_block
 from mfdsl.compiler.analysis.structure.features import Features, features
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, entry_terms
-from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, Kind, in_masses
+from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, in_masses
 from mfdsl.compiler.analysis.structure.matrices import Sign, sign_of, tangent_pairs
 from mfdsl.compiler.analysis.structure.refute import Direction
 from mfdsl.compiler.analysis.structure.separable import separable
@@ -181,15 +181,15 @@ def rewards_by_population(copies: Copies, parts: Sequence[Part]) -> dict[str, in
 def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form:
     matrix = constant_slopes(game)
     if matrix is not None:
-        sign = matrix.sign()
+        sign, symmetric = matrix.sign(), matrix.is_symmetric()
         return Form(
             f"constant slopes between {len(game.kinds)} kinds of members",
             parts,
             sign.sign if sign is not None else None,
-            matrix.is_symmetric(),
+            symmetric if game.sure or symmetric else None,
             True,
             "exact" if matrix.exact else "enclosure",
-            _direction(game.kinds, game.groups, sign.direction if sign is not None else None),
+            _direction(game, sign.direction if sign is not None else None),
             None if sign is not None else "tight",
             read=_told_apart(game),
         )
@@ -208,7 +208,7 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
         symmetric,
         False,
         "enclosure",
-        _direction(game.kinds, game.groups, found.direction),
+        _direction(game, found.direction),
         None if found.proved else "budget",
         boxes=found.boxes,
         read=_told_apart(game),
@@ -233,17 +233,15 @@ def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
     return Form(rule, parts, sign, _is_symmetric(game, deadline), False, "enclosure")
 
 
-def _direction(
-    kinds: Sequence[Kind], groups: Sequence[int], on_pairs: Sequence[float] | None
-) -> Direction | None:
+def _direction(game: InMasses, on_pairs: Sequence[float] | None) -> Direction | None:
     """Coefficients of the vectors e_i - e_n as gains of mass of each kind."""
-    if on_pairs is None:
+    if on_pairs is None or not game.sure:
         return None
-    gains = [0.0] * len(kinds)
-    for (i, n), c in zip(tangent_pairs(groups), on_pairs, strict=True):
+    gains = [0.0] * len(game.kinds)
+    for (i, n), c in zip(tangent_pairs(game.groups), on_pairs, strict=True):
         gains[i] += c
         gains[n] -= c
-    return Direction(tuple(kinds), tuple(gains))
+    return Direction(game.kinds, tuple(gains))
 
 
 def _is_symmetric(game: InMasses, deadline: float) -> bool | None:
@@ -259,13 +257,14 @@ def _is_symmetric(game: InMasses, deadline: float) -> bool | None:
                 return None
             found = is_zero(terms, difference(terms, there, back), seconds=min(left, 1.0))
             if not found.holds:
-                return found.holds
+                return found.holds if game.free else None  # a law with members that cannot be
     return True
 
 
 def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> Form:
     count = len(found.monomials)
-    free = all(p.player.legal is None for p in parts)  # members of all kinds may be there
+    traits = any(n.op in ("trait", "peer_trait") for n in found.terms.nodes)
+    free = not traits and all(p.player.legal is None for p in parts)  # all members may be there
     rule = f"a function of {count} mean{'s' if count > 1 else ''} times the same of oneself"
     matrix = found.constant()
     if matrix is not None:

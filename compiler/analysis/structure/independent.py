@@ -6,12 +6,14 @@ which a reward, or the chance of a next state, differs for certain refute.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise, product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.lipschitz import Subject
+from mfdsl.compiler.analysis.structure.legal import Mask, legal_part, masks_of
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
     is_noisy,
@@ -55,7 +57,8 @@ def independent_value(
     """The certificate `independent(NAME, mu)` of a sum of nodes: a reward, a `let`."""
     started = time.perf_counter()
     reading = [n for n in nodes if reads_law(copies.facts, n)]
-    verdict, method, reason, witness, detail = _decided(copies, reading, player, started + seconds)
+    asked = _Reading(model, copies, reading, player, started + seconds)
+    verdict, method, reason, witness, detail = _decided(asked)
     drawn = any(draws_from_law(copies.facts, model.players, n) for n in nodes)
     if drawn and verdict == "proved":
         verdict, reason = "unknown", "unsupported"
@@ -78,9 +81,19 @@ def independent_value(
 Decision = tuple[Verdict, str, Reason | None, Witness | None, str | None]
 
 
-def _decided(
-    copies: Copies, reading: Sequence[int], player: Player | None, deadline: float
-) -> Decision:
+@dataclass(frozen=True)
+class _Reading:
+    """Expressions of a player that read a law, and until when they are looked at."""
+
+    model: Model
+    copies: Copies
+    nodes: Sequence[int]
+    player: Player | None
+    deadline: float
+
+
+def _decided(asked: _Reading) -> Decision:
+    copies, reading, player = asked.copies, asked.nodes, asked.player
     if not reading:
         return "proved", "reads no law", None, None, None
     try:
@@ -92,7 +105,8 @@ def _decided(
             return "proved", "normal form without a law", None, None, None
         if any(is_noisy(copies.facts, n) for n in reading):
             raise UnsupportedError("a reward that reads a noise and a law")
-        witness = _two_laws(terms, [whole], where, deadline)
+        masks = masks_of(asked.model, copies)
+        witness = _two_laws(terms, [whole], where, masks, asked.deadline)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -113,11 +127,14 @@ def _moves(terms: Terms, root: int) -> bool:
     return any(terms.nodes[i].op in MEMBERS for i in reachable(terms.nodes, used))
 
 
+Masks = Mapping[str, Mask | None]
+
+
 def _two_laws(
-    terms: Terms, roots: Sequence[int], where: Sequence[int], deadline: float
+    terms: Terms, roots: Sequence[int], where: Sequence[int], masks: Masks, deadline: float
 ) -> Witness | None:
     """Two laws at which one of the terms differs, at a legal point."""
-    for here, laws in _law_pairs(terms, [*roots, *where], deadline):
+    for here, laws in _law_pairs(terms, [*roots, *where], masks, deadline):
         for root in roots:
             try:
                 if any(value_at(terms, c, here)[0] < 1 for c in where):
@@ -132,12 +149,21 @@ def _two_laws(
 
 
 def _law_pairs(
-    terms: Terms, roots: Sequence[int], deadline: float
+    terms: Terms, roots: Sequence[int], masks: Masks, deadline: float
 ) -> Iterator[tuple[Point, Mapping[str, Law]]]:
-    """Points, each with a second law: another one, or all members as oneself is."""
-    for one, other in pairwise(points(terms, roots, POINTS)):
+    """Points, each with a second law: another one, or all members as oneself is. Members of laws
+    have legal actions.
+    """
+    for one, others in _any_pairs(terms, roots):
         if time.perf_counter() > deadline:
             return
+        first, second = legal_part(masks, one.laws), legal_part(masks, others)
+        if first is not None and second is not None:
+            yield Point(one.own, first), second
+
+
+def _any_pairs(terms: Terms, roots: Sequence[int]) -> Iterator[tuple[Point, Mapping[str, Law]]]:
+    for one, other in pairwise(points(terms, roots, POINTS)):
         yield one, other.laws
         alike: dict[str, Law] = {}
         for name, law in one.laws.items():
@@ -202,7 +228,8 @@ def _dynamics(model: Model, copies: Copies, player: Player, deadline: float) -> 
         moving, where = nodes[: len(roots)], nodes[len(roots) :]
         if not any(_moves(terms, n) for n in moving):
             return "proved", "normal form without a law", None, None, None
-        witness = _two_kernels(model, terms, player, moving, where, deadline)
+        masks = masks_of(model, copies)
+        witness = _two_kernels(model, terms, player, moving, where, masks, deadline)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -216,6 +243,7 @@ def _two_kernels(
     player: Player,
     moving: Sequence[int],
     where: Sequence[int],
+    masks: Masks,
     deadline: float,
 ) -> Witness | None:
     """Two laws under which the next state has another law, for certain."""
@@ -224,11 +252,11 @@ def _two_kernels(
     smooth = [n for n in player.noises if n.density is None]
     if smooth:
         return (
-            _shifted(terms, nexts, where, deadline)
+            _shifted(terms, nexts, where, masks, deadline)
             if not any(_moves(terms, d) for d in densities)
             else None
         )
-    for here, laws in _law_pairs(terms, [*moving, *where], deadline):
+    for here, laws in _law_pairs(terms, [*moving, *where], masks, deadline):
         try:
             if any(value_at(terms, c, here)[0] < 1 for c in where):
                 continue
@@ -290,7 +318,7 @@ def _kernel(
 
 
 def _shifted(
-    terms: Terms, nexts: Sequence[int], where: Sequence[int], deadline: float
+    terms: Terms, nexts: Sequence[int], where: Sequence[int], masks: Masks, deadline: float
 ) -> Witness | None:
     """Two laws that move a next state by a number that no noise changes: its law moves with it."""
     for node in nexts:
@@ -303,7 +331,7 @@ def _shifted(
             law = any(n.op in MEMBERS for n in below)
             mixed |= law and any("noise" in n.op for n in below)
         if not mixed and _moves(terms, node):
-            witness = _two_laws(terms, [node], where, deadline)
+            witness = _two_laws(terms, [node], where, masks, deadline)
             if witness is not None:
                 return witness
     return None

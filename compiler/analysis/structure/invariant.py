@@ -14,6 +14,7 @@ import numpy as np
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.cases import Verdicts
+from mfdsl.compiler.analysis.structure.legal import are_legal, masks_of
 from mfdsl.compiler.analysis.structure.masses import in_masses
 from mfdsl.compiler.analysis.structure.moving import Motion, draws_differently, motion
 from mfdsl.compiler.analysis.structure.stages import is_noisy, mean_of
@@ -181,7 +182,17 @@ def _same_value(
         return Verdicts("unknown", "unsupported", "the reward reads a noise")
     if answer.holds is None:
         return Verdicts("unknown", answer.reason or "unsupported", answer.detail)
+    if answer.point is not None and not _is_met(model, copies, answer.point):
+        return Verdicts("unknown", "unsupported", "it may differ at laws with illegal actions only")
     return _different(terms, found[0], found[1], answer)
+
+
+def _is_met(model: Model, copies: Copies, point: Point) -> bool:
+    """Whether all members of the laws of a point may be there, for certain."""
+    try:
+        return are_legal(masks_of(model, copies), point.laws)
+    except Failed:
+        return False
 
 
 def _different(terms: Terms, before: int, after: int, answer: Finding) -> Verdicts:

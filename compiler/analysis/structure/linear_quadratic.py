@@ -261,7 +261,8 @@ def _cut_off(
     detail = f"{root.where} is cut off"
     try:
         terms, (node,) = written_out(copies.facts, [root.cut], bind=True)
-        witness = line_difference(terms, node, root.degree + 1)
+        free = all(p.legal is None for p in model.players)
+        witness = line_difference(terms, node, root.degree + 1) if free else None
     except (UnsupportedError, TooLargeError, TooManyNodes):
         witness = None
     verdict: Verdict = "refuted" if witness is not None else "unknown"
@@ -359,7 +360,8 @@ def _refuted(
 ) -> Certificate:
     """Refuted at a line, or unknown where no line shows it."""
     detail = f"{text} in {root.where}"
-    found = line_difference(reading.terms, node, root.degree + 1)
+    free = all(p.legal is None for p in model.players)
+    found = line_difference(reading.terms, node, root.degree + 1) if free else None
     certificate = _certificate(
         player,
         "refuted" if found is not None else "unknown",

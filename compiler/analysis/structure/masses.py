@@ -11,6 +11,7 @@ from itertools import product as joint
 from math import prod
 
 from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.structure.legal import is_legal, mask_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Point, value_at
@@ -54,12 +55,18 @@ class Kind:
 
 @dataclass(frozen=True)
 class InMasses:
-    """`rewards` [kinds] are terms in the `masses` [kinds] of the same kinds."""
+    """`rewards` [kinds] are terms in the `masses` [kinds] of the same kinds.
+
+    `sure` says that laws may move mass between all kinds of a population, for certain, and `free`
+    that members of any values may be there: all actions are legal, and no traits are read.
+    """
 
     terms: Terms
     kinds: tuple[Kind, ...]
     rewards: tuple[int, ...]
     masses: tuple[int, ...]
+    sure: bool = True
+    free: bool = True
 
     @property
     def groups(self) -> list[int]:
@@ -71,7 +78,8 @@ class InMasses:
 def in_masses(
     copies: Copies, rewards: Mapping[str, int], players: Sequence[Player], most: int = MAX_KINDS
 ) -> InMasses:
-    """Rewards by population, each over the kinds of members that any of them tells apart.
+    """Rewards by population, each over the kinds of members that any of them tells apart, without
+    those that have no legal action.
 
     Raises:
         UnsupportedError: a variable is not finite, there are more than `most` kinds, or a
@@ -81,19 +89,31 @@ def in_masses(
     facts = copies.facts
     variables = {p.name: variables_of(copies, p, rewards) for p in players}
     kinds: list[Kind] = []
+    traits = any(op == "trait" for read in variables.values() for op, _ in read)
+    sure = not traits
     for player in players:
         sizes = [sized(player, facts.types, v) for v in variables[player.name]]
         if len(kinds) + prod(len(s) for s in sizes) > most:
             raise UnsupportedError(f"more than {most} kinds of members")
+        mask = mask_of(copies, player)
         for values in joint(*sizes):
             found = tuple(zip(variables[player.name], values, strict=True))
-            kinds.append(Kind(player.name, found))
+            kind = Kind(player.name, found)
+            legal = is_legal(mask, kind.own())
+            sure = sure and legal is not None
+            if legal is not False:
+                kinds.append(kind)
     roots = [_at_kind(copies, k, players, rewards[k.population]) for k in kinds]
     terms, nodes = written_out(facts, roots, bind=True)
     masses = tuple(mass_of(terms, kind) for kind in kinds)
     table = _Masses(terms, kinds, masses)
     return InMasses(
-        terms, tuple(kinds), tuple(rebuilt(terms, n, table.mean) for n in nodes), masses
+        terms,
+        tuple(kinds),
+        tuple(rebuilt(terms, n, table.mean) for n in nodes),
+        masses,
+        sure,
+        not traits and all(p.legal is None for p in players),
     )
 
 

@@ -15,6 +15,7 @@ from mfdsl.compiler.analysis.structure.monotone import NULL, place_of, refuting
 from mfdsl.compiler.analysis.structure.refute import Pair, pair_witness
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.walk import reachable
 
 
 def potential(model: Model, stages: Sequence[Forms]) -> Certificate:
@@ -89,8 +90,8 @@ def skew_affine(
         verdict = "proved"
     elif monotone.verdict == "refuted":
         verdict, detail = "refuted", monotone.detail
-    elif all(f.sign == "zero" or (f.sign in ("definite", "negative")) for f in forms) and any(
-        f.sign == "definite" for f in forms
+    elif all(f.sign in ("zero", "definite", "negative") for f in forms) and any(
+        f.sign == "definite" and _moves(copies, f) for f in forms
     ):
         verdict, detail = "refuted", "some inner products are below 0"
     else:
@@ -112,6 +113,15 @@ def skew_affine(
         culprit=place_of(model, next((f for f in forms if f.sign != "zero"), None)),
         seconds=round(time.perf_counter() - started, 6),
     )
+
+
+def _moves(copies: Copies, form: Form) -> bool:
+    """Whether there are laws that differ where a form reads them: with actions that are illegal,
+    or traits, there may be none.
+    """
+    below = reachable(copies.nodes, [p.node for p in form.parts])
+    traits = any(copies.nodes[i].op in ("trait", "peer_trait") for i in below)
+    return not traits and all(p.player.legal is None for p in form.parts)
 
 
 def _falling(model: Model, copies: Copies, stages: Sequence[Forms], seconds: float) -> Pair | None:

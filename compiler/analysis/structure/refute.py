@@ -21,7 +21,6 @@ from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Point, value_a
 from mfdsl.compiler.analysis.symbolic.points import points
 from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError, written_out
 from mfdsl.compiler.ir.model import Player
-from mfdsl.compiler.ir.walk import reachable
 
 SAMPLES = 12
 STEP = Fraction(1, 64)
@@ -247,7 +246,7 @@ def _member(game: Rewards, name: str, own: Mapping[Key, Fraction], point: Point)
 def _along(
     game: Rewards, direction: Direction, shared: Mapping[Key, Fraction]
 ) -> tuple[Laws, Laws] | None:
-    """The even law, and the law a step along a direction; None where it meets illegal members."""
+    """The even law, and the law a step along a direction, of kinds that may be there."""
     names = list(game.rewards)
     scale = max((abs(g) for g in direction.gains), default=0.0)
     if not scale:
@@ -258,7 +257,7 @@ def _along(
         mine = [
             (k.peer(), Fraction(g / scale).limit_denominator(10**6))
             for k, g in zip(direction.kinds, direction.gains, strict=True)
-            if k.population == name and _is_legal(game, name, k)
+            if k.population == name
         ]
         if not mine:
             return None
@@ -268,19 +267,6 @@ def _along(
             one[name].append((even + (gain - rest) * even / 4, member))
             other[name].append((even, member))
     return dict(one), dict(other)
-
-
-def _is_legal(game: Rewards, name: str, kind: Kind) -> bool:
-    legal, known = game.legal[name], {variable for variable, _ in kind.values}
-    if legal is None:
-        return True
-    below = [game.terms.nodes[i] for i in reachable(game.terms.nodes, [legal])]
-    if any(n.op in ("state", "action") and (n.op, n.attr) not in known for n in below):
-        return True  # every state has some legal action
-    try:
-        return value_at(game.terms, legal, Point(kind.own()))[0] >= 1
-    except UndefinedError:
-        return False
 
 
 def pair_witness(pair: Pair) -> Witness:

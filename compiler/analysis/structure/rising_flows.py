@@ -20,6 +20,7 @@ from mfdsl.compiler.analysis.structure.spans import add_to
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law
+from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
 
 MAX_EXACT = 40  # moves of mass whose quadratic form is eliminated in fractions
 MAX_MOVES = 400  # of which an eigenvector is looked for
@@ -110,6 +111,8 @@ def projected(
         for (s, a), mass in law.items():
             own = chains[name].own(s, a)
             values = tuple((variable, own[variable]) for variable, _ in read)
+            if (name, values) not in place:
+                raise UnsupportedError("a final reward that reads actions")
             add_to(found, {place[name, values]: mass}, Fraction(1))
     return found
 

@@ -65,7 +65,7 @@ def same_step(
         if shared:
             return Verdicts("unknown", "unsupported", "other players read the same noises")
         if _is_finite(copies, player):
-            return same_chances(copies, moving, player, deadline)
+            return same_chances(model, copies, moving, player, deadline)
     except Failed as error:
         return Verdicts("unknown", "unsupported", str(error))
     detail = "neither the same noises nor mirrored ones lead to the image of the next state"

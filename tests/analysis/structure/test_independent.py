@@ -3,6 +3,7 @@
 import pytest
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.questions import answers
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import (
@@ -202,3 +203,37 @@ def test_policies_without_t_are_a_restriction_where_stages_differ(
     assert found.verdict == verdict, found.detail
     if verdict == "unknown":
         assert found.detail is not None and "do not see `t`" in found.detail
+
+
+MASKED = """model masked
+objective nash
+horizon 3
+population p as mu {
+  state x : int in 0..2 ~ uniform
+  action a : bool where LEGAL
+  x' ~ STEP
+  reward r = REWARD
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("legal", "value", "verdict"),
+    [
+        ("not a", "prob(q.a for q in p)", "unknown"),
+        ("not a or x == 1", "prob(q.a and q.x == 0 for q in p)", "unknown"),
+        ("not a or x == 1", "prob(q.a and q.x == 1 for q in p)", "refuted"),
+        ("not a or x == 1", "prob(q.a for q in p)", "refuted"),
+        ("true", "prob(q.a for q in p)", "refuted"),
+    ],
+)
+def test_laws_that_refute_have_legal_members_only(legal: str, value: str, verdict: str) -> None:
+    """What nobody may do has no mass."""
+    text = MASKED.replace("LEGAL", legal)
+    paid = model_of(text.replace("STEP", "mix { 1 -> x }").replace("REWARD", value))
+    moving = text.replace("STEP", f"mix {{ 0.5 * {value} -> 0, else -> x }}")
+    assert certificate(paid, "independent").verdict == verdict
+    found = certificate(model_of(moving.replace("REWARD", "0")), "dynamics_independent_of_mu")
+    assert found.verdict == verdict
+    (swapped,) = answers(paid, "invariant(x = 2 - x)", 5.0)
+    assert swapped.verdict != "refuted" or verdict == "refuted"

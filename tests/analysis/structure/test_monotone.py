@@ -260,3 +260,34 @@ def test_every_stage_that_reads_a_law_is_to_be_strict(
     text = STRICT.replace("REWARD", f"{running}\n  final reward end = {final}")
     found = certificate(model_of(text), "strictly_monotone")
     assert found.verdict == verdict, found.detail
+
+
+MASKED = """model masked
+objective nash
+horizon 2
+population p as mu {
+  state x : int in 0..2 ~ uniform
+  action a : int in 0..2 where LEGAL
+  x' = x
+  reward r = REWARD
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("legal", "reward", "verdicts"),
+    [
+        ("a == 0", "if a == 1 then mu[x] else -mu[x]", ("proved", "proved", "proved", "refuted")),
+        ("a == x", "if a == x then -mu[x] else mu[x]", ("proved", "proved", "proved", "refuted")),
+        ("a == 0", "-prob(q.a == a for q in p)", ("proved", "proved", "proved", "unknown")),
+        ("a == 0", "a * mu[x]", ("proved", "refuted", "proved", "proved")),
+        ("a <= 1", "a * mu[x]", ("refuted", "refuted", "refuted", "refuted")),
+        ("a == min(t, 2)", "a * mu[x]", ("unknown", "unknown", "unknown", "unknown")),
+    ],
+)
+def test_laws_have_legal_members_only(
+    legal: str, reward: str, verdicts: tuple[str, str, str, str]
+) -> None:
+    model = model_of(MASKED.replace("LEGAL", legal).replace("REWARD", reward))
+    claims = ("monotone", "strictly_monotone", "potential", "skew_affine")
+    assert tuple(certificate(model, c).verdict for c in claims) == verdicts
