@@ -20,8 +20,8 @@ READ_BY_NO_LAW = ("state", "action", "noise", "common_state", "time", *MEMBERS)
 class Source:
     """One draw: a `draw` leaf, or the leaf of a finite trait with masses `density`.
 
-    Masses may depend on the leaves of sources before it, draws with a `law` on nothing. `law` is the standard law of a continuous draw. `rows` are the traits, as nodes, that stand in
-    the files whose row is drawn.
+    Masses may depend on the leaves of sources before it. `law` is the standard law of a continuous
+    draw. `rows` are the traits, as nodes, that stand in the files whose row is drawn.
     """
 
     leaf: int

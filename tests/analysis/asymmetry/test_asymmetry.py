@@ -1,5 +1,6 @@
 """alpha and beta of specs against figures by hand, and against the enumeration of small games."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -441,3 +442,46 @@ def test_a_row_of_a_file_that_is_seen_in_part(tmp_path: Path) -> None:
     path.write_text(with_causes(rows, "c * (1 - b)", "x, b, t"))
     found = asymmetry(load(path).model, "p", "reward")
     assert (found.verdict, found.lower) == ("unknown", 0.0)
+
+
+def test_a_trait_by_a_state_that_all_have_alike() -> None:
+    """The states of an environment move on, so that none of today stands for the first one."""
+    traits = "trait c : bool ~ bernoulli(if e.z then 0.9 else 0.1)"
+    shared = "environment e {\n  state z : bool ~ bernoulli(0.5)\n  z' = z\n}\npopulation p"
+    text = with_causes(traits, "ind(c)").replace("population p", shared)
+    found = asymmetry(load(text=text).model, "p", "reward")
+    assert (found.verdict, found.lower) == ("unknown", 0.0)
+
+
+CHANCES = (0.0, 0.25, 0.5, 0.9, 1.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_causes_against_enumeration(seed: int) -> None:
+    """Three coins, some thrown after others: every case with its share, summed by hand."""
+    rng = np.random.default_rng(seed)
+    causes = [[j for j in range(i) if rng.random() < 0.7] for i in range(3)]
+    cases = list(product((0, 1), repeat=3))
+    chance = [
+        {v: float(rng.choice(CHANCES)) for v in product((0, 1), repeat=len(c))} for c in causes
+    ]
+    factors = rng.choice([-2.0, 0.0, 0.5, 1.0], 3)
+
+    def written(i: int, left: list[int], known: tuple[int, ...] = ()) -> str:
+        if not left:
+            return str(chance[i][known])
+        yes, no = (written(i, left[1:], (*known, v)) for v in (1, 0))
+        return f"(if {'bcd'[left[0]]} then {yes} else {no})"
+
+    coins = [f"trait {'bcd'[i]} : bool ~ bernoulli({written(i, causes[i])})" for i in range(3)]
+    reward = " + ".join(f"({w}) * ind({n})" for w, n in zip(factors, "bcd", strict=True))
+    text = with_causes(" / ".join(rng.permutation(coins)), f"{reward} + 1.5 * ind(b) * ind(d)")
+    found = asymmetry(load(text=text).model, "p", "reward")
+    shares = np.ones(len(cases))
+    for k, case in enumerate(cases):
+        for i, v in enumerate(case):
+            yes = chance[i][tuple(case[j] for j in causes[i])]
+            shares[k] *= yes if v else 1 - yes
+    values = np.array([factors @ case + 1.5 * case[0] * case[2] for case in cases])
+    true = float(np.abs(values - shares @ values)[shares > 0].max())
+    assert near(found.lower, true, 1e-9) and near(found.upper, true, 1e-9)
