@@ -81,3 +81,12 @@ def test_wrong_options_are_explained(mfdsl: Any, arguments: tuple[str, ...], mes
     outcome = mfdsl("solve", *arguments, "--iterations", 1)
     assert outcome.code == 2, outcome.out
     assert message in outcome.err and "internal error" not in outcome.err
+
+
+def test_experiments_of_tables_are_reproduced(mfdsl: Any) -> None:
+    asked = ("reproduce", "mfax", "--only", "linear_quadratic", "--scale", "0.1", "-o", "found")
+    outcome = mfdsl(*asked, "--json")
+    assert outcome.code == 0, outcome.err
+    (result,) = outcome.json["results"]
+    assert result["iterations"] == 10 and result["measured"] == []
+    assert 141.09 < result["exploitability"]["value"] < 1000  # of 2716 at the start
