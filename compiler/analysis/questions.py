@@ -4,7 +4,7 @@ for the verdict. They are written as in `require`, without a bound.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
@@ -109,8 +109,12 @@ def answers(
     call = _call(rest.strip())
     box = box_of(model) if whole_box else {}
     asked = _Asked(model, rest.strip(), call, player, seconds, box)
-    found = KINDS[call.function.name](asked)
-    return list(over_box(model, found)) if whole_box else found
+    answer = KINDS[call.function.name]
+    if not whole_box:
+        return answer(asked)
+    if answer is _slopes:  # rechecked one by one, without those at bound values
+        return list(over_box(model, answer(asked)))
+    return list(over_box(model, answer(asked), lambda: answer(replace(asked, box={}))))
 
 
 def _call(text: str) -> ast.Call:

@@ -48,7 +48,9 @@ def regularity(
         certificate = lipschitz(question)
         seconds = round(time.perf_counter() - started, 6)
         found.append(_named(certificate, player, model).model_copy(update={"seconds": seconds}))
-    return over_box(model, found) if whole_box else tuple(found)
+    if not whole_box:
+        return tuple(found)
+    return over_box(model, found, lambda: structure_certificates(model, STRUCTURE * whole))
 
 
 def _asymmetries(model: Model, deadline: float, box: Box) -> list[Certificate]:

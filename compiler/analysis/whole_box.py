@@ -5,12 +5,12 @@ ends keep their bound values, so that nothing is proved of the others. And value
 excludes with `assume` are looked at, too: they refute nothing and attain nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from mfdsl.compiler.analysis.assumed import meets, names_in, undecided
 from mfdsl.compiler.analysis.certificate import Certificate, Witness
-from mfdsl.compiler.analysis.opened import Box, box_of
+from mfdsl.compiler.analysis.opened import Box, assumptions, box_of, named as witnessed
 from mfdsl.compiler.analysis.subjects import subject_of
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Parameter, Player
 from mfdsl.compiler.ir.walk import reachable
@@ -20,10 +20,29 @@ OF_SUBJECT = (*ATTAINED, "range")  # claims that read their subject and nothing 
 NOISES = ("noise", "peer_noise", "common_noise")
 
 
-def over_box(model: Model, certificates: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Certificates over the box of a model, without what does not hold of all its values."""
+def over_box(
+    model: Model,
+    certificates: Iterable[Certificate],
+    as_bound: Callable[[], Iterable[Certificate]] = tuple,
+) -> tuple[Certificate, ...]:
+    """Certificates over the box of a model, without what does not hold of all its values.
+
+    What then is open is refuted where it is among the same claims at the bound values, `as_bound`.
+    """
     box = box_of(model)
-    return tuple(_met(model, box, _open(model, box, c)) for c in certificates)
+    given = list(certificates)
+    found = [_met(model, box, _open(model, box, c)) for c in given]
+    lost = [old.verdict == "refuted" != new.verdict for old, new in zip(given, found, strict=True)]
+    if not any(lost):
+        return tuple(found)
+    there = {(c.claim, c.subject): c for c in as_bound() if c.verdict == "refuted"}
+    values = {p.name: float(p.value) for p in model.parameters if p.name in box}  # type: ignore[arg-type]
+    for k, one in enumerate(found):
+        other = there.get((one.claim, one.subject)) if lost[k] else None
+        if other is not None:
+            told = {"assumptions": assumptions(box), "witness": witnessed(other.witness, values)}
+            found[k] = other.model_copy(update=told)
+    return tuple(found)
 
 
 def closed_parameters(model: Model, box: Box, roots: Sequence[int]) -> list[Parameter]:
@@ -44,18 +63,18 @@ def _open(model: Model, box: Box, certificate: Certificate) -> Certificate:
     closed = closed_parameters(model, box, _roots(model, certificate))
     if not closed or certificate.verdict == "refuted":
         return certificate
+    changes: dict[str, object] = {"upper": None, "shares": (), "obligations": ()}
+    if not certificate.claim.startswith(ATTAINED):
+        changes["lower"] = None
+    if certificate.verdict == "unknown":
+        return certificate.model_copy(update=changes)
     names = ", ".join(f"`{p.name}`" for p in closed)
     kept = "its bound value" if len(closed) == 1 else "their bound values"
-    changes = {
+    changes |= {
         "verdict": "unknown",
         "reason": "unsupported",
         "detail": f"{names} ranged over nothing but {kept}: only real numbers with two ends do",
-        "upper": None,
-        "shares": (),
-        "obligations": (),
     }
-    if not certificate.claim.startswith(ATTAINED):
-        changes["lower"] = None
     return certificate.model_copy(update=changes)
 
 
