@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.independent import (
     independent_dynamics,
     independent_value,
+    laws_of,
     nodes_of,
 )
 from mfdsl.compiler.analysis.structure.invariant import invariant
@@ -216,17 +217,26 @@ def _linear_quadratic(asked: _Asked) -> list[Certificate]:
 
 
 def _independent(asked: _Asked) -> list[Certificate]:
-    what, _ = asked.words("what", "a law")
+    what, law = asked.words("what", "a law")
     player = _player(asked.model, asked.player, what)
+    source = laws_of(asked.model, law)
+    if source is None:
+        known = dict.fromkeys(law_name(p) for p in asked.model.populations)
+        raise QuestionError(f"no population has the law `{law}`", f"known: {', '.join(known)}")
     model = opened(asked.model, asked.box)
     copies = Copies(facts_of(model))
     if what == "dynamics":
-        return [_over(asked, independent_dynamics(model, copies, seconds=asked.seconds))]
+        found = independent_dynamics(
+            model, copies, seconds=asked.seconds, player=model.player(player.name), source=source
+        )
+        return [_over(asked, found)]
     subject = subject_of(model, player, what)
     if subject is None:
         raise _unknown(what, player, subject_names(player))
     nodes = nodes_of(model, copies, subject)
-    found = independent_value(model, copies, what, nodes, player=player, seconds=asked.seconds)
+    found = independent_value(
+        model, copies, what, nodes, player=player, seconds=asked.seconds, source=source
+    )
     return [_over(asked, found)]
 
 

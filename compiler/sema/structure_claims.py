@@ -7,8 +7,10 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.independent import (
+    Source,
     independent_dynamics,
     independent_value,
+    laws_of,
     nodes_of,
 )
 from mfdsl.compiler.analysis.structure.invariant import invariant
@@ -71,18 +73,40 @@ def independence(ctx: Context, model: Model, claim: Claim) -> list[Certificate]:
     player = claim.asked or only_player(ctx, model, asked[0])
     if player is None:
         return []
+    source = _laws(ctx, model, claim)
+    if source is None:
+        return []
     copies = Copies(facts_of(model))
     if asked[0].name == "dynamics":
-        found = independent_dynamics(model, copies)
+        found = independent_dynamics(model, copies, player=player, source=source)
     else:
         subject = subject_of(model, player, asked[0].name)
         if subject is None:
             unknown_word(ctx, asked[0], subject_names(player), "no reward or let of that name")
             return []
         nodes = nodes_of(model, copies, subject)
-        found = independent_value(model, copies, subject.name, nodes, player=player)
+        found = independent_value(model, copies, subject.name, nodes, player=player, source=source)
     _report(ctx, claim, found)
     return [found]
+
+
+def _laws(ctx: Context, model: Model, claim: Claim) -> Source | None:
+    """The laws that a claim is about, the second argument; an error where there is none."""
+    values = [a.value for a in claim.call.arguments if a.name is None]
+    law = values[1] if len(values) == 2 else None
+    if isinstance(law, ast.Index) and isinstance(law.base, ast.Name):
+        members = [i.value.name for i in law.indices if isinstance(i.value, ast.Name)]
+        source = laws_of(model, f"{law.base.name}[{', '.join(members)}]")
+        known = law.base
+    elif isinstance(law, ast.Name):
+        source, known = laws_of(model, law.name), law
+    else:
+        _wrong_arguments(ctx, claim, "`independent(reward, mu)`")
+        return None
+    if source is None:
+        names = [n for p in model.populations for n in (p.handle, p.name, p.family) if n]
+        unknown_word(ctx, known, names, "no population has this law")
+    return source
 
 
 def invariance(ctx: Context, model: Model, claim: Claim) -> list[Certificate]:

@@ -1,4 +1,5 @@
-"""What does not depend on the law of any population: by its text, by algebra, or not at all.
+"""What does not depend on the law of a population, or of any: by its text, by algebra, or not at
+all.
 
 The algebra is a normal form in which what cancels, or is multiplied by 0, is gone. Two laws at
 which a reward, or the chance of a next state, differs for certain refute.
@@ -14,9 +15,11 @@ from itertools import pairwise, product as joint
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.lipschitz import Subject
 from mfdsl.compiler.analysis.structure.legal import Mask, legal_part, masks_of
+from mfdsl.compiler.analysis.structure.moving import drawers
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
     is_noisy,
+    is_of_law,
     mean_of,
     reads_law,
 )
@@ -38,6 +41,23 @@ MAX_OUTCOMES = 64
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
 
 
+@dataclass(frozen=True)
+class Source:
+    """The laws that something may depend on, None for all, under the name of a claim."""
+
+    name: str
+    laws: frozenset[str] | None
+
+
+ANY = Source("mu", None)
+
+
+def laws_of(model: Model, name: str) -> Source | None:
+    """The laws of the populations of a name, a handle or a family; None without any."""
+    found = [p.name for p in model.populations if name in (p.handle, p.name, p.family)]
+    return Source(name, frozenset(found)) if found else None
+
+
 def nodes_of(model: Model, copies: Copies, subject: Subject) -> list[int]:
     """The terms of a subject, those of rewards as means over their noises."""
     if not subject.paid or subject.owner is None:
@@ -53,20 +73,21 @@ def independent_value(
     *,
     player: Player | None = None,
     seconds: float = SECONDS,
+    source: Source = ANY,
 ) -> Certificate:
     """The certificate `independent(NAME, mu)` of a sum of nodes: a reward, a `let`."""
     started = time.perf_counter()
-    reading = [n for n in nodes if reads_law(copies.facts, n)]
-    asked = _Reading(model, copies, reading, player, started + seconds)
+    reading = [n for n in nodes if reads_law(copies.facts, n, source.laws)]
+    asked = _Reading(model, copies, reading, player, started + seconds, source.laws)
     verdict, method, reason, witness, detail = _decided(asked)
     drawn = any(draws_from_law(copies.facts, model.players, n) for n in nodes)
     if drawn and verdict == "proved":
         verdict, reason = "unknown", "unsupported"
         detail = "it reads a noise, and chances of noises depend on a law"
     return Certificate(
-        claim=f"independent({name}, mu)",
+        claim=f"independent({name}, {source.name})",
         subject=name,
-        source="mu",
+        source=source.name,
         verdict=verdict,
         method=(method,),
         rigor="exact",
@@ -90,6 +111,7 @@ class _Reading:
     nodes: Sequence[int]
     player: Player | None
     deadline: float
+    laws: frozenset[str] | None
 
 
 def _decided(asked: _Reading) -> Decision:
@@ -101,12 +123,13 @@ def _decided(asked: _Reading) -> Decision:
         terms, nodes = written_out(copies.facts, [*reading, *legal], bind=True)
         roots, where = nodes[: len(reading)], nodes[len(reading) :]
         whole = terms.builder.add("add", sorted(roots)) if len(roots) > 1 else roots[0]
-        if not _moves(terms, whole):
+        if not _moves(terms, whole, asked.laws):
             return "proved", "normal form without a law", None, None, None
         if any(is_noisy(copies.facts, n) for n in reading):
             raise UnsupportedError("a reward that reads a noise and a law")
         masks = masks_of(asked.model, copies)
-        witness = _two_laws(terms, [whole], where, masks, asked.deadline)
+        varied = _Varied(masks, asked.laws, asked.deadline)
+        witness = _two_laws(terms, [whole], where, varied)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -114,7 +137,7 @@ def _decided(asked: _Reading) -> Decision:
     return "unknown", "normal form", "unsupported", None, "no two laws were found that differ"
 
 
-def _moves(terms: Terms, root: int) -> bool:
+def _moves(terms: Terms, root: int, laws: frozenset[str] | None) -> bool:
     """Whether the normal form of a term has a factor that reads a law."""
     found = polynomials(terms, [root], opaque=True)
     assert found is not None
@@ -124,17 +147,23 @@ def _moves(terms: Terms, root: int) -> bool:
         for v, e in zip(found[0].variables, exponents, strict=True)
         if e
     }
-    return any(terms.nodes[i].op in MEMBERS for i in reachable(terms.nodes, used))
+    return any(is_of_law(terms.nodes[i], laws) for i in reachable(terms.nodes, used))
 
 
-Masks = Mapping[str, Mask | None]
+@dataclass(frozen=True)
+class _Varied:
+    """Which laws two points may differ in (None: all), and the masks of all populations."""
+
+    masks: Mapping[str, Mask | None]
+    laws: frozenset[str] | None
+    deadline: float
 
 
 def _two_laws(
-    terms: Terms, roots: Sequence[int], where: Sequence[int], masks: Masks, deadline: float
+    terms: Terms, roots: Sequence[int], where: Sequence[int], varied: _Varied
 ) -> Witness | None:
     """Two laws at which one of the terms differs, at a legal point."""
-    for here, laws in _law_pairs(terms, [*roots, *where], masks, deadline):
+    for here, laws in _law_pairs(terms, [*roots, *where], varied):
         for root in roots:
             try:
                 if any(value_at(terms, c, here)[0] < 1 for c in where):
@@ -149,16 +178,18 @@ def _two_laws(
 
 
 def _law_pairs(
-    terms: Terms, roots: Sequence[int], masks: Masks, deadline: float
+    terms: Terms, roots: Sequence[int], varied: _Varied
 ) -> Iterator[tuple[Point, Mapping[str, Law]]]:
     """Points, each with a second law: another one, or all members as oneself is. Members of laws
     have legal actions.
     """
     for one, others in _any_pairs(terms, roots):
-        if time.perf_counter() > deadline:
+        if time.perf_counter() > varied.deadline:
             return
-        first, second = legal_part(masks, one.laws), legal_part(masks, others)
+        first, second = legal_part(varied.masks, one.laws), legal_part(varied.masks, others)
         if first is not None and second is not None:
+            if varied.laws is not None:
+                second = {n: second[n] if n in varied.laws else first[n] for n in first}
             yield Point(one.own, first), second
 
 
@@ -186,21 +217,43 @@ def _witness(here: Point, laws: Mapping[str, Law], one: Range, other: Range) -> 
     return found | {"value": float(one[0]), "other value": float(other[0])}
 
 
-def independent_dynamics(model: Model, copies: Copies, *, seconds: float = SECONDS) -> Certificate:
-    """The certificate `dynamics_independent_of_mu` of all players of a model."""
+def independent_dynamics(
+    model: Model,
+    copies: Copies,
+    *,
+    seconds: float = SECONDS,
+    player: Player | None = None,
+    source: Source = ANY,
+) -> Certificate:
+    """The certificate `dynamics_independent_of_mu` of all players of a model; with a player
+    `independent(dynamics, LAW)` of that one, which is the same in a game that has no others.
+    """
     started = time.perf_counter()
-    reading = [(p, n) for p in model.players for n in _moving(p) if reads_law(copies.facts, n)]
+    if len(model.players) == 1:
+        player = None
+    asked = model.players if player is None else (player,)
+    laws = source.laws
+    reading = [(p, n) for p in asked for n in _moving(p) if reads_law(copies.facts, n, laws)]
     verdict: Verdict = "proved"
-    method, reason, detail, witness = "reads no law", None, None, None
-    for player in dict.fromkeys(p.name for p, _ in reading):
-        own = model.player(player)
-        verdict, method, reason, witness, detail = _dynamics(model, copies, own, started + seconds)
+    method, detail, witness = "reads no law", None, None
+    reason: Reason | None = None
+    drawn = None if player is None else _drawn_from(model, copies, player, laws)
+    if drawn is not None:
+        verdict, reason = "unknown", "unsupported"
+        detail = f"it reads a noise of `{drawn}`, and its chances depend on the law"
+    for owner in dict.fromkeys(p.name for p, _ in reading) if drawn is None else ():
+        own = model.player(owner)
+        verdict, method, reason, witness, detail = _dynamics(
+            model, copies, own, laws, started + seconds
+        )
         if verdict != "proved":
             break
     return Certificate(
-        claim="dynamics_independent_of_mu",
-        subject="dynamics",
-        source="mu",
+        claim="dynamics_independent_of_mu"
+        if player is None
+        else f"independent(dynamics, {source.name})",
+        subject="dynamics" if player is None else f"dynamics of {player.name}",
+        source="mu" if player is None else source.name,
         verdict=verdict,
         method=(method,),
         rigor="exact",
@@ -218,7 +271,37 @@ def _moving(player: Player) -> list[int]:
     return nexts + [n.density for n in player.noises if n.density is not None]
 
 
-def _dynamics(model: Model, copies: Copies, player: Player, deadline: float) -> Decision:
+def _drawn_from(
+    model: Model, copies: Copies, player: Player, laws: frozenset[str] | None
+) -> str | None:
+    """Another player whose noises the moves of a player read, with chances that read a law."""
+    open_ = [(root, player.name) for root in _moving(player)]
+    seen = set(open_)
+    while open_:
+        for drawer in drawers(model, copies, *open_.pop()):
+            here = {(n.density, drawer.name) for n in drawer.noises if n.density is not None}
+            if drawer.name != player.name or drawer.kind == "population":
+                peers = drawer.name != player.name or _reads_members(copies, player)
+                if peers and any(reads_law(copies.facts, d, laws) for d, _ in here):
+                    return drawer.name
+            open_ += here - seen
+            seen |= here
+    return None
+
+
+def _reads_members(copies: Copies, player: Player) -> bool:
+    """Whether moves of a player read noises of members."""
+    below = reachable(copies.nodes, _moving(player))
+    return any(copies.nodes[i].op == "peer_noise" for i in below)
+
+
+def _dynamics(
+    model: Model,
+    copies: Copies,
+    player: Player,
+    laws: frozenset[str] | None,
+    deadline: float,
+) -> Decision:
     roots = _moving(player)
     if any(copies.types[s.type].dims for s in player.states):
         return "unknown", "normal form", "unsupported", None, "next states that are arrays"
@@ -226,10 +309,11 @@ def _dynamics(model: Model, copies: Copies, player: Player, deadline: float) -> 
         legal = [player.legal] if player.legal is not None else []
         terms, nodes = written_out(copies.facts, [*roots, *legal], bind=True)
         moving, where = nodes[: len(roots)], nodes[len(roots) :]
-        if not any(_moves(terms, n) for n in moving):
+        if not any(_moves(terms, n, laws) for n in moving):
             return "proved", "normal form without a law", None, None, None
         masks = masks_of(model, copies)
-        witness = _two_kernels(model, terms, player, moving, where, masks, deadline)
+        varied = _Varied(masks, laws, deadline)
+        witness = _two_kernels(model, terms, player, moving, where, varied)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -243,8 +327,7 @@ def _two_kernels(
     player: Player,
     moving: Sequence[int],
     where: Sequence[int],
-    masks: Masks,
-    deadline: float,
+    varied: _Varied,
 ) -> Witness | None:
     """Two laws under which the next state has another law, for certain."""
     nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
@@ -252,11 +335,11 @@ def _two_kernels(
     smooth = [n for n in player.noises if n.density is None]
     if smooth:
         return (
-            _shifted(terms, nexts, where, masks, deadline)
-            if not any(_moves(terms, d) for d in densities)
+            _shifted(terms, nexts, where, varied)
+            if not any(_moves(terms, d, None) for d in densities)
             else None
         )
-    for here, laws in _law_pairs(terms, [*moving, *where], masks, deadline):
+    for here, laws in _law_pairs(terms, [*moving, *where], varied):
         try:
             if any(value_at(terms, c, here)[0] < 1 for c in where):
                 continue
@@ -318,7 +401,7 @@ def _kernel(
 
 
 def _shifted(
-    terms: Terms, nexts: Sequence[int], where: Sequence[int], masks: Masks, deadline: float
+    terms: Terms, nexts: Sequence[int], where: Sequence[int], varied: _Varied
 ) -> Witness | None:
     """Two laws that move a next state by a number that no noise changes: its law moves with it."""
     for node in nexts:
@@ -330,8 +413,8 @@ def _shifted(
             below = [terms.nodes[i] for i in reachable(terms.nodes, used)]
             law = any(n.op in MEMBERS for n in below)
             mixed |= law and any("noise" in n.op for n in below)
-        if not mixed and _moves(terms, node):
-            witness = _two_laws(terms, [node], where, masks, deadline)
+        if not mixed and _moves(terms, node, varied.laws):
+            witness = _two_laws(terms, [node], where, varied)
             if witness is not None:
                 return witness
     return None

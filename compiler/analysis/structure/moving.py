@@ -79,7 +79,7 @@ def draws_differently(
     seen = set(open_)
     while open_:
         root, name = open_.pop()
-        for drawer in _drawers(model, copies, root, name):
+        for drawer in drawers(model, copies, root, name):
             for noise in (*drawer.noises, *drawer.draws):
                 if noise.density is None or (noise.density, drawer.name) in seen:
                     continue
@@ -90,7 +90,7 @@ def draws_differently(
     return False
 
 
-def _drawers(model: Model, copies: Copies, root: int, owner: str) -> list[Player]:
+def drawers(model: Model, copies: Copies, root: int, owner: str) -> list[Player]:
     """The players whose noises an expression of a player may read."""
     names: set[str] = set()
     below = [copies.nodes[i] for i in reachable(copies.nodes, [root])]

@@ -4,14 +4,14 @@ A statement on laws (monotone, potential) is about each stage alone. Of its rewa
 that read a law of a population count, since a part that does not cancels in differences of laws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mfdsl.compiler.analysis.enclosure import Facts, leaves_of
 from mfdsl.compiler.analysis.expected import drawing, expected
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.model import Model, Node, Player
 from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.ir.walk import MEMBERS, reachable
 
@@ -105,9 +105,16 @@ def _real(copies: Copies) -> int:
     return copies.types.index(REAL)
 
 
-def reads_law(facts: Facts, node: int) -> bool:
-    """Whether an expression depends on the law of any population."""
-    return any(facts.nodes[i].op in MEMBERS for i in reachable(facts.nodes, [node]))
+def reads_law(facts: Facts, node: int, laws: Collection[str] | None = None) -> bool:
+    """Whether an expression depends on the law of any population, or of some named ones."""
+    return any(is_of_law(facts.nodes[i], laws) for i in reachable(facts.nodes, [node]))
+
+
+def is_of_law(node: Node, laws: Collection[str] | None = None) -> bool:
+    """Whether a node is a statistic of the law of any population, or of a named one."""
+    if node.op not in MEMBERS:
+        return False
+    return laws is None or (isinstance(node.attr, tuple) and str(node.attr[1]) in laws)
 
 
 def draws_from_law(facts: Facts, players: Sequence[Player], node: int) -> bool:

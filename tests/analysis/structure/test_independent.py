@@ -3,7 +3,7 @@
 import pytest
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.questions import answers
+from mfdsl.compiler.analysis.questions import QuestionError, answers
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import (
@@ -12,6 +12,7 @@ from mfdsl.compiler.analysis.structure.independent import (
     nodes_of,
 )
 from mfdsl.compiler.analysis.subjects import reward_subject
+from mfdsl.compiler.driver import compile_text
 from tests.analysis.structure.games import certificate, copies_of, line, model_of
 
 TEXT = """model moves
@@ -237,3 +238,64 @@ def test_laws_that_refute_have_legal_members_only(legal: str, value: str, verdic
     assert found.verdict == verdict
     (swapped,) = answers(paid, "invariant(x = 2 - x)", 5.0)
     assert swapped.verdict != "refuted" or verdict == "refuted"
+
+
+TWO = """model two
+objective nash
+horizon 3
+environment e {
+  state z : bool ~ bernoulli(0.5)
+  noise n : int in 0..1 ~ mix { prob(q.x for q in p) -> 1, else -> 0 }
+  z' = z
+}
+population p as mu {
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  x' = HIS
+  reward r = PAID
+}
+population w as nu {
+  state y : bool ~ bernoulli(0.5)
+  action b : bool
+  y' ~ bernoulli(HERS)
+  reward s = 0
+}
+"""
+ASKED = [
+    ("p: independent(reward, mu)", "a", "prob(u.y for u in w)", "0.5", "proved"),
+    ("p: independent(reward, nu)", "a", "prob(u.y for u in w)", "0.5", "refuted"),
+    ("p: independent(reward, w)", "a", "mu[x] + prob(u.y for u in w)", "0.5", "refuted"),
+    ("p: independent(reward, p)", "a", "mu[x] * prob(u.y for u in w)", "0.5", "refuted"),
+    ("p: independent(reward, mu)", "a", "e.n", "0.5", "refuted"),
+    ("p: independent(reward, nu)", "a", "e.n", "0.5", "proved"),
+    ("p: independent(dynamics, mu)", "a", "0", "prob(u.b for u in w)", "proved"),
+    ("w: independent(dynamics, mu)", "a", "0", "prob(u.b for u in w)", "proved"),
+    ("w: independent(dynamics, nu)", "a", "0", "prob(u.b for u in w)", "refuted"),
+    ("w: independent(dynamics, mu)", "a", "0", "prob(q.x for q in p)", "refuted"),
+    ("p: independent(dynamics, mu)", "e.n == 1", "0", "0.5", "unknown"),
+    ("p: independent(dynamics, nu)", "e.n == 1", "0", "0.5", "proved"),
+]
+
+
+@pytest.mark.parametrize(("question", "his", "paid", "hers", "verdict"), ASKED)
+def test_whose_moves_and_which_law_are_asked_about(
+    question: str, his: str, paid: str, hers: str, verdict: str
+) -> None:
+    text = TWO.replace("HIS", his).replace("PAID", paid).replace("HERS", hers)
+    (found,) = answers(model_of(text), question, 5.0)
+    assert found.verdict == verdict, found.detail
+    assert found.claim == question.partition(": ")[2]
+    whose, _, claim = question.partition(": ")
+    block = "  reward r" if whose == "p" else "  reward s"
+    required = compile_text(text.replace(block, f"  require {claim}\n{block}"))
+    assert required.ok == (verdict == "proved")
+
+
+def test_laws_that_nobody_has_are_refused() -> None:
+    text = TWO.replace("HIS", "a").replace("PAID", "0").replace("HERS", "0.5")
+    with pytest.raises(QuestionError, match="no population has the law `foo`"):
+        answers(model_of(text), "p: independent(dynamics, foo)", 1.0)
+    wrong = compile_text(
+        text.replace("  reward r", "  require independent(reward, foo)\n  reward r")
+    )
+    assert not wrong.ok and "unknown name `foo`" in wrong.diagnostics[0].message
