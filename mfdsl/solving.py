@@ -67,6 +67,7 @@ def prepare(
     game = replace(game, bins=settings.bins)
     check_sweep(game.model, sweep)
     settings = licensed(settings, game.model, _certificates(game, swept=bool(sweep)))
+    settings = _seeded(settings, seed)
     _check_fixed(game, sweep)
     _check_defined(game, settings, swept=bool(sweep))
     points = combinations(sweep)
@@ -80,6 +81,14 @@ def prepare(
     _check_memory(job)
     _check_playable(job)
     return job
+
+
+def _seeded(settings: Settings, seed: int) -> Settings:
+    """The settings of a solver that draws, with the seed of the run unless its option has one."""
+    config = settings.config
+    if "seed" not in type(config).model_fields or "seed" in config.model_fields_set:
+        return settings
+    return replace(settings, config=config.model_copy(update={"seed": seed}))
 
 
 def _check_fixed(game: Game, sweep: Sweep) -> None:

@@ -111,7 +111,8 @@ def solve(
 
 def _check_seeds(console: Console, solver: str, seeds: int) -> None:
     """One run has one seed; a solver that draws nothing needs no more."""
-    if seeds > 1 and (solver in LEARNERS or SOLVERS[solver].plays):
+    row = SOLVERS.get(solver)
+    if seeds > 1 and (row is None or row.plays or "seed" in row.config.model_fields):
         raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ...")
     if seeds > 1:
         console.line(f"note      {solver} draws nothing: one run stands for all seeds")

@@ -90,3 +90,13 @@ def test_experiments_of_tables_are_reproduced(mfdsl: Any) -> None:
     (result,) = outcome.json["results"]
     assert result["iterations"] == 10 and result["measured"] == []
     assert 141.09 < result["exploitability"]["value"] < 1000  # of 2716 at the start
+
+
+def test_the_seed_of_the_run_is_that_of_the_networks(mfdsl: Any) -> None:
+    flags = [*flags_of("structural_pg", "sis"), "--iterations", 2, "--json"]
+    one, other = (mfdsl("solve", *flags, "--seed", seed).json for seed in (0, 1))
+    assert one["exploitability"] != other["exploitability"]
+    given = mfdsl("solve", *flags, "--opt", "seed=1").json
+    assert given["exploitability"] == other["exploitability"]
+    refused = mfdsl("solve", *flags, "--seeds", 3)
+    assert refused.code == 2 and "one seed at a time" in refused.err
