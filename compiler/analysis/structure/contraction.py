@@ -24,7 +24,7 @@ from mfdsl.compiler.analysis.slopes.forward import Forward
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
-from mfdsl.compiler.analysis.structure.existence import continuity
+from mfdsl.compiler.analysis.structure.existence import continuity, hidden
 from mfdsl.compiler.analysis.structure.mixing import mixing
 from mfdsl.compiler.analysis.structure.stages import draws_from_law, mean_of, total_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -97,6 +97,9 @@ def _outside(model: Model) -> str | None:
         return "the theorem has a finite or a stationary horizon"
     if model.horizon.steps is not None and model.horizon.steps > MAX_STAGES:
         return f"more than {MAX_STAGES} stages"
+    unseen = hidden(model, model.population)
+    if unseen is not None:
+        return f"the theorem has policies that see the state and t, and these do not see `{unseen}`"
     return None
 
 

@@ -161,3 +161,21 @@ def test_stationary_games_contract_where_one_step_does() -> None:
     slow = text.replace("0.3 + 0.2 * a + 0.1 * mu[1] + 0.1 * x -> 1", "1 * x -> 1")
     found = certificate(model_of(slow), "contraction")
     assert found.verdict == "unknown" and found.detail is not None and "delta_P" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("observe", "verdict"),
+    [
+        ("observe t", "unknown"),
+        ("observe x", "unknown"),
+        ("observe x, t", "proved"),
+        ("", "proved"),
+    ],
+)
+def test_policies_see_the_state_and_the_time(observe: str, verdict: str) -> None:
+    text = TEXT.format(p=0.3, q=0.2, k=0.1, d=0.1, b=-5, c=0.5, e=0)
+    model = model_of(text.replace("  reward r", f"  {observe}\n  reward r"))
+    found = certificate(model, "contraction")
+    assert found.verdict == verdict, found.detail
+    if verdict == "unknown":
+        assert found.reason == "unsupported" and "do not see" in (found.detail or "")
