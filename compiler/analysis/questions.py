@@ -16,11 +16,11 @@ from mfdsl.compiler.analysis.opened import assumptions, box_of, named, opened
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.independent import (
-    independent_dynamics,
     independent_value,
     laws_of,
     nodes_of,
 )
+from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.subjects import (
     law_name,

@@ -8,11 +8,11 @@ from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.independent import (
     Source,
-    independent_dynamics,
     independent_value,
     laws_of,
     nodes_of,
 )
+from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.subjects import subject_names, subject_of
 from mfdsl.compiler.analysis.substitute import Copies

@@ -10,9 +10,9 @@ from mfdsl.compiler.analysis.structure.contraction import contraction
 from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import (
     independent,
-    independent_dynamics,
     independent_value,
 )
+from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.structure.law_claims import LAW_CLAIMS, law_claims, law_claims_over
 from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
 from mfdsl.compiler.analysis.structure.stages import mean_of

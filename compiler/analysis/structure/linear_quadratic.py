@@ -6,21 +6,25 @@ expressions; a refutation is a difference of high order, along a line, that is n
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
-from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.structure.differences import line_difference
 from mfdsl.compiler.analysis.structure.features import term_of
+from mfdsl.compiler.analysis.structure.quadratics import (
+    LinearQuadratic,
+    Name,
+    Reading,
+    Root,
+    matrices_of,
+    placed,
+)
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
-from mfdsl.compiler.analysis.symbolic.evaluation import Point, leaf_key, value_at
+from mfdsl.compiler.analysis.symbolic.evaluation import leaf_key
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.naming import names as named
 from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial, polynomials
@@ -31,89 +35,6 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
 
 MAX_ENTRIES = 64
-MAX_STAGES = 2000
-
-Name = tuple[str, str]  # sort, name: ("state", "x[0]"), ("mean", "x"), ("noise", "weather.shock")
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """constant + linear . z + z' matrix z of a vector z, each with a first axis of stages or 1."""
-
-    constant: Array
-    linear: Array
-    matrix: Array
-
-
-@dataclass(frozen=True)
-class LinearQuadratic:
-    """A linear-quadratic player: `z` names the entries of the vector that everything reads.
-
-    `offset` [stages or 1, states] and `slopes` [stages or 1, states, z] give the next states,
-    `running` and `final` the rewards. Sorts of `z` are state, trait, action, mean, common, noise;
-    `A`, `B`, `means` and `noises` are the columns of `slopes` by sort.
-    """
-
-    player: str
-    states: tuple[str, ...]
-    z: tuple[Name, ...]
-    offset: Array
-    slopes: Array
-    running: Quadratic
-    final: Quadratic
-
-    def columns(self, sort: str) -> list[int]:
-        """Positions of the entries of one sort in `z`."""
-        return [k for k, (s, _) in enumerate(self.z) if s == sort]
-
-    @property
-    def A(self) -> Array:
-        """Slopes of next states in states, [stages or 1, states, states]."""
-        return np.asarray(self.slopes[:, :, self.columns("state")])
-
-    @property
-    def B(self) -> Array:
-        """Slopes of next states in actions, [stages or 1, states, actions]."""
-        return np.asarray(self.slopes[:, :, self.columns("action")])
-
-    @property
-    def means(self) -> Array:
-        """Slopes of next states in means, [stages or 1, states, means]."""
-        return np.asarray(self.slopes[:, :, self.columns("mean")])
-
-    @property
-    def Q(self) -> Array:
-        """The quadratic part of the running reward in states, [stages or 1, states, states]."""
-        at = self.columns("state")
-        return np.asarray(self.running.matrix[:, at][:, :, at])
-
-    @property
-    def R(self) -> Array:
-        """The quadratic part of the running reward in actions, [stages or 1, actions, actions]."""
-        at = self.columns("action")
-        return np.asarray(self.running.matrix[:, at][:, :, at])
-
-
-@dataclass(frozen=True)
-class _Root:
-    """One expression that has to be a polynomial of degree `degree` in z."""
-
-    where: str
-    node: int
-    degree: int
-    place: int
-    cut: int | None = None  # the expression before the ends were dropped that may bind
-
-
-@dataclass
-class _Reading:
-    """The expressions of a player as polynomials; `coefficients` by root and entries of z."""
-
-    terms: Terms
-    roots: Sequence[_Root]
-    terms_of: Sequence[int]
-    z: list[Name] = field(default_factory=list)
-    coefficients: list[dict[tuple[int, ...], int]] = field(default_factory=list)
 
 
 def linear_quadratic(model: Model, copies: Copies, player: Player) -> Certificate:
@@ -138,7 +59,7 @@ def linear_quadratic_form(
         return _certificate(player, "unknown", started, reason="unsupported", detail=why), None
     if guilty is not None:
         return _refuted(model, player, reading, *guilty, started), None
-    form = _matrices(model, player, reading)
+    form = matrices_of(model, player, reading)
     bounded = _bounded_variable(model, player)
     if bounded is not None:
         detail = f"up to the bounds of `{bounded}`, which may bind"
@@ -194,7 +115,7 @@ def _bounded_variable(model: Model, player: Player) -> str | None:
     return None
 
 
-def _read(model: Model, copies: Copies, player: Player) -> _Reading:
+def _read(model: Model, copies: Copies, player: Player) -> Reading:
     roots = []
     for state in player.states:
         whole = given(state.next)
@@ -203,14 +124,14 @@ def _read(model: Model, copies: Copies, player: Player) -> _Reading:
         for (name, node), (_, as_written) in zip(
             _entries(copies, state, inner), before, strict=True
         ):
-            roots.append(_Root(f"next {name}", node, 1, whole, as_written if cut else None))
+            roots.append(Root(f"next {name}", node, 1, whole, as_written if cut else None))
     for term in player.rewards:
         where = f"final {term.name}" if term.final else term.name
-        roots.append(_Root(where, term.node, 2, term.node))
+        roots.append(Root(where, term.node, 2, term.node))
     if len(roots) > MAX_ENTRIES:
         raise UnsupportedError(f"{len(roots)} expressions")
     terms, nodes = written_out(copies.facts, [r.node for r in roots], bind=True)
-    return _Reading(terms, roots, nodes)
+    return Reading(terms, roots, nodes)
 
 
 def _entries(copies: Copies, variable: Variable, node: int) -> list[tuple[str, int]]:
@@ -254,7 +175,7 @@ def _is_idle(copies: Copies, op: str, inner: int, end: int) -> bool:
 
 
 def _cut_off(
-    model: Model, copies: Copies, player: Player, root: _Root, started: float
+    model: Model, copies: Copies, player: Player, root: Root, started: float
 ) -> Certificate:
     """Refuted at a line along which an end binds, or unknown where no line shows it."""
     assert root.cut is not None
@@ -280,7 +201,7 @@ def _cut_off(
     return found.model_copy(update={"culprit": place})
 
 
-def _guilty(reading: _Reading) -> tuple[_Root, int, str] | None:
+def _guilty(reading: Reading) -> tuple[Root, int, str] | None:
     """The first root that is no polynomial of its degree, and the monomial that spoils it."""
     found = polynomials(reading.terms, reading.terms_of, opaque=True)
     assert found is not None
@@ -328,20 +249,16 @@ def _name(terms: Terms, variable: int) -> Name | None:
         if key is None or not key[0].startswith("peer_") or key[0] == "peer_noise":
             return None
         assert isinstance(node.attr, tuple)
-        return "mean", f"{node.attr[1]}.{_placed(key[1], key[2])}"
+        return "mean", f"{node.attr[1]}.{placed(key[1], key[2])}"
     key = leaf_key(terms, variable)
     if key is None:
         return None
     op, name, at = key
     if op in ("state", "trait", "action", "noise"):
-        return op, _placed(name, at)
+        return op, placed(name, at)
     if op in ("common_state", "common_action"):
-        return "common", _placed(name, at)
-    return ("noise", _placed(name, at)) if op == "common_noise" else None
-
-
-def _placed(name: str, at: tuple[int, ...]) -> str:
-    return f"{name}[{', '.join(map(str, at))}]" if at else name
+        return "common", placed(name, at)
+    return ("noise", placed(name, at)) if op == "common_noise" else None
 
 
 def _text(terms: Terms, whole: Polynomial, exponents: tuple[int, ...]) -> str:
@@ -356,7 +273,7 @@ def _text(terms: Terms, whole: Polynomial, exponents: tuple[int, ...]) -> str:
 
 
 def _refuted(
-    model: Model, player: Player, reading: _Reading, root: _Root, node: int, text: str, began: float
+    model: Model, player: Player, reading: Reading, root: Root, node: int, text: str, began: float
 ) -> Certificate:
     """Refuted at a line, or unknown where no line shows it."""
     detail = f"{text} in {root.where}"
@@ -372,83 +289,3 @@ def _refuted(
     )
     place = model.places[root.place] if root.place < len(model.places) else None
     return certificate.model_copy(update={"culprit": place})
-
-
-def _matrices(model: Model, player: Player, reading: _Reading) -> LinearQuadratic:
-    own = [("state", name) for s in player.states for name in _state_names(model, s)]
-    acts = [("action", name) for a in player.actions for name in _state_names(model, a)]
-    order = list(dict.fromkeys([*own, *acts, *sorted(reading.z)]))
-    at = [order.index(name) for name in reading.z]
-    count = len(order)
-    timed = any(
-        reading.terms.nodes[i].op == "time"
-        for parts in reading.coefficients
-        for i in reachable(reading.terms.nodes, list(parts.values()))
-    )
-    stages = min(model.horizon.steps or 1, MAX_STAGES) if timed else 1
-    nexts = [k for k, r in enumerate(reading.roots) if r.degree == 1]
-    rewards = [k for k, r in enumerate(reading.roots) if r.degree == 2]
-    offset = np.zeros((stages, len(nexts)))
-    slopes = np.zeros((stages, len(nexts), count))
-    for row, k in enumerate(nexts):
-        part = _quadratic(reading, k, at, count, stages)
-        offset[:, row], slopes[:, row] = part.constant, part.linear
-    finals = [k for k in rewards if reading.roots[k].where.startswith("final ")]
-    return LinearQuadratic(
-        player.name,
-        tuple(name for _, name in own),
-        tuple(order),
-        offset,
-        slopes,
-        _summed(reading, [k for k in rewards if k not in finals], at, count, stages),
-        _summed(reading, finals, at, count, stages),
-    )
-
-
-def _state_names(model: Model, variable: Variable) -> list[str]:
-    dims = model.types[variable.type].dims
-    if not dims:
-        return [variable.name]
-    return [_placed(variable.name, place) for place in np.ndindex(*dims)]
-
-
-def _summed(
-    reading: _Reading, which: Sequence[int], at: Sequence[int], count: int, stages: int
-) -> Quadratic:
-    parts = [_quadratic(reading, k, at, count, stages) for k in which]
-    return Quadratic(
-        np.sum([p.constant for p in parts], axis=0) if parts else np.zeros(stages),
-        np.sum([p.linear for p in parts], axis=0) if parts else np.zeros((stages, count)),
-        np.sum([p.matrix for p in parts], axis=0) if parts else np.zeros((stages, count, count)),
-    )
-
-
-def _quadratic(reading: _Reading, k: int, at: Sequence[int], count: int, stages: int) -> Quadratic:
-    constant, linear = np.zeros(stages), np.zeros((stages, count))
-    matrix = np.zeros((stages, count, count))
-    for entries, node in reading.coefficients[k].items():
-        value = np.array([_number(reading.terms, node, t) for t in range(stages)])
-        places = [at[e] for e in entries]
-        if not places:
-            constant += value
-        elif len(places) == 1:
-            linear[:, places[0]] += value
-        else:
-            matrix[:, places[0], places[1]] += value / 2
-            matrix[:, places[1], places[0]] += value / 2
-    return Quadratic(constant, linear, matrix)
-
-
-def _number(terms: Terms, node: int, stage: int) -> float:
-    """The float nearest to a coefficient at a stage; nan where it has no value."""
-    exact = terms.builder.exact(node)
-    if exact is not None:
-        return float(exact)
-    own: Mapping[tuple[str, str, tuple[int, ...]], Fraction] = {
-        ("time", "None", ()): Fraction(stage)
-    }
-    try:
-        lo, hi = value_at(terms, node, Point(own))
-    except UndefinedError:
-        return float("nan")
-    return float((lo + hi) / 2)

@@ -7,10 +7,10 @@ from mfdsl.compiler.analysis.questions import QuestionError, answers
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import (
-    independent_dynamics,
     independent_value,
     nodes_of,
 )
+from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.subjects import reward_subject
 from mfdsl.compiler.driver import compile_text
 from tests.analysis.structure.games import certificate, copies_of, line, model_of
@@ -299,3 +299,12 @@ def test_laws_that_nobody_has_are_refused() -> None:
         text.replace("  reward r", "  require independent(reward, foo)\n  reward r")
     )
     assert not wrong.ok and "unknown name `foo`" in wrong.diagnostics[0].message
+
+
+def test_what_a_noise_of_others_never_is_refutes_nothing() -> None:
+    text = TWO.replace("prob(q.x for q in p) -> 1", "0 -> 1").replace("PAID", "0")
+    text = text.replace("HERS", "0.5").replace(
+        "HIS", "a and (e.n == 0 or prob(q.x for q in p) > 0.5)"
+    )
+    (found,) = answers(model_of(text), "p: independent(dynamics, mu)", 5.0)
+    assert found.verdict == "unknown"

@@ -291,3 +291,14 @@ def test_laws_have_legal_members_only(
     model = model_of(MASKED.replace("LEGAL", legal).replace("REWARD", reward))
     claims = ("monotone", "strictly_monotone", "potential", "skew_affine")
     assert tuple(certificate(model, c).verdict for c in claims) == verdicts
+
+
+@pytest.mark.parametrize(
+    "reward", ["-prob(q.c == c for q in p)", "ind(c) * prob(q.x == 1 for q in p)"]
+)
+def test_policies_cannot_move_traits_so_that_these_refute_nothing(reward: str) -> None:
+    """Between laws with one law of traits all inner products of these are 0."""
+    text = MASKED.replace(" where LEGAL", "").replace("REWARD", reward)
+    text = text.replace("  action", "  trait c : bool ~ bernoulli(0.3)\n  action")
+    for claim in ("monotone", "potential", "concave_potential", "skew_affine"):
+        assert certificate(model_of(text), claim).verdict != "refuted"
