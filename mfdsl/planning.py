@@ -1,11 +1,11 @@
 """Tables or a generator: what tables would take, beside what the machine has. Imports no torch."""
 
-import os
 from math import prod
 
 from mfdsl.compiler.ir.model import Model, Variable
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
+from mfdsl.runtime.memory import machine_memory
 
 NUMBER = 8  # bytes
 QUARTER = 0.25  # part of the memory that policy and values may take; solvers hold more tables
@@ -24,11 +24,6 @@ def table_bytes(model: Model, bins: Bins) -> int | None:
     if None in sizes:
         return None
     return 2 * NUMBER * prod(s for s in sizes if s is not None) * (model.horizon.steps or 1)
-
-
-def machine_memory() -> int:
-    """The memory of this machine in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def generated(model: Model, bins: Bins) -> str | None:
