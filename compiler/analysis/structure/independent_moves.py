@@ -134,11 +134,14 @@ def _dynamics(
         moving, where = nodes[: len(roots)], nodes[len(roots) :]
         if not any(moves(terms, n, laws) for n in moving):
             return "proved", "normal form without a law", None, None, None
-        if _reads_others(copies, player):
-            return "unknown", "normal form", "unsupported", None, "noises of others, with a law"
         masks = masks_of(model, copies)
         varied = Varied(masks, laws, deadline)
-        witness = _two_kernels(model, terms, player, moving, where, varied)
+        shifts = _reads_others(copies, player) or any(n.density is None for n in player.noises)
+        if shifts:
+            nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
+            witness = _two_shifts(terms, nexts, densities, where, varied)
+        else:
+            witness = _two_kernels(model, terms, player, moving, where, varied)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -167,13 +170,6 @@ def _two_kernels(
     """Two laws under which the next state has another law, for certain."""
     nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
     finite = [n for n in player.noises if n.density is not None]
-    smooth = [n for n in player.noises if n.density is None]
-    if smooth:
-        return (
-            _shifted(terms, nexts, where, varied)
-            if not any(moves(terms, d, None) for d in densities)
-            else None
-        )
     for here, laws in law_pairs(terms, [*moving, *where], varied):
         try:
             if any(value_at(terms, c, here)[0] < 1 for c in where):
@@ -235,10 +231,16 @@ def _kernel(
     return found
 
 
-def _shifted(
-    terms: Terms, nexts: Sequence[int], where: Sequence[int], varied: Varied
+def _two_shifts(
+    terms: Terms,
+    nexts: Sequence[int],
+    densities: Sequence[int],
+    where: Sequence[int],
+    varied: Varied,
 ) -> Witness | None:
     """Two laws that move a next state by a number that no noise changes: its law moves with it."""
+    if any(moves(terms, d, None) for d in densities):
+        return None
     for node in nexts:
         found = polynomials(terms, [node], opaque=True)
         assert found is not None
