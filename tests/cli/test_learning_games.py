@@ -110,3 +110,16 @@ def test_learned_values_are_scored_beside_what_is_proved(mfdsl: Any, tmp_path: P
     assert "gain" not in mixed
     shown = mfdsl("validate", run.json["run"], "--seconds", 2, "--agents", "400")
     assert "no rate: everybody explores" in shown.out and "theorems A and B" in shown.out
+
+
+def test_a_small_exploitability_ends_the_course(mfdsl: Any) -> None:
+    flags = ("--solver", "ppo_nash", "--iterations", 9, "--opt", "agents=20", "--opt", "games=2")
+    few = ("--opt", "evaluate_every=2", "--opt", "evaluate_games=2")
+    done = mfdsl("solve", "left_right", *flags, *few, "--tol", 100, "--json")
+    assert done.code == 0, done.err
+    assert done.json["status"] == "converged" and done.json["iterations"] == 2
+    assert done.json["exploitability"]["value"] <= 100
+    goes_on = mfdsl("solve", "left_right", *flags, *few, "--json")
+    assert goes_on.json["status"] == "max_iterations" and goes_on.json["iterations"] == 9
+    team = mfdsl("solve", "lq_control", "--solver", "mf_ppo", "--tol", 1)
+    assert team.code == 2 and "`--tol` is for exploitability" in team.err
