@@ -41,7 +41,8 @@ SAMPLES = 4096
 MANY = 32_768  # draws for moments
 PROBE = 1 << 33  # episodes of these draws have numbers from here on
 AXES = (1, 2, 4, 6, 10)
-EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "final_rate": 0.03, "evaluate_games": 2}
+EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 200, "final_rate": 0.03}
+EXACT_LAW |= {"evaluate_games": 2}
 
 Row = dict[str, Any]
 
