@@ -26,7 +26,7 @@ def resolved(text: str, imports: Mapping[str, str] | None = None) -> Model:
     unit = loaded.units[source.name]
     found = None if sink.failed else resolve(ctx, unit, loaded, files, {})
     assert found is not None, render_text(sink.sorted(), loaded.sources)
-    return build_model(ctx, unit, found[1], found[0])
+    return build_model(ctx, unit, source, found[1], found[0])
 
 
 def formula(model: Model, index: int | None) -> str:
