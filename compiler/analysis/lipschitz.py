@@ -28,6 +28,7 @@ from mfdsl.compiler.ir.model import Place, Player
 from mfdsl.compiler.ir.walk import given, reachable
 
 PATIENCE = 2  # times the budget, after which shares of terms are left out
+OWN = ("state", "trait", "action")
 TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
 
 
@@ -147,6 +148,11 @@ def _members_draw(question: Question) -> bool:
     chances = [n.density for p in subject.players for n in p.noises if n.density is not None]
     if any(question.source.read_by(facts, chance) for chance in chances):
         raise Unsupported("noises of other members whose chances depend on it")
+    below = (facts.nodes[i] for i in reachable(facts.nodes, chances))
+    if any(n.op in OWN and not facts.types[n.type].finite for n in below):
+        raise Unsupported(
+            "noises of other members whose chances depend on real variables of theirs"
+        )
     return True
 
 

@@ -185,3 +185,70 @@ population w as nu {
 def test_populations_have_noises_of_their_own_by_the_same_name(question: str, true: float) -> None:
     found = ask(TWO, question)
     assert found.verdict == "proved" and found.upper == pytest.approx(true, abs=1e-9)
+
+
+REAL = """population p as mu {{
+  state z : real in [0, 1] ~ uniform
+  action a : bool
+  noise n : {law}
+  let k = {value}
+  z' = z
+  reward r = mean(q.k * q.z for q in p)
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "law, value",
+    [
+        ("bool ~ bernoulli(if z > 0.5 then 1 else 0)", "ind(n)"),  # the mean of z above 1/2 jumps
+        ("bool ~ bernoulli(clip(10 * z - 4.5, 0, 1))", "ind(n)"),  # slope 6.5
+        ("int in 0..3 ~ dither(3 * z)", "n"),  # the mean of 3 z^2, slope 6
+    ],
+)
+def test_chances_of_members_go_with_their_real_states(law: str, value: str) -> None:
+    found = ask(REAL.format(law=law, value=value), "lipschitz(reward, mu)")
+    assert found.verdict == "unknown" and found.upper is None
+
+
+MAJOR = """major M {{
+  state y : bool ~ bernoulli(0.5)
+  action w : bool where not w or y
+  y' = w
+  reward s = 0
+}}
+population p as mu {{
+  state x : bool ~ bernoulli(0.5)
+  action a : bool
+  trait b : bool ~ bernoulli(0.5)
+  x' = a
+  reward r = {reward} * ind(M.w and not M.y)
+  observe x, t
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "reward, question",
+    [
+        ("prob(q.x for q in p)", "p: independent(reward, mu)"),
+        ("prob(q.a for q in p) * ind(x)", "potential(reward, mu)"),
+        ("prob(q.x == x for q in p)", "monotone(reward, mu)"),
+    ],
+)
+def test_what_a_major_may_not_do_refutes_nothing(reward: str, question: str) -> None:
+    """The last factor is 0 at every legal action."""
+    assert ask(MAJOR.format(reward=reward), question).verdict != "refuted"
+
+
+def test_asymmetries_at_illegal_actions_or_free_noises_are_no_evidence() -> None:
+    found = ask(MAJOR.format(reward="ind(b)"), "p: asymmetry(reward)")
+    assert not found.lower and found.upper == pytest.approx(0.5)
+    own = MASKED.format(legal="not a", reward="ind(b) * prob(q.a for q in p)")
+    own = own.replace("  action", "  trait b : bool ~ bernoulli(0.5)\n  action", 1)
+    own = own.replace("  reward", "  observe x, t\n  reward", 1)
+    assert not ask(own, "asymmetry(reward)").lower
+    noisy = MEMBERS.format(chance="0.3", reward="ind(b) * mean(q.k for q in p)")
+    noisy = noisy.replace("  action", "  trait b : bool ~ bernoulli(0.5)\n  action", 1)
+    found = ask(noisy.replace("  reward", "  observe x, t\n  reward", 1), "asymmetry(reward)")
+    assert found.verdict == "unknown" and not found.lower

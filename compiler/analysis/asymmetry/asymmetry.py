@@ -51,6 +51,7 @@ LARGEST_L1 = 2.0
 ROUNDING = 1e-13
 MAX_CORNERS = 5  # parameters of which all combinations of ends are taken
 TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
+ACTED = {"action", "peer_action", "common_action"}
 SYMMETRIC = ("all players have the same",)
 
 
@@ -251,6 +252,9 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
     for mean in marked:
         if _reads_hidden(copies, mean, others):
             raise Unsupported("a mean that reads hidden traits of the others")
+    below = {copies.nodes[i].op for i in reachable(copies.nodes, roots)}
+    if "peer_noise" in below:
+        raise Unsupported("a mean that reads noises of the others")
     by_weights = any(means_reading(copies.nodes, r, "weight") for r in roots)
     if not by_weights and not any(reads_traits(copies, r, names) for r in roots):
         return Measured(
@@ -263,6 +267,9 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
             method=(f"{SYMMETRIC[0]} {what}",),
         )
     outputs = outputs_of(model, player, what, copies)
+    masked = bool(below & ACTED) and any(p.legal is not None for p in model.players)
+    if masked:
+        outputs = replace(outputs, sharp=False)  # differences may be at illegal actions only
     if by_weights:
         if any(reads_traits(copies, r, names) for r in outputs.roots):
             raise Unsupported("hidden traits beside weights")
@@ -271,7 +278,10 @@ def _measured(model: Model, player: Player, what: str, copies: Copies, seconds: 
         t for t in traits if any(reads_traits(copies, r, frozenset({t.name})) for r in roots)
     )
     hidden = hidden_sources(copies, player, traits, read)
-    return _of_traits(model, player, copies, outputs, hidden, seconds)
+    found = _of_traits(model, player, copies, outputs, hidden, seconds)
+    if masked and found.centred is not None:
+        found = replace(found, centred=(0.0, found.centred[1]))
+    return found
 
 
 def _roots(model: Model, player: Player, what: str, copies: Copies) -> list[int]:

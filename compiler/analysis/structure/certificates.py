@@ -14,6 +14,7 @@ from mfdsl.compiler.analysis.structure.independent import (
 )
 from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.structure.law_claims import LAW_CLAIMS, law_claims, law_claims_over
+from mfdsl.compiler.analysis.structure.legal import of_legal_majors
 from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
 from mfdsl.compiler.analysis.structure.stages import mean_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -43,6 +44,7 @@ def structure_certificates(
             found += [_left_out(name, subject) for name, subject in names]
         else:
             found += group(SHARE * left, found)
+    found = [of_legal_majors(model, certificate) for certificate in found]
     found.sort(key=lambda c: c.claim in AFTERWARDS)  # decided early, told late
     if not box:
         return tuple(found)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.lipschitz import Subject
-from mfdsl.compiler.analysis.structure.legal import masks_of
+from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
     is_noisy,
@@ -78,7 +78,7 @@ def independent_value(
     if drawn and verdict == "proved":
         verdict, reason = "unknown", "unsupported"
         detail = "it reads a noise, and chances of noises depend on a law"
-    return Certificate(
+    found = Certificate(
         claim=f"independent({name}, {source.name})",
         subject=name,
         source=source.name,
@@ -91,6 +91,7 @@ def independent_value(
         culprit=place_of_law(model, reading) if verdict != "proved" else None,
         seconds=round(time.perf_counter() - started, 6),
     )
+    return of_legal_majors(model, found)
 
 
 @dataclass(frozen=True)

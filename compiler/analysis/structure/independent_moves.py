@@ -14,7 +14,7 @@ from mfdsl.compiler.analysis.structure.independent import (
     Source,
     place_of_law,
 )
-from mfdsl.compiler.analysis.structure.legal import masks_of
+from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.moving import drawers
 from mfdsl.compiler.analysis.structure.stages import (
     reads_law,
@@ -71,7 +71,7 @@ def independent_dynamics(
         )
         if verdict != "proved":
             break
-    return Certificate(
+    found = Certificate(
         claim="dynamics_independent_of_mu"
         if player is None
         else f"independent(dynamics, {source.name})",
@@ -86,6 +86,7 @@ def independent_dynamics(
         culprit=place_of_law(model, [n for _, n in reading]) if verdict != "proved" else None,
         seconds=round(time.perf_counter() - started, 6),
     )
+    return of_legal_majors(model, found)
 
 
 def _moving(player: Player) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.cases import Verdicts
-from mfdsl.compiler.analysis.structure.legal import are_legal, masks_of
+from mfdsl.compiler.analysis.structure.legal import are_legal, masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.masses import in_masses
 from mfdsl.compiler.analysis.structure.moving import Motion, draws_differently, motion
 from mfdsl.compiler.analysis.structure.stages import is_noisy, mean_of
@@ -93,7 +93,7 @@ def invariant(
         verdict, reason, detail = "unknown", "domain", outside
     elif verdict != "proved":
         detail = f"{name}: {detail}" if detail else name
-    return Certificate(
+    certificate = Certificate(
         claim=claim,
         subject=player.name,
         verdict=verdict,
@@ -105,6 +105,7 @@ def invariant(
         culprit=model.places[node] if node is not None and verdict != "proved" else None,
         seconds=round(time.perf_counter() - started, 6),
     )
+    return of_legal_majors(model, certificate)
 
 
 def _methods(found: Sequence[Verdicts]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import product as joint
 from math import prod
 
+from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Member, Point, value_at
@@ -45,6 +46,20 @@ def mask_of(copies: Copies, player: Player) -> Mask | None:
         if node.op in OWN and type_.finite and not type_.dims:
             finite[node.op, str(node.attr), ()] = range(type_.first, type_.first + type_.size)
     return Mask(terms, root, finite)
+
+
+def of_legal_majors(model: Model, certificate: Certificate) -> Certificate:
+    """The certificate; unknown where a refutation may rest on an illegal action of a major."""
+    if certificate.verdict != "refuted":
+        return certificate
+    masked = {p.name for p in model.players if p.kind == "major" and p.legal is not None}
+    attrs = (n.attr for n in model.nodes if n.op == "common_action")
+    read = [attr[0] for attr in attrs if isinstance(attr, tuple) and attr[0] in masked]
+    if not read:
+        return certificate
+    detail = f"it may fail at illegal actions of {read[0]} only"
+    changes = {"verdict": "unknown", "reason": "unsupported", "witness": None, "detail": detail}
+    return certificate.model_copy(update=changes)
 
 
 def masks_of(model: Model, copies: Copies) -> dict[str, Mask | None]:
