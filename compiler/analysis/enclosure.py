@@ -26,8 +26,9 @@ from mfdsl.compiler.analysis.intervals import (
     remainder,
     squared,
     vector,
+    written,
 )
-from mfdsl.compiler.analysis.linear import linear_sum
+from mfdsl.compiler.analysis.linear import Ends, ends_of, linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
@@ -148,7 +149,8 @@ class Evaluator:
             return self._leaf(index, node)
         if node.op == "const":
             assert isinstance(node.attr, int | float)
-            return point(np.float64(node.attr))
+            number = np.float64(node.attr)
+            return point(number) if isinstance(node.attr, int) else written(number)
         if node.op in ("param", "array"):
             return _hull(self._table(node))
         arguments = [self.memo[a] for a in node.args]
@@ -178,7 +180,9 @@ class Evaluator:
             return apart
         joint = None
         if node.op == "add":
-            joint = linear_sum(self.facts.nodes, index, self.memo, self._body, self._hull)
+            joint = linear_sum(
+                self.facts.nodes, index, self.memo, self._body, self._hull, self._range
+            )
         if node.op == "sum_over" and node.args[1] in self.axes:
             joint = linear_sum(
                 self.facts.nodes,
@@ -186,6 +190,7 @@ class Evaluator:
                 self.memo,
                 self._body,
                 self._hull,
+                self._range,
                 lambda value: self._over(node, value),
                 self.facts.types[self.facts.nodes[node.args[1]].type].size,
             )
@@ -199,6 +204,15 @@ class Evaluator:
             return None
         return self.memo.get(mean.args[0])
 
+    def _range(self, index: int) -> Ends | None:
+        """The ends of a real variable as they were written, where nothing narrows it."""
+        node = self.facts.nodes[index]
+        type_ = self.facts.types[node.type]
+        if node.op not in LEAVES or node.op == "time" or listed(type_) or index in self.known:
+            return None
+        low, high = ends_of(type_.lo), ends_of(type_.hi)
+        return None if low is None or high is None or type_.dims else (low[0], high[1])
+
     def _hull(self, mean: Node, body: Interval) -> Interval:
         return self._mean(mean, [body])
 
@@ -209,7 +223,7 @@ class Evaluator:
         elif not listed(type_):
             low = -np.inf if type_.lo is None else type_.lo
             high = np.inf if type_.hi is None else type_.hi
-            return Interval(np.asarray(np.float64(low)), np.asarray(np.float64(high)))
+            return Interval(written(np.float64(low)).lo, written(np.float64(high)).hi)
         else:
             assert type_.lo is not None and type_.hi is not None
             lo, hi = int(type_.lo), int(type_.hi)
@@ -251,8 +265,8 @@ class Evaluator:
         if source.op in ("param", "array"):
             table = self._table(source)
             rest = tuple(range(len(positions), table.ndim))
-            low, high = table.min(rest), table.max(rest)
-            return element([Interval(np.asarray(low), np.asarray(high)), *positions])
+            low, high = written(table.min(rest)), written(table.max(rest))
+            return element([Interval(low.lo, high.hi), *positions])
         if source.op == "vector":
             return element([vector([self.memo[a] for a in source.args]), positions[0]])
         box = self.facts.types[source.type].box
@@ -260,7 +274,7 @@ class Evaluator:
         rank = len(self.facts.types[source.type].dims)
         if box is not None and exact and len(positions) == rank:
             ends = box[int(exact[0].lo.item())]
-            return Interval(np.asarray(np.float64(ends[0])), np.asarray(np.float64(ends[1])))
+            return Interval(written(np.float64(ends[0])).lo, written(np.float64(ends[1])).hi)
         return self.memo[node.args[0]]
 
     def _length(self, node: Node, arguments: list[Interval]) -> Interval:
@@ -272,7 +286,7 @@ class Evaluator:
         found = norm(arguments[0], type_.dims[0])
         if type_.ball is None:
             return found
-        return Interval(found.lo, np.minimum(found.hi, type_.ball))
+        return Interval(found.lo, np.minimum(found.hi, written(np.float64(type_.ball)).hi))
 
     def _powers(self, node: Node) -> Interval:
         """A product in which factors occur twice: their squares are not negative."""
@@ -317,7 +331,7 @@ class Evaluator:
 
 def _hull(table: Array) -> Interval:
     """All entries of a table as one interval."""
-    return Interval(np.asarray(table.min()), np.asarray(table.max()))
+    return Interval(written(table.min()).lo, written(table.max()).hi)
 
 
 def _around(parts: list[Interval]) -> Interval:
@@ -413,11 +427,13 @@ def _narrow_order(facts: Facts, known: dict[int, Narrowing], node: Node, positiv
         left, right = right, left
     bound = _constant(facts, left)
     if bound is not None:
-        lo = float(np.nextafter(bound, np.inf)) if strict else bound
+        beyond = strict and bound.lo == bound.hi
+        lo = float(np.nextafter(bound.lo, np.inf)) if beyond else float(bound.lo)
         _learn(known, right, Narrowing(lo=lo))
     bound = _constant(facts, right)
     if bound is not None:
-        hi = float(np.nextafter(bound, -np.inf)) if strict else bound
+        beyond = strict and bound.lo == bound.hi
+        hi = float(np.nextafter(bound.hi, -np.inf)) if beyond else float(bound.hi)
         _learn(known, left, Narrowing(hi=hi))
 
 
@@ -425,18 +441,22 @@ def _narrow_equal(facts: Facts, known: dict[int, Narrowing], node: Node, equal: 
     for one, other in (node.args, node.args[::-1]):
         value = _constant(facts, one)
         if value is not None:
-            told = Narrowing(lo=value, hi=value) if equal else Narrowing(excluded=(value,))
-            _learn(known, other, told)
+            lo, hi = float(value.lo), float(value.hi)
+            if equal:
+                _learn(known, other, Narrowing(lo=lo, hi=hi))
+            elif lo == hi:
+                _learn(known, other, Narrowing(excluded=(lo,)))
 
 
 def _learn(known: dict[int, Narrowing], node: int, told: Narrowing) -> None:
     known[node] = known[node].joined(told) if node in known else told
 
 
-def _constant(facts: Facts, index: int) -> float | None:
+def _constant(facts: Facts, index: int) -> Interval | None:
     node = facts.nodes[index]
     if node.op == "const" and isinstance(node.attr, int | float):
-        return float(node.attr)
+        number = np.float64(node.attr)
+        return point(number) if isinstance(node.attr, int) else written(number)
     if node.op == "param" and not np.ndim(facts.parameters[str(node.attr)]):
-        return float(facts.parameters[str(node.attr)])
+        return written(np.float64(facts.parameters[str(node.attr)]))
     return None

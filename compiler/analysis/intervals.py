@@ -36,6 +36,26 @@ def point(value: Array | np.float64) -> Interval:
     return Interval(array, array)
 
 
+def written(values: Array | np.float64) -> Interval:
+    """Around numbers that were written as decimals, of which doubles are only the nearest.
+
+    Fractions of 2**20 that are below 2**32 are themselves; `Builder` sees to it that nothing else
+    was rounded to one of them.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    own = is_short(array)
+    return Interval(
+        np.where(own, array, _nudged(array, True)), np.where(own, array, _nudged(array, False))
+    )
+
+
+def is_short(values: Array) -> Mask:
+    """Whether numbers are fractions of 2**20 below 2**32, or infinite."""
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(values, 20)
+    return np.asarray((np.abs(scaled) < 2.0**52) & (scaled == np.floor(scaled)) | np.isinf(values))
+
+
 def _nudged(value: Array, down: bool) -> Array:
     """The next float below or above."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -1,29 +1,35 @@
 """Sums of means over the population, enclosed together instead of one by one.
 
 The mean is linear: the sum of the masses of all states is the mean of 1, not a sum of numbers
-between 0 and 1 that know nothing of each other.
+between 0 and 1 that know nothing of each other. Factors are the decimals that were written, so that
+equal ones cancel, and a variable meets the end of its range.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import Array, Interval, add, multiply, point
+from mfdsl.compiler.analysis.intervals import Array, Interval, add, multiply, written
+from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Node
 
 MAX_TERMS = 64
 
 Body = Callable[[Node], Interval | None]
 Hull = Callable[[Node, Interval], Interval]
+Ends = tuple[Fraction, Fraction]
+ZERO, ONE = (Fraction(0), Fraction(0)), (Fraction(1), Fraction(1))
 
 
 @dataclass(slots=True)
 class Linear:
-    """A constant, and other nodes with their factors."""
+    """A constant, and other nodes with their factors, all between exact ends."""
 
-    constant: Interval
-    factors: dict[int, Interval]
+    constant: Ends
+    factors: dict[int, Ends]
 
 
 def linear_sum(
@@ -32,28 +38,34 @@ def linear_sum(
     memo: Mapping[int, Interval],
     body_of: Body,
     hull: Hull,
+    range_of: Callable[[int], Ends | None],
     summed: Callable[[Interval], Interval] = lambda value: value,
     count: int = 1,
 ) -> Interval | None:
-    """The enclosure of a node from its linear form, None when that says nothing new.
+    """The enclosure of a node from its linear form, None where it has none.
 
     `body_of(mean)` encloses what a mean averages, `hull(mean, body)` is the range of a body over
-    the members that `mean` binds, `summed` adds up the `count` values of an index. The result
-    allows for the rounding of the sum as it is written.
+    the members that `mean` binds, `range_of(leaf)` are the exact ends of a variable, `summed` adds
+    up the `count` values of an index. The result allows for the rounding of means.
     """
     form = _linear(nodes, root, memo)
     if form is None:
         return None
     groups: dict[object, list[tuple[int, Interval]]] = {}
-    rest = [summed(form.constant)]
-    for index, factor in form.factors.items():
+    exact, rest = form.constant, []
+    for index, ends in form.factors.items():
         body = body_of(nodes[index]) if nodes[index].op == "mean" else None
-        if body is None:
-            rest.append(summed(multiply(factor, memo[index])))
+        around = None if body is not None else range_of(index)
+        if around is not None:
+            exact = _sum(exact, _product(ends, around))
+        elif body is None:
+            rest.append(summed(multiply(_interval(ends), memo[index])))
         else:
-            groups.setdefault(nodes[index].attr, []).append((index, multiply(factor, body)))
+            group = groups.setdefault(nodes[index].attr, [])
+            group.append((index, multiply(_interval(ends), body)))
+    rest.append(summed(_interval(exact)))
     if not groups:
-        return None
+        return add(*rest)
     total, size = add(*rest), sum((_magnitude(r).hi for r in rest), start=np.float64(0.0))
     for group in groups.values():
         mean, bodies = nodes[group[0][0]], [body for _, body in group]
@@ -74,41 +86,69 @@ def _magnitude(value: Interval) -> Interval:
 
 
 def _linear(nodes: Sequence[Node], root: int, memo: Mapping[int, Interval]) -> Linear | None:
-    form = Linear(point(np.float64(0.0)), {})
-    waiting = [(root, point(np.float64(1.0)))]
+    form = Linear(ZERO, {})
+    waiting = [(root, ONE)]
     while waiting:
         index, factor = waiting.pop()
         node = nodes[index]
         if node.op == "const":
-            form.constant = add(form.constant, multiply(factor, memo[index]))
+            number = ends_of(node.attr)
+            if number is None:
+                return None
+            form.constant = _sum(form.constant, _product(factor, number))
         elif node.op == "add":
             waiting += [(part, factor) for part in node.args]
         elif node.op == "neg":
-            waiting.append((node.args[0], multiply(factor, point(np.float64(-1.0)))))
+            waiting.append((node.args[0], (-factor[1], -factor[0])))
         elif (scaled := _scaled(nodes, node)) is not None:
-            waiting.append((scaled[0], multiply(factor, scaled[1])))
+            waiting.append((scaled[0], _product(factor, scaled[1])))
         elif index not in memo:
             return None
         else:
-            known = form.factors.get(index)
-            form.factors[index] = factor if known is None else add(known, factor)
+            form.factors[index] = _sum(form.factors.get(index, ZERO), factor)
         if len(form.factors) + len(waiting) > 2 * MAX_TERMS:
             return None
+    form.factors = {i: factor for i, factor in form.factors.items() if factor != ZERO}
     return form
 
 
-def _scaled(nodes: Sequence[Node], node: Node) -> tuple[int, Interval] | None:
+def _scaled(nodes: Sequence[Node], node: Node) -> tuple[int, Ends] | None:
     """The node and the factor of a product with one constant, or of a quotient by one."""
     if node.op not in ("mul", "div") or len(node.args) != 2:
         return None
     for at, other in ((1, 0), (0, 1)) if node.op == "mul" else ((1, 0),):
-        attr = nodes[node.args[at]].attr
-        if nodes[node.args[at]].op == "const" and isinstance(attr, int | float) and attr:
-            factor = point(np.float64(attr))
-            return node.args[other], factor if node.op == "mul" else _inverse(factor)
+        if nodes[node.args[at]].op != "const":
+            continue
+        factor = ends_of(nodes[node.args[at]].attr)
+        if factor is not None and (factor[0] > 0 or factor[1] < 0):
+            inverse = (1 / factor[1], 1 / factor[0])
+            return node.args[other], factor if node.op == "mul" else inverse
     return None
 
 
-def _inverse(factor: Interval) -> Interval:
-    value = 1.0 / factor.lo
-    return Interval(np.nextafter(value, -np.inf), np.nextafter(value, np.inf))
+def ends_of(value: object) -> Ends | None:
+    """Ends of the number that a constant stands for; None where it is not finite."""
+    if not isinstance(value, int | float) or not isfinite(value):
+        return None
+    known = Fraction(value) if isinstance(value, int) else decimal(value)
+    if known is not None:
+        return known, known
+    around = written(np.float64(value))
+    return Fraction(float(around.lo)), Fraction(float(around.hi))
+
+
+def _sum(a: Ends, b: Ends) -> Ends:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _product(a: Ends, b: Ends) -> Ends:
+    products = [x * y for x in a for y in b]
+    return min(products), max(products)
+
+
+def _interval(ends: Ends) -> Interval:
+    """The doubles around exact ends."""
+    low, high = float(ends[0]), float(ends[1])
+    lo = low if Fraction(low) <= ends[0] else np.nextafter(low, -np.inf)
+    hi = high if Fraction(high) >= ends[1] else np.nextafter(high, np.inf)
+    return Interval(np.asarray(np.float64(lo)), np.asarray(np.float64(hi)))

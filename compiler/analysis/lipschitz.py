@@ -29,7 +29,7 @@ from mfdsl.compiler.ir.walk import given, reachable
 
 PATIENCE = 2  # times the budget, after which shares of terms are left out
 OWN = ("state", "trait", "action")
-TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
+TIGHT = 1e-12  # relative: closer than this a bound counts as equal to a claim
 
 
 @dataclass(frozen=True)

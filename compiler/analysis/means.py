@@ -15,6 +15,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts
 from mfdsl.compiler.analysis.kernels import branches_of, finite_noises, leaf_of
+from mfdsl.compiler.analysis.linear import Ends, ends_of
 from mfdsl.compiler.analysis.noise import NOISES, reads_noise
 from mfdsl.compiler.analysis.slopes.taping import Entry
 from mfdsl.compiler.analysis.substitute import Copies
@@ -22,7 +23,6 @@ from mfdsl.compiler.ir.model import Node, NoiseVariable, Player
 from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.ir.walk import reachable
 
-Ends = tuple[Fraction, Fraction]
 LINEAR = ("add", "neg", "vector", "if")  # a condition that reads a noise is not linear itself
 MEANS: dict[str, Callable[..., float]] = {
     "uniform": lambda: 0.5,
@@ -190,7 +190,7 @@ def _stretched(nodes: Sequence[Node], noises: Noises, root: int) -> Ends | None:
     """The ends of a sum of constants and multiples of uniform noises, as if each were its own."""
     node = nodes[root]
     if node.op == "const" and isinstance(node.attr, int | float):
-        return Fraction(node.attr), Fraction(node.attr)
+        return ends_of(node.attr)
     if root in noises.units:
         return Fraction(0), Fraction(1)
     if node.op not in ("add", "mul", "neg"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mfdsl.compiler.ir.fold import folded_value, neutral_element
+from mfdsl.compiler.ir.fold import carried, folded_value, neutral_element
 from mfdsl.compiler.ir.model import Array, Attribute, Node, Place
 from mfdsl.compiler.ir.types import INT, REAL, Kind, Type
 
@@ -64,14 +64,14 @@ class Builder:
     def const(
         self, value: int | float | Fraction, type: Type = REAL, place: Place | None = None
     ) -> int:
-        """A constant. Reals carry the nearest float and remember the exact value.
+        """A constant. Reals carry a float next to them and remember the exact value.
 
         Bounds of real and int types are dropped, so that equal numbers are one node. Raises
         OverflowError when a real is beyond the range of a float.
         """
         exact = Fraction(value)
         if type.kind == "real":
-            return self._intern("const", (), float(exact), REAL, place, exact)
+            return self._intern("const", (), carried(exact), REAL, place, exact)
         if exact.denominator != 1:
             raise ValueError(f"{value} is not a value of {type.kind}")
         kept = INT if type.kind == "int" else type

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, floor, prod
+from math import ceil, floor, inf, isfinite, nextafter, prod
 
 MAX_BITS = 4096
 MAX_EXPONENT = 64
+SURE_DIGITS = 15  # a decimal of so many digits is the only one that rounds to its float
+SMALLEST = 1e-290  # below this floats have fewer digits
 
 _NEUTRAL = {"add": 0, "mul": 1, "and": 1, "or": 0}
 
@@ -32,6 +34,26 @@ _FOLDS: dict[str, Callable[..., Fraction | int | bool]] = {
     "real": lambda a: a,
     "ind": lambda a: a,
 }
+
+
+def decimal(value: float) -> Fraction | None:
+    """The number that was written, None where its decimal is too long to tell."""
+    text = repr(float(value))
+    digits = text.split("e")[0].replace(".", "").replace("-", "").strip("0")
+    return Fraction(text) if isfinite(value) and len(digits) <= SURE_DIGITS else None
+
+
+def carried(exact: Fraction) -> float:
+    """The float that stands for a number: the nearest one, unless that would be read as another
+    number of few digits; then its neighbour on the other side of the number.
+
+    Raises:
+        OverflowError: the number is beyond the range of a float.
+    """
+    near = float(exact)
+    if (near and (abs(near) < SMALLEST or decimal(near) in (None, exact))) or near == exact:
+        return near
+    return nextafter(near, inf if exact > Fraction(near) else -inf)
 
 
 def neutral_element(op: str) -> int | None:

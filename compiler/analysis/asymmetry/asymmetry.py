@@ -50,7 +50,7 @@ from mfdsl.compiler.ir.walk import reachable
 LARGEST_L1 = 2.0
 ROUNDING = 1e-13
 MAX_CORNERS = 5  # parameters of which all combinations of ends are taken
-TIGHT = 1e-9  # relative: closer than this a bound counts as equal to a claim
+TIGHT = 1e-12  # relative: closer than this a bound counts as equal to a claim
 ACTED = {"action", "peer_action", "common_action"}
 SYMMETRIC = ("all players have the same",)
 

@@ -203,7 +203,7 @@ class Forward(Ranges):
         found = ZERO
         for k, reach in enumerate(self._reaches(step, args)):
             twice = lifted(Interval(-2 * reach, 2 * reach))
-            each = multiply(twice, point(np.float64(1.0 / count)))
+            each = RULES["div"](twice, point(np.float64(count)))
             own_part = parts[k]
             if own_part is not None:
                 found = add(found, multiply(twice, own_part))

@@ -103,7 +103,9 @@ class LawSlope(Problem):
             return np.inf
         try:
             roots = law_polynomials(self.tape, self.population, self.spaces[self.population])
-            return half_span(roots, budget.gap / 2, SHARE * budget.seconds).upper
+            slack = max(root.slack for root in roots)
+            centres = [root.centre for root in roots]
+            return half_span(centres, budget.gap / 2, SHARE * budget.seconds, slack=slack).upper
         except Unsupported:
             return np.inf
 

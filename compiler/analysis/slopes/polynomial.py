@@ -4,7 +4,8 @@ On a simplex the coefficients of a polynomial bound it, so that the largest span
 of all partial derivatives bounds twice the constant; halving an edge by de Casteljau's rule gives
 those of both halves (Leroy 2012, Reliable Computing 17). They see how terms cancel, which intervals
 do not, and cells are parts of the simplex, all of which are laws. Coefficients are exact at the
-start; every halving rounds, which the bounds account for.
+start but for numbers that are known within bounds only, as decimals are; these bounds are a second
+polynomial. Every halving rounds. The bounds account for both.
 """
 
 import time
@@ -36,6 +37,8 @@ MAX_COEFFICIENTS = 2_000
 MAX_ROWS = 16  # points of the grid, a polynomial each
 BATCH = 512  # cells that are halved at once
 UNIT = 2.0**-52
+ONE = Fraction(1)
+WIDE = Fraction(1, 10**9)  # a number between ends further apart is no constant
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,20 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Near:
+    """A polynomial whose coefficients are off by those of `error` at most, none negative."""
+
+    centre: Polynomial
+    error: Polynomial
+
+    @property
+    def slack(self) -> float:
+        """How far partial derivatives are off at most where all masses are at most 1."""
+        slopes = [polynomials.derivative(self.error, y) for y in self.error.variables]
+        return float(np.nextafter(max(float(sum(s.terms.values())) for s in slopes), np.inf))
+
+
+@dataclass(frozen=True)
 class HalfSpan:
     """A bound of half the largest difference of two partial derivatives, the largest that cells
     have at a vertex, and how many cells were looked at.
@@ -67,7 +84,7 @@ class HalfSpan:
     cells: int
 
 
-def law_polynomials(tape: Tape, population: str, space: Space) -> list[Polynomial]:
+def law_polynomials(tape: Tape, population: str, space: Space) -> list[Near]:
     """The root of a tape at each point of the grid, a polynomial of the masses of all kinds.
 
     Raises:
@@ -83,69 +100,119 @@ def law_polynomials(tape: Tape, population: str, space: Space) -> list[Polynomia
     ):
         raise Unsupported("a polynomial of more than the law")
     low, high = table_columns(tape, linear, space)
-    if not np.array_equal(low, high) or not np.isfinite(low).all():
-        raise Unsupported("a statistic of members that is not exact")
+    if not np.isfinite(low).all() or not np.isfinite(high).all():
+        raise Unsupported("a statistic of members without bounds")
+    columns = Interval(low, high)
     try:
-        return [_polynomial(tape, place, low[place], kinds) for place in range(rows)]
+        return [_polynomial(tape, place, columns, kinds) for place in range(rows)]
     except TooLargeError as error:
         raise Unsupported(str(error)) from None
 
 
-def _polynomial(tape: Tape, place: int, columns: Array, kinds: int) -> Polynomial:
+def _polynomial(tape: Tape, place: int, columns: Interval, kinds: int) -> Near:
     names = tuple(range(kinds))
     at = np.array([np.unravel_index(place, tape.sizes)], dtype=np.int64).reshape(1, -1)
     empty = np.zeros((1, len(tape.coordinates)))
     values = Forward(tape, Rows(at, empty, empty), STILL, None, {})
 
     @cache
-    def made(index: int) -> Polynomial:
+    def made(index: int) -> Near:
         step = tape.steps[index]
         if step.op == "statistic":
-            column = columns[:, step.attr]
-            share = {y: Fraction(float(column[y])) for y in names}
-            parts = [polynomials.scale(polynomials.variable(names, y), share[y]) for y in names]
-            found = polynomials.add(*parts)
+            column = Interval(*(end[place, :, step.attr] for end in (columns.lo, columns.hi)))
+            masses = [_masses(names, y) for y in names]
+            parts = [_times(_constant(names, column, y), masses[y]) for y in names]
+            found = _sum(parts)
         elif step.op in ("given", "const"):
-            found = polynomials.constant(names, _number(values.value(index)))
+            found = _number(names, values.value(index))
         else:
             found = _operation(step.op, [made(a) for a in step.args])
-        if found.degree > MAX_DEGREE:
+        if found.centre.degree > MAX_DEGREE:
             raise Unsupported("a polynomial of a high degree")
         return found
 
     return made(tape.roots[0])
 
 
-def _number(value: Interval) -> Fraction:
-    if value.lo.size != 1 or not np.array_equal(value.lo, value.hi) or not np.isfinite(value.lo):
-        raise Unsupported("a number that is not exact, or several")
-    return Fraction(float(value.lo.item()))
+def _masses(names: tuple[int, ...], name: int) -> Near:
+    return Near(polynomials.variable(names, name), polynomials.constant(names, 0))
 
 
-def _operation(op: str, args: Sequence[Polynomial]) -> Polynomial:
+def _number(names: tuple[int, ...], value: Interval) -> Near:
+    if value.lo.size != 1 or not np.isfinite(value.lo) or not np.isfinite(value.hi):
+        raise Unsupported("a number without bounds, or several")
+    return _constant(names, Interval(value.lo.reshape(1), value.hi.reshape(1)), 0)
+
+
+def _constant(names: tuple[int, ...], values: Interval, place: int) -> Near:
+    """Any number in one of some intervals."""
+    lo, hi = (Fraction(float(end[place])) for end in (values.lo, values.hi))
+    if hi - lo > WIDE * max(ONE, abs(lo), abs(hi)):
+        raise Unsupported("a number that is not known well")
+    return Near(*(polynomials.constant(names, n) for n in ((lo + hi) / 2, (hi - lo) / 2)))
+
+
+def _sum(parts: Sequence[Near]) -> Near:
+    return Near(
+        polynomials.add(*(p.centre for p in parts)), polynomials.add(*(p.error for p in parts))
+    )
+
+
+def _times(a: Near, b: Near) -> Near:
+    multiply, size = polynomials.multiply, _size
+    errors = (
+        multiply(size(a.centre), b.error),
+        multiply(a.error, size(b.centre)),
+        multiply(a.error, b.error),
+    )
+    return Near(multiply(a.centre, b.centre), polynomials.add(*errors))
+
+
+def _size(a: Polynomial) -> Polynomial:
+    return Polynomial(a.variables, {e: abs(c) for e, c in a.terms.items()})
+
+
+def _inverse(names: tuple[int, ...], a: Near) -> Near:
+    """One over a constant."""
+    centre, error = (polynomials.evaluate(p, [0] * len(names)) for p in (a.centre, a.error))
+    if abs(centre) <= error:
+        raise Unsupported("a quotient by a number that may be 0")
+    off = error / (abs(centre) * (abs(centre) - error))
+    return Near(polynomials.constant(names, 1 / centre), polynomials.constant(names, off))
+
+
+def _operation(op: str, args: Sequence[Near]) -> Near:
     if op == "add":
-        return polynomials.add(*args)
+        return _sum(args)
     if op == "neg":
-        return polynomials.scale(args[0], -1)
+        return Near(polynomials.scale(args[0].centre, -1), args[0].error)
     if op == "real":
         return args[0]
     if op == "mul":
-        return reduce(polynomials.multiply, args)
-    if op in ("pow", "div") and not args[1].degree:
-        number = polynomials.evaluate(args[1], [0] * len(args[1].variables))
-        if op == "div" and number:
-            return polynomials.scale(args[0], 1 / number)
-        if op == "pow" and number.denominator == 1 and 0 <= number <= MAX_DEGREE:
-            return polynomials.power(args[0], int(number))
+        return reduce(_times, args)
+    if op in ("pow", "div") and not args[1].centre.degree:
+        names = args[1].centre.variables
+        if op == "div":
+            return _times(args[0], _inverse(names, args[1]))
+        number = polynomials.evaluate(args[1].centre, [0] * len(names))
+        exact = number.denominator == 1 and not args[1].error.terms
+        if exact and 0 <= number <= MAX_DEGREE:
+            one = Near(polynomials.constant(names, 1), polynomials.constant(names, 0))
+            return reduce(_times, [args[0]] * int(number), one)
     raise Unsupported(f"`{op}` in a polynomial")
 
 
 def half_span(
-    found: Sequence[Polynomial], gap: float, seconds: float, least: float = 0.0
+    found: Sequence[Polynomial],
+    gap: float,
+    seconds: float,
+    least: float = 0.0,
+    *,
+    slack: float = 0.0,
 ) -> HalfSpan:
     """Half the largest difference of two partial derivatives over all laws, for the largest of some
-    polynomials. Ends at the relative `gap` to the best value, or to `least` that is known to be
-    attained, or after `seconds`.
+    polynomials, all of which are off by `slack` at most. Ends at the relative `gap` to the best
+    value, or to `least` that is known to be attained, or after `seconds`.
 
     Raises:
         Unsupported: there would be too many coefficients.
@@ -177,7 +244,7 @@ def half_span(
         return _by_length(simplex_fibres(order, place, edge))
 
     def bound(some: Cells) -> Array:
-        lost = (some.depth + 1) * (degree + 2) * UNIT * size
+        lost = (some.depth + 1) * (degree + 2) * UNIT * size + slack
         return np.asarray(np.nextafter(np.ptp(some.values, axis=1).max(-1) / 2 + lost, np.inf))
 
     return _searched(cells, bound, ends, fibres, gap, seconds, least)

@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.intervals import (
     multiply,
     point,
     remainder,
+    written,
 )
 from mfdsl.compiler.analysis.slopes.atoms import WHOLE, hull_where, logistic
 from mfdsl.compiler.analysis.slopes.merged import ring_gap, soft_sign
@@ -77,7 +78,7 @@ class Ranges:
         if step.op == "given":
             return self._gathered(self.tape.evaluator.value(step.node))
         if step.op == "const":
-            return point(np.full((1, *shape), step.attr))
+            return written(np.full((1, *shape), step.attr))
         if step.op == "hull":
             lo, hi = step.attr
             return Interval(np.full((1, *shape), lo), np.full((1, *shape), hi))

@@ -12,6 +12,7 @@ from mfdsl.compiler.analysis.intervals import (
     multiply,
     point,
     squared,
+    written,
 )
 from mfdsl.compiler.analysis.slopes.atoms import ONE, meet
 
@@ -101,8 +102,9 @@ def looked_up(table: Array, args: Sequence[Interval]) -> Interval:
             np.clip(a.lo, 0, size - 1).astype(np.int64)
             for a, size in zip(args, table.shape, strict=False)
         )
-        return point(table[at])
-    return Interval(np.full(args[0].lo.shape, table.min()), np.full(args[0].lo.shape, table.max()))
+        return written(table[at])
+    least, most = written(table.min()).lo, written(table.max()).hi
+    return Interval(np.full(args[0].lo.shape, least), np.full(args[0].lo.shape, most))
 
 
 def distance(

@@ -7,6 +7,7 @@ from math import inf
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
+from mfdsl.compiler.analysis.intervals import written
 from mfdsl.compiler.analysis.slopes.enumerated import enumerated, is_bound, repeated
 from mfdsl.compiler.analysis.slopes.merged import merged_atom
 from mfdsl.compiler.analysis.slopes.tape import (
@@ -281,7 +282,8 @@ class _Taping:
         part = table[entry] if entry else table
         if np.ndim(part) == 0:
             return self._const(float(part), node)
-        return self._add("hull", (), (float(np.min(part)), float(np.max(part))), node)
+        least, most = written(np.min(part)).lo, written(np.max(part)).hi
+        return self._add("hull", (), (float(least), float(most)), node)
 
     def _entry(self, here: Node, node: int, entry: tuple[int, ...], env: Env) -> int:
         if here.op == "vector":
@@ -456,7 +458,15 @@ def _ends(
         return 0.0, float(facts.last_time), True
     if type_.box is not None and entry:
         lo, hi = type_.box[entry[-1]]
-        return float(lo), float(hi), False
-    low = -inf if type_.lo is None else float(type_.lo)
-    high = inf if type_.hi is None else float(type_.hi)
+        return _below(lo), _above(hi), False
+    low = -inf if type_.lo is None else _below(type_.lo)
+    high = inf if type_.hi is None else _above(type_.hi)
     return low, high, type_.kind != "real"
+
+
+def _below(end: float) -> float:
+    return float(written(np.float64(end)).lo)
+
+
+def _above(end: float) -> float:
+    return float(written(np.float64(end)).hi)

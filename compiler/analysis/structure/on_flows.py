@@ -38,7 +38,8 @@ from mfdsl.compiler.analysis.structure.rising_flows import (
 from mfdsl.compiler.analysis.structure.spans import Span, span_of
 from mfdsl.compiler.analysis.structure.stages import Part, is_noisy, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, decimal
+from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
+from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.walk import reachable
 

@@ -17,7 +17,8 @@ from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
 from mfdsl.compiler.analysis.intervals import point as float_point
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import ONE, ZERO, Range, UndefinedError
-from mfdsl.compiler.analysis.symbolic.terms import Terms, decimal
+from mfdsl.compiler.analysis.symbolic.terms import Terms
+from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, depth_of
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.build import Builder, TooManyNodes
+from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Attribute, Node
 from mfdsl.compiler.ir.types import REAL, Type
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of, reachable
 
 MAX_NODES = 20_000
 MAX_STEPS = 200_000
-SURE_DIGITS = 15  # a decimal of so many digits is the only one that rounds to its float
 MAX_SPLIT = 40  # sums and products in each other that a mean is split through
 
 COMMUTATIVE = ("add", "mul", "min", "max", "and", "or", "eq", "ne")
@@ -119,13 +119,6 @@ def product(terms: Terms, factors: Sequence[int]) -> int:
     if any(terms.builder.exact(f) == 0 for f in factors):
         return terms.builder.const(0)
     return terms.builder.add("mul", sorted(factors)) if len(factors) > 1 else factors[0]
-
-
-def decimal(value: float) -> Fraction | None:
-    """The number that was written, None where its decimal is too long to tell."""
-    text = repr(float(value))
-    digits = text.split("e")[0].replace(".", "").replace("-", "").strip("0")
-    return Fraction(text) if np.isfinite(value) and len(digits) <= SURE_DIGITS else None
 
 
 def number(terms: Terms, value: float) -> int:

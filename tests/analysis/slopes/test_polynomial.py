@@ -25,7 +25,7 @@ def tape_of(build: Callable[[Spec], int]) -> Tape:
 
 def read(build: Callable[[Spec], int]) -> list[Polynomial]:
     tape = tape_of(build)
-    return law_polynomials(tape, "mu", spaces_of(tape)["mu"])
+    return [found.centre for found in law_polynomials(tape, "mu", spaces_of(tape)["mu"])]
 
 
 def ring(count: int, degree: int) -> Callable[[Spec], int]:
