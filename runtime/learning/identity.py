@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.learning.actor import Actor, Maker, Shape, Trunk
+from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.encoders import Members, encoder
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Head, Squash
 from mfdsl.runtime.learning.networks import ACTIVATIONS
 from mfdsl.runtime.learning.sight import Feature
 from mfdsl.runtime.learning.table import Identity
+from mfdsl.runtime.memory import gibibytes, machine_memory
+
+ADAM = 4  # numbers that are kept for each weight: itself, its gradient, and two averages
 
 
 def numbered(view: View, agents: int, kind: Identity) -> View:
@@ -107,6 +111,7 @@ class IndividualTrunk(nn.Module):
 
     Raises:
         ValueError: the encoder of a law has weights.
+        LessonError: the machine cannot hold so many networks.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class IndividualTrunk(nn.Module):
         self.agents, self.encoders = agents, nn.ModuleList(encoders)
         inputs = own - 1 + common + sum(e.width for e in encoders)
         sizes = [inputs, *shape.hidden]
+        _check_room(agents, [*sizes, outputs])
         layers = [IndividualLinear(agents, a, b, 2**0.5) for a, b in pairwise(sizes)]
         self.layers = nn.ModuleList([*layers, IndividualLinear(agents, sizes[-1], outputs, last)])
         self.bend = ACTIVATIONS[shape.activation]()
@@ -165,6 +171,19 @@ class IndividualTrunk(nn.Module):
             values = self.bend(layer(values, who))
         found: Tensor = self.last(values, who)
         return found.transpose(0, 1).reshape(*lead, number, -1)
+
+
+def _check_room(agents: int, sizes: Sequence[int]) -> None:
+    """Whether weights, their gradients and the two averages of Adam fit for each of N networks."""
+    numbers = sum((a + 1) * b for a, b in pairwise(sizes))
+    needed = ADAM * agents * numbers * torch.get_default_dtype().itemsize
+    held = machine_memory()
+    if needed > held:
+        raise LessonError(
+            f"{agents:,} networks of {numbers:,} weights each need {gibibytes(needed)} to learn,"
+            f" there are {gibibytes(held)}",
+            "`--opt network=symmetric`, fewer `agents`, or a smaller `hidden`",
+        )
 
 
 class IndividualActor(Actor):

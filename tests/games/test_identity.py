@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.actor import Critic, Shape, Trunk
+from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.encoders import Members
 from mfdsl.runtime.learning.eyes import View
 from mfdsl.runtime.learning.features import Axis
@@ -129,3 +130,8 @@ def test_an_encoder_with_weights_cannot_belong_to_everybody_alone() -> None:
     shape = Shape((8,), "tanh", "mean_embed")
     with pytest.raises(ValueError, match="individual networks share no weights"):
         IndividualTrunk(N, OWN + 1, COMMON, (LAW,), 4, shape, 1.0)
+
+
+def test_more_networks_than_the_machine_holds_are_refused() -> None:
+    with pytest.raises(LessonError, match=r"need .* GiB to learn, there are"):
+        IndividualTrunk(10**9, OWN + 1, COMMON, (LAW,), 4, SHAPE, 0.01)
