@@ -10,6 +10,7 @@ from mfdsl.compiler.analysis.certificate import Certificate, ContradictionError,
 FREE = "dynamics_independent_of_mu"
 REWARD_MODULUS = "lipschitz(reward, mu)"
 FINAL_MODULUS = "lipschitz(final, mu)"
+CONCAVE_SOCIAL = "concave_social_value"
 REWARD_RANGE = "range of the reward"
 # `lipschitz(reward, mu) <= 3`: the subject, the name of the law, and the bound of a `require`.
 MODULUS = re.compile(r"lipschitz\((?P<subject>reward|final), [^)]*\)( <= \S+)?")

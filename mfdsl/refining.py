@@ -13,9 +13,10 @@ from torch import Tensor
 
 from mfdsl.compiler.ir.reduced import Coordinate, Reduced
 from mfdsl.errors import UsageError
-from mfdsl.runtime.evaluate import Evaluation, build_view
+from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution, finite
+from mfdsl.runtime.solvers.loop import view_for
 from mfdsl.solving import Job
 
 MOST_ENTRIES = 1 << 27
@@ -62,7 +63,7 @@ def refine(job: Job, solution: Solution) -> Refined | None:
     columns = {name: [point[name] for point in job.points] for name in job.points[0]}
     params = program.params(columns, dtype=job.params.unit.dtype, device=job.device)
     with torch.no_grad():
-        view = build_view(program, params)
+        view = view_for(program, params, solution.solver)
         even = view.uniform().probs
         probs = _carried(solution.policy.probs, (job.game.program, coarse), (program, fine))
         evaluation = Evaluation(view, view.policy(_legal(probs, even)))

@@ -214,6 +214,13 @@ def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
 
 
 def _check_defined(game: Game, settings: Settings, *, swept: bool) -> None:
+    row = SOLVERS[settings.solver]
+    if game.model.objective == "team" and not row.social:
+        planners = [name for name, other in SOLVERS.items() if other.social]
+        raise UsageError(
+            f"{settings.solver} finds an equilibrium, and the players of {game.name} are a team",
+            f"--solver {' or '.join(planners)}, or a learner",
+        )
     if SOLVERS[settings.solver].plays and swept:
         raise UsageError(
             f"{settings.solver} learns from the agents of one game, and a sweep has several",
@@ -230,7 +237,22 @@ def solution_json(job: Job, solution: Solution, run: str | None) -> dict[str, An
     entries = {"spec": job.game.compilation.name, **solution.to_json(), "run": run}
     if job.game.reduced is not None:
         entries["tables"] = tables_json(job)
+    if SOLVERS[job.settings.solver].social:
+        entries["social"] = social_json(job, solution)
     return entries | ({"games": games_json(job, solution)} if job.points[0] else {})
+
+
+def social_json(job: Job, solution: Solution) -> dict[str, Any]:
+    """What all earn together, and what the optimum is at most where that is proved."""
+    gaps, certified = solution.exploitability.per_game, job.license.verdict == "proved"
+    most = [value + gap for value, gap in zip(solution.value, gaps, strict=True)]
+    found = {
+        "value": list(solution.value),
+        "gap": list(gaps),
+        "certified": certified,
+        "optimum_at_most": most if certified else None,
+    }
+    return {name: finite(entry) for name, entry in found.items()}
 
 
 def tables_json(job: Job) -> dict[str, Any]:

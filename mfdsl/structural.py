@@ -6,7 +6,8 @@ from math import prod
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.walk import LAW, reachable
-from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS
+from mfdsl.concave import concave_social
+from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS, Finding, findings
 from mfdsl.rules import Case
 
 
@@ -25,12 +26,14 @@ def case_of(model: Model, tolerance: float) -> Case:
         tolerance=tolerance,
         populations=tuple(p.name for p in players if p.rewards) if several else (),
         readings=tuple(_readings(model)) if several else (),
+        team=model.objective == "team",
     )
 
 
 def _plain(model: Model) -> bool:
     """Whether the tables are the game itself: each player alone would be a tabular game."""
-    return all(model.model_copy(update={"players": (p,)}).tabular for p in model.players)
+    alike = model.model_copy(update={"objective": "nash"})
+    return all(alike.model_copy(update={"players": (p,)}).tabular for p in model.players)
 
 
 def _readings(model: Model) -> Iterator[tuple[str, str]]:
@@ -45,11 +48,15 @@ def _readings(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def with_structure(model: Model, certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """The certificates, and those of games and parts of games that never read the population.
-
-    They hold at all values of the parameters.
+    """The certificates, and what can be read off: parts of games that never read the population,
+    which holds at all values of the parameters, and, beside certificates, a social value that is
+    concave.
     """
-    return (*certificates, *_structural(model))
+    found = (*certificates, *_structural(model))
+    if not certificates:
+        return found
+    monotone = findings(found).get("monotone", Finding()).verdict == "proved"
+    return (*found, concave_social(model, monotone=monotone))
 
 
 def _structural(model: Model) -> Iterable[Certificate]:

@@ -9,7 +9,7 @@ from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.settings import resolve
 
 NO_RATE = "no rate is proved for networks"
-NO_TABLES = "its players are a team, and best responses to a law find equilibria of games"
+NO_EQUILIBRIUM = "its players are a team, and best responses to a law find equilibria of games"
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class RunFolder:
             RunError: the file cannot be written.
         """
         with _disk(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(asdict(record))) + "\n")
+            file.write(json.dumps(finite(record.to_json())) + "\n")
 
     def history(self) -> tuple[Record, ...]:
         """The reports of metrics.jsonl; a last line that was cut short is left out."""
@@ -121,7 +121,9 @@ class RunFolder:
             try:
                 gap = entry["exploitability"]
                 gap = float("nan") if gap is None else float(gap)
-                records.append(Record(int(entry["iteration"]), gap, float(entry["seconds"])))
+                values = entry.get("value")
+                value = None if values is None else tuple(_number(v) for v in values)
+                records.append(Record(int(entry["iteration"]), gap, float(entry["seconds"]), value))
             except (ValueError, KeyError, TypeError):
                 break
         return tuple(records)
@@ -134,7 +136,7 @@ class RunFolder:
         """
         flow = io.BytesIO()
         numpy.savez_compressed(flow, laws=solution.flow.laws.cpu().numpy())
-        lines = [json.dumps(finite(asdict(record))) + "\n" for record in solution.history]
+        lines = [json.dumps(finite(record.to_json())) + "\n" for record in solution.history]
         names = {
             kind: json.dumps([asdict(axis) for axis in axes])
             for kind, axes in (
@@ -246,6 +248,11 @@ class RunFolder:
         except BaseException:
             Path(beside).unlink(missing_ok=True)
             raise
+
+
+def _number(value: float | None) -> float:
+    """A number of a JSON file, where null stands for one that is not finite."""
+    return float("nan") if value is None else float(value)
 
 
 def versions() -> dict[str, str]:

@@ -15,11 +15,22 @@ from mfdsl.runtime.status import Status
 
 @dataclass(frozen=True)
 class Record:
-    """One line of the history: `seconds` since the solve began."""
+    """One line of the history: `seconds` since the solve began.
+
+    `value` is what all earn together in each game, where a solver looks for the best of that.
+    """
 
     iteration: int
     exploitability: float
     seconds: float
+    value: tuple[float, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The line as an object; `value` only where there is one."""
+        entries = asdict(self)
+        if self.value is None:
+            del entries["value"]
+        return entries
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Solution:
             "seconds": self.seconds,
             "exploitability": self.exploitability.to_json(),
             "value": value,
-            "history": [asdict(record) for record in self.history],
+            "history": [record.to_json() for record in self.history],
             "license": asdict(self.license) if self.license else None,
         }
         return {name: finite(entry) for name, entry in entries.items()}

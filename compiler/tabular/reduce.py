@@ -92,10 +92,14 @@ def _placed(coordinate: Coordinate, axes: Axes) -> Coordinate:
 
 
 def _check(model: Model) -> None:
-    if model.objective == "team":
-        raise NoTables("its players are a team", "a solver for teams finds what serves all")
     if not model.populations:
         raise NoTables("it has no population")
+    paid = [p.name for p in model.players if p.kind == "environment" and p.rewards]
+    if model.objective == "team" and paid:
+        raise NoTables(
+            f"its team is paid by {paid[0]}, and tables have rewards of populations and majors",
+            f"let a population have the rewards of {paid[0]}",
+        )
     for player in model.players:
         for index in reachable(model.nodes, player_roots(player)):
             op = model.nodes[index].op

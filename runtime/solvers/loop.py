@@ -51,6 +51,7 @@ class _Course:
     current: tuple[State, Evaluation]
     history: list[Record]
     began: float
+    social: bool = False
     best: float = float("inf")
     reports_since_best: int = 0
     status: Status = Status.max_iterations
@@ -65,6 +66,12 @@ class _Course:
     def evaluation(self) -> Evaluation:
         """The evaluation of the policy in that state."""
         return self.current[1]
+
+    def social_value(self) -> tuple[float, ...] | None:
+        """What all earn together in each game, None where nobody plans for all."""
+        if not self.social:
+            return None
+        return tuple(float(value) for value in self.evaluation.value)
 
     def note(self, gap: float) -> None:
         """Count the report towards stalling unless it is the best so far."""
@@ -106,12 +113,13 @@ def solve(
     solver = make_solver(solver_name, config, crowd)
     stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
-    view = build_view(program, params)
+    view = view_for(program, params, solver_name)
     with torch.no_grad(), _threads_for(view):
         start = solver.init(view)
         if state is not None:
             start = _resumed(start, state)
-        course = _Course((start, _evaluation(view, start)), list(history), began)
+        social = SOLVERS[solver_name].social
+        course = _Course((start, _evaluation(view, start)), list(history), began, social)
         for record in history:
             course.note(record.exploitability)
         try:
@@ -119,6 +127,15 @@ def solve(
         except KeyboardInterrupt:
             course.status, course.message = Status.interrupted, Status.interrupted.remedy
         return _solution(course, solver_name, solver.config, seed, license)
+
+
+def view_for(program: Program, params: Params | None, solver_name: str) -> View:
+    """The game as its players see it, or as its planner does."""
+    if not SOLVERS[solver_name].social:
+        return build_view(program, params)
+    from mfdsl.runtime.solvers.social.view import SocialView
+
+    return SocialView.build(program, params)
 
 
 def _advance(
@@ -149,7 +166,7 @@ def _record(course: _Course, report: Callable[[Record], None]) -> None:
     iteration = course.state.iteration
     if course.history and course.history[-1].iteration >= iteration:
         return
-    record = Record(iteration, gap, time.perf_counter() - course.began)
+    record = Record(iteration, gap, time.perf_counter() - course.began, course.social_value())
     course.history.append(record)
     course.note(gap)
     report(record)

@@ -91,9 +91,10 @@ def test_learners_apply_to_a_team_and_tables_do_not(mfdsl: Any, team: Path) -> N
     assert "mf_ppo" in outcome.out and "no rate is proved for networks" in outcome.out
     assert "not for teams: omd" in outcome.out and "its players are a team" in outcome.out
     found = mfdsl("solvers", team, "--json").json
-    assert {entry["solver"]: entry["applies"] for entry in found["solvers"]} == dict.fromkeys(
-        SOLVERS, "no"
-    )
+    applies = {entry["solver"]: entry["applies"] for entry in found["solvers"]}
+    assert applies == dict.fromkeys(SOLVERS, "no")
+    (planner,) = [e for e in found["solvers"] if e["solver"] == "social_gradient"]
+    assert "has no tables" in planner["because"]
     applies = {entry["solver"]: entry["applies"] for entry in found["learners"]}
     assert applies["mf_ppo"] == applies["m3f_ppo"] == "heuristic"
     assert found["chosen"]["solver"] == "mf_ppo"

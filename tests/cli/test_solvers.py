@@ -26,6 +26,9 @@ def test_a_game_without_interaction_is_solved_by_one_best_response(mfdsl: Any) -
     assert lines[1].split()[:5] == ["fixed_point", "licensed", "1", "independent", "proved"]
     learners = next(k for k, line in enumerate(lines) if line.startswith("learner "))
     refused = [line for line in lines[:learners] if line.split()[1] == "no"]
+    (planner,) = [line for line in refused if line.startswith("social_gradient")]
+    assert "best for all together, and the objective is nash" in planner
+    refused.remove(planner)
     assert any(line.split()[:2] == ["ppo_nash", "heuristic"] for line in lines[learners:])
     (others,) = (line for line in lines if line.startswith("not for games: mf_ppo, m3f_ppo"))
     assert "ppo_nash" not in others

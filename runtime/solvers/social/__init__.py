@@ -1,0 +1,1 @@
+"""What is best for all together: values of a team, and the ascent along their exact gradient."""
