@@ -8,7 +8,7 @@ equal ones cancel, and a variable meets the end of its range.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Node
 
 MAX_TERMS = 64
+MAX_BITS = 4096
 
 Body = Callable[[Node], Interval | None]
 Hull = Callable[[Node, Interval], Interval]
@@ -106,7 +107,7 @@ def _linear(nodes: Sequence[Node], root: int, memo: Mapping[int, Interval]) -> L
             return None
         else:
             form.factors[index] = _sum(form.factors.get(index, ZERO), factor)
-        if len(form.factors) + len(waiting) > 2 * MAX_TERMS:
+        if len(form.factors) + len(waiting) > 2 * MAX_TERMS or _is_long(factor):
             return None
     form.factors = {i: factor for i, factor in form.factors.items() if factor != ZERO}
     return form
@@ -137,6 +138,11 @@ def ends_of(value: object) -> Ends | None:
     return Fraction(float(around.lo)), Fraction(float(around.hi))
 
 
+def _is_long(ends: Ends) -> bool:
+    """Whether exact arithmetic with it takes long."""
+    return any(e.numerator.bit_length() + e.denominator.bit_length() > MAX_BITS for e in ends)
+
+
 def _sum(a: Ends, b: Ends) -> Ends:
     return a[0] + b[0], a[1] + b[1]
 
@@ -148,7 +154,14 @@ def _product(a: Ends, b: Ends) -> Ends:
 
 def _interval(ends: Ends) -> Interval:
     """The doubles around exact ends."""
-    low, high = float(ends[0]), float(ends[1])
-    lo = low if Fraction(low) <= ends[0] else np.nextafter(low, -np.inf)
-    hi = high if Fraction(high) >= ends[1] else np.nextafter(high, np.inf)
+    low, high = _nearest(ends[0]), _nearest(ends[1])
+    lo = low if low <= ends[0] else np.nextafter(low, -np.inf)
+    hi = high if high >= ends[1] else np.nextafter(high, np.inf)
     return Interval(np.asarray(np.float64(lo)), np.asarray(np.float64(hi)))
+
+
+def _nearest(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
