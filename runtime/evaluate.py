@@ -9,10 +9,12 @@ from torch import Tensor
 
 from mfdsl.runtime.exploitability import SETTLED, Exploitability, exploitability
 from mfdsl.runtime.flow import Flow
+from mfdsl.runtime.layout import outer
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
-from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.finite import FiniteView, by_population
 from mfdsl.runtime.views.stationary import StationaryView
+from mfdsl.runtime.views.streamed import Streamed, streamed
 
 
 class View(Protocol):
@@ -68,10 +70,17 @@ def build_view(program: Program, params: Params | None = None) -> View:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One policy in one view; each quantity is computed when first asked for."""
+    """One policy in one view; each quantity is computed when first asked for.
+
+    Of a very large game, scores and Q of the policy are found without the tables of the flow.
+    """
 
     view: View
     policy: TabularPolicy
+
+    @cached_property
+    def _streamed(self) -> Streamed | None:
+        return streamed(self.view, self.policy)
 
     @cached_property
     def flow(self) -> Flow:
@@ -81,6 +90,8 @@ class Evaluation:
     @cached_property
     def q(self) -> Float[Tensor, "batch stages states actions"]:
         """Q of the policy against its own flow."""
+        if self._streamed is not None:
+            return outer(self._streamed.scored[0])
         return self.view.q_values(self.flow, self.policy)
 
     @cached_property
@@ -96,17 +107,31 @@ class Evaluation:
     @cached_property
     def values(self) -> Float[Tensor, "batch populations"]:
         """Expected return of the policy in each population."""
+        if self._streamed is not None:
+            return _at_start(self.view.program, self._streamed, 1)
         return self.view.values(self.flow, self.q, self.policy)
 
     @cached_property
     def best_value(self) -> Float[Tensor, " batch"]:
         """Expected return of the best response."""
-        return self.view.value(self.flow, self.best_q)
+        return self._best_values.sum(-1)
+
+    @cached_property
+    def _best_values(self) -> Float[Tensor, "batch populations"]:
+        if self._streamed is not None:
+            return _at_start(self.view.program, self._streamed, 2)
+        return self.view.values(self.flow, self.best_q)
 
     @cached_property
     def exploitability(self) -> Exploitability:
         """Gain of the best response over the policy."""
         program = self.view.program
-        gaps = self.view.values(self.flow, self.best_q) - self.values
-        exact = program.exact and self.flow.residual <= SETTLED
+        gaps = self._best_values - self.values
+        settled = self._streamed is not None or self.flow.residual <= SETTLED
+        exact = program.exact and settled
         return exploitability(program.populations, gaps, exact=exact)
+
+
+def _at_start(program: Program, passes: Streamed, which: int) -> Tensor:
+    """Mean return over the initial law, [B, populations]."""
+    return by_population((passes.laws[0] * passes.scored[which]).t(), program)

@@ -82,12 +82,26 @@ def rewards(w: Writer) -> list[str]:
             w.function("rewards", "ptm", "Tensor", doc, [zeros]),
             w.function("reward_terms", "ptm", "dict[str, Tensor]", "No terms.", ["return {}"]),
         ]
-    total = ["return sum(reward_terms(p, t, m).values())"]
-    return [w.function("rewards", "ptm", "Tensor", doc, total), reward_terms(w)]
+    if w.noisy_rewards:
+        body = ["return sum(reward_terms(p, t, m).values())"]
+    else:
+        # summed while terms are as narrow as what they read: a large game has little else to pay
+        body, result = _running(w)
+        body = [*body, f"v = sum({w.terms.call()}.values())", f"return {result}"]
+    return [w.function("rewards", "ptm", "Tensor", doc, body), reward_terms(w)]
 
 
 def reward_terms(w: Writer) -> str:
     """`reward_terms`: averaged over the noise where some reward reads it."""
+    body, result = _running(w)
+    body.append(f"terms = {w.terms.call()}")
+    body += ["return {", f"    name: {result}", "    for name, v in terms.items()", "}"]
+    doc = "Each named expected reward, [B, S, A]."
+    return w.function("reward_terms", "ptm", "dict[str, Tensor]", doc, body)
+
+
+def _running(w: Writer) -> tuple[list[str], str]:
+    """The lines before rewards, and a reward `v` as [B, S, A], averaged over the noise it reads."""
     states, actions = prod(w.sizes), prod(w.action_sizes)
     used = [w.terms, *(w.chances if w.noisy_rewards else [])]
     body = ["f = field(p, t, m)"] if w.read(used, "f") else []
@@ -107,10 +121,7 @@ def reward_terms(w: Writer) -> str:
         rank = 1 + len(own)
     body += w.values(rank, w.read([w.terms], "sae"))
     body += w.widen(rank, [w.terms])
-    body.append(f"terms = {w.terms.call()}")
-    body += ["return {", f"    name: {result}", "    for name, v in terms.items()", "}"]
-    doc = "Each named expected reward, [B, S, A]."
-    return w.function("reward_terms", "ptm", "dict[str, Tensor]", doc, body)
+    return body, result
 
 
 def final_rewards(w: Writer) -> str:

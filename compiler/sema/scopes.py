@@ -22,7 +22,7 @@ from mfdsl.compiler.sema.values import (
 )
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
-from mfdsl.compiler.syntax.limits import MAX_GRID_SIDE
+from mfdsl.compiler.syntax.limits import MAX_GRID_LENGTH, MAX_GRID_SIDE
 
 Named = ast.Param | ast.Let | ast.Fn | ast.Enum | ast.Grid | ast.Graph | ast.Player
 
@@ -310,12 +310,12 @@ def _sides(ctx: Context, env: Env, item: ast.GridSize) -> tuple[int, int] | None
         side = sets.static_integer(ctx, env, expr, "the size of a grid")
         if side is None:
             return None
-        if not 1 <= side <= MAX_GRID_SIDE:
+        if not 1 <= side <= MAX_GRID_LENGTH:
             ctx.error(
                 "MFG701" if side > 0 else "MFG213",
                 f"a grid {side} cells long",
                 expr.span,
-                f"must be between 1 and {MAX_GRID_SIDE}",
+                f"must be between 1 and {MAX_GRID_LENGTH}",
             )
             return None
         sides.append(side)

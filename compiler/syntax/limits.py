@@ -13,6 +13,7 @@ MAX_TREE_DEPTH = 128
 MAX_MATCH_ARMS = 256
 MAX_ENUM_VALUES = 4_096
 MAX_IMPORTS = 32
-MAX_GRID_SIDE = 512
+MAX_GRID_SIDE = 512  # of a map, which is read cell by cell
+MAX_GRID_LENGTH = 3_200
 # Reports of one file after which reading it stops: the rest would only be noise.
 MAX_REPORTS = 100

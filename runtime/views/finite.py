@@ -17,7 +17,7 @@ from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
-from mfdsl.runtime.views.kernels import Kernel, MatrixKernel, fold
+from mfdsl.runtime.views.kernels import Kernel, MatrixKernel, RowsKernel, fold
 from mfdsl.runtime.views.tables import (
     Problem,
     Tables,
@@ -85,7 +85,7 @@ class FiniteView:
             rewards=_rewards(self.tables, joint),
             kernels=kernels.folded(),
             legal=self.tables.legal,
-            final=self._tail_value(laws, joint),
+            final=tail_value(self, laws[-1], joint[-1:]),
         )
         return Flow(outer_laws(laws), policy, problem)
 
@@ -139,8 +139,9 @@ class FiniteView:
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
         kernels = _StageKernels(tables, joint, {} if reads_law(tables) else self.kept)
-        if games == 1 and (entries := compiled_entries(tables.kernel)) is not None:
-            native.push_forward(entries, probs, laws, joint)
+        if (loops := compiled_loops(tables.kernel, games)) is not None:
+            native.push_forward(loops, probs, laws)
+            torch.mul(laws[:-1, None], probs, out=joint)
             return laws, joint, kernels
         law = laws.view(stages + 1, states, *tail).unbind()
         share = probs.view(stages, actions, states, *tail).unbind()
@@ -151,13 +152,21 @@ class FiniteView:
             kernels[t].push(flat[t], law[t + 1])
         return laws, joint, kernels
 
-    def _tail_value(self, laws: Tensor, joint: Tensor) -> Tensor | None:
-        """Value after the last stage: the final reward, or the last mean reward kept for ever."""
-        if self.truncation is None:
-            return final_rewards(self.tables, laws[-1])
-        last = flow_rewards(self.tables, joint[-1:], self.stages - 1)[0]
-        mean = (joint[-1] * last).sum((0, 1)) / (1 - self.discount)
-        return mean.expand_as(laws[-1]).contiguous()
+
+def tail_value(
+    view: FiniteView,
+    last: Float[Tensor, "states batch"],
+    joint: Float[Tensor, "1 actions states batch"],
+) -> Float[Tensor, "states batch"] | None:
+    """Value after the last stage: the final reward, or the last mean reward kept for ever.
+
+    `last` is the law after the last stage, `joint` that of states and actions at it.
+    """
+    if view.truncation is None:
+        return final_rewards(view.tables, last)
+    rewards = flow_rewards(view.tables, joint, view.stages - 1)[0]
+    mean = (joint[-1] * rewards).sum((0, 1)) / (1 - view.discount)
+    return mean.expand_as(last).contiguous()
 
 
 class _StageKernels(Sequence[Kernel]):
@@ -246,11 +255,15 @@ def sweep(
     if probs is None and problem.legal is not None:
         rewards = rewards.masked_fill(~problem.legal, -torch.inf)
     stages, actions, states, games = rewards.shape
-    if games == 1 and (entries := compiled_entries(problem.kernels[0])) is not None:
-        q = native.sweep(entries, rewards, probs, problem.final, discount)
+    q = torch.empty_like(rewards)
+    if (loops := compiled_loops(problem.kernels[0], games)) is not None:
+        value = rewards.new_zeros(states, games)
+        if problem.final is not None:
+            value.copy_(problem.final)
+        played = None if probs is None else expanded(probs, games)
+        native.sweep(loops, rewards, played, value, discount, q)
         return _without_illegal(q, problem) if probs is not None else q
     tail = () if games == 1 else (games,)
-    q = torch.empty_like(rewards)
     value = rewards.new_empty(states, *tail)
     weighted = rewards.new_empty(actions, states, *tail)
     base = rewards.view(stages, actions * states, *tail).unbind()
@@ -278,9 +291,11 @@ def _without_illegal(q: Tensor, problem: Problem) -> Tensor:
     return q if problem.legal is None else q.masked_fill_(~problem.legal, -torch.inf)
 
 
-def compiled_entries(kernel: Kernel | None) -> native.Entries | None:
-    """The table for compiled loops, None where the tensor code is used."""
-    return kernel.entries if isinstance(kernel, MatrixKernel) else None
+def compiled_loops(kernel: Kernel | None, games: int) -> native.Loops | None:
+    """The moves for compiled loops, None where the tensor code is used."""
+    if not isinstance(kernel, MatrixKernel | RowsKernel) or kernel.choice is None:
+        return None
+    return kernel.choice.loops(games)
 
 
 def state_values(
@@ -291,6 +306,16 @@ def state_values(
     if probs is None:
         return q.amax(-1)
     return (probs * q).where(probs > 0, 0).sum(-1)
+
+
+def state_values_inside(
+    q: Float[Tensor, "actions states batch"],
+    probs: Float[Tensor, "actions states batch"] | None = None,
+) -> Float[Tensor, "states batch"]:
+    """The same for one stage in the order of the arithmetic."""
+    if probs is None:
+        return q.amax(0)
+    return (probs * q).where(probs > 0, 0).sum(0)
 
 
 def _rewards(tables: Tables, joint: Tensor) -> Tensor:

@@ -1,20 +1,23 @@
 """Transitions of a finite game as linear maps: push a law forward, take expectations backward.
 
 Laws and values are [S] or [S, B], joint laws and action values [A * S] or [A * S, B]. A kernel
-that is the same for all stages and games is one sparse matrix (dense when tiny), stored with its
-transpose so that both directions gather; otherwise weights are applied entry by entry.
+that is the same for all stages and games is one dense matrix when tiny, otherwise a landing and
+a spread where rows are shared, or one sparse matrix, stored with its transpose so that both
+directions gather; where weights read time or the law they are applied entry by entry.
 """
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mfdsl.runtime.views.native import Entries, entries_of
+from mfdsl.runtime.views.native import Choice, choice_of
+from mfdsl.runtime.views.rows import SharedRows, shared_rows
 
 DENSE_ENTRIES = 30_000
 
@@ -37,12 +40,12 @@ class Kernel(Protocol):
 class MatrixKernel:
     """P [A * S, S] shared by all games of the batch, and its transpose; sparse or dense.
 
-    `entries` is the same table for compiled loops, where there is one game and they are there.
+    `choice` has the same table for compiled loops.
     """
 
     forward: Tensor = field(repr=False)
     backward: Tensor = field(repr=False)
-    entries: Entries | None = field(default=None, repr=False)
+    choice: Choice | None = field(default=None, repr=False)
     shared: bool = True
 
     def push(self, joint: Tensor, out: Tensor) -> None:
@@ -58,6 +61,40 @@ class MatrixKernel:
             torch.addmv(base, self.forward, values, alpha=discount, out=out)
         else:
             torch.addmm(base, self.forward, values, alpha=discount, out=out)
+
+
+@dataclass(frozen=True, eq=False)
+class RowsKernel:
+    """The same map as a landing and a spread, shared by all games; matrices are made when used."""
+
+    rows: SharedRows = field(repr=False)
+    choice: Choice | None = field(default=None, repr=False)
+    shared: bool = True
+
+    @cached_property
+    def _spread(self) -> tuple[Tensor, Tensor]:
+        """The spread [rows, S] and its transpose."""
+        states = self.rows.landing.shape[1]
+        table = _coalesced(self.rows.places, self.rows.chances, states)
+        return _compressed(table), _compressed(table.t().coalesce())
+
+    @cached_property
+    def _landed(self) -> Tensor:
+        """Sparse [rows, A * S] with a one where an entry lands."""
+        rows = self.rows
+        return incidence(rows.landing.reshape(-1), rows.places.shape[1], rows.chances.dtype)
+
+    def push(self, joint: Tensor, out: Tensor) -> None:
+        """Write the law of those who landed and went on."""
+        if joint.ndim == 1:
+            torch.mv(self._spread[1], torch.mv(self._landed, joint), out=out)
+        else:
+            torch.mm(self._spread[1], torch.mm(self._landed, joint), out=out)
+
+    def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
+        """Write base + discount * the mean value ahead of the landing."""
+        flat = self.rows.landing.reshape(-1)
+        torch.add(base, (self._spread[0] @ values).index_select(0, flat), alpha=discount, out=out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,29 +162,41 @@ def matrix_kernel(
     *,
     games: int = 1,
     dense: bool | None = None,
-) -> MatrixKernel:
-    """The kernel that sums entries with the same successor; dense when small, unless told.
+) -> MatrixKernel | RowsKernel:
+    """The kernel that sums entries with the same successor, by the form that is fastest.
 
-    `games` is the number of games that share it: a dense product pays for each of them.
+    A table is dense when small, for each of the `games` that share it; a landing and a spread where
+    these are fewer terms; else sparse. `dense` says true or false of one matrix in any case.
     """
     _, actions, states = successors.shape
-    rows = torch.arange(actions * states, device=successors.device).expand(len(successors), -1)
+    rows = shared_rows(successors, weights)
+    choice = choice_of(rows)
+    small = actions * states * states * games <= DENSE_ENTRIES
+    if dense is None and not small and rows.worth:
+        return RowsKernel(rows, choice)
+    full = weights.expand(successors.shape)
+    table = _coalesced(successors.flatten(1), full.flatten(1), states)
+    if small if dense is None else dense:
+        matrix = table.to_dense()
+        return MatrixKernel(matrix, matrix.t().contiguous(), choice)
+    return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()), choice)
+
+
+def _coalesced(
+    successors: Int[Tensor, "noises rows"], weights: Float[Tensor, "noises rows"], states: int
+) -> Tensor:
+    """Sparse [rows, S], entries with the same place summed, those of weight 0 left out."""
+    count = successors.shape[1]
+    rows = torch.arange(count, device=successors.device).expand(len(successors), -1)
     positive = weights.reshape(-1) != 0
     places = torch.stack([rows.reshape(-1), successors.reshape(-1)])[:, positive]
-    table = torch.sparse_coo_tensor(
+    return torch.sparse_coo_tensor(
         places,
         weights.reshape(-1)[positive],
-        (actions * states, states),
+        (count, states),
         check_invariants=False,
         is_coalesced=False,
     ).coalesce()
-    if dense is None:
-        dense = actions * states * states * games <= DENSE_ENTRIES
-    entries = entries_of(table) if games == 1 else None
-    if dense:
-        matrix = table.to_dense()
-        return MatrixKernel(matrix, matrix.t().contiguous(), entries)
-    return MatrixKernel(_compressed(table), _compressed(table.t().coalesce()), entries)
 
 
 def fold(kernels: Sequence[Kernel]) -> tuple[MatrixKernel, ...] | None:

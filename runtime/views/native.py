@@ -1,8 +1,9 @@
-"""The sweeps of one small game as compiled loops over its table (extra `native`, numba).
+"""The passes over a table as compiled loops (extra `native`, numba), where they pay.
 
-A game of a hundred states spends its time between tensor operations, not in them. For one game on
-a CPU whose moves read neither time nor the law, the forward and the backward pass are each one
-call here; batches, devices and other games use the tensor code, which stays the reference.
+A game of a hundred states spends its time between tensor operations, not in them; on a large grid
+tensor operations write tables to memory that loops keep in registers. On a CPU, games whose moves
+read neither time nor the law, and that share them with the whole batch, run each pass as one call
+here; devices and other games use the tensor code, which stays the reference.
 """
 
 import importlib
@@ -10,8 +11,8 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, cast
+from functools import cache, cached_property
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -19,8 +20,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-MOST_ENTRIES = 1 << 22
+from mfdsl.runtime.views.rows import SharedRows
+
+MOST_ENTRIES = 1 << 28
+LONG = 8  # numbers in a run, on average, from where runs are faster than entries
 Function = Callable[..., Any]
+Numbers = NDArray[Any]
 
 
 @cache
@@ -36,91 +41,151 @@ def available() -> bool:
     return True
 
 
-@dataclass(frozen=True, eq=False)
-class Entries:
-    """A table of moves by rows: row action * S + state holds `places[starts[row]:starts[row + 1]]`
-    with the probabilities `chances` there.
+class Entries(NamedTuple):
+    """Moves one by one: row `landing[a, s]` goes to `places[starts[row]:starts[row + 1]]` with the
+    probabilities `chances` there.
     """
 
-    starts: NDArray[np.int64] = field(repr=False)
-    places: NDArray[np.int64] = field(repr=False)
-    chances: NDArray[Any] = field(repr=False)
+    landing: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    places: NDArray[np.int64]
+    chances: Numbers
 
 
-def entries_of(table: Tensor) -> Entries | None:
-    """The entries of a coalesced sparse table [A * S, S], None where compiled loops do not pay."""
-    if table.device.type != "cpu" or table._nnz() > MOST_ENTRIES or not available():
+class Runs(NamedTuple):
+    """Moves side by side. Action a has the runs `landing[actions[a]:actions[a + 1]]`, each its
+    first state, its first row and a length; those of `spread` have a first row, a first place and
+    a length, and one chance.
+    """
+
+    actions: NDArray[np.int64]
+    landing: NDArray[np.int64]
+    spread: NDArray[np.int64]
+    chances: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Loops:
+    """What compiled loops know of moves with so many distinct `rows`."""
+
+    rows: int
+    moves: Entries | Runs
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Moves by shared rows, made ready for compiled loops when they are first asked for."""
+
+    rows: SharedRows = field(repr=False)
+
+    def loops(self, games: int) -> Loops | None:
+        """The moves for compiled loops over so many games, None where they do not pay."""
+        runs = self._runs.moves
+        assert isinstance(runs, Runs)
+        if games * _size(self.rows) >= LONG * (len(runs.landing) + len(runs.spread)):
+            return self._runs
+        return self._entries if games == 1 else None
+
+    @cached_property
+    def _runs(self) -> Loops:
+        rows = self.rows
+        return Loops(rows.places.shape[1], _runs_of(rows))
+
+    @cached_property
+    def _entries(self) -> Loops:
+        rows = self.rows
+        return Loops(rows.places.shape[1], _entries_of(rows))
+
+
+def choice_of(rows: SharedRows) -> Choice | None:
+    """The moves for compiled loops, None on a device, without numba, or of very many entries."""
+    if rows.places.device.type != "cpu" or _size(rows) > MOST_ENTRIES or not available():
         return None
-    rows, places = table.indices().numpy()
-    starts = np.searchsorted(rows, np.arange(table.shape[0] + 1)).astype(np.int64)
-    return Entries(starts, places.astype(np.int64), table.values().numpy())
+    return Choice(rows)
+
+
+def _size(rows: SharedRows) -> int:
+    return rows.landing.numel() + rows.places.numel()
 
 
 def push_forward(
-    entries: Entries,
-    probs: Float[Tensor, "stages actions states 1"],
-    laws: Float[Tensor, "laws states 1"],
-    joint: Float[Tensor, "stages actions states 1"],
+    loops: Loops,
+    probs: Float[Tensor, "stages actions states batch"],
+    laws: Float[Tensor, "laws states batch"],
 ) -> None:
-    """Write the laws after the first one, and the joint laws."""
-    tables = [tensor.numpy()[..., 0] for tensor in (probs, laws, joint)]
-    _compiled("_push_forward")(entries.starts, entries.places, entries.chances, *tables)
+    """Write the laws after the first one."""
+    games = laws.shape[-1]
+    middle = np.empty(loops.rows * games, dtype=laws.numpy().dtype)
+    tables = [tensor.flatten(-2).numpy() for tensor in (probs, laws)]
+    if isinstance(loops.moves, Runs):
+        _compiled("push_runs")(loops.moves, games, *tables, middle)
+    else:
+        _compiled("push_entries")(loops.moves, *tables, middle)
 
 
 def sweep(
-    entries: Entries,
-    rewards: Float[Tensor, "stages actions states 1"],
-    probs: Float[Tensor, "stages actions states 1"] | None,
-    final: Float[Tensor, "states 1"] | None,
+    loops: Loops,
+    rewards: Float[Tensor, "stages actions states batch"],
+    probs: Float[Tensor, "stages actions states batch"] | None,
+    value: Float[Tensor, "states batch"],
     discount: float,
-) -> Float[Tensor, "stages actions states 1"]:
-    """Q of the policy, or of the best response without one, against the rewards."""
-    q = torch.empty_like(rewards)
-    value = np.zeros(rewards.shape[2], dtype=q.numpy().dtype)
-    if final is not None:
-        value[:] = final.numpy()[:, 0]
-    table = (entries.starts, entries.places, entries.chances)
-    paid, out = rewards.numpy()[..., 0], q.numpy()[..., 0]
-    played = paid if probs is None else probs.numpy()[..., 0]
-    _compiled("_sweep")(*table, paid, value, out, played, probs is None, discount)
-    return q
+    q: Float[Tensor, "stages actions states batch"] | None = None,
+) -> None:
+    """Take `value` from after the last stage to the first, of the policy or of the best response.
+
+    Rewards are -inf at illegal actions. `q` is written where it is given.
+    """
+    games = rewards.shape[-1]
+    paid, now = rewards.flatten(-2).numpy(), value.flatten().numpy()
+    kept = paid[:0] if q is None else q.flatten(-2).numpy()
+    played = paid if probs is None else probs.flatten(-2).numpy()
+    middle = np.empty(loops.rows * games, dtype=paid.dtype)
+    rest = (paid, paid.dtype.type(discount), played, now, kept, middle, probs is None)
+    if isinstance(loops.moves, Runs):
+        _compiled("sweep_runs")(loops.moves, games, *rest)
+    else:
+        _compiled("sweep_entries")(loops.moves, *rest)
 
 
-@cache
 def _compiled(name: str) -> Function:
-    import numba
+    from mfdsl.runtime.views import native_loops  # needs numba
 
-    return cast(Function, numba.njit(cache=True)(globals()[name]))
-
-
-def _push_forward(starts, places, chances, probs, laws, joint):  # type: ignore[no-untyped-def]
-    stages, actions, states = probs.shape
-    for t in range(stages):
-        laws[t + 1, :] = 0
-        for a in range(actions):
-            for s in range(states):
-                mass = laws[t, s] * probs[t, a, s]
-                joint[t, a, s] = mass
-                row = a * states + s
-                for k in range(starts[row], starts[row + 1]):
-                    laws[t + 1, places[k]] += chances[k] * mass
+    return cast(Function, getattr(native_loops, name))
 
 
-def _sweep(starts, places, chances, rewards, value, q, probs, best, discount):  # type: ignore[no-untyped-def]
-    stages, actions, states = rewards.shape
-    ahead = value.copy()
-    for t in range(stages - 1, -1, -1):
-        value[:] = -np.inf if best else 0
-        for a in range(actions):
-            for s in range(states):
-                row = a * states + s
-                expected = 0 * discount
-                for k in range(starts[row], starts[row + 1]):
-                    expected += chances[k] * ahead[places[k]]
-                total = rewards[t, a, s] + discount * expected
-                q[t, a, s] = total
-                if best:
-                    value[s] = max(value[s], total)
-                else:
-                    value[s] += probs[t, a, s] * total
-        ahead[:] = value
+def _entries_of(rows: SharedRows) -> Entries:
+    """Entries of a row with the same place are summed, those of chance 0 left out."""
+    noises, count = rows.places.shape
+    at = torch.arange(count).expand(noises, -1)
+    places = torch.stack([at.reshape(-1), rows.places.reshape(-1)])
+    chances = rows.chances.reshape(-1)
+    table = torch.sparse_coo_tensor(
+        places[:, chances != 0], chances[chances != 0], check_invariants=False
+    ).coalesce()
+    row, place = table.indices().numpy()
+    starts = np.searchsorted(row, np.arange(count + 1)).astype(np.int64)
+    landing = rows.landing.contiguous().numpy()
+    return Entries(landing, starts, np.ascontiguousarray(place), table.values().numpy())
+
+
+def _runs_of(rows: SharedRows) -> Runs:
+    landing, actions = [], [0]
+    for row in rows.landing.numpy():
+        first, count = _stretches(row[1:] == row[:-1] + 1)
+        landing.append(np.stack([first, row[first], count], 1))
+        actions.append(actions[-1] + len(first))
+    spread, weights = [], []
+    for place, chance in zip(rows.places.numpy(), rows.chances.numpy(), strict=True):
+        level = chance[1:] == chance[:-1]
+        first, count = _stretches((place[1:] == place[:-1] + 1) & level)
+        some = chance[first] != 0
+        spread.append(np.stack([first, place[first], count], 1)[some])
+        weights.append(chance[first][some])
+    stacked = np.ascontiguousarray(np.concatenate(landing)), np.concatenate(spread)
+    return Runs(np.array(actions), *stacked, np.concatenate(weights))
+
+
+def _stretches(joined: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First places and lengths of maximal stretches, where each place is joined to the next."""
+    first = np.concatenate([[0], np.flatnonzero(~joined) + 1]).astype(np.int64)
+    return first, np.diff(np.append(first, len(joined) + 1))

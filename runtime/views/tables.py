@@ -104,7 +104,7 @@ def _shared_kernel(tables: Tables) -> Kernel | None:
         joint = tables.public_joint(_uniform_joint(tables))
         return stage_kernel(tables, tables.times(1)[0], joint[0])
     flat, _ = tables.successors
-    weights = _weights(tables, *_uniform_field(tables))[..., 0].expand(flat.shape)
+    weights = _weights(tables, *_uniform_field(tables))[..., 0]
     return matrix_kernel(flat, weights, games=tables.games)
 
 

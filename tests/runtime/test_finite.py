@@ -10,6 +10,7 @@ from mfdsl.runtime.program import Program
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.kernels import (
     MatrixKernel,
+    RowsKernel,
     ScatteredKernel,
     WeightedKernel,
     incidence,
@@ -167,12 +168,11 @@ def test_successors_that_differ_over_games_are_followed() -> None:
         assert gaps[g].item() == pytest.approx(alone.exploitability(alone.uniform()).item())
 
 
-def test_large_games_keep_sparse_tables() -> None:
+def test_large_games_keep_landings_and_spreads() -> None:
     view = FiniteView.build(oracle.beach_bar_program(2000, 3))
     kernel = view.tables.kernel
-    assert isinstance(kernel, MatrixKernel)
-    assert kernel.forward.layout == torch.sparse_csr
-    assert kernel.forward.values().numel() == 2000 * 3 * 3 - 8
+    assert isinstance(kernel, RowsKernel)
+    assert kernel.rows.places.shape == (3, 2002)  # x + a lies in -1..2000
 
 
 def test_an_infinite_horizon_is_cut_where_the_rest_is_negligible() -> None:
