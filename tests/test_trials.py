@@ -5,6 +5,7 @@ import pytest
 import mfdsl
 from mfdsl.game import Game
 from mfdsl.runtime.solvers.mirror_descent import MirrorDescent
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import prepare
 from mfdsl.trials import ROUNDS, TRIALS, tried
@@ -27,19 +28,41 @@ def test_an_epidemic_where_mirror_descent_cycles_is_solved_by_policy_iteration()
     assert "a heuristic here" in solution.license.text
 
 
-@pytest.mark.parametrize(
-    ("name", "solver"), [("linear_quadratic", "omd"), ("rock_paper_scissors", "fictitious_play")]
-)
-def test_the_one_that_is_ahead_is_taken(name: str, solver: str) -> None:
-    game = mfdsl.load(name)
-    found = settings_of(game)
-    assert found.solver == solver
+@pytest.mark.parametrize("name", ["linear_quadratic", "rps_standard", "random_linear"])
+def test_a_trial_that_reaches_the_tolerance_is_taken(name: str) -> None:
+    found = settings_of(mfdsl.load(name))
+    assert found.solver == "omd"
     assert found.reason.startswith("no solver is licensed; least exploitability, ")
-    gaps = {
-        trial: mfdsl.solve(game, trial, iterations=ROUNDS, options=options).exploitability.value
-        for trial, options in TRIALS
+    assert found.reason.endswith(" iterations, of omd")
+
+
+def test_those_ahead_go_on_where_a_hundred_iterations_are_too_few() -> None:
+    """Biased rock, paper, scissors: the four that were tried before are at 4 % and more there."""
+    game = mfdsl.load("rock_paper_scissors")
+    found = settings_of(game)
+    assert found.solver == "prior_descent"
+    first = {
+        (name, str(options)): mfdsl.solve(
+            game, name, iterations=ROUNDS, options=options
+        ).exploitability.value
+        for name, options in TRIALS
     }
-    assert gaps[solver] <= max(min(gaps.values()), found.tolerance)
+    start = mfdsl.solve(game, "omd", iterations=0).exploitability.value
+    assert min(first.values()) > 0.01 * start
+    solution = mfdsl.solve(game, "auto")
+    assert solution.exploitability.value <= 1e-6
+
+
+def test_the_costly_ones_are_tried_last() -> None:
+    """Cooperation in OpenSpiel's matrix game, with payoffs of 2,000: only MF-OMO gets there."""
+    game = mfdsl.load("nfg_coop")
+    found = tried(
+        resolve(game.model, "auto", iterations=1000, tolerance=1e-6),
+        game.program,
+        game.program.params(),
+    )
+    assert (found.solver, found.config) == ("mf_omo", SOLVERS["mf_omo"].config())
+    assert "of omd, policy_iteration, " in found.reason
 
 
 def test_an_interruption_ends_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:

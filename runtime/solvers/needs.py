@@ -11,9 +11,12 @@ def refusal(solver: str, program: Program) -> str | None:
     """Why the solver cannot run on the game, None when it can.
 
     Solvers that average flows need stages in time, and moves that do not read the law: otherwise an
-    average of flows is the flow of no policy. Solvers that play games need these to end.
+    average of flows is the flow of no policy. Solvers that play games need these to end; those
+    that project onto flows need stages.
     """
     row = SOLVERS[solver]
+    if row.over_stages and program.kind == "stationary":
+        return f"{solver} needs stages in time, and {program.name} has a stationary horizon"
     if row.plays and program.kind != "finite":
         return f"{solver} plays games to their end, and {program.name} has a {program.kind} horizon"
     if not row.averages_flows:

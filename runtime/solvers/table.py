@@ -6,6 +6,12 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from mfdsl.runtime.solvers.config import Config as Config
+from mfdsl.runtime.solvers.nash_options import (
+    OccupationInclusionConfig,
+    OccupationOptimisationConfig,
+    ParticleSwarmConfig,
+    PriorDescentConfig,
+)
 from mfdsl.runtime.solvers.networks.options import (
     DeepAverageConfig,
     DeepMunchausenConfig,
@@ -192,12 +198,22 @@ class SymmetricMirrorDescentConfig(SampledConfig):
         return values
 
 
+class SocialGradientConfig(Config):
+    """Options of social_gradient."""
+
+    seed: int = Field(
+        0, ge=0, description="0: start at the uniform policy; otherwise at one drawn with this seed"
+    )
+
+
 @dataclass(frozen=True)
 class Row:
     """One solver: `module` and `symbol` say where its class is, `requires` what its proof needs.
 
     One that `averages_flows` is not defined on a stationary horizon, nor when moves read the law.
-    One that `plays` learns from games of N agents over a finite horizon.
+    One `over_stages` is not defined on a stationary horizon. One that `plays` learns from games of
+    N agents over a finite horizon. One that is `social` looks for what is best for all together, in
+    teams and in games.
     """
 
     name: str
@@ -209,6 +225,8 @@ class Row:
     symbol: str
     averages_flows: bool = False
     plays: bool = False
+    social: bool = False
+    over_stages: bool = False
 
 
 SOLVERS: dict[str, Row] = {
@@ -298,6 +316,43 @@ SOLVERS: dict[str, Row] = {
             "Munchausen",
         ),
         Row(
+            "prior_descent",
+            PriorDescentConfig,
+            "regularised responses to a prior policy, which becomes the last one now and then",
+            "a temperature at which responses contract; monotone games with response = soft",
+            "Cui and Koeppl 2021, arXiv 2102.01585",
+            "mfdsl.runtime.solvers.prior_descent",
+            "PriorDescent",
+        ),
+        Row(
+            "mf_omo",
+            OccupationOptimisationConfig,
+            "gradient steps on an objective over laws and values whose zeros are the equilibria",
+            "nothing, but the objective is not convex: steps may end off its zeros",
+            "Guo, Hu and Zhang 2022, arXiv 2206.09608",
+            "mfdsl.runtime.solvers.occupation_optimisation",
+            "OccupationOptimisation",
+        ),
+        Row(
+            "mf_omi",
+            OccupationInclusionConfig,
+            "steps of the flow along the rewards, projected onto the flows of the game",
+            "monotone games whose moves do not read the law",
+            "Hu and Zhang 2024, arXiv 2405.00282",
+            "mfdsl.runtime.solvers.occupation_inclusion",
+            "OccupationInclusion",
+            over_stages=True,
+        ),
+        Row(
+            "mf_pso",
+            ParticleSwarmConfig,
+            "a swarm of policies that drift towards the least exploitability any of them met",
+            "nothing is known to be enough; for small games",
+            "Magnino et al. 2026, arXiv 2602.12517",
+            "mfdsl.runtime.solvers.particle_swarm",
+            "ParticleSwarm",
+        ),
+        Row(
             "symm_pmd",
             SymmetricMirrorDescentConfig,
             "policy mirror descent of one policy for all, learned from games of N agents",
@@ -352,6 +407,17 @@ SOLVERS: dict[str, Row] = {
             "Wu et al. 2024, arXiv 2403.03552",
             "mfdsl.runtime.solvers.networks.master",
             "Master",
+        ),
+        Row(
+            "social_gradient",
+            SocialGradientConfig,
+            "the social optimum: mirror ascent along the exact gradient through the flow",
+            "a social value that is concave in flows; else it ends at a stationary point",
+            "Agarwal et al. 2021, arXiv 1908.00261",
+            "mfdsl.runtime.solvers.social.gradient",
+            "SocialGradient",
+            social=True,
+            over_stages=True,
         ),
     )
 }

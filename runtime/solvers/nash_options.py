@@ -1,0 +1,81 @@
+"""Options of prior descent, of occupation measures and of the swarm. It never imports torch."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from mfdsl.runtime.solvers.config import Config
+
+FEWEST_TO_ADAPT = 2
+
+
+class PriorDescentConfig(Config):
+    """Options of prior_descent."""
+
+    temperature: float = Field(
+        0.0,
+        ge=0,
+        description="eta, the price of leaving the prior: the policy is prior * exp(Q / eta); 0: "
+        "adaptive, starts at 1, rises where responses do not settle and falls where they do",
+    )
+    inner: int = Field(
+        10, ge=0, description="iterations after which the policy is the new prior; 0: never"
+    )
+    response: Literal["best", "soft"] = Field(
+        "best",
+        description="best: softmax of the best response's values over the prior; soft: the best "
+        "response where relative entropy to the prior is paid",
+    )
+
+    @field_validator("inner")
+    @classmethod
+    def _long_enough_to_adapt(cls, inner: int, info: ValidationInfo) -> int:
+        if inner < FEWEST_TO_ADAPT and info.data.get("temperature") == 0:
+            raise ValueError(
+                "an adaptive temperature looks at several responses to one prior: take inner of 2 "
+                "or more, or name a temperature"
+            )
+        return inner
+
+
+class OccupationOptimisationConfig(Config):
+    """Options of mf_omo."""
+
+    learning_rate: float = Field(0.1, gt=0, description="first step of Adam")
+    updates: int = Field(10, ge=1, description="steps of Adam in each iteration")
+    flow_weight: float = Field(1.0, gt=0, description="weight of the flow equations, c1")
+    value_weight: float = Field(1.0, gt=0, description="weight of the Bellman equations, c2")
+    gap_weight: float = Field(1.0, gt=0, description="weight of the gaps of actions played, c3")
+    balance: int = Field(
+        0, ge=0, description="iterations after which c1 and c2 follow the residuals; 0: never"
+    )
+    patience: int = Field(
+        100, ge=1, description="steps without a new low of the objective, then they halve"
+    )
+
+
+class OccupationInclusionConfig(Config):
+    """Options of mf_omi."""
+
+    learning_rate: float = Field(
+        0.0,
+        ge=0,
+        description="constant forward-backward steps; 0: golden ratio steps, which find their size",
+    )
+    perturbation: float = Field(
+        0.0, ge=0, description="eta: makes the rewards strongly monotone, at the price of a bias"
+    )
+
+
+class ParticleSwarmConfig(Config):
+    """Options of mf_pso."""
+
+    particles: int = Field(64, ge=2, description="policies in the swarm")
+    inertia: float = Field(0.7298, ge=0, lt=1, description="part of the velocity that is kept")
+    personal: float = Field(1.49618, ge=0, description="largest pull of the own best place")
+    social: float = Field(1.49618, ge=0, description="largest pull of the best place of all")
+    spread: float = Field(
+        1.0, gt=0, description="standard deviation of logits and velocities at the start"
+    )
+    limit: float = Field(30.0, gt=0, description="largest absolute logit")
+    seed: int = Field(0, ge=0, description="of all draws")
