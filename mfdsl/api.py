@@ -19,6 +19,7 @@ from mfdsl.parameters import Sweep
 from mfdsl.proofs import Recheck, proof_of, recheck_file, write_proof
 from mfdsl.report import Report
 from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.settings import Settings, resolve, with_settings_checked
 from mfdsl.shipped import find_spec
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Solution
+    from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.runtime.views.particles import Simulation
     from mfdsl.validating.outcome import Validation
 
@@ -149,9 +151,9 @@ def solve(
     dtype: Dtype | None = None,
     out: str | Path | None = None,
     on_progress: "Callable[[Any], None] | None" = None,
-) -> "Solution | Learned":
+) -> "Solution | Learned | ExactSolution":
     """An approximate equilibrium and its exploitability, by a named solver or a fitting one; of a
-    team what was learned, and its return.
+    team what was learned, and its return; of a linear-quadratic game its affine policies.
 
     What is not given is taken from the spec's `solver` block; `solver="auto"` leaves the choice to
     what is proved about the game. A `sweep` of parameter values makes a batch of games, one for
@@ -175,12 +177,30 @@ def solve(
         if swept:
             raise UsageError("a sweep is for tables", "solve once for each value")
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
+    if settings.solver in EXACT:
+        if swept:
+            raise UsageError("a sweep is for tables", "solve once for each value")
+        return _exact(game, settings, seed, dtype or "float64", out)
     job = prepare(game, settings, sweep=swept, seed=seed, device=device, dtype=dtype or "float64")
     folder = start_run(job, swept, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
     if folder is not None:
         with explained():
             folder.save(solution)
+    return solution
+
+
+def _exact(
+    game: Game, settings: Settings, seed: int, dtype: Dtype, out: str | Path | None
+) -> "ExactSolution":
+    """A linear-quadratic game solved, and saved where a folder is asked for."""
+    from mfdsl.exact import keep_exact, prepare_exact, run_exact
+    from mfdsl.records import start_folder
+
+    job = prepare_exact(game, settings, seed=seed, dtype=dtype)
+    solution = run_exact(job)
+    if out is not None:
+        keep_exact(start_folder(game, settings, seed, dtype, Path(out)), job, solution)
     return solution
 
 
@@ -226,6 +246,10 @@ def resume(
 
     folder = records.open_run(Path(run))
     options = records.read_options(folder)
+    if options.solver in EXACT:
+        from mfdsl.exact import finished
+
+        raise finished(folder.path)
     source = folder.path / "spec.mfg" if game is None else game
     game = _loaded(source, None if isinstance(source, Game) else options.parameters)
     if options.solver in LEARNERS:
@@ -265,7 +289,7 @@ def _resumed(
 
 def simulate(
     game: Game | str | Path,
-    policy: "TabularPolicy | Learned | str | Callable[..., Any] | None" = None,
+    policy: "TabularPolicy | Learned | ExactSolution | str | Callable[..., Any] | None" = None,
     *,
     agents: int | Mapping[str, int] | None = None,
     batch: int = 1,
@@ -293,6 +317,7 @@ def simulate(
     """
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.simulating import Setting, run_agents, uniform_setting
 
     game = _loaded(game, params)
@@ -308,11 +333,14 @@ def simulate(
         return run_agents(
             setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
         )
+    from mfdsl.exact import solution_behaviour
     from mfdsl.learning import learned_behaviour
     from mfdsl.playing import Wanted, behaviour_named, by_table, executed, play
 
     if isinstance(policy, TabularPolicy):
         behaviour = by_table(game, policy)
+    elif isinstance(policy, ExactSolution):
+        behaviour = solution_behaviour(game, policy)
     elif isinstance(policy, Learned):
         behaviour = learned_behaviour(game, policy)
         behaviour = behaviour if execution is None else executed(behaviour, execution)

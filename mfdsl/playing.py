@@ -14,6 +14,7 @@ from mfdsl.compiler.driver import ParameterValue
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError, unknown
+from mfdsl.exact import exact_run
 from mfdsl.files import write_bytes
 from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.learning import trained_behaviour, training_elsewhere
@@ -26,6 +27,7 @@ from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError
 from mfdsl.runtime.solution import finite
+from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.runtime.tabled import Tabled
 from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
 from mfdsl.solving import find_device
@@ -76,6 +78,9 @@ def played_by(
         raise UsageError(
             "a run of tables keeps its parameters", "leave out --set and --params, or solve again"
         )
+    if read_options(folder).solver in EXACT:
+        exact = exact_run(game_of_run(spec, folder), folder)
+        return exact.game, exact.behaviour, f"the policy of {policy}"
     found = setting_of_run(spec, policy)
     if found.swept:
         raise UsageError(

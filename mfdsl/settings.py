@@ -22,10 +22,11 @@ from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.licence import chosen, licences, promise_text
 from mfdsl.planning import GENERATED, generated
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
+from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Config, Row, choose
 from mfdsl.structural import alone, case_of
 
-METHODS: Mapping[str, Row | LearnerRow] = {**SOLVERS, **LEARNERS}
+METHODS: Mapping[str, Row | LearnerRow | ExactRow] = {**SOLVERS, **LEARNERS, **EXACT}
 ITERATIONS = 1000
 MOST_PROMISED = 100_000
 TOLERANCE = 1e-6
@@ -75,16 +76,19 @@ def resolve(
     wanted = dict(options or {})
     name, reason = _choose(model, solver, block)
     bins, free = Bins(), solver == "auto" or (solver is None and "method" not in block)
-    if name not in LEARNERS or (free and model.objective == "nash"):
+    if name in SOLVERS or (free and model.objective == "nash"):
         bins = _bins(model, block | wanted)
         wanted = {k: v for k, v in wanted.items() if k.partition(".")[0] not in GRID_KEYS}
     if free and name not in LEARNERS and not wanted and not alone(model):
         why = generated(model, bins)
         name, reason = (name, reason) if why is None else (GENERATED, why)
+    if free and not wanted and bins == Bins() and _is_quadratic(model):
+        name, reason = RICCATI, "linear_quadratic proved: exact"
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}
     own = given if solver != "auto" and block.get("method", name) == name else {}
     named = {} if solver == "auto" else block
-    usual = LEARNERS[name].iterations if name in LEARNERS else ITERATIONS
+    learner = LEARNERS.get(name, EXACT.get(name))
+    usual = ITERATIONS if learner is None else learner.iterations
     limit = named.get("iterations", usual) if iterations is None else iterations
     goal = block.get("tolerance", TOLERANCE) if tolerance is None else tolerance
     if not isinstance(limit, int) or limit < 0:
@@ -103,7 +107,7 @@ def licensed(settings: Settings, model: Model, certificates: Sequence[Certificat
     It has to keep its promise within the iterations; where nobody limited them they are raised to
     what the proof asks for, up to 100,000.
     """
-    if not settings.open or settings.solver in LEARNERS:
+    if not settings.open or settings.solver not in SOLVERS:
         return settings
     entries = licences(certificates, case_of(model, settings.tolerance))
     entry = chosen(entries, settings.iterations if settings.limited else MOST_PROMISED)
@@ -163,6 +167,14 @@ def _check_end(key: str, value: Any, kind: Type) -> None:
     low, high = -inf if kind.lo is None else kind.lo, inf if kind.hi is None else kind.hi
     if kind.periodic or not low <= value <= high:
         raise UsageError(f"`{key} = {value}` lies outside of the domain, or the domain is a circle")
+
+
+def _is_quadratic(model: Model) -> bool:
+    """Whether the exact solver of linear-quadratic games is licensed."""
+    # Loads numpy, which most games do not need here.
+    from mfdsl.quadratic import quadratics
+
+    return quadratics(model).reason is None
 
 
 def _choose(model: Model, solver: str | None, block: Mapping[str, Scalar]) -> tuple[str, str]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mfdsl import api
-from mfdsl.cli import options, training
+from mfdsl.cli import exact, options, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.progress import course
 from mfdsl.errors import UsageError
 from mfdsl.parameters import gather, read_settings, read_sweeps
 from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
@@ -101,6 +102,8 @@ def solve(
         return training.start(
             console, game, settings, seed, device.value, kind, place, tensorboard=tensorboard
         )
+    if settings.solver in EXACT:
+        return exact.start(console, game, settings, seed, kind, place, swept=bool(sweep))
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
@@ -112,7 +115,8 @@ def solve(
 def _check_seeds(console: Console, solver: str, seeds: int) -> None:
     """One run has one seed; a solver that draws nothing needs no more."""
     row = SOLVERS.get(solver)
-    if seeds > 1 and (row is None or row.plays or "seed" in row.config.model_fields):
+    draws = row is None or row.plays or "seed" in row.config.model_fields
+    if seeds > 1 and draws and solver not in EXACT:
         raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ...")
     if seeds > 1:
         console.line(f"note      {solver} draws nothing: one run stands for all seeds")
@@ -147,6 +151,8 @@ def _resumed(
     folder = records.open_run(path)
     run_options = records.read_options(folder)
     game = api.load(spec or folder.path / "spec.mfg", params=run_options.parameters)
+    if run_options.solver in EXACT:
+        raise exact.finished(path)
     _introduce(console, game)
     _check_limits(run_options.solver, limits, swept=False)
     if run_options.solver in LEARNERS:

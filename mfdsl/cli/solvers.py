@@ -12,10 +12,13 @@ from mfdsl.cli.failure import FINE
 from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
+from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.settings import Settings, licensed, resolve
 from mfdsl.structural import case_of, with_structure
 from mfdsl.suitable import NO_TABLES, Suitability, suitable
+
+AnyRow = Row | LearnerRow | ExactRow
 
 
 def solvers(
@@ -38,7 +41,7 @@ def solvers(
 
 def _list(console: Console) -> None:
     """What solvers and learners need, their options, their papers."""
-    rows: list[Row | LearnerRow] = [*SOLVERS.values(), *LEARNERS.values()]
+    rows: list[AnyRow] = [*SOLVERS.values(), *EXACT.values(), *LEARNERS.values()]
     for row in rows:
         console.result(f"{row.name}: {row.summary}")
         console.result(f"  needs   {row.requires}")
@@ -48,6 +51,7 @@ def _list(console: Console) -> None:
     console.json_object(
         {
             "solvers": [_solver_json(row) for row in SOLVERS.values()],
+            "exact": [_solver_json(row) for row in EXACT.values()],
             "learners": [_solver_json(row) for row in LEARNERS.values()],
         }
     )
@@ -69,6 +73,8 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
         _of_a_game(console, found, learners, settings)
         tried = settings.open and game.model.horizon.kind == "finite"
         other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
+    exact = _exact(game)
+    console.line(f"{exact['solver']}: {exact['applies']}, {exact['because']}")
     console.line(f"without --solver: {settings.solver}, {settings.reason}{other}")
     console.json_object(
         {
@@ -76,6 +82,7 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
             "tolerance": settings.tolerance,
             "chosen": {"solver": settings.solver, "reason": settings.reason},
             "solvers": entries,
+            "exact": [exact],
             "learners": [entry.to_json() for entry in learners],
         }
     )
@@ -128,12 +135,24 @@ def _flags(entry: Licence) -> str:
     return " ".join(f"--opt {name}={value}" for name, value in entry.options.items())
 
 
-def _options(row: Row | LearnerRow) -> list[tuple[str, Any, str]]:
+def _exact(game: api.Game) -> dict[str, Any]:
+    """Whether the exact solver of linear-quadratic games is licensed, and why."""
+    from mfdsl.quadratic import quadratics
+
+    reason = quadratics(game.model).reason
+    return {
+        "solver": RICCATI,
+        "applies": "licensed" if reason is None else "no",
+        "because": "linear_quadratic proved of every player" if reason is None else reason,
+    }
+
+
+def _options(row: AnyRow) -> list[tuple[str, Any, str]]:
     fields = row.config.model_fields.items()
     return [(name, field.default, field.description or "") for name, field in fields]
 
 
-def _solver_json(row: Row | LearnerRow) -> dict[str, Any]:
+def _solver_json(row: AnyRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "summary": row.summary,

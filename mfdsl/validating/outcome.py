@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mfdsl.exact import ExactRun
 from mfdsl.game import Game
 from mfdsl.learning import Training
 from mfdsl.runtime.behaviours import Behaviour
@@ -21,9 +22,9 @@ class Trial:
     """A game, who plays it, and how much is tried.
 
     `policy` names the behaviour; `table` is the policy of the run in the folder `run`, None without
-    one, and `training` has the networks of a run that learned. `games` are played side by side,
-    None for a number that fits the time; `seconds` is the time for all checks together. The least
-    number of agents is asked for that certifies `gain`.
+    one, `training` has the networks of a run that learned, and `exact` an exact solution. `games`
+    are played side by side, None for a number that fits the time; `seconds` is the time for all
+    checks together. The least number of agents is asked for that certifies `gain`.
     """
 
     game: Game
@@ -37,6 +38,7 @@ class Trial:
     seconds: float = 20.0
     gain: float | None = None
     training: Training | None = None
+    exact: ExactRun | None = None
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,22 @@ import torch
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
+from mfdsl.exact import exact_run
 from mfdsl.game import Game, load
 from mfdsl.learning import trained_behaviour
 from mfdsl.playing import behaviour_named, by_table
 from mfdsl.records import open_run, read_options
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.simulator import SimulationError
+from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
 from mfdsl.validating.certificate_row import NAME as BOUND, certificate_row
 from mfdsl.validating.certified import FinitePopulation
+from mfdsl.validating.closed_forms import (
+    costs_row,
+    exploitability_row as exact_exploitability_row,
+    gain_row as exact_gain_row,
+)
 from mfdsl.validating.convergence import convergence_row
 from mfdsl.validating.excess import range_row, write_reproduction
 from mfdsl.validating.frequencies import kernel_row
@@ -107,6 +114,9 @@ def trial_of(
             behaviour = trained_behaviour(training, opened)
             table = table_of(training)
             return sized(Trial(training.game, behaviour, "run", table, run, training=training))
+        if read_options(opened).solver in EXACT:
+            exact = exact_run(game_of_run(spec, opened), opened)
+            return sized(Trial(exact.game, exact.behaviour, "run", run=run, exact=exact))
         found = setting_of_run(spec, run)
         if found.swept:
             raise UsageError(
@@ -244,6 +254,8 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
         Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
         Check(0.2, slopes),
     ]
+    if trial.exact is not None:
+        return [*plain, *_of_closed_forms(trial, convergence)]
     if trial.game.model.objective == "team":
         return [*plain, *_of_a_team(trial, convergence)]
     if asked is not trial:
@@ -273,6 +285,21 @@ def _of_a_team(trial: Trial, convergence: Callable[[float], Found]) -> list[Chec
         *(_of_networks(trial) if trial.training is not None else ()),
         Check(0.9, convergence),
         *(refused(name) for name in (EXPLOITABILITY, GAIN, BOUND)),
+    ]
+
+
+def _of_closed_forms(trial: Trial, convergence: Callable[[float], Found]) -> list[Check]:
+    """An exact solution beside its summary and beside simulations."""
+
+    def no_bound(until: float) -> Found:
+        return Row(BOUND, "not applicable", "costs and gains among N are exact here")
+
+    return [
+        Check(0.4, convergence),
+        Check(0.8, lambda until: costs_row(trial, until)),
+        Check(1.0, lambda until: exact_exploitability_row(trial)),
+        Check(1.0, lambda until: exact_gain_row(trial)),
+        Check(0.0, no_bound),
     ]
 
 

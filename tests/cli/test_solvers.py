@@ -38,7 +38,7 @@ def test_a_game_without_interaction_is_solved_by_one_best_response(mfdsl: Any) -
 
 def test_json_has_an_entry_for_each_solver_and_the_choice(mfdsl: Any) -> None:
     found = mfdsl("solvers", "no_interaction", "--tol", "0.5", "--json").json
-    assert set(found) == {"schema", "spec", "tolerance", "chosen", "solvers", "learners"}
+    assert set(found) == {"schema", "spec", "tolerance", "chosen", "solvers", "exact", "learners"}
     assert found["tolerance"] == 0.5
     assert found["chosen"]["solver"] == "fixed_point"
     entries = {entry["solver"]: entry for entry in found["solvers"]}

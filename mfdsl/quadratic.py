@@ -1,0 +1,75 @@
+"""Which games are linear-quadratic, by the certificates of their players. Imports no torch."""
+
+from dataclasses import dataclass
+
+from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.facts import facts_of
+from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic_form
+from mfdsl.compiler.analysis.structure.quadratics import LinearQuadratic
+from mfdsl.compiler.analysis.substitute import Copies
+from mfdsl.compiler.ir.model import Model, Node
+
+STATIONARY = (
+    "it follows the flow from the law at t = 0, and a stationary horizon has none: write"
+    " `horizon infinite` with a discount, or `horizon T`"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratics:
+    """The forms of all players, or why there are none: `reason`, and the certificates that say so.
+
+    They hold at the values of the parameters.
+    """
+
+    forms: tuple[LinearQuadratic, ...]
+    certificates: tuple[Certificate, ...]
+    reason: str | None
+
+
+def quadratics(model: Model) -> Quadratics:
+    """The linear-quadratic forms of all players at the values of the parameters."""
+    if model.horizon.kind == "stationary":
+        return Quadratics((), (), STATIONARY)
+    finite = _finite_variable(model)
+    if finite is not None:
+        return Quadratics((), (), f"{finite} takes finitely many values")
+    model = _without_powers_of_zero(model)
+    copies, found, forms = Copies(facts_of(model)), [], []
+    for player in model.players:
+        certificate, form = linear_quadratic_form(model, copies, player)
+        found.append(certificate)
+        if certificate.verdict != "proved" or form is None:
+            detail = certificate.detail or "no form was found"
+            said = "refuted" if certificate.verdict == "refuted" else "not proved"
+            why = f"`linear_quadratic` of `{player.name}` is {said}: {detail}"
+            return Quadratics((), tuple(found), why)
+        forms.append(form)
+    if not any(player.actions for player in model.players):
+        return Quadratics((), tuple(found), "nobody acts")
+    return Quadratics(tuple(forms), tuple(found), None)
+
+
+def _finite_variable(model: Model) -> str | None:
+    """A state, trait or action that is no real number: what most games have, found at once."""
+    for player in model.players:
+        for v in (*player.states, *player.traits, *player.actions):
+            if model.types[v.type].kind != "real":
+                return f"`{v.name}` of `{player.name}`"
+    return None
+
+
+def _without_powers_of_zero(model: Model) -> Model:
+    """The model with 1 for x^0 at the values of the parameters, as of the weights of `flocking`."""
+    zero = {p.name for p in model.parameters if p.value == 0}
+
+    def is_zero(node: Node) -> bool:
+        return (node.op == "const" and node.attr == 0) or (node.op == "param" and node.attr in zero)
+
+    nodes = tuple(
+        node.model_copy(update={"op": "const", "args": (), "attr": 1.0})
+        if node.op == "pow" and is_zero(model.nodes[node.args[1]])
+        else node
+        for node in model.nodes
+    )
+    return model.model_copy(update={"nodes": nodes})

@@ -1,0 +1,1 @@
+"""Linear-quadratic games and teams solved exactly, by Riccati equations."""
