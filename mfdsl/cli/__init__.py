@@ -7,6 +7,7 @@ import typer
 
 import mfdsl
 from mfdsl.cli import (
+    anarchy,
     check,
     compile,
     draw,
@@ -45,6 +46,7 @@ for verb in (
     compile.new,
     draw.graph,
     draw.render,
+    anarchy.anarchy,
     solvers.solvers,
     tables.specs,
     tables.doctor,

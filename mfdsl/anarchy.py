@@ -1,0 +1,253 @@
+"""The price of anarchy: what selfish players lose beside the best for all together.
+
+Of costs it is the cost of the worst equilibrium over the least social cost, of rewards the greatest
+social reward over that of the worst equilibrium; the price of stability takes the best equilibrium
+(Koutsoupias and Papadimitriou 1999, doi 10.1007/3-540-49116-3_38; Anshelevich et al. 2008, doi
+10.1137/070680096; in mean-field games Carmona, Graves and Tan 2019, doi 10.1051/proc/201965349).
+Equilibria are searched for by several solvers from several starts, and nothing says that all were
+found: then the ratio is a lower bound of the price, as the optimum may be better, too. Where the
+equilibrium is proved to be unique and the social value concave it is known on both sides.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mfdsl.errors import UsageError
+from mfdsl.findings import CONCAVE_SOCIAL, FREE, Finding, findings
+from mfdsl.game import Device, Dtype, Game
+from mfdsl.licence import licence_for
+from mfdsl.runtime.evaluate import View
+from mfdsl.runtime.program import Params
+from mfdsl.runtime.solution import Solution, finite
+from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.loop import solve, view_for
+from mfdsl.runtime.solvers.needs import refusal
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.settings import PLANNER, resolve
+from mfdsl.solving import find_device
+from mfdsl.structural import case_of, with_structure
+
+SEARCHES: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("omd", {}),
+    ("policy_iteration", {"temperature": 1e-4, "damping": 0.5}),
+    ("frank_wolfe", {}),
+    ("fictitious_play", {}),
+)
+SAME = 1e-3  # of the largest value: equilibria nearer than this, and their gaps, are one
+
+Kind = Literal["exact", "lower_bound"]
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """An equilibrium that was found: what all earn there, and what one gains by leaving it."""
+
+    value: float
+    exploitability: float
+    solver: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Anarchy:
+    """Equilibria by value, the worst first, and the social optimum.
+
+    `gap` is what the optimum is better by to first order, at most that much where it is
+    `certified`. `unique` says that the equilibrium is proved to be the only one. `sign` is -1 for
+    costs, 1 for rewards, 0 where values have both signs and only differences make sense.
+    """
+
+    equilibria: tuple[Equilibrium, ...]
+    optimum: float
+    gap: float
+    certified: bool
+    unique: bool
+
+    @property
+    def sign(self) -> int:
+        """Whether values are costs or rewards."""
+        values = [self.optimum, *(e.value for e in self.equilibria)]
+        if all(value > 0 for value in values):
+            return 1
+        return -1 if all(value < 0 for value in values) else 0
+
+    @property
+    def kind(self) -> Kind:
+        """What the price is."""
+        return "exact" if self.certified and self.unique else "lower_bound"
+
+    @property
+    def loss(self) -> float:
+        """What all lose together at the worst equilibrium."""
+        return self.optimum - self.equilibria[0].value
+
+    @property
+    def price(self) -> float | None:
+        """The price of anarchy; None where values have both signs."""
+        return self._ratio(self.equilibria[0].value)
+
+    @property
+    def stability(self) -> float | None:
+        """The price of stability, of the best equilibrium that was found."""
+        return self._ratio(self.equilibria[-1].value)
+
+    def _ratio(self, value: float) -> float | None:
+        if self.sign == 0:
+            return None
+        return value / self.optimum if self.sign < 0 else self.optimum / value
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of `mfdsl anarchy`."""
+        return {
+            "equilibria": [
+                {
+                    "value": finite(e.value),
+                    "exploitability": finite(e.exploitability),
+                    "solver": e.solver,
+                    "start": e.start,
+                }
+                for e in self.equilibria
+            ],
+            "unique": self.unique,
+            "optimum": {"value": self.optimum, "gap": self.gap, "certified": self.certified},
+            "price_of_anarchy": self.price,
+            "price_of_stability": self.stability,
+            "loss": self.loss,
+            "kind": self.kind,
+        }
+
+
+def anarchy(
+    game: Game,
+    *,
+    tolerance: float = 1e-6,
+    iterations: int = 1000,
+    starts: int = 3,
+    seed: int = 0,
+    device: Device = "cpu",
+    dtype: Dtype = "float64",
+) -> Anarchy:
+    """Equilibria and the social optimum of a game with tables; starts but the first are random.
+
+    Raises:
+        UsageError: the players are a team, the horizon is stationary, or nothing was found.
+    """
+    model = game.model
+    if model.objective == "team":
+        raise UsageError(
+            f"the players of {game.name} are a team, so there is no anarchy",
+            "give the spec `objective nash`",
+        )
+    if (reason := refusal(PLANNER, game.program)) is not None:
+        raise UsageError(reason, "give the spec a number of steps, or a discount")
+    params = game.program.params(dtype=getattr(torch, dtype), device=find_device(device))
+    found: list[Equilibrium] = []
+    for name, options, start in _searches(game, starts):
+        found += _searched(game, params, name, options, start, seed, iterations, tolerance)
+    if not found:
+        raise UsageError("no solver ran on the game")
+    plans = [
+        solve(
+            game.program,
+            params,
+            PLANNER,
+            {"seed": 0 if start == 0 else seed + start},
+            iterations=iterations,
+            tolerance=tolerance / 10,
+        )
+        for start in range(starts)
+    ]
+    best = max(plans, key=lambda plan: plan.value[0])
+    certified, unique = _proved(game, tolerance)
+    return Anarchy(
+        _kept(found, tolerance),
+        best.value[0],
+        best.exploitability.value,
+        certified,
+        unique,
+    )
+
+
+def _searches(game: Game, starts: int) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    """Solvers, their options and numbers of starts; what the spec asks for comes first."""
+    own = resolve(game.model)
+    if own.solver in SOLVERS and not SOLVERS[own.solver].plays:
+        yield own.solver, own.config.model_dump(), 0
+    for start in range(starts):
+        for name, options in SEARCHES:
+            if refusal(name, game.program) is None:
+                yield name, options, start
+
+
+def _searched(
+    game: Game,
+    params: Params,
+    name: str,
+    options: Mapping[str, Any],
+    start: int,
+    seed: int,
+    iterations: int,
+    tolerance: float,
+) -> list[Equilibrium]:
+    """What one solver finds from one start; nothing where it cannot begin there."""
+    state = None
+    if start:
+        view = view_for(game.program, params, name)
+        state = _begun(view, name, seed + start)
+    try:
+        solution: Solution = solve(
+            game.program,
+            params,
+            name,
+            options,
+            iterations=iterations,
+            tolerance=tolerance,
+            state=state,
+        )
+    except SolverError:
+        return []
+    gap = solution.exploitability.value
+    return [Equilibrium(solution.value[0], gap, name, start)] if gap == gap else []
+
+
+def _begun(view: View, name: str, seed: int) -> dict[str, Tensor]:
+    """The state of a solver at a policy that is drawn."""
+    uniform = view.uniform().probs.contiguous()
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(uniform.shape[1:], generator=generator, dtype=torch.float64)
+    spread = -(-draws.clamp(min=1e-12).log()).log()
+    scores = torch.log_softmax(uniform.log() + 2 * spread.to(uniform), -1)
+    state = {"iteration": torch.tensor(0), "probs": scores.exp()}
+    if name == "omd":
+        rate = uniform.new_ones(len(uniform))
+        state |= {"scores": scores, "rate": rate, "gap": torch.full_like(rate, torch.inf)}
+    return state
+
+
+def _kept(found: list[Equilibrium], tolerance: float) -> tuple[Equilibrium, ...]:
+    """Each equilibrium once, the worst first; without any the nearest to one."""
+    good = [e for e in found if e.exploitability <= tolerance]
+    if not good:
+        return (min(found, key=lambda e: e.exploitability),)
+    kept: list[Equilibrium] = []
+    scale = SAME * max(max(abs(e.value) for e in good), tolerance)
+    for entry in sorted(good, key=lambda e: e.exploitability):
+        if all(abs(entry.value - other.value) > scale for other in kept):
+            kept.append(entry)
+    return tuple(sorted(kept, key=lambda e: e.value))
+
+
+def _proved(game: Game, tolerance: float) -> tuple[bool, bool]:
+    """Whether the social value is proved concave on flows, and the equilibrium unique."""
+    certificates = with_structure(game.model, game.certificates)
+    case = case_of(game.model, tolerance)
+    config = SOLVERS[PLANNER].config()
+    concave = licence_for(PLANNER, config, certificates, case).status == "licensed"
+    known = findings(certificates)
+    needs = (FREE, "strictly_monotone")
+    unique = all(known.get(n, Finding()).verdict == "proved" for n in needs) and case.plain
+    return concave and known[CONCAVE_SOCIAL].verdict == "proved", unique

@@ -1,0 +1,68 @@
+"""Prices of anarchy: closed forms, what is a bound, and refusals."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_teams import TEAM
+
+COORDINATION = """
+model coordination
+objective nash
+horizon 1
+population p as mu {
+  state  home : int in 0..0 = 0
+  action a : bool
+  home' = home
+  reward same = if a then 2 * mu[a = true] else mu[a = false]
+}
+"""
+
+
+def test_pigou_loses_a_third(mfdsl: Any) -> None:
+    outcome = mfdsl("anarchy", "pigou", "--starts", 1)
+    assert outcome.code == 0 and "price of anarchy    at least 1.333333" in outcome.out
+    found = mfdsl("anarchy", "pigou", "--starts", 1, "--json").json
+    assert found["price_of_anarchy"] == pytest.approx(4 / 3, abs=1e-8)
+    assert found["optimum"] == {"value": -0.75, "gap": 0.0, "certified": True}
+    assert found["loss"] == pytest.approx(0.25, abs=1e-8)
+
+
+def test_marginal_rewards_that_differ_by_a_constant_cost_nothing(mfdsl: Any) -> None:
+    found = mfdsl("anarchy", "congestion_log", "--starts", 1, "--json").json
+    assert found["unique"] and found["kind"] == "exact"
+    assert found["price_of_anarchy"] == pytest.approx(1, abs=1e-6)
+
+
+def test_several_equilibria_have_a_price_of_stability(mfdsl: Any, tmp_path: Path) -> None:
+    (tmp_path / "c.mfg").write_text(COORDINATION)
+    found = mfdsl("anarchy", tmp_path / "c.mfg", "--starts", 6, "--json").json
+    values = [entry["value"] for entry in found["equilibria"]]
+    assert values == sorted(values) and values[-1] == pytest.approx(2, abs=1e-5)
+    assert values[0] == pytest.approx(1, abs=1e-5)
+    assert found["optimum"]["value"] == pytest.approx(2, abs=1e-6)
+    assert found["price_of_anarchy"] == pytest.approx(2, abs=1e-4)
+    assert found["price_of_stability"] == pytest.approx(1, abs=1e-4)
+    assert found["kind"] == "lower_bound" and not found["optimum"]["certified"]
+
+
+def test_values_of_both_signs_have_no_ratio(mfdsl: Any, tmp_path: Path) -> None:
+    text = COORDINATION.replace("2 * mu[a = true]", "0.49 - mu[a = true]").replace(
+        "else mu[a = false]", "else 0.99 - 2 * mu[a = false]"
+    )
+    (tmp_path / "c.mfg").write_text(text)
+    outcome = mfdsl("anarchy", tmp_path / "c.mfg", "--starts", 1)
+    found = mfdsl("anarchy", tmp_path / "c.mfg", "--starts", 1, "--json").json
+    # alike at one half, where all earn -0.01; seven twelfths are best
+    assert found["equilibria"][0]["value"] == pytest.approx(-0.01, abs=1e-6)
+    assert found["loss"] == pytest.approx(1 / 48, abs=1e-6)
+    assert found["price_of_anarchy"] is None and "no ratio" in outcome.out
+
+
+def test_teams_and_stationary_horizons_are_refused(mfdsl: Any, tmp_path: Path) -> None:
+    (tmp_path / "team.mfg").write_text(TEAM)
+    outcome = mfdsl("anarchy", tmp_path / "team.mfg")
+    assert outcome.code != 0 and "are a team" in outcome.err
+    outcome = mfdsl("anarchy", "stationary_sis")
+    assert outcome.code != 0 and "stationary horizon" in outcome.err
