@@ -97,7 +97,7 @@ def run_exact(job: ExactJob) -> ExactSolution:
             dtype=np.dtype(job.dtype),
         )
     except SolverError as error:
-        raise UsageError(f"{job.game.name}: {error}") from None
+        raise UsageError(str(error), "or take another solver: `mfdsl solvers SPEC`") from None
 
 
 def keep_exact(folder: RunFolder, job: ExactJob, solution: ExactSolution) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic_form
 from mfdsl.compiler.analysis.structure.quadratics import LinearQuadratic
@@ -29,12 +32,12 @@ class Quadratics:
 
 def quadratics(model: Model) -> Quadratics:
     """The linear-quadratic forms of all players at the values of the parameters."""
-    if model.horizon.kind == "stationary":
-        return Quadratics((), (), STATIONARY)
     finite = _finite_variable(model)
     if finite is not None:
         return Quadratics((), (), f"{finite} takes finitely many values")
-    model = _without_powers_of_zero(model)
+    if model.horizon.kind == "stationary":
+        return Quadratics((), (), STATIONARY)
+    model = _without_idle_ends(_without_powers_of_zero(model))
     copies, found, forms = Copies(facts_of(model)), [], []
     for player in model.players:
         certificate, form = linear_quadratic_form(model, copies, player)
@@ -73,3 +76,18 @@ def _without_powers_of_zero(model: Model) -> Model:
         for node in model.nodes
     )
     return model.model_copy(update={"nodes": nodes})
+
+
+def _without_idle_ends(model: Model) -> Model:
+    """The model without `min` and `max` with a number that never binds, as of uniform noise."""
+    evaluator, nodes = Evaluator(facts_of(model), {}), list(model.nodes)
+    for index, node in enumerate(model.nodes):
+        ends = [a for a in node.args if model.nodes[a].op == "const"]
+        if node.op not in ("min", "max") or len(node.args) != 2 or len(ends) != 1:
+            continue
+        (inner,) = (a for a in node.args if a != ends[0])
+        value, end = evaluator.value(inner), evaluator.value(ends[0])
+        within = value.hi <= end.lo if node.op == "min" else value.lo >= end.hi
+        if bool(np.all(within)):
+            nodes[index] = nodes[inner]
+    return model.model_copy(update={"nodes": tuple(nodes)})

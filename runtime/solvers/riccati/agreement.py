@@ -145,5 +145,5 @@ def _agree(form: Form, what: str, t: int, found: Tensor, wanted: Array) -> None:
     if not off <= AGREE * (1.0 + float(np.abs(wanted).max(initial=0.0))):
         raise SolverError(
             f"{what} of {form.player} at t = {t} is not that of its linear-quadratic form: at a"
-            f" random point they are {off:.3g} apart"
+            f" random point they are {off:.3g} apart (what depends on time needs a finite horizon)"
         )

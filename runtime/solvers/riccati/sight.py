@@ -122,7 +122,9 @@ class _Seer:
         self.name = actor.name
         self.own, self.seen = own, seen.T
         self.certain = np.concatenate([np.zeros((own, len(certain))), certain.T])
-        self.names = [*(actor.states if isinstance(actor, Crowd) else ()), *game.common]
+        crowds = {crowd.name for crowd in game.crowds}
+        beside = [_called(name, crowds) for name in game.common]
+        self.names = [*(f"`{n}`" for n in getattr(actor, "states", ())), *beside]
 
     def rows(self, rows: Array, means: Array) -> Array:
         """Rows [T, b, d + p] with constants for what is certain and not seen, along means [T, p].
@@ -140,14 +142,20 @@ class _Seer:
         if not off.max(initial=0.0) <= AGREE * size:
             name = self.names[int(off.argmax())]
             raise SolverError(
-                f"{self.name} has to see `{name}`, or the affine policy is out of its reach: list"
-                " it in `observe`"
+                f"{self.name} has to see {name}, which its affine policy reads: list it in"
+                " `observe`"
             )
         taken = self.certain @ weights
         found = (wanted - taken).T.reshape(rows.shape)
         path = taken.T.reshape(rows.shape)[:, :, self.own :]
         found[:, :, -1] += np.einsum("tbp,tp->tb", path, means)
         return found
+
+
+def _called(name: str, crowds: set[str]) -> str:
+    """How an entry of s is called in words."""
+    owner, _, entry = name.rpartition(".")
+    return f"the mean of `{entry}` over {owner}" if owner in crowds else f"`{name}`"
 
 
 def _solved(matrix: Array, wanted: Array) -> Array:

@@ -157,8 +157,8 @@ def _message(policy: Policy, status: Status) -> str:
     if (policy.margins < 0).any():
         return (
             f"the reactions of t = {int((policy.margins < 0).argmax())} have turned round (margin"
-            f" {policy.margins.min():.3g}): a shorter horizon in between has no equilibrium or"
-            " many, and this one is not what learning would find"
+            f" {policy.margins.min():.3g}): on the way here from weaker couplings there is a game"
+            " without an equilibrium or with many, and learning need not find this one"
         )
     if abs(least) < CRITICAL:
         return f"near a critical horizon: the margin is {least:.3g} at t = {worst}, usually near 1"
