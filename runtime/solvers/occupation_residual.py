@@ -35,7 +35,7 @@ def residual(
     last stage V is the final reward. On a stationary horizon the one stage follows itself.
 
     All stages are one call of the module. The three are zero, with d and z at least 0, exactly at
-    the equilibria (Guo, Hu and Zhang 2022, arXiv 2206.09608, theorem 4).
+    the equilibria (Guo, Hu and Zhang 2022, arXiv 2206.09608).
     """
     tables = view.tables
     places, chances = _moves(tables, mass)

@@ -42,8 +42,8 @@ class PriorDescent:
     `response = best` is the Boltzmann policy q exp(Q / temperature), normalised, Q the values of
     the best response; with `inner = 0`, q uniform for ever, it is GMF-V, whose fixed point is off
     by the temperature. `response = soft` maximises the return less temperature times the relative
-    entropy to the prior, by soft dynamic programming. Cui and Koeppl 2021, arXiv 2102.01585,
-    section 4: both maps contract at high temperatures, and a prior that moves removes the bias.
+    entropy to the prior, by soft dynamic programming. Both maps contract at high temperatures,
+    and a prior that moves removes the bias: Cui and Koeppl 2021, arXiv 2102.01585.
 
     With `response = soft` and an inner iteration that settles, the outer one is the proximal point
     method in trajectory entropy, which converges for every temperature where the game is monotone

@@ -115,6 +115,21 @@ def test_several_populations_and_common_noise(solver: str, text: str) -> None:
     torch.testing.assert_close(sums, torch.ones_like(sums))
 
 
+@pytest.mark.parametrize(
+    ("solver", "iterations"),
+    [("prior_descent", 400), ("mf_omo", 60), ("mf_omi", 400), ("mf_pso", 150)],
+)
+def test_known_equilibria(solver: str, iterations: int) -> None:
+    """Left-right by hand; biased rock, paper, scissors where 2 s - p = 4 r - 2 s = 6 p - 3 r."""
+    found = run(mfdsl.load("left_right").program, solver, iterations)
+    assert found.flow.laws[0, 1].tolist() == pytest.approx([0, 2 / 3, 1 / 3], abs=1e-4)
+    assert found.value[0] == pytest.approx(-2 / 3, abs=1e-4)
+    found = run(mfdsl.load("rock_paper_scissors").program, solver, iterations)
+    expected = [0, 26 / 77, 20 / 77, 31 / 77]
+    assert found.flow.laws[0, 1].tolist() == pytest.approx(expected, abs=1e-3)
+    assert found.value[0] == pytest.approx(42 / 77, abs=1e-3)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_illegal_actions_are_never_taken(solver: str) -> None:
     played = program("ring")

