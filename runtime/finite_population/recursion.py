@@ -174,7 +174,7 @@ def deviations(
             felt = np.einsum("g,rgc->rc", majors.slope[h], everyone)
             split = _capped(split + 0.5 * felt, 1.0)
             met = split if majors.at_once else before
-            lost += majors.reward_range[:, h, None] * met
+            lost += _range_lost(majors.reward_range[:, h, None], met)
         causes += constants.weights[h] * lost
         pull = np.einsum("rg,rgc->rc", constants.own_slope[kind, h], seen)
         own = constants.own_mixing[kind, h, None] * own + pull
@@ -220,6 +220,11 @@ def _plus(parts: FloatArray, cause: int, amount: FloatArray) -> FloatArray:
     more = parts.copy()
     more[..., cause] += amount
     return more
+
+
+def _range_lost(width: FloatArray, chance: FloatArray) -> FloatArray:
+    """Products; a range without a bound costs nothing where its chance is 0."""
+    return np.multiply(width, chance, where=chance > 0, out=np.zeros(chance.shape))
 
 
 def _capped(parts: FloatArray, cap: FloatArray | float) -> FloatArray:

@@ -232,6 +232,17 @@ def test_crafted_games_come_close_to_their_bounds(name: str) -> None:
     assert float((gains / np.maximum(terms, 1e-12)).max()) == pytest.approx(ratio, abs=1e-9)
 
 
+def test_majors_who_never_part_cost_nothing_where_rewards_have_no_bound() -> None:
+    case = uneven_rewards(0.2)
+    rows, steps = case.asymmetry.rewards.shape
+    majors = MajorSlopes(np.zeros((steps, 1)), np.full((rows, steps), np.inf))
+    found = replace(case, majors=majors).bound().epsilon
+    assert found == pytest.approx(case.bound().epsilon)
+    bribed = bribed_major()
+    wide = replace(bribed, majors=MajorSlopes(np.ones((2, 1)), np.full((2, 2), np.inf)))
+    assert np.isinf(np.sum(list(wide.bound().terms.values()), axis=0)).all()
+
+
 def test_the_gain_from_uneven_rewards_is_twice_beta() -> None:
     case = uneven_rewards(0.2)
     assert case.gains() == pytest.approx([0.4, 0.0, 0.0])
