@@ -95,7 +95,8 @@ class OccupationInclusion:
         guess = state.dual * (rate / state.rate)[:, None, None]
         mass, dual = project(point, moves, flow.laws[:, 0], support, guess)
         sums = mass.sum(-1, keepdim=True)
-        probs = (mass / sums).where(sums > NOBODY, uniform).contiguous()
+        nobody = max(NOBODY, torch.finfo(mass.dtype).eps)
+        probs = (mass / sums).where(sums > nobody, uniform).contiguous()
         return Splitting(state.iteration + 1, probs, anchor, here, slope, dual, rate, pace)
 
 

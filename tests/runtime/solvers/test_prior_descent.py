@@ -44,10 +44,19 @@ def test_iterates_are_those_of_the_algorithm(inner: int, response: str) -> None:
         assert gaps(run(played, "prior_descent", STEPS, **options))[1:] == pytest.approx(expected)
 
 
-def test_a_prior_that_stays_leaves_the_bias_that_mfglib_has() -> None:
+@pytest.mark.parametrize(
+    ("name", "figure"),
+    [
+        ("left_right", 0.122886),
+        ("mfglib_beach_bar", 0.662715),
+        ("random_linear", 7.59359),
+        ("linear_quadratic", 0.736473),
+    ],
+)
+def test_a_prior_that_stays_leaves_the_bias_that_mfglib_has(name: str, figure: float) -> None:
     # MFGLib 0.3.0, PriorDescent with its defaults (eta = 1, n_inner = None), after 100 iterations.
-    found = run(oracle.load("left_right"), "prior_descent", 100, temperature=1.0, inner=0)
-    assert gaps(found)[-1] == pytest.approx(0.122886, rel=1e-5)
+    found = run(mfdsl.load(name).program, "prior_descent", 100, temperature=1.0, inner=0)
+    assert gaps(found)[-1] == pytest.approx(figure, rel=1e-5)
 
 
 def test_a_temperature_that_adapts_settles_where_a_constant_one_cycles() -> None:
