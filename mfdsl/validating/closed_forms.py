@@ -98,7 +98,7 @@ def _compared(trial: Trial, number: int, seconds: float) -> list[dict[str, Any]]
         return []
     simulator = trial.game.simulator(agents=number, batch=games, seed=trial.seed)
     rollout = simulator.rollout(run.behaviour)
-    played = _first_steps(run.solved, rollout.steps, ended=trial.game.agents.horizon is not None)
+    played = first_steps(run.solved, rollout.steps, ended=trial.game.agents.horizon is not None)
     exact = costs(played, run.policy, {c.name: number for c in played.crowds})
     found = []
     for player, paid in rollout.returns.items():
@@ -120,7 +120,7 @@ def _compared(trial: Trial, number: int, seconds: float) -> list[dict[str, Any]]
     return found
 
 
-def _first_steps(game: Game, steps: int, *, ended: bool) -> Game:
+def first_steps(game: Game, steps: int, *, ended: bool) -> Game:
     """The game that was played: its first steps where it has no end."""
     if ended:
         return game

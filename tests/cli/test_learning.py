@@ -262,7 +262,7 @@ def test_a_rule_that_knows_the_places_of_agents_fails(monkeypatch: Any) -> None:
 def test_flags_that_learners_cannot_follow_are_refused(
     mfdsl: Any, flags: tuple[str, ...], message: str
 ) -> None:
-    outcome = mfdsl("solve", "lq_control", "--iterations", "1", *flags)
+    outcome = mfdsl("solve", "lq_control", "--solver", "mf_ppo", "--iterations", "1", *flags)
     assert outcome.code == 2
     assert message in outcome.err
 
@@ -280,7 +280,7 @@ def test_flags_that_learners_cannot_follow_are_refused(
 def test_numbers_and_names_that_cannot_be_are_refused(
     mfdsl: Any, flags: tuple[str, ...], message: str
 ) -> None:
-    outcome = mfdsl("solve", "lq_control", "--iterations", "1", *flags)
+    outcome = mfdsl("solve", "lq_control", "--solver", "mf_ppo", "--iterations", "1", *flags)
     assert outcome.code == USAGE
     assert message in outcome.err
 

@@ -58,6 +58,11 @@ def problem_of(
         )
     if program.kind == "infinite" and not 0 < program.discount < 1:
         raise SolverError("riccati needs a discount between 0 and 1 where the game has no end")
+    if program.fixed:
+        raise SolverError(
+            f"files give the agents of {program.names[program.fixed[0]]} one by one, and riccati"
+            " needs their law at t = 0"
+        )
     check(forms, program, params)
     game = joined(
         forms,
