@@ -328,7 +328,7 @@ SOLVERS: dict[str, Row] = {
             "mf_omo",
             OccupationOptimisationConfig,
             "gradient steps on an objective over laws and values whose zeros are the equilibria",
-            "nothing, but the objective is not convex: steps may end off its zeros",
+            "nothing is known to be enough: the objective is not convex",
             "Guo, Hu and Zhang 2022, arXiv 2206.09608",
             "mfdsl.runtime.solvers.occupation_optimisation",
             "OccupationOptimisation",
