@@ -12,7 +12,7 @@ Moves = Float[Tensor, "batch_or_1 stages_or_1 states actions next"]
 MOST_STEPS = 200
 MOST_HALVINGS = 40
 SUFFICIENT = 1e-4
-LARGEST_SHIFT = 1e-2
+LEAST_SHIFT, LARGEST_SHIFT = 1e-10, 1e-2
 TOLERANCE = 1e-12
 
 
@@ -65,22 +65,24 @@ def project(
     the left sides and b the right ones, d = max(0, point + A'y), where y maximises the concave
     b'y - |max(0, point + A'y)|^2 / 2: semismooth Newton steps on it (Qi and Sun 1993, doi
     10.1007/BF01581275), whose matrices A D A' are block tridiagonal in time, solved by block
-    elimination in O(T (A + 1) S^3). Near the solution a step or two end at rounding errors.
+    elimination in O(T (A + 1) S^3). Near the solution a step or two end at rounding errors. The
+    arithmetic is in double precision, as the matrices are singular but for a small shift.
     """
-    tolerance = max(TOLERANCE, 64 * torch.finfo(point.dtype).eps)
+    dtype = point.dtype
+    point, moves, initial, dual = (part.double() for part in (point, moves, initial, dual))
     table = moves.expand(len(point), point.shape[1], -1, -1, -1)
     mass = _primal(point, table, support, dual)
     value = _value(mass, initial, dual)
     for _ in range(MOST_STEPS):
         short = _shortfall(mass, table, initial)
         size = short.abs().amax((1, 2))
-        if not (size > tolerance).any():
+        if not (size > TOLERANCE).any():
             break
-        shift = size.clamp(min=tolerance, max=LARGEST_SHIFT)
+        shift = size.clamp(min=LEAST_SHIFT, max=LARGEST_SHIFT)
         ascent = _newton((mass > 0).to(mass.dtype), table, short, shift)
         slope = (short * ascent).sum((1, 2))
         # games that are there stay: their steps would only be rounding
-        step = (size > tolerance).to(size.dtype)
+        step = (size > TOLERANCE).to(size.dtype)
         for _ in range(MOST_HALVINGS):
             ahead = dual + step[:, None, None] * ascent
             mass = _primal(point, table, support, ahead)
@@ -91,7 +93,7 @@ def project(
                 break
             step = torch.where(fits, step, step / 2)
         dual, value = ahead, found
-    return mass, dual
+    return mass.to(dtype), dual.to(dtype)
 
 
 def _primal(point: Tensor, table: Tensor, support: Tensor, dual: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 
 import mfdsl
 from mfdsl.runtime.solvers.loop import solve
+from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.status import Status
 from tests.runtime import oracle
 from tests.runtime.solvers.games import gaps, program, run
@@ -128,6 +129,23 @@ def test_known_equilibria(solver: str, iterations: int) -> None:
     expected = [0, 26 / 77, 20 / 77, 31 / 77]
     assert found.flow.laws[0, 1].tolist() == pytest.approx(expected, abs=1e-3)
     assert found.value[0] == pytest.approx(42 / 77, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "equilibrium_price random_linear conservative_treasure_hunting nfg_coop nfg_dom two_bars "
+    "garnet lq_ring a_rps".split(),
+)
+def test_exploitabilities_are_never_negative(name: str) -> None:
+    played = mfdsl.load(name).program
+    for solver, options in SOLVERS.items():
+        if refusal(solver, played) is not None:
+            assert (solver, played.kind) == ("mf_omi", "stationary")
+            continue
+        found = run(played, solver, 3, **options)
+        assert min(gaps(found)) >= -1e-9
+        sums = found.policy.probs.sum(-1)
+        torch.testing.assert_close(sums, torch.ones_like(sums))
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
