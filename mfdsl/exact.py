@@ -96,6 +96,11 @@ def run_exact(job: ExactJob) -> ExactSolution:
             seed=job.seed,
             dtype=np.dtype(job.dtype),
         )
+    except np.linalg.LinAlgError:
+        raise UsageError(
+            f"the equations of `{job.game.name}` are not finite, or too ill-conditioned to solve",
+            "check the sizes of its parameters, and the horizon",
+        ) from None
     except SolverError as error:
         raise UsageError(str(error), "or take another solver: `mfdsl solvers SPEC`") from None
 

@@ -155,6 +155,11 @@ def test_python_solves_plays_and_keeps(text: str, players: int, tmp_path: Path) 
         (CURVED, (), "`linear_quadratic` of `walker` is refuted: x^4 in all"),
         ("price_formation", (), "household has to see the mean of `s` over household"),
         ("lq_game", ("--set", "R=0.01", "--set", "QT=0"), None),
+        (
+            "lq_game",
+            ("--set", "A=2", "--set", "B=0", "--set", "T=1000", "--set", "Ab=2"),
+            "are no finite numbers",
+        ),
         ("lq_game", ("--sweep", "Q=0.1,0.2"), "solves one game at a time"),
         ("lq_game", ("--opt", "speed=1"), "unknown option of riccati `speed`"),
         (

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfdsl.runtime.solvers.riccati.forms import Form, Quadratic, Start, at
-from mfdsl.runtime.solvers.riccati.game import Game, joined, mean_member
+from mfdsl.runtime.solvers.riccati.game import Crowd, Game, joined, mean_member
 from mfdsl.runtime.solvers.riccati.plan import Policy, rows_at
 
 Array = NDArray[np.float64]
@@ -87,89 +87,114 @@ class Stacked:
     discount: float
 
 
+class _Everybody:
+    """Where every agent stands in X and A, and the matrices of s and u in them."""
+
+    def __init__(self, game: Game, numbers: dict[str, int]) -> None:
+        self.game = game
+        self.singles = game.size - 1 - sum(c.size for c in game.crowds)
+        self.agents = [(c, i) for c in game.crowds for i in range(numbers[c.name])]
+        self.states: dict[Any, list[int]] = {}
+        self.acts: dict[Any, list[int]] = {
+            s.name: list(range(s.acts.start, s.acts.stop)) for s in game.singles if s.actions
+        }
+        width, count = self.singles, sum(len(s.actions) for s in game.singles)
+        for crowd, i in self.agents:
+            self.states[crowd.name, i] = list(range(width, width + crowd.size))
+            self.acts[crowd.name, i] = list(range(count, count + len(crowd.actions)))
+            width, count = width + crowd.size, count + len(crowd.actions)
+        self.width, self.count = width + 1, count
+        self.into, self.used = (
+            np.zeros((game.size, width + 1)),
+            np.zeros((len(game.controls), count)),
+        )
+        self.into[: self.singles, : self.singles] = np.eye(self.singles)
+        self.into[-1, -1] = 1.0
+        for single in game.singles:
+            self.used[single.acts, single.acts] = np.eye(len(single.actions))
+        for crowd, i in self.agents:
+            share, here = 1 / numbers[crowd.name], (crowd.name, i)
+            self.into[crowd.means, self.states[here]] += share * np.eye(crowd.size)
+            self.used[crowd.acts, self.acts[here]] += share * np.eye(len(crowd.actions))
+        self.both = np.zeros((game.size + len(game.controls), self.width + count))
+        self.both[: game.size, : self.width] = self.into
+        self.both[game.size :, self.width :] = self.used
+
+    def member(self, crowd: Crowd, i: int) -> Array:
+        """The matrix that takes (X, A) to z of one member."""
+        own = np.eye(self.width + self.count)
+        rows = [own[self.states[crowd.name, i]], self.both[: self.game.size]]
+        acts = [self.width + k for k in self.acts[crowd.name, i]]
+        return np.concatenate([*rows, own[acts], self.both[self.game.size :]])
+
+    def start(self) -> Array:
+        """Second moments of X at t = 0."""
+        first, alone = np.zeros(self.width), np.zeros((self.width, self.width))
+        shared = np.zeros((self.width, self.game.start.shared.shape[1]))
+        first[: self.singles], first[-1] = self.game.start.mean[: self.singles], 1.0
+        shared[: self.singles] = self.game.start.shared[: self.singles]
+        for crowd, i in self.agents:
+            here = self.states[crowd.name, i]
+            first[here], shared[here] = crowd.start.mean, crowd.start.shared
+            alone[np.ix_(here, here)] = crowd.start.own @ crowd.start.own.T
+        found: Array = np.outer(first, first) + shared @ shared.T + alone
+        return found
+
+    def moves(self, t: int) -> tuple[Array, Array]:
+        """X' in (X, A), and the covariance of its noise."""
+        whole = np.zeros((self.width, self.width + self.count))
+        shared = np.zeros((self.width, self.game.shared.shape[2]))
+        alone = np.zeros((self.width, self.width))
+        whole[: self.singles] = (at(self.game.moves, t) @ self.both)[: self.singles]
+        shared[: self.singles] = at(self.game.shared, t)[: self.singles]
+        whole[-1, self.width - 1] = 1.0
+        for crowd, i in self.agents:
+            here = self.states[crowd.name, i]
+            whole[here] = at(crowd.moves, t) @ self.member(crowd, i)
+            shared[here] = at(crowd.shared, t)
+            alone[np.ix_(here, here)] = at(crowd.noise, t) @ at(crowd.noise, t).T
+        return whole, shared @ shared.T + alone
+
+    def plan(self, policy: Policy, t: int) -> Array:
+        """The matrix of A in X when all follow a policy."""
+        rows, rule = rows_at(policy, t), np.zeros((self.count, self.width))
+        for single in self.game.singles:
+            rule[single.acts] = rows.controls[single.acts] @ self.into
+        for k, crowd in enumerate(self.game.crowds):
+            for other, i in self.agents:
+                if other is crowd:
+                    acts = self.acts[crowd.name, i]
+                    rule[acts] = rows.common[k] @ self.into
+                    rule[np.ix_(acts, self.states[crowd.name, i])] += rows.own[k]
+        return rule
+
+
 def stacked(game: Game, policy: Policy, numbers: dict[str, int]) -> Stacked:
     """All agents of a game, each written out."""
     assert game.stages is not None
-    singles = game.size - 1 - sum(c.size for c in game.crowds)
-    placed, width = {}, singles
-    acted, count = {}, sum(len(s.actions) for s in game.singles)
-    for crowd in game.crowds:
-        for i in range(numbers[crowd.name]):
-            placed[crowd.name, i] = list(range(width, width + crowd.size))
-            acted[crowd.name, i] = list(range(count, count + len(crowd.actions)))
-            width, count = width + crowd.size, count + len(crowd.actions)
-    width += 1
-    into, used = np.zeros((game.size, width)), np.zeros((len(game.controls), count))
-    into[:singles, :singles] = np.eye(singles)
-    into[-1, -1] = 1.0
+    all_, stages = _Everybody(game, numbers), range(game.stages)
+    steps = [all_.moves(t) for t in stages]
+    costs: dict[Any, list[Array]] = {}
+    finals: dict[Any, Array] = {}
     for single in game.singles:
-        for k in range(single.acts.start, single.acts.stop):
-            used[k, k] = 1.0
-            acted.setdefault(single.name, []).append(k)
-    for crowd in game.crowds:
-        for i in range(numbers[crowd.name]):
-            share = 1 / numbers[crowd.name]
-            into[crowd.means, placed[crowd.name, i]] += share * np.eye(crowd.size)
-            used[crowd.acts, acted[crowd.name, i]] += share * np.eye(len(crowd.actions))
-    both = np.zeros((game.size + len(game.controls), width + count))  # (s, u) of (X, A)
-    both[: game.size, :width], both[game.size :, width:] = into, used
-
-    def member(crowd: Any, i: int) -> Array:
-        d, b = crowd.size, len(crowd.actions)
-        found = np.zeros((d + game.size + b + len(game.controls), width + count))
-        found[:d, placed[crowd.name, i]] = np.eye(d)
-        found[d : d + game.size, :width] = into
-        found[d + game.size : d + game.size + b, [width + k for k in acted[crowd.name, i]]] = (
-            np.eye(b)
-        )
-        found[d + game.size + b :, width:] = used
-        return found
-
-    moves, push, noise, plan = [], [], [], []
-    costs: dict[Any, list[Array]] = {s.name: [] for s in game.singles}
-    costs |= {key: [] for key in placed}
-    finals: dict[Any, Array] = {s.name: into.T @ s.final @ into for s in game.singles}
-    for t in range(game.stages):
-        whole = np.zeros((width, width + count))
-        shared = np.zeros((width, game.shared.shape[2]))
-        whole[:singles], shared[:singles] = (
-            (at(game.moves, t) @ both)[:singles],
-            at(game.shared, t)[:singles],
-        )
-        whole[-1, width - 1] = 1.0
-        alone, rule = np.zeros((width, width)), np.zeros((count, width))
-        rows = rows_at(policy, t)
-        for single in game.singles:
-            costs[single.name].append(both.T @ at(single.cost, t) @ both)
-            rule[acted.get(single.name, [])] = rows.controls[single.acts] @ into
-        for k, crowd in enumerate(game.crowds):
-            for i in range(numbers[crowd.name]):
-                here, z = placed[crowd.name, i], member(crowd, i)
-                whole[here], shared[here] = at(crowd.moves, t) @ z, at(crowd.shared, t)
-                alone[np.ix_(here, here)] = at(crowd.noise, t) @ at(crowd.noise, t).T
-                costs[crowd.name, i].append(z.T @ at(crowd.cost, t) @ z)
-                rule[acted[crowd.name, i]] = rows.common[k] @ into
-                rule[np.ix_(acted[crowd.name, i], here)] += rows.own[k]
-        moves.append(whole[:, :width])
-        push.append(whole[:, width:])
-        noise.append(shared @ shared.T + alone)
-        plan.append(rule)
-    mean, shared = np.zeros(width), np.zeros((width, game.start.shared.shape[1]))
-    alone = np.zeros((width, width))
-    mean[:singles], shared[:singles], mean[-1] = (
-        game.start.mean[:singles],
-        game.start.shared[:singles],
-        1,
+        costs[single.name] = [all_.both.T @ at(single.cost, t) @ all_.both for t in stages]
+        finals[single.name] = all_.into.T @ single.final @ all_.into
+    for crowd, i in all_.agents:
+        z = all_.member(crowd, i)
+        ended = np.concatenate([np.eye(all_.width)[all_.states[crowd.name, i]], all_.into])
+        costs[crowd.name, i] = [z.T @ at(crowd.cost, t) @ z for t in stages]
+        finals[crowd.name, i] = ended.T @ crowd.final @ ended
+    return Stacked(
+        [whole[:, : all_.width] for whole, _ in steps],
+        [whole[:, all_.width :] for whole, _ in steps],
+        [noise for _, noise in steps],
+        all_.start(),
+        costs,
+        finals,
+        [all_.plan(policy, t) for t in stages],
+        all_.acts,
+        game.discount,
     )
-    for crowd in game.crowds:
-        for i in range(numbers[crowd.name]):
-            here = placed[crowd.name, i]
-            mean[here], shared[here] = crowd.start.mean, crowd.start.shared
-            alone[np.ix_(here, here)] = crowd.start.own @ crowd.start.own.T
-            z = np.concatenate([np.eye(width)[here], into])
-            finals[crowd.name, i] = z.T @ crowd.final @ z
-    start = np.outer(mean, mean) + shared @ shared.T + alone
-    return Stacked(moves, push, noise, start, costs, finals, plan, acted, game.discount)
 
 
 def paid(system: Stacked, who: Any) -> float:

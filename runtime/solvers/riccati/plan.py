@@ -116,6 +116,11 @@ def check_curve(curve: Array, name: str, t: int) -> None:
     """Refuse costs that have no least action."""
     if not len(curve):
         return
+    if not np.isfinite(curve).all():
+        raise SolverError(
+            f"the costs of {name} from t = {t} on are no finite numbers: states or weights are too"
+            " large for so many stages"
+        )
     least = float(np.linalg.eigvalsh((curve + curve.T) / 2)[0])
     if not least > FLAT * max(float(np.abs(curve).max()), 1e-300):
         raise SolverError(

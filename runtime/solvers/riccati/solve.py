@@ -1,5 +1,6 @@
 """From the forms of all players to a measured solution."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -89,10 +90,13 @@ def solution_of(
         SolverError: there is no solution, or not one, or players see too little to play it.
     """
     began = time.perf_counter()
-    found = solved(problem.game)
-    policy = _rounded(within_sight(found.game, found.policy, problem.sight), dtype)
-    game, paid = found.game, costs(found.game, policy)
-    gap = measured_gap(game, policy, paid)
+    with np.errstate(all="ignore"):  # what is not finite is refused
+        found = solved(problem.game)
+        policy = _rounded(within_sight(found.game, found.policy, problem.sight), dtype)
+        game, paid = found.game, costs(found.game, policy)
+        gap = measured_gap(game, policy, paid)
+    if not all(map(math.isfinite, (gap.value, *paid.values()))):
+        raise SolverError("costs are no finite numbers: states grow too much over the horizon")
     size = max(1.0, *(abs(c) for c in paid.values())) if paid else 1.0
     status = Status.converged if gap.value <= tolerance * size else Status.stalled
     return ExactSolution(
