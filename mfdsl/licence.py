@@ -73,10 +73,12 @@ def licences(certificates: Sequence[Certificate], case: Case) -> tuple[Licence, 
     """
     best: dict[str, Licence] = {}
     for entry in _entries(certificates, case):
+        if SOLVERS[entry.solver].social != case.team:
+            continue
         if entry.solver not in best or _order(entry) < _order(best[entry.solver]):
             best[entry.solver] = entry
-    for solver in SOLVERS:
-        best.setdefault(solver, _unruled(solver))
+    for solver, row in SOLVERS.items():
+        best.setdefault(solver, _unruled(solver) if row.social == case.team else _other(solver))
     return tuple(sorted(best.values(), key=_order))
 
 
@@ -158,6 +160,15 @@ def _unruled(solver: str) -> Licence:
     return Licence(solver, "heuristic", (), "unknown", "no theorem here", "", {}, {}, None)
 
 
+def _other(solver: str) -> Licence:
+    """A solver that looks for something else than what the players want."""
+    if SOLVERS[solver].social:
+        because = "it finds what is best for all together, and the objective is nash"
+    else:
+        because = "it finds an equilibrium, and the players are a team"
+    return Licence(solver, "no", (), "unknown", because, "", {}, {}, None)
+
+
 def _order(entry: Licence) -> tuple[int, float, int]:
     rank = ("licensed", "heuristic", "no").index(entry.status)
     count = math.inf if entry.iterations is None else entry.iterations
@@ -172,6 +183,9 @@ def _applied(rule: Rule, known: Mapping[str, Finding], case: Case) -> Licence:
     entry = Licence(
         rule.solver, "heuristic", rule.needs, verdict, "", rule.guarantee, missing, {}, None
     )
+    if SOLVERS[rule.solver].over_stages and case.horizon == "stationary":
+        why = "it needs stages in time, and the horizon is stationary"
+        return replace(entry, status="no", verdict="unknown", because=why)
     if SOLVERS[rule.solver].averages_flows:
         if case.horizon == "stationary":
             why = "it averages flows over time, and the horizon is stationary"
@@ -220,11 +234,15 @@ def _outside(rule: Rule, case: Case) -> str | None:
     """Why the theorem does not cover the game, None when it does."""
     if rule.horizon == "any":
         return None
-    if case.horizon != rule.horizon:
+    if rule.horizon == "stages":
+        wrong = case.horizon == "stationary"
+    else:
+        wrong = case.horizon != rule.horizon
+    if wrong:
         return f"the rate is proved for finite horizons, not for {case.horizon} ones"
     if not case.plain:
         return (
-            "the rate is proved for populations with finite variables, without majors, common "
-            "states or hidden traits, and a Nash objective"
+            "the proof is for populations with finite variables, without majors, common states or "
+            "hidden traits"
         )
     return None

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS, REWARD_RANGE, Finding
+from mfdsl.findings import (
+    CONCAVE_SOCIAL,
+    FINAL_MODULUS,
+    FREE,
+    REWARD_MODULUS,
+    REWARD_RANGE,
+    Finding,
+)
 from mfdsl.runtime.solvers import rates
 from mfdsl.runtime.solvers.table import HorizonKind
 
@@ -26,7 +33,7 @@ class Case:
     theirs; `plain` says that the tables are the game itself: populations with finite variables that
     look for a Nash equilibrium; `final` that it has final rewards. `populations` has the names of
     populations that are paid where there are several, `readings` then the claim and the subject of
-    each modulus of a reward in a law that it reads.
+    each modulus of a reward in a law that it reads. `team` says that all play for one value.
     """
 
     horizon: HorizonKind
@@ -38,6 +45,7 @@ class Case:
     tolerance: float
     populations: tuple[str, ...] = ()
     readings: tuple[tuple[str, str], ...] = ()
+    team: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,8 @@ class Rule:
 
     `schedule` gives the options, `bound` the exploitability after T iterations under them; without
     a bound convergence is proved but not its rate. `proved` is False for what is only known of a
-    limit in continuous time. `horizon` restricts the rule to plain games with that horizon.
+    limit in continuous time. `horizon` restricts the rule to plain games with that horizon; one
+    with `stages` is finite or infinite.
     """
 
     solver: str
@@ -109,7 +118,7 @@ class Rule:
     schedule: Callable[[Constants], Options] = field(default=lambda c: {})
     bound: Callable[[Constants, Options], rates.Bound | None] = field(default=lambda c, o: None)
     proved: bool = True
-    horizon: Literal["finite", "stationary", "any"] = "finite"
+    horizon: Literal["finite", "stationary", "stages", "any"] = "finite"
 
 
 def _mirror_prox(c: Constants) -> Options:
@@ -316,5 +325,23 @@ RULES = (
         (FREE, "monotone"),
         "1 / t in continuous time; no rate for steps",
         proved=False,
+    ),
+    Rule(
+        "mf_omi",
+        (FREE, "monotone"),
+        "golden ratio steps converge; their number is not known",
+        proved=False,
+    ),
+    Rule(
+        "prior_descent",
+        (FREE, "monotone"),
+        "response=soft with inner iterations that settle converges; their number is not known",
+        proved=False,
+    ),
+    Rule(
+        "social_gradient",
+        (FREE, CONCAVE_SOCIAL),
+        "the optimum is better by at most the exploitability under marginal rewards",
+        horizon="stages",
     ),
 )

@@ -32,6 +32,7 @@ MOST_PROMISED = 100_000
 TOLERANCE = 1e-6
 
 TEAMS = "mf_ppo"  # who solves a team unless somebody says otherwise
+PLANNER = "social_gradient"  # where a team is one population with finite variables
 LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
 GRID_KEYS = ("bins", "low", "high")
 FEWEST_BINS = 2
@@ -96,7 +97,7 @@ def resolve(
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
     config = _validated(name, own | wanted)
-    unnamed = free and not own | wanted
+    unnamed = free and not own | wanted and model.objective == "nash"
     limited = iterations is not None or "iterations" in named
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
 
@@ -186,10 +187,17 @@ def _choose(model: Model, solver: str | None, block: Mapping[str, Scalar]) -> tu
     if solver is None and "method" in block:
         return str(block["method"]), "named by the spec"
     if model.objective == "team":
+        if _finite(model):
+            return PLANNER, "a team with small tables has an exact gradient"
         return TEAMS, "a team learns from its agents"
     if alone(model):
         return "fixed_point", "one best response solves a game without interaction"
     return choose(model.horizon.kind)
+
+
+def _finite(model: Model) -> bool:
+    """Whether the game of the same players, each for oneself, has tables as it is written."""
+    return model.model_copy(update={"objective": "nash"}).tabular
 
 
 def _validated(solver: str, options: Mapping[str, Any]) -> Config:

@@ -103,7 +103,7 @@ def solve(
             console, game, settings, seed, device.value, kind, place, tensorboard=tensorboard
         )
     if settings.solver in EXACT:
-        return exact.start(console, game, settings, seed, kind, place, swept=bool(sweep))
+        return exact.start(console, game, settings, seed, kind, place, read_sweeps(sweep))
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
@@ -190,7 +190,7 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
 
     settings = job.settings
     where = f"{job.device.type} · {job.dtype} · seed {job.seed}"
-    trust = "converges for certain" if job.license.verdict == "proved" else "a heuristic here"
+    trust = _trust(job)
     text = f"{settings.solver}, {settings.reason}; {trust}"
     console.fields([("solver", _right(text, where))])
     if job.game.reduced is not None:
@@ -215,6 +215,26 @@ def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
     return FINE
 
 
+def _trust(job: "Job") -> str:
+    """What is known beforehand of how the run ends."""
+    proved = job.license.verdict == "proved"
+    if SOLVERS[job.settings.solver].social:
+        return "its gap is certified" if proved else "it may end at a local optimum"
+    return "converges for certain" if proved else "a heuristic here"
+
+
+def _social_text(job: "Job", solution: "Solution") -> str:
+    """What all earn together, and how much better the optimum may be."""
+    gap, values = solution.exploitability.value, solution.value
+    text = f"value of all {values[0]:.8g}"
+    if len(values) > 1:
+        text = f"value of all from {min(values):.6g} to {max(values):.6g}"
+    worst = "worst " if job.points[0] else ""
+    if job.license.verdict == "proved":
+        return f"{text}, {worst}gap to the optimum at most {gap:.3g}"
+    return f"{text}, {worst}gain to first order {gap:.3g}"
+
+
 def _tables(job: "Job") -> list[tuple[str, str]]:
     """The tables that stand for a game, and what was done to get there."""
     program, small = job.game.program, job.game.reduced
@@ -233,7 +253,10 @@ def _conclude(
 ) -> None:
     gap = solution.exploitability
     worst = "worst " if job.points[0] else ""
-    text = f"{worst}exploitability {gap.value:.3g} ({gap.kind}) after {solution.iterations:,}"
+    text = f"{worst}exploitability {gap.value:.3g} ({gap.kind})"
+    if SOLVERS[job.settings.solver].social:
+        text = _social_text(job, solution)
+    text = f"{text} after {solution.iterations:,}"
     verdict = VERDICTS.get(solution.status.name, "stopped")
     ending = _right(f"{text} iterations", f"{solution.seconds:.1f} s")
     console.result(f"{verdict:<9} {ending}")

@@ -1,6 +1,7 @@
 """The verb that says which solvers there are, and which of them are proved to work on a game."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.errors import UsageError
 from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
@@ -16,7 +18,7 @@ from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.settings import Settings, licensed, resolve
 from mfdsl.structural import case_of, with_structure
-from mfdsl.suitable import NO_TABLES, Suitability, suitable
+from mfdsl.suitable import NO_EQUILIBRIUM, Suitability, suitable
 
 AnyRow = Row | LearnerRow | ExactRow
 
@@ -61,13 +63,14 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
     """The decision table on one game: who applies, because of what, with which guarantee."""
     settings = resolve(game.model, tolerance=tol)
     learners = suitable(game)
+    certificates = with_structure(game.model, game.certificates)
+    found = licences(certificates, case_of(game.model, settings.tolerance))
     if game.model.objective == "team":
-        entries: list[dict[str, Any]] = [_without_tables(name) for name in SOLVERS]
-        _of_a_team(console, learners)
+        found = _with_tables(game, found)
+        entries = [entry.to_json() for entry in found]
+        _of_a_team(console, found, learners)
         other = ""
     else:
-        certificates = with_structure(game.model, game.certificates)
-        found = licences(certificates, case_of(game.model, settings.tolerance))
         settings = licensed(settings, game.model, certificates)
         entries = [entry.to_json() for entry in found]
         _of_a_game(console, found, learners, settings)
@@ -107,22 +110,38 @@ def _of_a_game(
     console.line(f"not for games: {_names(others)}; {others[0].because}")
 
 
-def _of_a_team(console: Console, learners: tuple[Suitability, ...]) -> None:
+def _with_tables(game: api.Game, entries: tuple[Licence, ...]) -> tuple[Licence, ...]:
+    """The entries of a team, where what needs tables says why there are none."""
+    from mfdsl.runtime.solvers.needs import refusal
+
+    try:
+        program = game.program
+    except UsageError as error:
+        return tuple(e if e.status == "no" else _refused(e, error.message) for e in entries)
+    reasons = {e.solver: refusal(e.solver, program) for e in entries if e.status != "no"}
+    return tuple(_refused(e, reason) if (reason := reasons.get(e.solver)) else e for e in entries)
+
+
+def _refused(entry: Licence, because: str) -> Licence:
+    return replace(entry, status="no", because=because)
+
+
+def _of_a_team(
+    console: Console, entries: tuple[Licence, ...], learners: tuple[Suitability, ...]
+) -> None:
+    social = [entry for entry in entries if SOLVERS[entry.solver].social]
     mine = [entry for entry in learners if LEARNERS[entry.learner].objective == "team"]
-    rows = [(entry.learner, entry.status, entry.because) for entry in mine]
+    rows = [(entry.solver, entry.status, entry.because) for entry in social]
+    rows += [(entry.learner, entry.status, entry.because) for entry in mine]
     console.table(("solver", "applies", "because"), rows)
-    console.line(f"not for teams: {', '.join(SOLVERS)}; {NO_TABLES}")
+    names = [entry.solver for entry in entries if entry not in social]
+    console.line(f"not for teams: {', '.join(names)}; {NO_EQUILIBRIUM}")
     others = [entry for entry in learners if entry not in mine]
     console.line(f"not for teams: {_names(others)}; {others[0].because}")
 
 
 def _names(entries: Sequence[Suitability]) -> str:
     return ", ".join(entry.learner for entry in entries)
-
-
-def _without_tables(name: str) -> dict[str, Any]:
-    """A solver of games on a team: the entries of a licence that there cannot be."""
-    return {"solver": name, "applies": "no", "because": NO_TABLES}
 
 
 def _cells(entry: Licence) -> tuple[str, ...]:
