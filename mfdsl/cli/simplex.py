@@ -1,0 +1,116 @@
+"""The verb for one population beside a major on a grid of laws: simplex."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FINE
+from mfdsl.parameters import gather
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.solvers.simplex_grid import Method, Policies
+    from mfdsl.simplex import OnSimplex
+
+
+class MethodChoice(StrEnum):
+    """How to look for an equilibrium, or the best plan for all."""
+
+    omd = "omd"
+    fictitious_play = "fictitious_play"
+    fixed_point = "fixed_point"
+    control = "control"
+
+
+METHODS: "dict[MethodChoice, Method]" = {
+    MethodChoice.omd: "omd",
+    MethodChoice.fictitious_play: "fictitious_play",
+    MethodChoice.fixed_point: "fixed_point",
+}
+
+
+class ProjectionChoice(StrEnum):
+    """Where laws between points of the grid go."""
+
+    interpolate = "interpolate"
+    nearest = "nearest"
+
+
+def simplex(
+    spec: options.Spec,
+    method: Annotated[
+        MethodChoice, typer.Option("--method", help="Of equilibria; or control: one plan for all.")
+    ] = MethodChoice.omd,
+    points: Annotated[int, typer.Option(min=1, help="Laws are multiples of 1 / points.")] = 50,
+    projection: Annotated[
+        ProjectionChoice, typer.Option("--projection", help="Where other laws go.")
+    ] = ProjectionChoice.interpolate,
+    iterations: Annotated[int, typer.Option(min=0, help="Stop after so many.")] = 100,
+    tol: Annotated[float, typer.Option("--tol", min=0, help="Stop at this exploitability.")] = 1e-6,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="The step of omd.")] = 0.5,
+    set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
+    params: options.Params = None,
+    out: options.Out = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Solve a game of one population and a major on a grid of laws, exactly on that grid."""
+    from mfdsl.simplex import control_on_simplex, save_policies, solve_on_simplex
+
+    console = Console(json, quiet)
+    game = api.load(spec, params=gather(set_, params))
+    shown: dict[str, Any] = {"spec": game.compilation.name, "method": method.value}
+    if method is MethodChoice.control:
+        made, policies, value = control_on_simplex(game, points=points, projection=projection.value)
+        console.line(_sizes(made))
+        console.result(f"value of all {value:.8g}, by one plan on {len(made.game.laws):,} laws")
+        shown |= {"value": value}
+    else:
+        made, found = solve_on_simplex(
+            game,
+            METHODS[method],
+            points=points,
+            projection=projection.value,
+            iterations=iterations,
+            tolerance=tol,
+            rate=rate,
+        )
+        policies, score = found.policies, found.score
+        major = made.observed.major
+        console.line(_sizes(made))
+        console.result(
+            f"exploitability {score.exploitability:.3g} on the grid, the least of "
+            f"{len(found.history) - 1:,} iterations"
+        )
+        console.result(f"  a member earns {score.member:.8g}, gains {score.member_gain:.3g}")
+        if major is not None:
+            console.result(f"  {major} earns {score.major:.8g}, gains {score.major_gain:.3g}")
+        shown |= {
+            "exploitability": score.exploitability,
+            "member": {"value": score.member, "gain": score.member_gain},
+            "major": {"name": major, "value": score.major, "gain": score.major_gain},
+            "history": list(found.history),
+        }
+    shown |= {"points": points, "projection": projection.value}
+    if out is not None:
+        shown["file"] = _saved(console, made, policies, out / f"{game.name}.npz", save_policies)
+    console.json_object(shown)
+    return FINE
+
+
+def _sizes(made: "OnSimplex") -> str:
+    common, acts, laws, states, own = made.game.sizes
+    return (
+        f"{common:,} common states, {acts} actions of the major, {laws:,} laws, "
+        f"{states} states and {own} actions of members, {made.game.stages} stages"
+    )
+
+
+def _saved(console: Console, made: "OnSimplex", policies: "Policies", path: Path, save: Any) -> str:
+    save(made, policies, path)
+    console.fields([("written", str(path))])
+    return str(path)
