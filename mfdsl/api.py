@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Solution
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
+    from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
     from mfdsl.runtime.views.particles import Simulation
     from mfdsl.validating.outcome import Validation
 
@@ -151,7 +152,7 @@ def solve(
     dtype: Dtype | None = None,
     out: str | Path | None = None,
     on_progress: "Callable[[Any], None] | None" = None,
-) -> "Solution | Learned | ExactSolution":
+) -> "Solution | Learned | ExactSolution | ExactSweep":
     """An approximate equilibrium and its exploitability, by a named solver or a fitting one; of a
     team what was learned, and its return; of a linear-quadratic game its affine policies.
 
@@ -178,9 +179,7 @@ def solve(
             raise UsageError("a sweep is for tables", "solve once for each value")
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
     if settings.solver in EXACT:
-        if swept:
-            raise UsageError("a sweep is for tables", "solve once for each value")
-        return _exact(game, settings, seed, dtype or "float64", out)
+        return _exact(game, settings, seed, dtype or "float64", out, swept)
     job = prepare(game, settings, sweep=swept, seed=seed, device=device, dtype=dtype or "float64")
     folder = start_run(job, swept, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
@@ -191,17 +190,22 @@ def solve(
 
 
 def _exact(
-    game: Game, settings: Settings, seed: int, dtype: Dtype, out: str | Path | None
-) -> "ExactSolution":
+    game: Game,
+    settings: Settings,
+    seed: int,
+    dtype: Dtype,
+    out: str | Path | None,
+    swept: dict[str, tuple[float, ...]],
+) -> "ExactSolution | ExactSweep":
     """A linear-quadratic game solved, and saved where a folder is asked for."""
-    from mfdsl.exact import keep_exact, prepare_exact, run_exact
+    from mfdsl.exact import keep_exact, prepare_exact, run_exact, run_sweep
     from mfdsl.records import start_folder
 
-    job = prepare_exact(game, settings, seed=seed, dtype=dtype)
-    solution = run_exact(job)
+    job = prepare_exact(game, settings, seed=seed, dtype=dtype, sweep=swept)
+    found = run_sweep(job) if swept else run_exact(job)
     if out is not None:
-        keep_exact(start_folder(game, settings, seed, dtype, Path(out)), job, solution)
-    return solution
+        keep_exact(start_folder(game, settings, seed, dtype, Path(out), swept), job, found)
+    return found
 
 
 def _learned(

@@ -18,6 +18,7 @@ from mfdsl.compiler.backend.particles.emit import emit_particles
 from mfdsl.compiler.ir.model import DEFAULT_AGENTS, Model, Player, Variable
 from mfdsl.errors import UsageError
 from mfdsl.game import Dtype, Game as Spec
+from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.quadratic import quadratics
 from mfdsl.records import explained, read_options, settings_of_run
 from mfdsl.runtime.agents import AgentProgram, load_agents
@@ -34,6 +35,7 @@ from mfdsl.runtime.solvers.riccati.plan import Policy
 from mfdsl.runtime.solvers.riccati.simulated import law_of
 from mfdsl.runtime.solvers.riccati.solution import ExactSolution
 from mfdsl.runtime.solvers.riccati.solve import Problem, problem_of, solution_of
+from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
 from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, RiccatiConfig
 from mfdsl.settings import Settings
 
@@ -42,54 +44,80 @@ OTHERS = ("mean_others", "mean_others_if")
 
 @dataclass(frozen=True, eq=False)
 class ExactJob:
-    """A linear-quadratic game that is about to be solved."""
+    """A linear-quadratic game that is about to be solved, at each of the points of a sweep: one
+    empty point without one.
+    """
 
     game: Spec
     settings: Settings
-    problem: Problem
+    problems: tuple[Problem, ...]
+    points: tuple[Mapping[str, float], ...]
     license: License
     seed: int
     dtype: Dtype
 
+    @property
+    def problem(self) -> Problem:
+        """The only problem, or the first one."""
+        return self.problems[0]
+
 
 def prepare_exact(
-    game: Spec, settings: Settings, *, seed: int = 0, dtype: Dtype = "float64"
+    game: Spec,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    dtype: Dtype = "float64",
+    sweep: Sweep | None = None,
 ) -> ExactJob:
-    """Read the matrices of a game and compare them with its simulator.
+    """Read the matrices of a game and compare them with its simulator, at each point of a sweep.
 
     Raises:
-        UsageError: the game is not linear-quadratic for certain, or its horizon is stationary.
+        UsageError: the game is not linear-quadratic for certain, or its horizon is stationary, or
+            the sweep does not fit it.
     """
-    found = quadratics(game.model)
-    if found.reason is not None:
-        raise UsageError(
-            f"{settings.solver} needs a linear-quadratic game: {found.reason}",
-            "take another solver: `mfdsl solvers SPEC`",
-        )
-    players = zip(game.model.players, found.forms, strict=True)
+    check_sweep(game.model, sweep or {})
+    points = tuple(combinations(sweep or {}))
+    problems = []
     try:
-        forms = [_form(game.model, player, form) for player, form in players]
-        program = _limit_program(game)
-        params = program.params(dtype=torch.float64)
-        problem = problem_of(forms, program, params, _agents(game.model, settings))
+        program = None
+        for point in points:
+            forms = _forms(game.model, point, settings.solver)
+            program = program or _limit_program(game)
+            params = program.params(point, dtype=torch.float64)
+            problems.append(problem_of(forms, program, params, _agents(game.model, settings)))
     except SolverError as error:
         raise UsageError(str(error)) from None
     names = ", ".join(f"`{player.name}`" for player in game.model.players)
     text = f"linear_quadratic proved of {names}; matrices as the simulator has them to 1e-10"
-    return ExactJob(
-        game, settings, problem, License(EXACT[RICCATI].requires, "proved", text), seed, dtype
-    )
+    license = License(EXACT[RICCATI].requires, "proved", text)
+    return ExactJob(game, settings, tuple(problems), points, license, seed, dtype)
 
 
 def run_exact(job: ExactJob) -> ExactSolution:
-    """Solve.
+    """Solve a game without a sweep.
 
     Raises:
         UsageError: there is no solution, or not one, or players see too little to play it.
     """
+    return _solved(job, job.problem, {})
+
+
+def run_sweep(job: ExactJob) -> ExactSweep:
+    """Solve at each point of a sweep.
+
+    Raises:
+        UsageError: there is no solution at a point, or not one, or players see too little.
+    """
+    pairs = zip(job.problems, job.points, strict=True)
+    return ExactSweep(job.points, tuple(_solved(job, problem, point) for problem, point in pairs))
+
+
+def _solved(job: ExactJob, problem: Problem, point: Mapping[str, float]) -> ExactSolution:
+    at = "".join(f" at {name} = {value:g}" for name, value in point.items())
     try:
         return solution_of(
-            job.problem,
+            problem,
             license=job.license,
             options=job.settings.config.model_dump(),
             tolerance=job.settings.tolerance,
@@ -98,21 +126,22 @@ def run_exact(job: ExactJob) -> ExactSolution:
         )
     except np.linalg.LinAlgError:
         raise UsageError(
-            f"the equations of `{job.game.name}` are not finite, or too ill-conditioned to solve",
+            f"the equations of `{job.game.name}`{at} are not finite, or too ill-conditioned",
             "check the sizes of its parameters, and the horizon",
         ) from None
     except SolverError as error:
-        raise UsageError(str(error), "or take another solver: `mfdsl solvers SPEC`") from None
+        text = f"{at[1:]}: {error}" if at else str(error)
+        raise UsageError(text, "or take another solver: `mfdsl solvers SPEC`") from None
 
 
-def keep_exact(folder: RunFolder, job: ExactJob, solution: ExactSolution) -> None:
-    """Write a solution into its run folder.
+def keep_exact(folder: RunFolder, job: ExactJob, found: ExactSolution | ExactSweep) -> None:
+    """Write what was found into its run folder.
 
     Raises:
         UsageError: a file cannot be written.
     """
     with explained():
-        keep(folder, solution, getattr(torch, job.dtype))
+        keep(folder, found, getattr(torch, job.dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +177,11 @@ def exact_run(game: Spec, folder: RunFolder) -> ExactRun:
     Raises:
         UsageError: the run is damaged or of another game.
     """
+    if read_options(folder).sweep:
+        raise UsageError(
+            f"{folder.path} has a policy for each value of its sweep",
+            "solve one value with --set",
+        )
     job = exact_of_run(game, folder)
     with explained():
         policy = policy_in(folder, job.problem.game)
@@ -175,9 +209,29 @@ def finished(path: Path) -> UsageError:
     )
 
 
-def exact_json(job: ExactJob, solution: ExactSolution, run: str | None) -> dict[str, Any]:
+def exact_json(job: ExactJob, found: ExactSolution | ExactSweep, run: str | None) -> dict[str, Any]:
     """The JSON contract of `mfdsl solve` for exact solvers."""
-    return {"spec": job.game.compilation.name, **solution.to_json(), "run": run}
+    return {"spec": job.game.compilation.name, **found.to_json(), "run": run}
+
+
+def _forms(model: Model, point: Mapping[str, float], solver: str) -> list[Form]:
+    """The forms of all players at these values of parameters.
+
+    Raises:
+        UsageError: the game is not linear-quadratic for certain, or its horizon is stationary.
+    """
+    parameters = tuple(
+        p.model_copy(update={"value": point[p.name]}) if p.name in point else p
+        for p in model.parameters
+    )
+    found = quadratics(model.model_copy(update={"parameters": parameters}))
+    if found.reason is not None:
+        raise UsageError(
+            f"{solver} needs a linear-quadratic game: {found.reason}",
+            "take another solver: `mfdsl solvers SPEC`",
+        )
+    players = zip(model.players, found.forms, strict=True)
+    return [_form(model, player, form) for player, form in players]
 
 
 def _agents(model: Model, settings: Settings) -> Mapping[str, int] | None:

@@ -8,15 +8,18 @@ from mfdsl import api
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.errors import UsageError
+from mfdsl.parameters import Sweep
 
 if TYPE_CHECKING:
     from mfdsl.exact import ExactJob
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.solvers.riccati.forms import Array
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
+    from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
     from mfdsl.settings import Settings
 
 WIDTH = 84
+MOST_GAMES = 20
 MOST_TERMS = 12  # of an action, on the screen
 NEGLIGIBLE = 1e-12  # of the largest gain of an action
 
@@ -28,30 +31,48 @@ def start(
     seed: int,
     dtype: api.Dtype,
     out: Path,
-    *,
-    swept: bool = False,
+    sweep: Sweep,
 ) -> int:
     """Solve, save, and say what was found.
 
     Raises:
         UsageError: the game is not linear-quadratic for certain, or has no solution, or not one.
     """
-    from mfdsl.exact import exact_json, keep_exact, prepare_exact, run_exact
+    from mfdsl.exact import exact_json, keep_exact, prepare_exact, run_exact, run_sweep
     from mfdsl.records import start_folder
+    from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
 
-    if swept:
-        raise UsageError(
-            f"{settings.solver} solves one game at a time", "solve once for each value, with --set"
-        )
-    job = prepare_exact(game, settings, seed=seed, dtype=dtype)
+    job = prepare_exact(game, settings, seed=seed, dtype=dtype, sweep=sweep)
     text = f"{settings.solver}, {settings.reason}; exact"
     console.fields([("solver", f"{text:<{WIDTH}} cpu · {dtype}")])
-    solution = run_exact(job)
-    folder = start_folder(game, settings, seed, dtype, out)
-    keep_exact(folder, job, solution)
-    _conclude(console, job, solution, folder)
-    console.json_object(exact_json(job, solution, str(folder.path)))
+    found = run_sweep(job) if sweep else run_exact(job)
+    folder = start_folder(game, settings, seed, dtype, out, dict(sweep))
+    keep_exact(folder, job, found)
+    if isinstance(found, ExactSweep):
+        _games(console, found)
+        console.fields([("written", f"{folder.path}/")])
+    else:
+        _conclude(console, job, found, folder)
+    console.json_object(exact_json(job, found, str(folder.path)))
     return FINE
+
+
+def _games(console: Console, found: "ExactSweep") -> None:
+    """One row for each game of a sweep."""
+    gap = found.exploitability
+    text = f"worst exploitability {gap.value:.3g} ({gap.kind}), {len(found.points)} games"
+    console.result(f"solved    {text:<{WIDTH}} {found.seconds:.1f} s")
+    names = [*found.points[0], "exploitability", "value", "anarchy", "margin"]
+    widths = [max(len(name), 12) for name in names]
+    console.line("  " + "  ".join(f"{n:>{w}}" for n, w in zip(names, widths, strict=True)))
+    for point, solution in list(zip(found.points, found.solutions, strict=True))[:MOST_GAMES]:
+        ratio = solution.social.price_of_anarchy
+        cells = [*point.values(), solution.exploitability.value, solution.value[0], ratio]
+        cells.append(float(abs(solution.policy.margins).min()))
+        shown = ["-" if cell is None else format(cell, ".6g") for cell in cells]
+        console.line("  " + "  ".join(f"{c:>{w}}" for c, w in zip(shown, widths, strict=True)))
+    if len(found.points) > MOST_GAMES:
+        console.line(f"  ... and {len(found.points) - MOST_GAMES} more in summary.json")
 
 
 def finished(path: Path) -> UsageError:

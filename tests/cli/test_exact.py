@@ -160,7 +160,8 @@ def test_python_solves_plays_and_keeps(text: str, players: int, tmp_path: Path) 
             ("--set", "A=2", "--set", "B=0", "--set", "T=1000", "--set", "Ab=2"),
             "are no finite numbers",
         ),
-        ("lq_game", ("--sweep", "Q=0.1,0.2"), "solves one game at a time"),
+        ("lq_game", ("--sweep", "T=5,6"), "`T` fixes sizes, bounds or the horizon"),
+        ("lq_game", ("--sweep", "Q=0.1,20"), "`Q = 20` is outside its range"),
         ("lq_game", ("--opt", "speed=1"), "unknown option of riccati `speed`"),
         (
             "lq_game",
@@ -181,6 +182,35 @@ def test_what_cannot_be_solved_says_why(
         assert outcome.code == FINE
         return
     assert outcome.code == USAGE and why in outcome.err
+
+
+def test_a_sweep_is_its_games_one_by_one(mfdsl: Any, solved: Any) -> None:
+    flags = ("--sweep", "S=0.5,0.8", "--sweep", "sigma=0.1:0.3:3")
+    found = solved("lq_game", *flags)
+    assert found["solver"] == "riccati" and len(found["games"]) == len(found["value"]) == 6
+    assert len(found["exploitability"]["per_game"]) == 6
+    run = Path(found["run"])
+    with np.load(run / "flow.npz") as flow:
+        means = flow["means"]
+        assert means.shape == (6, 21, 2) and flow["covariance.agent"].shape == (6, 21, 1, 1)
+    for k in (0, 4):
+        point = found["games"][k]["parameters"]
+        words = (f"--set={name}={value}" for name, value in point.items())
+        single = solved("lq_game", *words)
+        for key in ("costs", "among", "social", "margin", "value"):
+            assert found["games"][k][key] == single[key]
+        assert means[k, :, :1].tolist() == single["flow"]["means"]
+    for verb in (("simulate", "--policy", run), ("validate", run)):
+        outcome = mfdsl(*verb)
+        assert outcome.code == USAGE and "a policy for each value of its sweep" in outcome.err
+    assert "worst exploitability" in mfdsl("solve", "lq_game", *flags).out
+
+
+def test_a_sweep_says_which_of_its_games_cannot_be_solved(mfdsl: Any) -> None:
+    values = (f"--set={k}={v}" for k, v in (LQ1B | {"ST": 2}).items() if k != "S")
+    outcome = mfdsl("solve", "lq_game", *values, "--sweep", "S=0.5,2", "--sweep", "sigma=0.2")
+    assert outcome.code == USAGE
+    assert "at S = 0.5 at sigma = 0.2: the reactions at t = 9 have no unique" in outcome.err
 
 
 def test_a_stationary_horizon_is_refused(mfdsl: Any, tmp_path: Path) -> None:
