@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mfdsl.runtime.views import native
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem
 
@@ -14,6 +15,8 @@ DENSE_TABLE = 1 << 21
 MOST_SWEEPS = 100_000
 MOST_IMPROVEMENTS = 200
 VALUE_TOLERANCE = 1e-12
+COMPILED_SWEEPS = 600
+FEW_STATES = 16  # up to which a solve in double precision takes longer than sweeps
 
 
 def policy_values(
@@ -22,6 +25,9 @@ def policy_values(
     """Q of the policy: V = r_pi + discount P_pi V; -inf at illegal actions."""
     rewards, kernel = problem.rewards[0], problem.kernels[0]
     table = dense_table(kernel, probs)
+    direct = table is not None and len(probs[0]) > FEW_STATES and probs.dtype == torch.float64
+    if not direct and (q := _compiled_values(problem, probs, discount)) is not None:
+        return q
     if table is not None:
         values = _solve(table, rewards, probs, discount)
         return _masked(_q(kernel, rewards, values, discount), problem)
@@ -31,14 +37,34 @@ def policy_values(
 def best_values(problem: Problem, discount: float) -> Float[Tensor, "actions states batch"]:
     """Q of the best response: V = max (r + discount P V); -inf at illegal actions.
 
-    Small games by Howard's policy improvement with exact solves, large ones by sweeps.
+    A few compiled sweeps suffice for most games. Otherwise small games are solved by Howard's
+    policy improvement with exact solves, large ones by sweeps.
     """
     kernel = problem.kernels[0]
     rewards = _masked(problem.rewards[0], problem)
+    if (q := _compiled_values(problem, None, discount)) is not None:
+        return q
     table = dense_table(kernel, rewards)
     if table is None:
         return _masked(_sweeps(kernel, rewards, None, discount), problem)
     return _improved(kernel, table, rewards, problem.rewards[0], discount)
+
+
+def _compiled_values(
+    problem: Problem, probs: Float[Tensor, "actions states batch"] | None, discount: float
+) -> Float[Tensor, "actions states batch"] | None:
+    """Q by compiled sweeps, None where there are none or they take long."""
+    rewards = _masked(problem.rewards[0], problem)
+    loops = native.compiled_loops(problem.kernels[0], rewards.shape[-1])
+    if loops is None:
+        return None
+    tolerance = tolerance_of(rewards.dtype)
+    return native.endless(loops, rewards, probs, discount, COMPILED_SWEEPS, tolerance)
+
+
+def tolerance_of(dtype: torch.dtype) -> float:
+    """How close bounds of values are brought, relative to the values: more is rounding."""
+    return max(VALUE_TOLERANCE, 64 * torch.finfo(dtype).eps)
 
 
 def dense_table(
@@ -93,7 +119,7 @@ def _sweeps(kernel: Kernel, rewards: Tensor, probs: Tensor | None, discount: flo
     V lies between V_k + discount / (1 - discount) * the least and the greatest change of the
     last sweep, so the sweeps stop when these are close, long before the changes are small.
     """
-    factor = discount / (1 - discount)
+    factor, tolerance = discount / (1 - discount), tolerance_of(rewards.dtype)
     values = rewards.new_zeros(rewards.shape[1:])
     for _ in range(MOST_SWEEPS):
         q = _q(kernel, rewards, values, discount)
@@ -101,7 +127,7 @@ def _sweeps(kernel: Kernel, rewards: Tensor, probs: Tensor | None, discount: flo
         change = ahead - values
         low, high = change.amin(0), change.amax(0)
         values = ahead
-        if not ((high - low).max() * factor > VALUE_TOLERANCE * (1 + values.abs().max())):
+        if not ((high - low).max() * factor > tolerance * (1 + values.abs().max())):
             break
     return _q(kernel, rewards, values + factor * (low + high) / 2, discount)
 

@@ -17,7 +17,7 @@ from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
-from mfdsl.runtime.views.kernels import Kernel, MatrixKernel, RowsKernel, fold
+from mfdsl.runtime.views.kernels import Kernel, fold
 from mfdsl.runtime.views.tables import (
     Problem,
     Tables,
@@ -139,7 +139,7 @@ class FiniteView:
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
         kernels = _StageKernels(tables, joint, {} if reads_law(tables) else self.kept)
-        if (loops := compiled_loops(tables.kernel, games)) is not None:
+        if (loops := native.compiled_loops(tables.kernel, games)) is not None:
             native.push_forward(loops, probs, laws)
             torch.mul(laws[:-1, None], probs, out=joint)
             return laws, joint, kernels
@@ -256,7 +256,7 @@ def sweep(
         rewards = rewards.masked_fill(~problem.legal, -torch.inf)
     stages, actions, states, games = rewards.shape
     q = torch.empty_like(rewards)
-    if (loops := compiled_loops(problem.kernels[0], games)) is not None:
+    if (loops := native.compiled_loops(problem.kernels[0], games)) is not None:
         value = rewards.new_zeros(states, games)
         if problem.final is not None:
             value.copy_(problem.final)
@@ -289,13 +289,6 @@ def sweep(
 
 def _without_illegal(q: Tensor, problem: Problem) -> Tensor:
     return q if problem.legal is None else q.masked_fill_(~problem.legal, -torch.inf)
-
-
-def compiled_loops(kernel: Kernel | None, games: int) -> native.Loops | None:
-    """The moves for compiled loops, None where the tensor code is used."""
-    if not isinstance(kernel, MatrixKernel | RowsKernel) or kernel.choice is None:
-        return None
-    return kernel.choice.loops(games)
 
 
 def state_values(

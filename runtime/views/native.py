@@ -115,7 +115,7 @@ def push_forward(
 ) -> None:
     """Write the laws after the first one."""
     games = laws.shape[-1]
-    middle = np.empty(loops.rows * games, dtype=laws.numpy().dtype)
+    middle = _middle(loops, laws)
     tables = [tensor.flatten(-2).numpy() for tensor in (probs, laws)]
     if isinstance(loops.moves, Runs):
         _compiled("push_runs")(loops.moves, games, *tables, middle)
@@ -139,18 +139,78 @@ def sweep(
     paid, now = rewards.flatten(-2).numpy(), value.flatten().numpy()
     kept = paid[:0] if q is None else q.flatten(-2).numpy()
     played = paid if probs is None else probs.flatten(-2).numpy()
-    middle = np.empty(loops.rows * games, dtype=paid.dtype)
-    rest = (paid, paid.dtype.type(discount), played, now, kept, middle, probs is None)
+    tables = (paid, paid.dtype.type(discount), played, now, kept)
+    rest = (*tables, _middle(loops, rewards), probs is None)
     if isinstance(loops.moves, Runs):
         _compiled("sweep_runs")(loops.moves, games, *rest)
     else:
         _compiled("sweep_entries")(loops.moves, *rest)
 
 
-def _compiled(name: str) -> Function:
-    from mfdsl.runtime.views import native_loops  # needs numba
+def settle(
+    loops: Loops,
+    probs: Float[Tensor, "actions states batch"],
+    law: Float[Tensor, "states batch"],
+    most: int,
+    tolerance: float,
+) -> tuple[Float[Tensor, "states batch"], float]:
+    """The law pushed until it changes by at most the tolerance in l1, or so many times.
 
-    return cast(Function, getattr(native_loops, name))
+    The second value is the largest change of the last push that was looked at.
+    """
+    games = law.shape[-1]
+    laws = np.empty((2, law.numel()), dtype=law.numpy().dtype)
+    laws[0] = law.flatten().numpy()
+    rest = (probs[None].flatten(-2).numpy(), laws, _middle(loops, law), most, tolerance)
+    if isinstance(loops.moves, Runs):
+        change = _compiled("settle_runs")(loops.moves, games, *rest)
+    else:
+        change = _compiled("settle_entries")(loops.moves, *rest)
+    return torch.from_numpy(laws[0]).view_as(law), float(change)
+
+
+def endless(
+    loops: Loops,
+    rewards: Float[Tensor, "actions states batch"],
+    probs: Float[Tensor, "actions states batch"] | None,
+    discount: float,
+    most: int,
+    tolerance: float,
+) -> Float[Tensor, "actions states batch"] | None:
+    """Discounted Q of the policy, or of the best response, by so many sweeps at most, else None.
+
+    Rewards are -inf at illegal actions. `tolerance` is relative to 1 + the largest value.
+    """
+    games = rewards.shape[-1]
+    q = torch.empty(rewards.shape, dtype=rewards.dtype)[None]
+    paid = rewards[None].flatten(-2).numpy()
+    played = paid if probs is None else probs[None].flatten(-2).numpy()
+    value = np.zeros(paid.shape[-1], dtype=paid.dtype)
+    tables = (paid, paid.dtype.type(discount), played, value, q.flatten(-2).numpy())
+    rest = (*tables, _middle(loops, rewards), probs is None, most, tolerance)
+    if isinstance(loops.moves, Runs):
+        found = _compiled("endless_runs")(loops.moves, games, *rest)
+    else:
+        found = _compiled("endless_entries")(loops.moves, *rest)
+    return q[0] if found else None
+
+
+def _middle(loops: Loops, like: Tensor) -> Numbers:
+    """Room for a number for each row and game."""
+    return np.empty(loops.rows * like.shape[-1], dtype=like.numpy().dtype)
+
+
+def _compiled(name: str) -> Function:
+    from mfdsl.runtime.views import native_endless, native_loops  # need numba
+
+    source = native_endless if name.startswith(("settle", "endless")) else native_loops
+    return cast(Function, getattr(source, name))
+
+
+def compiled_loops(kernel: object, games: int) -> Loops | None:
+    """The moves of a kernel for compiled loops, None where the tensor code is used."""
+    choice = getattr(kernel, "choice", None)
+    return choice.loops(games) if isinstance(choice, Choice) else None
 
 
 def _entries_of(rows: SharedRows) -> Entries:

@@ -11,6 +11,7 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views import native
 from mfdsl.runtime.views.discounted import best_values, dense_table, policy_values
 from mfdsl.runtime.views.finite import by_population, expanded, state_values, uniform_policy
 from mfdsl.runtime.views.kernels import Kernel
@@ -19,6 +20,11 @@ from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewar
 SQUARINGS = 30
 MOST_PUSHES = 10_000
 CHECK_EVERY = 16
+COMPILED_PUSHES = 512
+FEW_STATES = 16
+LEAVING = 1e-5
+MOST_TIMES = 24
+CHAINS = 1 << 20  # numbers of the chains that are solved at once
 LAW_TOLERANCE = 1e-13
 
 
@@ -116,15 +122,21 @@ def stationary_law(
 ) -> tuple[Float[Tensor, "states batch"], float]:
     """The limit of mu <- (mu + push(mu)) / 2 from the initial law, to 1e-13 in l1.
 
-    Half steps make periodic chains converge without moving their fixed points. When the chain
-    does not read the law and is small, 2^30 half steps are taken at once by squaring first.
+    Half steps make periodic chains converge without moving their fixed points. When the chain does
+    not read the law, the same limit is found by mean laws at random times, or, where the chain is
+    very slow, by squaring 2^30 half steps; of large chains by whole steps where these settle.
     Chains that read the law may keep several laws, so nothing is extrapolated there: after
     10,000 pushes the law is returned as it is. The second value is the l1 change of a last push.
     """
     law = tables.initial.expand(-1, probs.shape[-1]).contiguous()
-    if tables.kernel is not None:
-        law = _leap(tables.kernel, probs, law)
     tolerance = max(LAW_TOLERANCE, 16 * torch.finfo(law.dtype).eps)
+    if tables.kernel is not None:
+        start, law = law, _at_random_times(tables.kernel, probs, law)
+        if (loops := native.compiled_loops(tables.kernel, law.shape[-1])) is not None:
+            settled, residual = native.settle(loops, probs, law, COMPILED_PUSHES, tolerance)
+            if residual <= tolerance:
+                return settled / settled.sum(0), residual
+        law = _leap(tables.kernel, probs, start)
     ahead = torch.empty_like(law)
     tail = () if law.shape[1] == 1 else (law.shape[1],)
     residual = math.inf
@@ -139,6 +151,40 @@ def stationary_law(
             if not residual > tolerance:
                 break
     return law / law.sum(0), residual
+
+
+def _at_random_times(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
+    """The law at the end of geometric times of mean 1e5 after one another, until it stays.
+
+    mu <- rate mu (I - (1 - rate) P)^-1 keeps the part of mu that P keeps, hence its limit, and
+    takes from the part that P loses at a rate g all but rate / (rate + g). One factorisation
+    serves all times. Large chains are returned as they are, slow ones as far as they came.
+    """
+    states, games = law.shape
+    table = dense_table(kernel, probs[..., :1])
+    if table is None or (games == 1 and states <= FEW_STATES):
+        return law
+    found = torch.empty_like(law)
+    together = max(1, CHAINS // states**2)
+    for first in range(0, games, together):
+        part = slice(first, first + together)
+        found[:, part] = _solved(table, probs[..., part], law[:, part])
+    return found
+
+
+def _solved(table: Tensor, probs: Tensor, law: Tensor) -> Tensor:
+    chain = torch.einsum("asb,ast->bts", probs, table).double()
+    identity = torch.eye(len(law), dtype=torch.float64, device=law.device)
+    factors = torch.linalg.lu_factor(identity - (1 - LEAVING) * chain)
+    here = law.t()[..., None].double()
+    for _ in range(MOST_TIMES):
+        ahead = torch.linalg.lu_solve(*factors, LEAVING * here).clamp(min=0)
+        ahead = ahead / ahead.sum(1, keepdim=True)
+        change = (ahead - here).abs().sum(1).max()
+        here = ahead
+        if change <= LAW_TOLERANCE / 10:
+            break
+    return here[..., 0].t().to(law.dtype)
 
 
 def _law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> Kernel:

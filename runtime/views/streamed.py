@@ -18,7 +18,6 @@ from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.views import native
 from mfdsl.runtime.views.finite import (
     FiniteView,
-    compiled_loops,
     expanded,
     state_values_inside,
     sweep,
@@ -44,7 +43,7 @@ class Streamed:
         stages, _, states, games = probs.shape
         laws = probs.new_empty(stages + 1, states, games)
         laws[0] = tables.initial
-        if (loops := compiled_loops(tables.kernel, games)) is not None:
+        if (loops := native.compiled_loops(tables.kernel, games)) is not None:
             native.push_forward(loops, probs, laws)
             return laws
         tail = () if games == 1 else (games,)
@@ -87,7 +86,7 @@ class Streamed:
         if legal is not None and len(legal) > 1:
             legal = legal[stretch]
         discount = self.view.discount
-        if (loops := compiled_loops(tables.kernel, own.shape[-1])) is not None:
+        if (loops := native.compiled_loops(tables.kernel, own.shape[-1])) is not None:
             paid = rewards if legal is None else rewards.masked_fill(~legal, -torch.inf)
             native.sweep(loops, paid, probs, own, discount, q)
             native.sweep(loops, paid, None, best, discount)

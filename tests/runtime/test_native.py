@@ -10,7 +10,7 @@ from mfdsl.compiler.driver import compile_file
 from mfdsl.runtime.program import Program, load_program
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views import native
-from mfdsl.runtime.views.finite import FiniteView, compiled_loops
+from mfdsl.runtime.views.finite import FiniteView
 from tests.runtime import oracle
 
 pytest.importorskip("numba")
@@ -38,8 +38,8 @@ def views(program: Program, monkeypatch: pytest.MonkeyPatch) -> tuple[FiniteView
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_flows_and_values_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, plain = views(PROGRAMS[name], monkeypatch)
-    assert compiled_loops(compiled.tables.kernel, 1) is not None
-    assert compiled_loops(plain.tables.kernel, 1) is None
+    assert native.compiled_loops(compiled.tables.kernel, 1) is not None
+    assert native.compiled_loops(plain.tables.kernel, 1) is None
     torch.manual_seed(1)
     probs = torch.rand(plain.uniform().probs.shape, dtype=torch.float64) * (
         plain.uniform().probs > 0
@@ -68,7 +68,7 @@ def test_the_iterates_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_few_small_games_take_the_tensor_operations() -> None:
     program = oracle.load("beach_bar")
     view = FiniteView.build(program, program.params({"bar": [0.0, 1.0]}))
-    assert compiled_loops(view.tables.kernel, 2) is None
+    assert native.compiled_loops(view.tables.kernel, 2) is None
 
 
 def test_single_precision_stays_single() -> None:

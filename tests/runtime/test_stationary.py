@@ -95,3 +95,20 @@ def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.M
     assert law[1].item() == pytest.approx((0.6 + ill) / 2)
     assert evaluation.flow.residual == pytest.approx(2 * abs(ill - 0.6))
     assert evaluation.exploitability.kind == "estimate"
+
+
+def test_slow_and_broken_chains_keep_the_law_of_half_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Laws at random times, against 2^30 half steps by squaring, in batches cut into parts."""
+    view = StationaryView.build(stationary_game("beach_bar"))
+    generator = torch.Generator().manual_seed(5)
+    draw = torch.empty(7, 1, 4, 3, dtype=torch.float64).exponential_(generator=generator)
+    draw[1:3] = draw[1:3] ** 12  # nearly pure: slow chains
+    draw[3] = (draw[3] == draw[3].amax(-1, keepdim=True)).double()  # several classes
+    policy = view.policy(draw / draw.sum(-1, keepdim=True))
+    monkeypatch.setattr(stationary, "CHAINS", 48)
+    found = view.laws(policy)
+    monkeypatch.setattr(stationary, "_at_random_times", lambda kernel, probs, law: law)
+    monkeypatch.setattr(stationary, "COMPILED_PUSHES", 1)
+    torch.testing.assert_close(found, view.laws(policy), rtol=0, atol=1e-10)
