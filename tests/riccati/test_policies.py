@@ -183,6 +183,31 @@ def _untimed() -> dict[str, float]:
     return {k: v for k, v in LQ1B.items() if k not in ("T", "QT", "QTb", "ST")}
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.2])
+def test_banks_lend_as_in_closed_form(rho: float) -> None:
+    """Perrin et al. 2020 (arXiv 2007.03458), on the line: a = G_t (m - x), common noise or not,
+    by P = kappa dt + (1 - K dt)^2 P+ - dt (q + (1 - K dt) P+)^2 / (1 + dt P+).
+    """
+    steps, dt, pull, q, kappa, c = 30, 0.1, 1.0, 0.01, 0.5, 1.0
+    params = {"T": steps, "dt": dt, "k": pull, "q": q, "eps": kappa, "c": c, "rho": rho, "sigma": 1}
+    found = solution("lq_common_noise", **params)
+    value, gains = c, []
+    for _ in range(steps):
+        lent = q + (1 - pull * dt) * value
+        gains.append(lent / (1 + dt * value))
+        value = kappa * dt + (1 - pull * dt) ** 2 * value - dt * lent**2 / (1 + dt * value)
+    assert -found.policy.own[0][:, 0, 0] == pytest.approx(gains[::-1], rel=1e-12)
+    assert found.policy.common[0][:, 0, 0] == pytest.approx(gains[::-1], rel=1e-10)
+    assert found.flow.spread[-1, 0, 0] == pytest.approx(steps * dt * rho**2, rel=1e-12)
+
+
+def test_time_beyond_what_is_read_is_refused() -> None:
+    text = BLIND.replace("in 1..1000 = 20", "in 1..9000 = 20").replace("Q / 2 *", "(Q + t) / 2 *")
+    assert run_exact(job(text)).costs["agent"] > 8
+    with pytest.raises(UsageError, match="are read for 2,000 stages, and lq_game has 3,000"):
+        job(text, {"T": 3000})
+
+
 def test_margins_tell_of_critical_games() -> None:
     """1 + B^2 Pi / D by hand at the last stage, and a game beyond a critical one."""
     found = solution("lq_game", **LQ1B)

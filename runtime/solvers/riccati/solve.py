@@ -64,6 +64,12 @@ def problem_of(
             f"files give the agents of {program.names[program.fixed[0]]} one by one, and riccati"
             " needs their law at t = 0"
         )
+    read = max(len(form.running.constant) for form in forms)
+    if 1 < read < (program.horizon or 0):
+        raise SolverError(
+            f"matrices that depend on time are read for {read:,} stages, and {program.name} has"
+            f" {program.horizon:,}"
+        )
     check(forms, program, params)
     game = joined(
         forms,
