@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mfdsl.compiler.driver import ParameterValue
+from mfdsl.compiler.ir.fold import read_float
 from mfdsl.compiler.ir.model import Model, Parameter
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import read_text
@@ -53,7 +54,7 @@ def read_parameter_file(path: Path) -> dict[str, ParameterValue]:
         UsageError: the file cannot be read, is not TOML, or holds something that is no value.
     """
     try:
-        entries = tomllib.loads(read_text(path))
+        entries = tomllib.loads(read_text(path), parse_float=read_float)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"`{path}` is not TOML: {error}", "one `name = value` on a line") from None
     return {name: _from_toml(path, name, value) for name, value in entries.items()}
@@ -155,7 +156,7 @@ def _number(where: str, text: str) -> int | float:
     except ValueError:
         pass
     try:
-        value = float(text)
+        value = read_float(text)
     except ValueError:
         raise UsageError(f"`{where}`: `{text}` is not a number") from None
     if not math.isfinite(value):

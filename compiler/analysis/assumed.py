@@ -10,6 +10,7 @@ from itertools import pairwise
 from operator import eq, ge, gt, le, lt, ne
 
 from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax import ast
@@ -47,7 +48,7 @@ def narrowed(model: Model, box: Mapping[str, Ends]) -> dict[str, Ends]:
     found = dict(box)
     for text in model.assumes:
         for name, operator, value in _cuts(model, _condition(text), box.keys())[0]:
-            found[name] = _cut(found[name], operator, float(value))
+            found[name] = _cut(found[name], operator, carried(value))
     return found
 
 
@@ -70,7 +71,7 @@ def _cuts(
     model: Model, condition: ast.Expr, names: Set[str]
 ) -> tuple[list[tuple[str, str, Fraction]], bool]:
     """Ends of the ranges of `names` in a condition, and whether it says nothing else of them."""
-    fixed = {name: value for name, value in _bound(model).items() if name not in names}
+    fixed = {name: value for name, value in _bound(model).items() if name in _still(model)}
     known, found, whole = fixed.keys(), [], True
     for one, operator, other in _comparisons(condition):
         if known >= set(_names((one, other))):
@@ -86,6 +87,16 @@ def _cuts(
         else:
             whole = False
     return found, whole
+
+
+def _still(model: Model) -> set[str]:
+    """The parameters that keep their bound values whatever ranges over a box."""
+    types = model.types
+    return {
+        p.name
+        for p in model.parameters
+        if p.structural or (types[p.type].lo is not None and types[p.type].lo == types[p.type].hi)
+    }
 
 
 def _cut(ends: Ends, operator: str, value: float) -> Ends:

@@ -28,7 +28,7 @@ from mfdsl.compiler.analysis.intervals import (
     vector,
     written,
 )
-from mfdsl.compiler.analysis.linear import Ends, ends_of, linear_sum
+from mfdsl.compiler.analysis.linear import Ends, combined, ends_of, linear_sum
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
@@ -36,6 +36,7 @@ from mfdsl.compiler.ir.walk import MEMBERS, depth_of, reachable
 
 MAX_POINTS = 200_000
 MAX_WORK = 1 << 25  # points times nodes: what one evaluator holds in memory at most
+NUMBERS = ("add", "neg", "mul", "div")  # of constants: constants
 OWN = ("state", "trait", "action", "noise", "draw")
 LEAVES = (
     *OWN,
@@ -104,6 +105,7 @@ class Evaluator:
     axes: Mapping[int, int]
     known: Mapping[int, Narrowing] = field(default_factory=dict)
     memo: dict[int, Interval] = field(default_factory=dict)
+    numbers: dict[int, Ends] = field(default_factory=dict)
 
     def value(self, node: int) -> Interval:
         """The enclosure of a node."""
@@ -122,6 +124,7 @@ class Evaluator:
             if waiting:
                 stack.extend(waiting)
                 continue
+            self._note_number(top)
             result = self._together(top, self._apply(top))
             if top in self.known:
                 result = self.known[top].applied(result)
@@ -181,16 +184,23 @@ class Evaluator:
         joint = None
         if node.op == "add":
             joint = linear_sum(
-                self.facts.nodes, index, self.memo, self._body, self._hull, self._range
+                self.facts.nodes,
+                index,
+                self.memo,
+                self.numbers.get,
+                self._range,
+                self._body,
+                self._hull,
             )
         if node.op == "sum_over" and node.args[1] in self.axes:
             joint = linear_sum(
                 self.facts.nodes,
                 node.args[0],
                 self.memo,
+                self.numbers.get,
+                self._range,
                 self._body,
                 self._hull,
-                self._range,
                 lambda value: self._over(node, value),
                 self.facts.types[self.facts.nodes[node.args[1]].type].size,
             )
@@ -203,6 +213,19 @@ class Evaluator:
         if len(self._known_around(mean)) < len(self.known):
             return None
         return self.memo.get(mean.args[0])
+
+    def _note_number(self, index: int) -> None:
+        """Remember the exact ends of what is made of constants and parameters only."""
+        node = self.facts.nodes[index]
+        found = None
+        if node.op == "const":
+            found = ends_of(node.attr)
+        elif node.op == "param" and not np.ndim(self.facts.parameters[str(node.attr)]):
+            found = ends_of(float(self.facts.parameters[str(node.attr)]))
+        elif node.op in NUMBERS:
+            found = combined(node, [self.numbers.get(a) for a in node.args])
+        if found is not None:
+            self.numbers[index] = found
 
     def _range(self, index: int) -> Ends | None:
         """The ends of a real variable as they were written, where nothing narrows it."""

@@ -39,8 +39,8 @@ def point(value: Array | np.float64) -> Interval:
 def written(values: Array | np.float64) -> Interval:
     """Around numbers that were written as decimals, of which doubles are only the nearest.
 
-    Fractions of 2**20 that are below 2**32 are themselves; `Builder` sees to it that nothing else
-    was rounded to one of them.
+    Numbers whose decimals have at most 15 digits are exact (`is_short`); `ir.fold.carried` sees to
+    it that no other number was rounded to one of them.
     """
     array = np.asarray(values, dtype=np.float64)
     own = is_short(array)
@@ -50,10 +50,14 @@ def written(values: Array | np.float64) -> Interval:
 
 
 def is_short(values: Array) -> Mask:
-    """Whether numbers are fractions of 2**20 below 2**32, or infinite."""
+    """Whether numbers are fractions of 2**8 below 2**20, whole ones below 1e15, or infinite: all
+    have decimals of at most 15 digits.
+    """
     with np.errstate(over="ignore"):
-        scaled = np.ldexp(values, 20)
-    return np.asarray((np.abs(scaled) < 2.0**52) & (scaled == np.floor(scaled)) | np.isinf(values))
+        scaled = np.ldexp(values, 8)
+    fractions = (np.abs(values) < 2.0**20) & (scaled == np.floor(scaled))
+    whole = (np.abs(values) < 1e15) & (values == np.floor(values))
+    return np.asarray(fractions | whole | np.isinf(values))
 
 
 def _nudged(value: Array, down: bool) -> Array:

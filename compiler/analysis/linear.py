@@ -8,6 +8,7 @@ equal ones cancel, and a variable meets the end of its range.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from math import inf, isfinite
 
 import numpy as np
@@ -22,6 +23,7 @@ MAX_BITS = 4096
 Body = Callable[[Node], Interval | None]
 Hull = Callable[[Node, Interval], Interval]
 Ends = tuple[Fraction, Fraction]
+Exact = Callable[[int], Ends | None]
 ZERO, ONE = (Fraction(0), Fraction(0)), (Fraction(1), Fraction(1))
 
 
@@ -37,19 +39,21 @@ def linear_sum(
     nodes: Sequence[Node],
     root: int,
     memo: Mapping[int, Interval],
+    number_of: Exact,
+    range_of: Exact,
     body_of: Body,
     hull: Hull,
-    range_of: Callable[[int], Ends | None],
     summed: Callable[[Interval], Interval] = lambda value: value,
     count: int = 1,
 ) -> Interval | None:
     """The enclosure of a node from its linear form, None where it has none.
 
+    `number_of(node)` are the exact ends of a constant, `range_of(leaf)` those of a variable,
     `body_of(mean)` encloses what a mean averages, `hull(mean, body)` is the range of a body over
-    the members that `mean` binds, `range_of(leaf)` are the exact ends of a variable, `summed` adds
-    up the `count` values of an index. The result allows for the rounding of means.
+    the members that `mean` binds, `summed` adds up the `count` values of an index. The result
+    allows for the rounding of means.
     """
-    form = _linear(nodes, root, memo)
+    form = _linear(nodes, root, memo, number_of)
     if form is None:
         return None
     groups: dict[object, list[tuple[int, Interval]]] = {}
@@ -86,22 +90,22 @@ def _magnitude(value: Interval) -> Interval:
     return Interval(np.zeros_like(value.lo), np.maximum(np.abs(value.lo), np.abs(value.hi)))
 
 
-def _linear(nodes: Sequence[Node], root: int, memo: Mapping[int, Interval]) -> Linear | None:
+def _linear(
+    nodes: Sequence[Node], root: int, memo: Mapping[int, Interval], number_of: Exact
+) -> Linear | None:
     form = Linear(ZERO, {})
     waiting = [(root, ONE)]
     while waiting:
         index, factor = waiting.pop()
         node = nodes[index]
-        if node.op == "const":
-            number = ends_of(node.attr)
-            if number is None:
-                return None
+        number = number_of(index)
+        if number is not None:
             form.constant = _sum(form.constant, _product(factor, number))
         elif node.op == "add":
             waiting += [(part, factor) for part in node.args]
         elif node.op == "neg":
             waiting.append((node.args[0], (-factor[1], -factor[0])))
-        elif (scaled := _scaled(nodes, node)) is not None:
+        elif (scaled := _scaled(node, number_of)) is not None:
             waiting.append((scaled[0], _product(factor, scaled[1])))
         elif index not in memo:
             return None
@@ -113,17 +117,32 @@ def _linear(nodes: Sequence[Node], root: int, memo: Mapping[int, Interval]) -> L
     return form
 
 
-def _scaled(nodes: Sequence[Node], node: Node) -> tuple[int, Ends] | None:
+def _scaled(node: Node, number_of: Exact) -> tuple[int, Ends] | None:
     """The node and the factor of a product with one constant, or of a quotient by one."""
     if node.op not in ("mul", "div") or len(node.args) != 2:
         return None
     for at, other in ((1, 0), (0, 1)) if node.op == "mul" else ((1, 0),):
-        if nodes[node.args[at]].op != "const":
-            continue
-        factor = ends_of(nodes[node.args[at]].attr)
+        factor = number_of(node.args[at])
         if factor is not None and (factor[0] > 0 or factor[1] < 0):
             inverse = (1 / factor[1], 1 / factor[0])
             return node.args[other], factor if node.op == "mul" else inverse
+    return None
+
+
+def combined(node: Node, args: Sequence[Ends | None]) -> Ends | None:
+    """The exact ends of a sum, product or quotient of constants with these ends."""
+    known = [a for a in args if a is not None]
+    if not known or len(known) < len(args) or any(map(_is_long, known)):
+        return None
+    match node.op:
+        case "add":
+            return reduce(_sum, known)
+        case "mul":
+            return reduce(_product, known)
+        case "neg":
+            return -known[0][1], -known[0][0]
+        case "div" if known[1][0] > 0 or known[1][1] < 0:
+            return _product(known[0], (1 / known[1][1], 1 / known[1][0]))
     return None
 
 

@@ -45,15 +45,28 @@ def decimal(value: float) -> Fraction | None:
 
 def carried(exact: Fraction) -> float:
     """The float that stands for a number: the nearest one, unless that would be read as another
-    number of few digits; then its neighbour on the other side of the number.
+    number of few digits; then its neighbour on the other side of the number. Both lie next to the
+    number, and two neighbours do not both have few digits.
 
     Raises:
         OverflowError: the number is beyond the range of a float.
     """
     near = float(exact)
-    if (near and (abs(near) < SMALLEST or decimal(near) in (None, exact))) or near == exact:
+    if near == 0 == exact or (near and abs(near) < SMALLEST) or decimal(near) in (None, exact):
         return near
-    return nextafter(near, inf if exact > Fraction(near) else -inf)
+    return nextafter(near, inf if exact > near else -inf)
+
+
+def read_float(text: str) -> float:
+    """The float that stands for a number in a file or on the command line.
+
+    Raises:
+        ValueError: the text is no number.
+    """
+    near = float(text)
+    if not isfinite(near) or abs(near) < SMALLEST or sum(map(str.isdigit, text)) <= SURE_DIGITS:
+        return near
+    return carried(Fraction(text.strip()))
 
 
 def neutral_element(op: str) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mfdsl.compiler.ir.fold import read_float
 from mfdsl.compiler.sema.data import MAX_DATA_BYTES, DataError
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.nearest import nearest
@@ -121,7 +122,7 @@ def check_size(path: Path, size: int) -> None:
 def read_number(path: Path, line: int, text: str) -> float:
     """A finite number. Raises DataError with its line."""
     try:
-        number = float(text)
+        number = read_float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

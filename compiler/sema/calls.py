@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mfdsl.compiler.diagnostics import Edit, Help
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.types import INT, REAL, Type
 from mfdsl.compiler.sema import expressions, geometry, graphs, names, sets, vectors
 from mfdsl.compiler.sema.comprehensions import OVER_SETS
@@ -369,7 +370,7 @@ def _project(ctx: Context, env: Env, expr: ast.Call) -> Value:
         return POISON
     ctx.oblige("positive", radius, expr.arguments[1].value.span, env, text="radius")
     exact = ctx.exact(radius)
-    ball = None if exact is None else float(exact)
+    ball = None if exact is None else carried(exact)
     return geometry.project(ctx, vector, radius, expr.span, ball)
 
 

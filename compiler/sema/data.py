@@ -5,7 +5,10 @@ import json
 import math
 import zipfile
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
+
+from mfdsl.compiler.ir.fold import carried, read_float
 
 MAX_DATA_BYTES = 16 << 20
 
@@ -45,7 +48,7 @@ def flatten(value: object, where: str) -> tuple[list[float], tuple[int, ...]]:
         raise DataError(f"{where} holds {value!r:.40}, not a number")
     if not isinstance(value, list):
         try:
-            return [float(value)], ()
+            return [carried(Fraction(value)) if isinstance(value, int) else value], ()
         except OverflowError:
             raise DataError(f"{where} holds a number that is too large") from None
     if not value:
@@ -59,7 +62,7 @@ def flatten(value: object, where: str) -> tuple[list[float], tuple[int, ...]]:
 
 def _json(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_float=read_float)
     except (UnicodeDecodeError, RecursionError):
         raise DataError(f"`{path.name}` is not JSON text") from None
     except json.JSONDecodeError as error:
@@ -85,7 +88,7 @@ def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
             if not row:
                 continue
             try:
-                rows.append([float(cell) for cell in row])
+                rows.append([read_float(cell) for cell in row])
             except ValueError:
                 raise DataError(f"`{path.name}` line {number}: not a number") from None
             if len(row) != len(rows[0]):

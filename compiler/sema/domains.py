@@ -19,8 +19,9 @@ from mfdsl.compiler.analysis.enclosure import (
     narrowed,
 )
 from mfdsl.compiler.analysis.grid_intervals import cell_codes
-from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
+from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point, written
 from mfdsl.compiler.diagnostics import Help
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.walk import MEMBERS
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
@@ -58,7 +59,7 @@ def facts_of(ctx: Context, file: str) -> Facts:
     for name, symbol in ctx.scopes[file].items():
         if isinstance(symbol, ParameterSymbol):
             value = symbol.value
-            flat = [float(value)] if isinstance(value, Fraction) else list(value)
+            flat = [carried(value)] if isinstance(value, Fraction) else list(value)
             parameters[name] = np.array(flat).reshape(symbol.type.dims)
     arrays = [np.array(a.values).reshape(a.dims) for a in ctx.builder.arrays]
     last = (ctx.steps - 1) if ctx.steps is not None else LONGEST_RUN
@@ -192,9 +193,10 @@ def _excess(
         reach_ = np.maximum(-lo, hi)
         return np.where(reach_ > MAX_WHOLE, reach_, 0.0), (lo > MAX_WHOLE) | (hi < -MAX_WHOLE)
     if kind in ("index", "range", "ball"):
-        least = -np.inf if kind == "ball" else obligation.lo
-        over = np.maximum(least - lo, hi - obligation.hi)
-        sure = (hi < least) | (lo > obligation.hi)
+        least = np.float64(-np.inf if kind == "ball" else obligation.lo)
+        low, high = written(least).lo, written(np.float64(obligation.hi)).hi
+        over = np.maximum(low - lo, hi - high)
+        sure = (hi < low) | (lo > high)
         return np.where(over > 0, over, 0.0), sure
     assert kind == "cell" and obligation.other is not None
     return _outside_cells(facts, obligation, value, evaluator.value(obligation.other))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mfdsl.compiler.ir.fold import read_float
 from mfdsl.compiler.sema.data import MAX_DATA_BYTES, DataError
 
 
@@ -87,7 +88,7 @@ def _json(name: str, text: str) -> list[Link]:
 
 def _number(value: object, where: str) -> float:
     try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
+        number = read_float(str(value)) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):

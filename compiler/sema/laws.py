@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import NoiseVariable
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, geometry, names, sets, vectors
@@ -221,7 +222,8 @@ def _between(made: Draw, env: Env, u: Term, low: Term, high: Term, span: Span) -
     if ends[0] is None or ends[1] is None:
         return moved
     top = ctx.node("min", (moved.node, high.node), kept, span)  # rounding may pass the end
-    return Term(top.node, kept.model_copy(update={"lo": float(ends[0]), "hi": float(ends[1])}))
+    known = {"lo": carried(ends[0]), "hi": carried(ends[1])}
+    return Term(top.node, kept.model_copy(update=known))
 
 
 def uniform_domain(made: Draw, env: Env, domain: Type, span: Span) -> Term | Poison:

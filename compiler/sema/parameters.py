@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
@@ -221,7 +222,7 @@ def _array_default(
         if not dims:
             number = _scalar_default(ctx, Type(kind=type_.kind), item, span)
             if number is not None:
-                flat.append(float(number))
+                flat.append(carried(number))
             return number is not None
         if not isinstance(item, Items) or len(item.items) != dims[0]:
             size = f"{len(item.items)} values" if isinstance(item, Items) else found(item)
@@ -276,7 +277,7 @@ def _scalar_override(ctx: Context, type_: Type, given: Override) -> Fraction | N
         return Fraction(words[str(given).lower()]) if str(given).lower() in words else None
     try:
         value = Fraction(str(given))
-        float(value)
+        carried(value)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
     return value if type_.kind == "real" or value.denominator == 1 else None
@@ -290,7 +291,7 @@ def _in_range(
     default: Span | None,
 ) -> bool:
     """Whether the value lies in the declared range; `default` is its place when it is written."""
-    values = value if isinstance(value, tuple) else (float(value),)
+    values = value if isinstance(value, tuple) else (carried(value),)
     lo = -math.inf if type_.lo is None else type_.lo
     hi = math.inf if type_.hi is None else type_.hi
     wrong = next((v for v in values if not lo <= v <= hi or math.isinf(v)), None)

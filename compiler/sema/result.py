@@ -1,5 +1,6 @@
 """The model as data, from what lowering found."""
 
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import ABI, Enum, Model, Parameter, Player, Values
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.features import features_of
@@ -73,4 +74,4 @@ def _parameter(ctx: Context, name: str, symbol: ParameterSymbol) -> Parameter:
 def _plain(symbol: ParameterSymbol, value: ParameterValue) -> Values:
     if isinstance(value, tuple):
         return value
-    return float(value) if symbol.type.kind == "real" else int(value)
+    return carried(value) if symbol.type.kind == "real" else int(value)

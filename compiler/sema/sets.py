@@ -5,6 +5,7 @@ from itertools import pairwise
 from math import prod
 
 from mfdsl.compiler.diagnostics import Edit, Help
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.spaces import link_name, link_type, node_type
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, names
@@ -102,7 +103,7 @@ def static_real(ctx: Context, env: Env, expr: ast.Expr, what: str) -> float | No
             "not a sum, product or quotient of numbers and parameters",
         )
         return None
-    return float(exact)
+    return carried(exact)
 
 
 def lower_set(ctx: Context, env: Env, expr: ast.Expr) -> SetValue | Poison:

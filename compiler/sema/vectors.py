@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import prod
 
+from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import common_shape, describe, found, number, shaped, to_real
@@ -96,7 +97,7 @@ def spread(ctx: Context, env: Env, term: Term, dims: tuple[int, ...], span: Span
         )
     exact = ctx.exact(term)
     if exact is not None and term.type.kind in ("real", "int"):
-        array = ctx.builder.array(dims, [float(exact)] * prod(dims), kind=term.type.kind)
+        array = ctx.builder.array(dims, [carried(exact)] * prod(dims), kind=term.type.kind)
         return Term(array, Type(kind=term.type.kind, dims=dims))
     made = term
     for place, size in reversed(list(enumerate(dims))):

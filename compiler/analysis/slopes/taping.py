@@ -277,7 +277,8 @@ class _Taping:
     def _table_entry(self, here: Node, node: int, entry: tuple[int, ...]) -> int:
         if here.op == "param" and str(here.attr) in self.tape.free:
             lo, hi = self.tape.free[str(here.attr)]
-            return self._coordinate(("param", here.attr), node, entry, lo, hi, False)
+            ends = _below(lo), _above(hi)
+            return self._coordinate(("param", here.attr), node, entry, *ends, False)
         table = self.tape.evaluator._table(here)
         part = table[entry] if entry else table
         if np.ndim(part) == 0:
