@@ -8,8 +8,9 @@ by a policy of one's own that was chosen before the draw when
 the coarse gap, is at most 0: a coarse correlated equilibrium (Campi and Fischer 2022, arXiv
 2004.08351; Muller, Elie, Rowland, Lauriere, Perolat, Perrin, Geist, Piliouras, Pietquin and Tuyls
 2022, arXiv 2208.10138); below 0 everybody loses by leaving. Whoever sees the recommendation first
-gains the mean of the exploitabilities instead, the gap of a correlated equilibrium. As moves do not read the law, J(pi', mu) is linear in the flow
-of pi', and the best pi' is one best response to the mean of the rewards: the gap is exact.
+gains the mean of the exploitabilities instead, the gap of a correlated equilibrium. As moves do not
+read the law, J(pi', mu) is linear in the flow of pi', and the best pi' is one best response to the
+mean of the rewards: the gap is exact.
 
 No-regret play makes the gap of its history vanish in every such game, monotone or not (Hazan 2016,
 arXiv 1909.05207): mirror descent on values. The weights rho are then chosen by a linear program
