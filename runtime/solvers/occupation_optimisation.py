@@ -60,9 +60,10 @@ class OccupationOptimisation:
     convex, so that steps may end elsewhere. It starts from the flow of the uniform policy with the
     values of the best response, where the objective is gap_weight times the exploitability.
 
-    The step halves when the objective has not fallen for `patience` steps. With `balance` the two
-    weights double or halve every so many iterations while a residual is ten times the others or a
-    tenth of them. The policy is the mass conditioned on the state.
+    Steps of the mass are smaller by sqrt(S A), which helps in large games. The step halves when the
+    objective has not fallen for `patience` steps. With `balance` the two weights double or halve
+    every so many iterations while a residual is ten times the others or a tenth of them. The policy
+    is the mass conditioned on the state.
     """
 
     config: OccupationOptimisationConfig
@@ -164,17 +165,20 @@ def _moments(first: Point, second: Point, slopes: Point) -> tuple[Point, Point]:
 
 
 def _moved(point: Point, first: Point, second: Point, rate: Tensor, count: int) -> Point:
-    """A step of Adam for each game at its own rate."""
+    """A step of Adam for each game at its own rate, that of the mass over sqrt(S A)."""
     grown, squared = 1 - MEMORY**count, 1 - SQUARED_MEMORY**count
     # 1.5e-8 in double precision; in single one 3e-4, so that steps do not follow rounding errors
     smallest = torch.finfo(rate.dtype).eps ** 0.5
 
-    def part(at: Tensor, mean: Tensor, square: Tensor) -> Tensor:
-        size = rate.view(-1, *[1] * (at.ndim - 1))
+    def part(at: Tensor, mean: Tensor, square: Tensor, own: Tensor) -> Tensor:
+        size = own.view(-1, *[1] * (at.ndim - 1))
         norm = (square / squared).sqrt() + smallest
         return at.addcdiv(size * mean / -grown, norm)
 
-    a, b, c = (part(*entry) for entry in zip(point, first, second, strict=True))
+    # masses are spread over all pairs of a stage, values and gaps are not
+    finer = rate * point[0][0, 0].numel() ** -0.5
+    rates = (finer, rate, rate)
+    a, b, c = (part(*entry) for entry in zip(point, first, second, rates, strict=True))
     return a, b, c
 
 
