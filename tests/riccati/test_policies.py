@@ -9,7 +9,9 @@ import torch
 
 from mfdsl.errors import UsageError
 from mfdsl.exact import run_exact, solution_behaviour
-from mfdsl.runtime.solvers.riccati.flow import costs
+from mfdsl.runtime.solvers.riccati.flow import costs, moments
+from mfdsl.runtime.solvers.riccati.plan import played, rows_at
+from mfdsl.runtime.solvers.riccati.solution import ExactSolution
 from mfdsl.shipped import find_spec
 from mfdsl.validating.closed_forms import first_steps
 from tests.riccati.specs import ENDLESS, LQ1, LQ1B, TEXTS, job, solution
@@ -166,17 +168,43 @@ def test_means_of_the_others_are_those_of_all_in_the_limit() -> None:
     assert found.among is None
 
 
-def test_the_end_of_a_long_discounted_game_does_not_matter() -> None:
-    head = "horizon infinite\ndiscount 0.9"
+def unended(head: str) -> str:
+    """`lq_game` without final costs, over another horizon."""
     text = find_spec("lq_game").read_text()
-    cut = text.index("  final cost end ")
-    text = text[:cut] + text[text.index("\n  observe") :]
-    endless = solution(text.replace("horizon T", head).replace("T in 1", "T in 2"), **_untimed())
-    long = solution(text.replace("horizon T", "horizon T\ndiscount 0.9"), **_untimed(), T=400)
+    text = text[: text.index("  final cost end ")] + text[text.index("\n  observe") :]
+    return text.replace("horizon T", head)
+
+
+def test_the_end_of_a_long_discounted_game_does_not_matter() -> None:
+    endless = solution(unended("horizon infinite\ndiscount 0.9"), **_untimed())
+    long = solution(unended("horizon T\ndiscount 0.9"), **_untimed(), T=400)
     assert endless.costs["agent"] == pytest.approx(long.costs["agent"], rel=1e-12)
     assert endless.policy.own[0][0] == pytest.approx(long.policy.own[0][0], rel=1e-12)
     assert np.ptp(endless.policy.own[0], axis=0).max() == 0
     assert abs(endless.exploitability.value) < 1e-12
+
+
+def test_values_without_a_limit_are_refused_and_slow_ones_summed() -> None:
+    slow = solution(unended("horizon infinite\ndiscount 0.999"), **_untimed())
+    long = solution(unended("horizon T\ndiscount 0.999"), **_untimed(), T=400)
+    assert slow.policy.stages == 500
+    assert slow.policy.common[0][0] == pytest.approx(long.policy.common[0][0], rel=1e-12)
+    begun = costs(first_steps(slow.game, 400, ended=False), slow.policy)["agent"]
+    later = 0.999**400 * flow_of_noise(slow)
+    assert slow.costs["agent"] == pytest.approx(begun + later, rel=1e-11)
+    text = unended("horizon infinite\ndiscount 0.9")
+    with pytest.raises(UsageError, match="the values have no limit as the horizon grows"):
+        run_exact(job(text, _untimed() | {"S": 1.5}))
+
+
+def flow_of_noise(found: ExactSolution) -> float:
+    """What a long game costs from when the law moves no more: a step's cost for ever."""
+    game, stages = found.game, found.policy.stages
+    path = list(moments(game, found.policy, 0, {}))[-1]
+    rows = rows_at(found.policy, stages)
+    z = played(game.crowds[0], rows.own[0], rows.common[0], rows.controls)
+    step = float((z.T @ game.crowds[0].cost[0] @ z * path).sum())
+    return step / (1 - game.discount)
 
 
 def _untimed() -> dict[str, float]:
