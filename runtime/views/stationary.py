@@ -1,6 +1,7 @@
 """Exact stationary games: the law that a policy keeps, and discounted values at that law."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ from mfdsl.runtime.views.finite import by_population, expanded, state_values, un
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewards, stage_kernel
 
-SQUARINGS = 30
+SQUARINGS = 14
 MOST_PUSHES = 10_000
 CHECK_EVERY = 16
 COMPILED_PUSHES = 512
@@ -124,7 +125,7 @@ def stationary_law(
 
     Half steps make periodic chains converge without moving their fixed points. When the chain does
     not read the law, the same limit is found by mean laws at random times, or, where the chain is
-    very slow, by squaring 2^30 half steps; of large chains by whole steps where these settle.
+    very slow, by squaring; of large chains by whole steps where these settle.
     Chains that read the law may keep several laws, so nothing is extrapolated there: after
     10,000 pushes the law is returned as it is. The second value is the l1 change of a last push.
     """
@@ -160,23 +161,14 @@ def _at_random_times(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
     takes from the part that P loses at a rate g all but rate / (rate + g). One factorisation
     serves all times. Large chains are returned as they are, slow ones as far as they came.
     """
-    states, games = law.shape
-    table = dense_table(kernel, probs[..., :1])
-    if table is None or (games == 1 and states <= FEW_STATES):
+    if law.shape[1] == 1 and len(law) <= FEW_STATES:
         return law
-    found = torch.empty_like(law)
-    together = max(1, CHAINS // states**2)
-    for first in range(0, games, together):
-        part = slice(first, first + together)
-        found[:, part] = _solved(table, probs[..., part], law[:, part])
-    return found
+    return _in_parts(_solved, kernel, probs, law)
 
 
-def _solved(table: Tensor, probs: Tensor, law: Tensor) -> Tensor:
-    chain = torch.einsum("asb,ast->bts", probs, table).double()
-    identity = torch.eye(len(law), dtype=torch.float64, device=law.device)
-    factors = torch.linalg.lu_factor(identity - (1 - LEAVING) * chain)
-    here = law.t()[..., None].double()
+def _solved(chain: Tensor, law: Tensor) -> Tensor:
+    factors = torch.linalg.lu_factor(_leaving(chain).mT)
+    here = law[..., None]
     for _ in range(MOST_TIMES):
         ahead = torch.linalg.lu_solve(*factors, LEAVING * here).clamp(min=0)
         ahead = ahead / ahead.sum(1, keepdim=True)
@@ -184,21 +176,47 @@ def _solved(table: Tensor, probs: Tensor, law: Tensor) -> Tensor:
         here = ahead
         if change <= LAW_TOLERANCE / 10:
             break
-    return here[..., 0].t().to(law.dtype)
+    return here[..., 0]
+
+
+def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
+    """The law after 2^SQUARINGS such times, by squaring; of large chains the law as it is."""
+    return _in_parts(_squared, kernel, probs, law)
+
+
+def _squared(chain: Tensor, law: Tensor) -> Tensor:
+    chain = (LEAVING * torch.linalg.inv(_leaving(chain))).clamp(min=0)
+    for _ in range(SQUARINGS):
+        chain = chain / chain.sum(-1, keepdim=True)
+        chain = chain @ chain
+    return (law[:, None] @ chain)[:, 0]
+
+
+def _leaving(chain: Tensor) -> Tensor:
+    """I - (1 - rate) P for chains [B, S, S]."""
+    identity = torch.eye(chain.shape[-1], dtype=chain.dtype, device=chain.device)
+    return identity - (1 - LEAVING) * chain
+
+
+def _in_parts(
+    work: Callable[[Tensor, Tensor], Tensor], kernel: Kernel, probs: Tensor, law: Tensor
+) -> Tensor:
+    """New laws [S, B] from chains [B, S, S] in double precision, some games at a time.
+
+    Of large chains, and of those that differ over the games, the laws as they are.
+    """
+    states, games = law.shape
+    table = dense_table(kernel, probs[..., :1])
+    if table is None:
+        return law
+    found = torch.empty_like(law)
+    together = max(1, CHAINS // states**2)
+    for first in range(0, games, together):
+        part = slice(first, first + together)
+        chain = torch.einsum("asb,ast->bst", probs[..., part], table).double()
+        found[:, part] = work(chain, law[:, part].t().double()).t().to(law.dtype)
+    return found / found.sum(0)
 
 
 def _law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> Kernel:
     return stage_kernel(tables, tables.times(1)[0], tables.public_joint(joint[None])[0])
-
-
-def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
-    """The law after 2^SQUARINGS half steps, unchanged when the chain is too large for that."""
-    table = dense_table(kernel, probs)
-    if table is None:
-        return law
-    chain = torch.einsum("asb,ast->bst", probs, table)
-    chain = (chain + torch.eye(chain.shape[-1], dtype=chain.dtype, device=chain.device)) / 2
-    for _ in range(SQUARINGS):
-        chain = chain @ chain
-        chain = chain / chain.sum(-1, keepdim=True)
-    return torch.einsum("sb,bst->tb", law, chain).contiguous()
