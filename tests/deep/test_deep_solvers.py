@@ -86,6 +86,20 @@ def test_each_game_of_a_sweep_has_a_network_of_its_own(solver: str) -> None:
     assert not torch.allclose(batch.policy.probs[0], batch.policy.probs[1], atol=0.01)
 
 
+def test_fictitious_play_with_networks_shares_ties_as_the_table_does() -> None:
+    """Greedy responses of networks would fall to one side, and lose as `ties=first` does."""
+    program = mfdsl.load("crowd_1d").program
+    gaps = {}
+    for name, options in {
+        "share": ("fictitious_play", {"ties": "share"}),
+        "first": ("fictitious_play", {"ties": "first"}),
+        "networks": ("average_fp", {"hidden": 32, "updates": 60}),
+    }.items():
+        found = solve(program, None, *options, iterations=20, tolerance=0, patience=None)
+        gaps[name] = found.exploitability.value
+    assert gaps["networks"] < 1.5 * gaps["share"] and gaps["share"] < 0.9 * gaps["first"], gaps
+
+
 def test_stationary_games_are_solved_too() -> None:
     program = mfdsl.load("two_bars").program
     found = solve(program, None, "structural_pg", SMALL, iterations=10, tolerance=0)

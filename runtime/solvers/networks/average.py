@@ -1,5 +1,6 @@
 """Fictitious play with networks: one responds, another one is the average of all responses."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,14 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
-from mfdsl.runtime.policy import greedy_probs, softmax_probs
+from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.networks.dense import Weights, fresh
 from mfdsl.runtime.solvers.networks.fitting import (
     Networks,
     fitted,
     legal_actions,
     log_policy,
-    scores_of,
     shape_of,
     weights_in,
 )
@@ -23,7 +23,7 @@ from mfdsl.runtime.solvers.networks.replay import drawn_rows, replay
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.views.finite import state_values
 
-SHARPNESS = 0.03  # of the softmax that stands for the response, in units of what is usually lost
+SHARPNESS = 0.1  # of the first softmax that stands for a response, in units of what is usually lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +42,14 @@ class Averaged(Networks):
 
 @dataclass(frozen=True)
 class DeepAverage:
-    """pi_k is a network fitted to all responses so far; each is greedy in a network of values.
+    """pi_k is a network fitted to all responses so far; each is the softmax of a network of values.
 
-    Those values are the best response's against the flow of pi_k. The average is fitted by
-    cross-entropy to the exact mean of the laws of the uniform policy and of all responses, or to a
-    `reservoir` of samples from it. With perfect fits and exact laws iterates are those of
-    `fictitious_play`.
+    Those values are the best response's against the flow of pi_k, and the softmax gets sharper like
+    1 / sqrt(k): where actions are nearly as good as each other a response shares them, as exact
+    responses share ties. (Greedy ones fall to one side by the errors of the network, and lose as
+    much as `fictitious_play` with `ties=first`.) The average is fitted by cross-entropy to the
+    exact mean of the laws of the uniform policy and of all responses, or to a `reservoir` of
+    samples from it. With perfect fits and exact laws iterates are near those of `fictitious_play`.
 
     Laurière et al. 2022, arXiv 2203.11973 (average-network fictitious play; the responses there are
     learned from transitions); Heinrich and Silver 2016, arXiv 1603.01121.
@@ -73,7 +75,8 @@ class DeepAverage:
         config, view = self.config, evaluation.view
         shape, legal = shape_of(view, config), legal_actions(view)
         response = self._response(evaluation, state)
-        policy = view.policy(greedy_probs(scores_of(shape, response.values, legal)))
+        probs = log_policy(shape, response.values, legal).exp().to(state.probs)
+        policy = view.policy(probs)
         law = view.flow(policy).joint.flatten(1, 2)
         number = state.iteration + 1
         mass, kept = state.mass, state.kept
@@ -101,17 +104,18 @@ class DeepAverage:
         return Averaged(number, probs, *own, mass, kept, *others)
 
     def _response(self, evaluation: Evaluation, state: Averaged) -> Weights:
-        """A network of the best response's values, where they are near the best action's.
+        """A network whose softmax is nearly greedy in the values of the best response.
 
-        It is fitted as a softmax of them that is nearly greedy, so that its errors are small where
-        actions are nearly as good as the best, and large where nobody looks.
+        Its errors are small where actions are nearly as good as the best, and large where nobody
+        looks.
         """
         config, view = self.config, evaluation.view
         legal, q = legal_actions(view), evaluation.best_q
         counts = replay(evaluation.flow.laws[:, : q.shape[1]], config.spread)
         lost = (state_values(q)[..., None] - q).where(legal, 0).flatten(1, 2)
         usual = (counts[..., None] * lost).sum((1, 2)) / legal.flatten(1, 2).sum(-1).amax(-1)
-        sharp = (SHARPNESS * usual).clamp(min=torch.finfo(q.dtype).tiny)
+        sharp = SHARPNESS / math.sqrt(state.iteration + 1) * usual
+        sharp = sharp.clamp(min=torch.finfo(q.dtype).tiny)
         goal = softmax_probs(q / sharp[:, None, None, None])
         before = Weights(
             state.response.float(),

@@ -16,7 +16,13 @@ from mfdsl.runtime.solvers.networks.fitting import (
     shape_of,
     weights_in,
 )
-from mfdsl.runtime.solvers.networks.laws import drawn_laws, one_game, with_initial_laws
+from mfdsl.runtime.solvers.networks.laws import (
+    drawn_laws,
+    mean_places,
+    normal_laws,
+    one_game,
+    with_initial_laws,
+)
 from mfdsl.runtime.solvers.networks.munchausen import paid_values
 from mfdsl.runtime.solvers.networks.options import MasterConfig
 from mfdsl.runtime.solvers.networks.replay import replay
@@ -62,7 +68,14 @@ class Master:
         goal = softmax_probs(q, config.temperature)
         counts = replay(laws, config.spread) / len(laws)
         after = fitted(
-            shape, before, goal, counts, config, state.iteration, legal=legal, law=read(laws)
+            shape,
+            before,
+            goal,
+            counts,
+            config,
+            state.iteration,
+            legal=legal,
+            law=read(family, laws),
         )
         logs, _ = unrolled(one_game(view), shape, after.values, legal)
         probs = logs.exp().to(state.probs)
@@ -80,18 +93,25 @@ def family_of(view: View, config: MasterConfig, number: int = 0) -> FiniteView:
     if config.laws == "spec":
         return with_initial_laws(view, own)
     key = (config.seed, number, "initial laws")
-    drawn = drawn_laws(view, config.number, config.concentration, key)
+    if config.laws == "normal":
+        drawn = normal_laws(view, config.number, key)
+    else:
+        drawn = drawn_laws(view, config.number, config.concentration, key)
     return with_initial_laws(view, torch.cat([own, drawn]))
 
 
-def master_shape(view: View, config: MasterConfig) -> Shape:
+def master_shape(view: FiniteView, config: MasterConfig) -> Shape:
     """The network that reads the whole law beside the row."""
-    return shape_of(view, config, law=view.program.state_count)
+    numbers = read(view, view.tables.initial.t()[:1, None]).shape[-1]
+    return shape_of(view, config, law=numbers)
 
 
-def read(laws: Float[Tensor, "batch stages states"]) -> Float[Tensor, "batch stages states"]:
-    """What the network reads of laws: roots of the masses, about one each."""
-    return (laws * laws.shape[-1]).sqrt().float()
+def read(
+    view: View, laws: Float[Tensor, "batch stages states"]
+) -> Float[Tensor, "batch stages numbers"]:
+    """What the network reads of laws: roots of the masses, about one each, and mean places."""
+    roots = (laws * laws.shape[-1]).sqrt()
+    return torch.cat([roots, mean_places(view.program, laws)], -1).float()
 
 
 def unrolled(
@@ -107,7 +127,7 @@ def unrolled(
     logs, laws = [], []
     for t in range(view.stages):
         rows = torch.arange(t * states, (t + 1) * states, device=law.device)
-        found = outputs(shape, leaves, rows, read(law.t()[:, None])).to(law.dtype)
+        found = outputs(shape, leaves, rows, read(view, law.t()[:, None])).to(law.dtype)
         logs.append(torch.log_softmax(found.masked_fill(~legal[:, t], -torch.inf), -1))
         laws.append(law.t())
         law = pushed(tables, times[t], law, logs[-1].exp())

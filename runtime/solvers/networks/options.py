@@ -69,8 +69,10 @@ class StructuralConfig(NetworkConfig):
 class MasterConfig(DeepMunchausenConfig):
     """Options of master."""
 
-    laws: Literal["dirichlet", "spec"] = Field(
-        "dirichlet", description="initial laws to train on: drawn, or that of the spec alone"
+    laws: Literal["dirichlet", "normal", "spec"] = Field(
+        "dirichlet",
+        description="initial laws to train on: drawn, any or bell curves over the axes of states;"
+        " or that of the spec alone",
     )
     number: int = Field(16, ge=1, description="how many laws are drawn, beside that of the spec")
     concentration: float = Field(
