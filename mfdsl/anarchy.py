@@ -16,16 +16,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mfdsl import api
 from mfdsl.errors import UsageError
 from mfdsl.findings import CONCAVE_SOCIAL, FREE, Finding, findings
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import licence_for
+from mfdsl.quadratic import quadratics
 from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import Solution, finite
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.loop import solve, view_for
 from mfdsl.runtime.solvers.needs import refusal
+from mfdsl.runtime.solvers.riccati.solution import ExactSolution
+from mfdsl.runtime.solvers.riccati.table import RICCATI
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import PLANNER, resolve
 from mfdsl.solving import find_device
@@ -131,7 +135,8 @@ def anarchy(
     device: Device = "cpu",
     dtype: Dtype = "float64",
 ) -> Anarchy:
-    """Equilibria and the social optimum of a game with tables; starts but the first are random.
+    """Equilibria and the social optimum of a game with tables, or of a linear-quadratic one, whose
+    affine equilibrium and optimum are exact. Starts but the first are random.
 
     Raises:
         UsageError: the players are a team, the horizon is stationary, or nothing was found.
@@ -142,6 +147,8 @@ def anarchy(
             f"the players of {game.name} are a team, so there is no anarchy",
             "give the spec `objective nash`",
         )
+    if quadratics(model).reason is None:
+        return _quadratic(game)
     if (reason := refusal(PLANNER, game.program)) is not None:
         raise UsageError(reason, "give the spec a number of steps, or a discount")
     params = game.program.params(dtype=getattr(torch, dtype), device=find_device(device))
@@ -170,6 +177,18 @@ def anarchy(
         certified,
         unique,
     )
+
+
+def _quadratic(game: Game) -> Anarchy:
+    """Both sides of a linear-quadratic game: its affine equilibrium by Riccati equations, exact."""
+    solution = api.solve(game, RICCATI)
+    assert isinstance(solution, ExactSolution)
+    social = solution.social
+    if social.equilibrium is None or social.optimum is None:
+        missing = "equilibrium" if social.equilibrium is None else "optimum"
+        raise UsageError(f"the Riccati equations of {game.name} have no {missing}")
+    found = Equilibrium(-social.equilibrium, solution.exploitability.value, RICCATI, 0)
+    return Anarchy((found,), -social.optimum, 0.0, certified=True, unique=False)
 
 
 def _searches(game: Game, starts: int) -> Iterator[tuple[str, Mapping[str, Any], int]]:

@@ -60,6 +60,15 @@ def test_values_of_both_signs_have_no_ratio(mfdsl: Any, tmp_path: Path) -> None:
     assert found["price_of_anarchy"] is None and "no ratio" in outcome.out
 
 
+def test_keeping_up_is_read_off_riccati_equations(mfdsl: Any) -> None:
+    values = dict(A=1, B=1, Ab=0, Q=0.3, Qb=1, S=1.2, R=1, QT=0, QTb=1, ST=1.2, sigma=0.2, T=10)
+    given = [f"--set={name}={value}" for name, value in (values | {"m0": 1, "v0": 0.2}).items()]
+    found = mfdsl("anarchy", "lq_game", *given, "--json").json
+    assert found["price_of_anarchy"] == pytest.approx(1.11447989392, rel=1e-10)
+    assert found["optimum"]["value"] == pytest.approx(-0.954468363696, rel=1e-10)
+    assert found["equilibria"][0]["value"] == pytest.approx(-1.06373580072, rel=1e-10)
+
+
 def test_teams_and_stationary_horizons_are_refused(mfdsl: Any, tmp_path: Path) -> None:
     (tmp_path / "team.mfg").write_text(TEAM)
     outcome = mfdsl("anarchy", tmp_path / "team.mfg")
