@@ -28,9 +28,15 @@ from mfdsl.settings import resolve
 
 SPECS = {"mfax_beach_bar": (134_270, 202_100), "mfax_linear_quadratic": (146_260, 234_500)}
 GAMES, AGENTS, WIDTH, LAYERS = 8, 128, 128, 3
-NETWORKS = {"games": GAMES, "agents": AGENTS, "hidden": WIDTH, "layers": LAYERS, "gap": "none"}
-PPO: Mapping[str, Any] = NETWORKS | {"epochs": 1, "minibatches": 8}
-VALUES: Mapping[str, Any] = NETWORKS | {"batch": 128, "members": 16, "updates": 50}
+NETWORKS: dict[str, Any] = {
+    "games": GAMES,
+    "agents": AGENTS,
+    "hidden": WIDTH,
+    "layers": LAYERS,
+    "gap": "none",
+}
+PPO = NETWORKS | {"epochs": 1, "minibatches": 8}
+VALUES = NETWORKS | {"batch": 128, "members": 16, "updates": 50}
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "PPO, all": ("ppo_nash", PPO | {"members": AGENTS}),
     "PPO": ("ppo_nash", PPO),
