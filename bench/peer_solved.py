@@ -20,6 +20,7 @@ import torch
 import mfdsl
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
+from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.needs import refusal
@@ -42,6 +43,8 @@ SOLVERS: Mapping[str, Mapping[str, Any]] = {
 }
 COSTLY = ("mf_omo", "mf_omi", "mf_pso")
 MOST_ENTRIES = 1 << 20  # of tables on which these run
+MOST_PRODUCTS = 5e9  # of one Newton step of a projection, stages * actions * states^3
+MOST_SWARM = 100  # entries of stationary games whose law is found by thousands of pushes
 MOST_AUTO = 300.0  # seconds after the trials
 
 
@@ -102,13 +105,25 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
     entries = program.state_count * program.action_count * (program.horizon or 1)
     for name, options in SOLVERS.items():
         why = refusal(name, program)
+        products = entries * program.state_count**2
         if why is None and name in COSTLY and entries > MOST_ENTRIES:
-            why = "not run: too large"
+            why = "not run: its tables are too large"
+        if why is None and name == "mf_omi" and products > MOST_PRODUCTS:
+            why = "not run: its projections are too large"
+        if why is None and name == "mf_pso" and wandering(program) and entries > MOST_SWARM:
+            why = "not run: the stationary laws of a swarm take too long"
         found["solvers"][name] = (
             {"refused": why} if why else timed(game, name, options, start, seconds)
         )
     found["auto"] = chosen(game, start)
     return found
+
+
+def wandering(program: Program) -> bool:
+    """Whether the law that a policy keeps is found by pushing it on and on."""
+    module = program.module
+    reads = module.SUCCESSORS_READ | module.WEIGHTS_READ
+    return program.kind == "stationary" and "law" in reads
 
 
 def timed(
@@ -192,9 +207,11 @@ $ python -m bench.peer_solved
 Seconds of computing time on one core until the exploitability of the present policy is at most
 1e-3 of that of the uniform policy; in brackets what the last policy had left of it after the
 seconds in column `s` (`--games NAME --seconds 60` gives slow games more). `-`: the solver is not
-defined there or, for `mf_omo`, `mf_omi` and `mf_pso`, tables have more than a million entries. All
-with their defaults, `fixed_point` with `damping = 0.9`. `auto` is `mfdsl solve SPEC --solver auto
---tol` a thousandth of the start, its trials included. `mf_pso` shows the best policy that it met.
+defined there, or not run: `mf_omo`, `mf_omi` and `mf_pso` on tables of more than a million entries,
+`mf_omi` also where one step of its projection needs more than 5e9 products, `mf_pso` on
+`kinetic_congestion`, where a stationary law takes thousands of pushes for each particle. All with
+their defaults, `fixed_point` with `damping = 0.9`. `auto` is `mfdsl solve SPEC --solver auto --tol`
+a thousandth of the start, its trials included. `mf_pso` shows the best policy that it met.
 `(cached)`: the game that OpenSpiel's tabular code solves in the place of the one it states
 (docs/peers.md).
 
