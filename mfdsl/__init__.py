@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import check, compile, recheck, resume, simulate, solve, validate
+    from mfdsl.api import calibrate, check, compile, recheck, resume, simulate, solve, validate
     from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
@@ -27,6 +27,7 @@ _HOMES = {
     "Simulation": "mfdsl.runtime.views.particles",
     "Solution": "mfdsl.runtime.solution",
     "UsageError": "mfdsl.errors",
+    "calibrate": "mfdsl.api",
     "check": "mfdsl.api",
     "compile": "mfdsl.api",
     "load": "mfdsl.game",
@@ -45,6 +46,7 @@ __all__ = [
     "Simulation",
     "Solution",
     "UsageError",
+    "calibrate",
     "check",
     "compile",
     "load",

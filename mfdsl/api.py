@@ -24,6 +24,7 @@ from mfdsl.settings import Settings, resolve, with_settings_checked
 from mfdsl.shipped import find_spec
 
 if TYPE_CHECKING:
+    from mfdsl.calibrating import Calibration
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
@@ -44,6 +45,7 @@ __all__ = [
     "Game",
     "Recheck",
     "Report",
+    "calibrate",
     "check",
     "compile",
     "load",
@@ -392,6 +394,38 @@ def validate(
         gain=gain,
     )
     return run(trial)
+
+
+def calibrate(
+    game: Game | str | Path,
+    data: str | Path,
+    fit: Sequence[str],
+    *,
+    temperature: float = 0.1,
+    evaluations: int = 100,
+    params: Parameters | None = None,
+    device: Device = "cpu",
+) -> "Calibration":
+    """Fit parameters to a flow that was observed, in logit equilibrium.
+
+    `data` is a CSV file with the columns `t`, variables of states, `share`, and perhaps `weight`.
+    The search begins at the values of the spec; `temperature` among the names is fitted, too.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: a name cannot be fitted, the data do not fit the game, or there is no
+            equilibrium.
+    """
+    from mfdsl.calibrating import calibrate as fitted
+
+    return fitted(
+        _loaded(game, params),
+        data,
+        fit,
+        temperature=temperature,
+        evaluations=evaluations,
+        device=device,
+    )
 
 
 def _loaded(game: Game | str | Path, params: Parameters | None) -> Game:

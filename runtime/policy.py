@@ -45,6 +45,12 @@ class Axis:
             raise ValueError(f"{self.name} lies in {self.first}..{last}, not {value}")
         return place
 
+    def value(self, position: int) -> float | int | str:
+        """The value at a place on the axis, as `position` takes it."""
+        if self.labels:
+            return self.labels[position]
+        return self.first + position if self.step is None else self.low + position * self.step
+
     def _nearest(self, value: float) -> int:
         assert self.step is not None
         place = round((value - self.low) / self.step)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mfdsl.compiler.ir.fold import carried, folded_value, neutral_element
+from mfdsl.compiler.ir.fold import carried, decimal, folded_value, neutral_element
 from mfdsl.compiler.ir.model import Array, Attribute, Node, Place
 from mfdsl.compiler.ir.types import INT, REAL, Kind, Type
 
@@ -64,12 +64,14 @@ class Builder:
     def const(
         self, value: int | float | Fraction, type: Type = REAL, place: Place | None = None
     ) -> int:
-        """A constant. Reals carry a float next to them and remember the exact value.
+        """A constant. Reals carry a float next to them and remember the exact value; that of a
+        float is its decimal, if that is short.
 
         Bounds of real and int types are dropped, so that equal numbers are one node. Raises
         OverflowError when a real is beyond the range of a float.
         """
-        exact = Fraction(value)
+        short = decimal(value) if isinstance(value, float) else None
+        exact = Fraction(value) if short is None else short
         if type.kind == "real":
             return self._intern("const", (), carried(exact), REAL, place, exact)
         if exact.denominator != 1:

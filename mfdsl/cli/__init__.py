@@ -8,6 +8,7 @@ import typer
 import mfdsl
 from mfdsl.cli import (
     anarchy,
+    calibrate,
     check,
     compile,
     correlate,
@@ -51,6 +52,8 @@ for verb in (
     anarchy.anarchy,
     simplex.simplex,
     correlate.correlate,
+    calibrate.calibrate,
+    calibrate.table,
     solvers.solvers,
     tables.specs,
     tables.doctor,

@@ -1,0 +1,157 @@
+"""Parameters of a game from an observed flow: what `mfdsl calibrate` does.
+
+The population is taken to be in logit equilibrium: everybody responds to the flow that all make,
+and plays actions in proportion to exp(value / temperature). The temperature is given, or fitted
+like a parameter.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mfdsl.errors import UsageError, unknown
+from mfdsl.game import Device, Game
+from mfdsl.named_tables import cells_of, read_observations
+from mfdsl.parameters import check_sweep
+from mfdsl.planning import check_tables
+from mfdsl.runtime.calibration.fit import Fit, Observed, fit
+from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
+from mfdsl.runtime.solution import finite
+from mfdsl.solving import find_device
+
+WARMEST = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was fitted to what: values, standard errors, and how far the equilibrium is off.
+
+    `rms` is the root mean square of the differences of shares, `worst` the largest of them and the
+    line of the data where it is. A combination in `blurred` changes no observed share, so that its
+    parameters have no errors.
+    """
+
+    game: str
+    fit: Fit
+    temperature: float
+    rows: int
+    worst: tuple[float, int]
+    data: Path = field(repr=False)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The fitted values by name, the temperature too if it was fitted."""
+        return self.fit.values
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Those of the spec."""
+        return {name: v for name, v in self.fit.values.items() if name != TEMPERATURE}
+
+    def as_toml(self) -> str:
+        """The parameters as a file for `--params`."""
+        lines = [f"# fitted to {self.data.name}, logit equilibrium at {self.temperature:.12g}"]
+        lines += [f"{name} = {value!r}" for name, value in self.parameters.items()]
+        return "\n".join(lines) + "\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON contract of `mfdsl calibrate`."""
+        entries = {
+            "values": self.fit.values,
+            "errors": self.fit.errors,
+            "temperature": self.temperature,
+            "rms": self.fit.rms,
+            "rows": self.rows,
+            "worst": {"difference": self.worst[0], "line": self.worst[1]},
+            "blurred": list(self.fit.blurred),
+            "converged": self.fit.converged,
+            "evaluations": self.fit.evaluations,
+        }
+        return {name: finite(entry) for name, entry in entries.items()}
+
+
+def calibrate(
+    game: Game,
+    data: str | Path,
+    names: Sequence[str],
+    *,
+    temperature: float = 0.1,
+    evaluations: int = 100,
+    device: Device = "cpu",
+) -> Calibration:
+    """Fit parameters of a game to the shares in a CSV file (`read_observations`).
+
+    The search begins at the values of the spec. `temperature` among the names is fitted as well,
+    from the given one. Parameters stay in their ranges.
+
+    Raises:
+        UsageError: a name is no real number of the game that can move, the data do not fit the
+            game, or no equilibrium was found.
+    """
+    path = Path(data)
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"the temperature is {temperature:g}", "it must be above 0")
+    check_tables(game.model, game.bins)
+    _check_names(game, names)
+    program = game.program
+    params = program.params(dtype=torch.float64, device=find_device(device))
+    rows = read_observations(path, [axis.name for axis in program.state_axes()])
+    try:
+        response = SoftResponse.build(program, params, tuple(names), temperature)
+        cells = cells_of(path, rows, program.state_axes(), response.stages + 1)
+        seen = Observed(
+            np.array([row.time for row in rows]),
+            torch.from_numpy(cells).to(params.unit),
+            np.array([row.share for row in rows]),
+            np.array([row.weight for row in rows]),
+        )
+        found = fit(response, seen, [_range(game, name) for name in names], evaluations)
+    except CalibrationError as error:
+        raise UsageError(str(error)) from None
+    worst = int(np.abs(found.left).argmax())
+    return Calibration(
+        game=game.name,
+        fit=found,
+        temperature=found.values.get(TEMPERATURE, temperature),
+        rows=len(rows),
+        worst=(float(found.left[worst]), rows[worst].line),
+        data=path,
+    )
+
+
+def _check_names(game: Game, names: Sequence[str]) -> None:
+    """Refuse what is no single real number, fixes sizes, or moves the common state."""
+    if not names:
+        raise UsageError("nothing to fit", "name parameters: `--fit beta,gamma`")
+    parameters = {p.name: p for p in game.model.parameters}
+    fixed = game.reduced.fixed if game.reduced else frozenset()
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"`{name}` is to be fitted twice", "name it once")
+        if name == TEMPERATURE and name not in parameters:
+            continue
+        if name not in parameters:
+            raise unknown("parameter", name, [*parameters, TEMPERATURE])
+        low, high = _range(game, name)
+        check_sweep(game.model, {name: (min(max(0.0, low), high),)})
+        if game.model.types[parameters[name].type].kind != "real":
+            raise UsageError(f"`{name}` is no real number", "only real parameters have slopes")
+        if name in fixed:
+            raise UsageError(
+                f"`{name}` moves the common state, whose pasts are worked out beforehand",
+                "fit the other parameters",
+            )
+
+
+def _range(game: Game, name: str) -> tuple[float, float]:
+    parameters = {p.name: p for p in game.model.parameters}
+    if name not in parameters:
+        return 1 / WARMEST, WARMEST
+    kind = game.model.types[parameters[name].type]
+    low = -math.inf if kind.lo is None else float(kind.lo)
+    return low, math.inf if kind.hi is None else float(kind.hi)

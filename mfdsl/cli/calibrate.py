@@ -1,0 +1,107 @@
+"""Verbs between data and games: calibrate fits parameters, table writes what a run found."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mfdsl import api
+from mfdsl.cli import options
+from mfdsl.cli.console import Console
+from mfdsl.cli.failure import FAILED, FINE
+from mfdsl.files import write_text
+from mfdsl.parameters import gather
+
+if TYPE_CHECKING:
+    from mfdsl.calibrating import Calibration
+
+
+class PartChoice(StrEnum):
+    """What of a run to write."""
+
+    flow = "flow"
+    policy = "policy"
+    games = "games"
+
+
+def calibrate(
+    spec: options.Spec,
+    data: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Columns: t, states, share.", show_default=False)
+    ],
+    fit: Annotated[
+        str, typer.Option("--fit", metavar="NAMES", help="Parameters to fit: beta,gamma.")
+    ],
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Of the logit equilibrium.")
+    ] = 0.1,
+    evaluations: Annotated[int, typer.Option(min=1, help="Equilibria to find, at most.")] = 100,
+    set_: options.Set = [],  # noqa: B006  the command line reads it, nothing changes it
+    params: options.Params = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="TOML file for --params.")
+    ] = None,
+    device: options.Device = options.DeviceChoice.cpu,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Fit parameters to an observed flow, in logit equilibrium."""
+    from mfdsl.calibrating import calibrate as fitted
+
+    console = Console(json, quiet)
+    game = api.load(spec, params=gather(set_, params))
+    names = [name.strip() for name in fit.split(",") if name.strip()]
+    found = fitted(
+        game,
+        data,
+        names,
+        temperature=temperature,
+        evaluations=evaluations,
+        device=device.value,
+    )
+    _show(console, found)
+    if out is not None:
+        write_text(out, found.as_toml())
+        console.fields([("written", str(out))])
+    console.json_object({"spec": game.compilation.name, **found.to_json()})
+    return FINE if found.fit.converged else FAILED
+
+
+def _show(console: Console, found: "Calibration") -> None:
+    rows = [
+        (name, f"{value:.8g}", "not seen" if error != error else f"{error:.2g}")
+        for (name, value), error in zip(
+            found.fit.values.items(), found.fit.errors.values(), strict=True
+        )
+    ]
+    console.table(("parameter", "value", "standard error"), rows)
+    off, line = found.worst
+    console.line(
+        f"left      {found.fit.rms:.3g} in the mean square of {found.rows:,} shares, "
+        f"at most {abs(off):.3g} (line {line})"
+    )
+    for way in found.fit.blurred:
+        moved = " ".join(f"{step:+.3g} {name}" for name, step in way.items())
+        console.line(f"blurred   no share moves along {moved}")
+    if not found.fit.converged:
+        console.line("stopped   before it settled: give more --evaluations")
+
+
+def table(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="A .csv or .npz file.")],
+    part: Annotated[PartChoice, typer.Option("--part", help="What to write.")] = PartChoice.flow,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Write the flow, the policy or the games of a run as a table with named columns."""
+    from mfdsl.named_tables import table_of_run, write_table
+
+    console = Console(json, quiet)
+    found = table_of_run(run, part.value)
+    write_table(found, out)
+    console.fields([("written", f"{out}, {len(found.rows):,} rows: {', '.join(found.columns)}")])
+    entries = {"file": str(out), "columns": list(found.columns), "rows": len(found.rows)}
+    console.json_object(entries)
+    return FINE

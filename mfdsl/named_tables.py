@@ -1,0 +1,211 @@
+"""Runs and observations as tables with named columns: one row for each time and state.
+
+A flow has the columns `t`, the variables of states and `share`, the mass of the row; a policy has
+`t`, states, actions and `chance`; `games` has one row for each game of a sweep. Swept parameters
+come first. Values are written as in the spec: numbers, or names of an enum.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mfdsl.errors import UsageError, unknown
+from mfdsl.files import read_text, write_bytes
+from mfdsl.parameters import combinations
+from mfdsl.records import explained, open_run, read_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from mfdsl.runtime.policy import Axis
+
+Part = Literal["flow", "policy", "games"]
+Cell = str | int | float
+
+
+@dataclass(frozen=True)
+class NamedTable:
+    """Columns by name, and rows of as many cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def as_csv(self) -> bytes:
+        """The table as comma-separated values with a header."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue().encode()
+
+    def as_npz(self) -> bytes:
+        """An array for each column."""
+        import numpy as np
+
+        content = io.BytesIO()
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.columns)
+        arrays = {name: np.array(c) for name, c in zip(self.columns, columns, strict=True)}
+        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+        return content.getvalue()
+
+
+def table_of_run(run: Path, part: Part) -> NamedTable:
+    """A part of what a run with tables found.
+
+    Raises:
+        UsageError: the folder is no run, is damaged, or has no such part.
+    """
+    from mfdsl.simulating import game_of_run
+
+    if part not in get_args(Part):
+        raise unknown("table", part, get_args(Part))
+    folder = open_run(run)
+    options = read_options(folder)
+    points = combinations(options.sweep)
+    if part == "games":
+        if not options.sweep:
+            raise UsageError(f"{run} has one game only", "`games` are those of a `--sweep`")
+        found = folder.summary
+        results = zip(points, found["exploitability"]["per_game"], found["value"], strict=True)
+        columns = (*options.sweep, "exploitability", "value")
+        rows = ((*point.values(), _cell(gap), _cell(value)) for point, gap, value in results)
+        return NamedTable(columns, tuple(rows))
+    program = game_of_run(None, folder).program
+    states, actions = program.state_axes(), program.action_axes()
+    with explained():
+        tensor = folder.laws() if part == "flow" else folder.policy(program).probs
+    axes = states if part == "flow" else (*states, *actions)
+    last = "share" if part == "flow" else "chance"
+    columns = (*options.sweep, "t", *(axis.name for axis in axes), last)
+    return NamedTable(columns, tuple(_rows(tensor, points, axes)))
+
+
+def _rows(
+    found: "Tensor", points: Sequence[Mapping[str, float]], axes: "Sequence[Axis]"
+) -> Iterator[tuple[Cell, ...]]:
+    names = list(product(*([axis.value(k) for k in range(axis.size)] for axis in axes)))
+    for point, table in zip(points, found, strict=True):
+        for t, row in enumerate(table.flatten(1).tolist()):
+            for name, value in zip(names, row, strict=True):
+                yield (*point.values(), t, *name, value)
+
+
+def _cell(value: float | None) -> Cell:
+    return float("nan") if value is None else value
+
+
+def write_table(table: NamedTable, path: Path) -> None:
+    """Write a table as CSV or NPZ, by the ending of the name.
+
+    Raises:
+        UsageError: the name ends otherwise, or the place cannot be written to.
+    """
+    writers = {".csv": table.as_csv, ".npz": table.as_npz}
+    if path.suffix not in writers:
+        raise UsageError(f"`{path}` says no kind of table", "end its name in .csv or .npz")
+    write_bytes(path, writers[path.suffix]())
+
+
+@dataclass(frozen=True)
+class ObservedRow:
+    """A share at a time, of all states with some values; `line` is where it is written."""
+
+    line: int
+    time: int
+    values: Mapping[str, str]
+    share: float
+    weight: float
+
+
+def read_observations(path: Path, variables: Sequence[str]) -> list[ObservedRow]:
+    """Rows of a CSV file with the columns `t`, any variables of states, `share`, and perhaps
+    `weight`. A variable that is left out is summed over.
+
+    Raises:
+        UsageError: the file cannot be read, a column is unknown or missing, or a cell is no number.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)))
+    header = [name.strip() for name in next(reader, [])]
+    known = ("t", *variables, "share", "weight")
+    for name in header:
+        if name not in known:
+            raise unknown(f"column of `{path}`:", name, known)
+    for name in ("t", "share"):
+        if header.count(name) != 1:
+            raise UsageError(f"`{path}` needs one column `{name}`", f"columns: {', '.join(known)}")
+    if len(set(header)) < len(header):
+        raise UsageError(f"`{path}` has a column twice", "name each column once")
+    rows = [_observed(path, reader.line_num, header, cells) for cells in reader if any(cells)]
+    if not rows:
+        raise UsageError(f"`{path}` has no rows", "one line for each share: t, states, share")
+    return rows
+
+
+def _observed(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> ObservedRow:
+    if len(cells) != len(header):
+        raise UsageError(f"`{path}`, line {line}: {len(cells)} cells for {len(header)} columns")
+    entries = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+    share = _float(path, line, "share", entries.pop("share"))
+    weight = _float(path, line, "weight", entries.pop("weight", "1"))
+    time = _float(path, line, "t", entries.pop("t"))
+    if time < 0 or time != int(time):
+        raise UsageError(f"`{path}`, line {line}: t is {time:g}", "stages are 0, 1, 2, ...")
+    if weight < 0:
+        raise UsageError(f"`{path}`, line {line}: weight is {weight:g}", "weights are at least 0")
+    return ObservedRow(line, int(time), entries, share, weight)
+
+
+def _float(path: Path, line: int, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise UsageError(f"`{path}`, line {line}: {name} is `{text}`, which is no finite number")
+    return value
+
+
+def cells_of(
+    path: Path, rows: Sequence[ObservedRow], axes: "Sequence[Axis]", laws: int
+) -> "np.ndarray":
+    """For each row the states that it counts, [rows, S].
+
+    Raises:
+        UsageError: a value is none of its variable, or a time comes after the last law.
+    """
+    import numpy as np
+
+    found = np.ones((len(rows), *(axis.size for axis in axes)))
+    for k, row in enumerate(rows):
+        if row.time >= laws:
+            raise UsageError(
+                f"`{path}`, line {row.line}: t is {row.time}", f"laws are at 0 to {laws - 1}"
+            )
+        for place, axis in enumerate(axes):
+            if axis.name not in row.values:
+                continue
+            at = _position(path, row, axis)
+            kept = np.zeros(axis.size)
+            kept[at] = 1
+            found[k] *= kept.reshape(*[-1 if p == place else 1 for p in range(len(axes))])
+    return found.reshape(len(rows), -1)
+
+
+def _position(path: Path, row: ObservedRow, axis: "Axis") -> int:
+    text = row.values[axis.name]
+    where = f"`{path}`, line {row.line}"
+    if axis.labels:
+        value: float | str = text
+    else:
+        value = _float(path, row.line, axis.name, text)
+        if axis.step is None and value != int(value):
+            raise UsageError(f"{where}: {axis.name} is `{text}`, which is no whole number")
+    try:
+        return axis.position(value)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None

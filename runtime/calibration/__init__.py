@@ -1,0 +1,1 @@
+"""Logit equilibria with their slopes in parameters, and fits of parameters to observed flows."""

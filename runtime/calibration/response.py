@@ -1,0 +1,165 @@
+"""The soft best response of a finite game as one smooth function of scores and parameters.
+
+Everything here is plain tensor code without writes in place, so that forward-mode derivatives pass
+through flows, moves and rewards, wherever the spec is smooth in them.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views.truncation import truncate
+
+TEMPERATURE = "temperature"
+
+
+class CalibrationError(ValueError):
+    """What keeps a game from having a logit equilibrium with slopes; the text says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class SoftResponse:
+    """One game whose parameters `names` vary, the temperature among them if it is named.
+
+    Scores [T, S, A] are values over the temperature; the policy is their softmax.
+    """
+
+    program: Program
+    params: Params
+    names: tuple[str, ...]
+    temperature: float
+    stages: int
+    legal: Bool[Tensor, "stages states actions"] | None
+
+    @classmethod
+    def build(
+        cls, program: Program, params: Params, names: tuple[str, ...], temperature: float
+    ) -> "SoftResponse":
+        """The response of a game with stages in time and one value of each parameter.
+
+        Raises:
+            CalibrationError: the horizon is stationary.
+        """
+        if program.kind == "stationary":
+            raise CalibrationError(
+                f"{program.name} has a stationary horizon, and a flow is seen stage by stage: "
+                "give the spec a number of steps"
+            )
+        finite = program.kind == "finite"
+        stages = (program.horizon or 0) if finite else truncate(program, params).stages
+        times = torch.arange(stages, device=params.unit.device)
+        legal = None
+        if program.module.MASKED:
+            legal = program.module.legal(params, times)
+            legal = legal.expand(stages, program.state_count, program.action_count)
+        return cls(program, params, names, temperature, stages, legal)
+
+    @property
+    def start(self) -> Float[Tensor, " names"]:
+        """The values that the parameters are bound to."""
+        held = {**self.params._asdict(), TEMPERATURE: self.params.unit * self.temperature}
+        return torch.stack([held[name].reshape(()) for name in self.names])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The sizes (T, S, A) of scores."""
+        return self.stages, self.program.state_count, self.program.action_count
+
+    def bound(self, theta: Float[Tensor, " names"]) -> tuple[Params, Tensor]:
+        """Parameters and temperature with these values in the place of those bound."""
+        given = dict(zip(self.names, theta.unbind(), strict=True))
+        temperature = given.pop(TEMPERATURE, self.params.unit * self.temperature)
+        return self.params._replace(**given), temperature
+
+    def policy(self, scores: Float[Tensor, "stages states actions"]) -> Tensor:
+        """Probabilities of the actions."""
+        if self.legal is not None:
+            scores = scores.masked_fill(~self.legal, -torch.inf)
+        return scores.softmax(-1)
+
+    def flow(
+        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+    ) -> tuple[Float[Tensor, "laws states"], Float[Tensor, "stages states actions"]]:
+        """The laws at t = 0..T and the joint laws of states and actions at the stages."""
+        module, (params, _) = self.program.module, self.bound(theta)
+        probs = self.policy(scores).unbind()
+        laws, joints = [module.initial_law(params).reshape(-1)], []
+        for t in range(self.stages):
+            joints.append(laws[-1][:, None] * probs[t])
+            laws.append(module.push(params, self._time(t), self._public(joints[-1])).reshape(-1))
+        return torch.stack(laws), torch.stack(joints)
+
+    def earned(
+        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+    ) -> Float[Tensor, ""]:
+        """What an agent earns who plays like everybody; several populations are summed."""
+        laws, joints = self.flow(theta, scores)
+        rewards = self._rewards(theta, joints)
+        weights = self.program.discount ** torch.arange(self.stages).to(joints)
+        total = (weights[:, None, None] * joints * rewards).sum()
+        last = (laws[-1] * self._final(theta, laws[-1], joints, rewards)).sum()
+        return (total + self.program.discount**self.stages * last) * len(self.program.populations)
+
+    def __call__(
+        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+    ) -> Float[Tensor, "stages states actions"]:
+        """Scores of the soft best response to the flow that the policy of `scores` makes.
+
+        V_T is the final reward, Q_t = r_t + discount * P_t V_{t+1}, and
+        V_t = temperature * log sum_a exp(Q_t / temperature); 0 at illegal actions.
+        """
+        params, temperature = self.bound(theta)
+        laws, joints = self.flow(theta, scores)
+        rewards = self._rewards(theta, joints)
+        value = self._final(theta, laws[-1], joints, rewards)
+        found: list[Tensor] = []
+        for t in reversed(range(self.stages)):
+            ahead = self._expected(params, t, joints[t], value)
+            found.append((rewards[t] + self.program.discount * ahead) / temperature)
+            legal = found[-1]
+            if self.legal is not None:
+                legal = legal.masked_fill(~self.legal[t], -torch.inf)
+            value = temperature * legal.logsumexp(-1)
+        whole = torch.stack(found[::-1])
+        return whole if self.legal is None else whole.masked_fill(~self.legal, 0.0)
+
+    def _rewards(self, theta: Tensor, joints: Tensor) -> Tensor:
+        params, _ = self.bound(theta)
+        times = torch.arange(self.stages, device=joints.device)
+        public = joints.reshape(self.stages, *self._sizes)
+        found = cast(Tensor, self.program.module.rewards(params, times, public)).expand(self.shape)
+        return found if self.legal is None else found.masked_fill(~self.legal, 0.0)
+
+    def _final(self, theta: Tensor, last: Tensor, joints: Tensor, rewards: Tensor) -> Tensor:
+        """Value after the last stage: of a cut horizon the last mean reward for ever."""
+        if self.program.kind != "finite":
+            mean: Tensor = (joints[-1] * rewards[-1]).sum() / (1 - self.program.discount)
+            return mean.expand_as(last)
+        module, (params, _) = self.program.module, self.bound(theta)
+        if not module.HAS_FINAL:
+            return torch.zeros_like(last)
+        public = last.reshape(1, *self.program.states.values())
+        found = module.final_rewards(params, self._time(self.stages), public)
+        return cast(Tensor, found).reshape(-1).expand_as(last)
+
+    def _expected(self, params: Params, t: int, joint: Tensor, value: Tensor) -> Tensor:
+        module, time = self.program.module, self._time(t)
+        field = module.field(params, time, self._public(joint))
+        places = cast(Tensor, module.successors(params, time, field))[0]
+        chances = cast(Tensor, module.weights(params, time, field))[0]
+        return (chances * value[places]).sum(-1)
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return (*self.program.states.values(), *self.program.actions.values())
+
+    def _public(self, joint: Tensor) -> Tensor:
+        """A joint law as modules take it, [1, *S, *A]."""
+        return joint.reshape(1, *self._sizes)
+
+    def _time(self, t: int) -> Tensor:
+        return torch.tensor(t, device=self.params.unit.device)
