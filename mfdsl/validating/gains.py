@@ -22,6 +22,9 @@ from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.policy import TabularPolicy, greedy_probs
 from mfdsl.runtime.simulator import Simulator
+from mfdsl.runtime.solvers.social.view import SocialView
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.validating.outcome import Row, Trial, left
 
 EXPLOITABILITY = "exploitability"
@@ -79,14 +82,21 @@ def exploitability_row(trial: Trial, evaluation: Evaluation | None) -> Row:
         saved = folder.summary.get("exploitability", {}).get("value")
     if not isinstance(saved, (int, float)):
         return Row(EXPLOITABILITY, "not applicable", "the run has no exploitability in its summary")
+    options = read_options(folder)
+    row = SOLVERS.get(options.solver)
+    planned = row is not None and row.social
+    if planned and isinstance(evaluation.view, FiniteView):
+        evaluation = Evaluation(SocialView(evaluation.view), evaluation.policy)
     with torch.no_grad():
         again = evaluation.exploitability
     figures = {"saved": saved, "again": again.value, "per_population": dict(again.per_population)}
-    limit = AGREE[read_options(folder).dtype] * (1 + abs(saved))
+    limit = AGREE[options.dtype] * (1 + abs(saved))
     if not abs(again.value - saved) <= limit:
         detail = f"the saved policy has {again.value:.9g}, the summary says {saved:.9g}"
         return Row(EXPLOITABILITY, "failed", detail, figures)
     detail = f"the saved policy has {again.value:.6g}, as the summary says ({again.kind})"
+    if planned:
+        detail = f"{detail}, with marginal rewards: a planner's"
     return Row(EXPLOITABILITY, "passed", detail, figures)
 
 

@@ -103,3 +103,10 @@ def test_the_list_of_solvers_knows_planners(mfdsl: Any, team: Path) -> None:
     applies = {entry["solver"]: entry["applies"] for entry in found["solvers"]}
     assert applies.pop("social_gradient") == "licensed" and set(applies.values()) == {"no"}
     assert found["chosen"]["solver"] == "social_gradient"
+
+
+def test_a_planned_run_of_a_game_is_validated_as_one(mfdsl: Any) -> None:
+    run = mfdsl("solve", "left_right", "--solver", "social_gradient", "--json").json["run"]
+    rows = mfdsl("validate", run, "--seconds", 2, "--agents", "20", "--json").json["checks"]
+    (found,) = [row for row in rows if row["name"] == "exploitability"]
+    assert found["verdict"] == "passed" and "marginal rewards" in found["detail"]
