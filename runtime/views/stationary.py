@@ -18,7 +18,7 @@ from mfdsl.runtime.views.finite import by_population, expanded, state_values, un
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewards, stage_kernel
 
-SQUARINGS = 14
+SQUARINGS = 32
 MOST_PUSHES = 10_000
 CHECK_EVERY = 16
 COMPILED_PUSHES = 512
@@ -180,16 +180,20 @@ def _solved(chain: Tensor, law: Tensor) -> Tensor:
 
 
 def _leap(kernel: Kernel, probs: Tensor, law: Tensor) -> Tensor:
-    """The law after 2^SQUARINGS such times, by squaring; of large chains the law as it is."""
+    """The law after up to 2^SQUARINGS such times, by squaring; of large chains as it is."""
     return _in_parts(_squared, kernel, probs, law)
 
 
 def _squared(chain: Tensor, law: Tensor) -> Tensor:
     chain = (LEAVING * torch.linalg.inv(_leaving(chain))).clamp(min=0)
+    here = law
     for _ in range(SQUARINGS):
         chain = chain / chain.sum(-1, keepdim=True)
-        chain = chain @ chain
-    return (law[:, None] @ chain)[:, 0]
+        ahead = (law[:, None] @ chain)[:, 0]
+        if (ahead - here).abs().sum(-1).max() <= LAW_TOLERANCE / 10:
+            return ahead
+        here, chain = ahead, chain @ chain
+    return here
 
 
 def _leaving(chain: Tensor) -> Tensor:
