@@ -76,6 +76,12 @@ def test_a_run_of_a_team_goes_on_and_is_played(mfdsl: Any, team: Path) -> None:
     assert played["returns"]["walker"]["mean"] == pytest.approx(more["value"], abs=0.02)
 
 
+def test_a_start_that_is_the_optimum_is_saved(mfdsl: Any) -> None:
+    found = mfdsl("solve", "pigou", "--solver", "social_gradient", "--json").json
+    assert found["iterations"] == 0 and found["value"] == -0.75
+    assert (Path(found["run"]) / "state.safetensors").is_file()
+
+
 def test_sweeps_of_teams_have_a_row_for_each_game(mfdsl: Any, team: Path) -> None:
     found = mfdsl("solve", team, "--sweep", "push=0.1,0.5,2", "--json").json
     values = [game["value"] for game in found["games"]]

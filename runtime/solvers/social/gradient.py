@@ -73,7 +73,7 @@ class SocialGradient:
             logs = torch.log_softmax(logs + spread.to(probs), -1)
             probs = logs.exp()
         rate = probs.new_full((len(probs),), FIRST_RATE)
-        return Climbing(0, probs, logs, logs, torch.ones_like(rate), rate)
+        return Climbing(0, probs, logs, logs.clone(), torch.ones_like(rate), rate)
 
     def step(self, evaluation: Evaluation, state: Climbing) -> Climbing:
         """One step of every game, each at its own rate."""
