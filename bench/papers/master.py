@@ -1,6 +1,6 @@
 """A master policy on the linear-quadratic game: its gains, its flows and laws it never saw.
 
-`python -m bench.papers.master [--seeds 1] [--iterations 28]` trains `master` on `lq_game` with ten
+`python -m bench.papers.master [--seeds 1] [--iterations 48]` trains `master` on `lq_game` with ten
 stages (33 points of x and of a in [-4, 4]) from bell curves, and plays it from 12 others. In the
 closed form (`bench/lq_gains.py`) agents do a = -K_t x + k_t m; here K_t and k_t are the regression
 of the mean action on own state and mean, over the flows of the 12 laws. `flow` is the largest
@@ -119,7 +119,7 @@ def main() -> None:
     """Run everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="networks")
-    parser.add_argument("--iterations", type=int, default=28)
+    parser.add_argument("--iterations", type=int, default=48)
     given = parser.parse_args()
     torch.set_num_threads(1)
     game = mfdsl.load("lq_game", params=CASE)
