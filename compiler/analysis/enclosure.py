@@ -26,9 +26,9 @@ from mfdsl.compiler.analysis.intervals import (
     remainder,
     squared,
     vector,
-    written,
 )
 from mfdsl.compiler.analysis.linear import Ends, combined, ends_of, linear_sum
+from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type

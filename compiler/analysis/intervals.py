@@ -36,30 +36,6 @@ def point(value: Array | np.float64) -> Interval:
     return Interval(array, array)
 
 
-def written(values: Array | np.float64) -> Interval:
-    """Around numbers that were written as decimals, of which doubles are only the nearest.
-
-    Numbers whose decimals have at most 15 digits are exact (`is_short`); `ir.fold.carried` sees to
-    it that no other number was rounded to one of them.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    own = is_short(array)
-    return Interval(
-        np.where(own, array, _nudged(array, True)), np.where(own, array, _nudged(array, False))
-    )
-
-
-def is_short(values: Array) -> Mask:
-    """Whether numbers are fractions of 2**8 below 2**20, whole ones below 1e15, or infinite: all
-    have decimals of at most 15 digits.
-    """
-    with np.errstate(over="ignore"):
-        scaled = np.ldexp(values, 8)
-    fractions = (np.abs(values) < 2.0**20) & (scaled == np.floor(scaled))
-    whole = (np.abs(values) < 1e15) & (values == np.floor(values))
-    return np.asarray(fractions | whole | np.isinf(values))
-
-
 def _nudged(value: Array, down: bool) -> Array:
     """The next float below or above."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -13,7 +13,8 @@ from math import inf, isfinite
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import Array, Interval, add, multiply, written
+from mfdsl.compiler.analysis.intervals import Array, Interval, add, multiply
+from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Node
 

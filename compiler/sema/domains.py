@@ -19,7 +19,8 @@ from mfdsl.compiler.analysis.enclosure import (
     narrowed,
 )
 from mfdsl.compiler.analysis.grid_intervals import cell_codes
-from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point, written
+from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
+from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import Node

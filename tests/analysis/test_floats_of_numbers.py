@@ -7,7 +7,7 @@ from math import inf, nextafter
 import numpy as np
 import pytest
 
-from mfdsl.compiler.analysis.intervals import is_short, written
+from mfdsl.compiler.analysis.written import is_short, written
 from mfdsl.compiler.ir.fold import carried, decimal, read_float
 
 

@@ -18,7 +18,6 @@ from mfdsl.compiler.analysis.intervals import (
     multiply,
     point,
     remainder,
-    written,
 )
 from mfdsl.compiler.analysis.slopes.atoms import WHOLE, hull_where, logistic
 from mfdsl.compiler.analysis.slopes.merged import ring_gap, soft_sign
@@ -32,6 +31,7 @@ from mfdsl.compiler.analysis.slopes.rules import (
     xlogx,
 )
 from mfdsl.compiler.analysis.slopes.tape import Statistic, Step, Tape, Unsupported
+from mfdsl.compiler.analysis.written import written
 
 
 @dataclass

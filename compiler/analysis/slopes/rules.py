@@ -4,17 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mfdsl.compiler.analysis.intervals import (
-    RULES,
-    Array,
-    Interval,
-    add,
-    multiply,
-    point,
-    squared,
-    written,
-)
+from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add, multiply, point, squared
 from mfdsl.compiler.analysis.slopes.atoms import ONE, meet
+from mfdsl.compiler.analysis.written import written
 
 
 def moving(part: Interval | None) -> np.ndarray:

@@ -7,7 +7,6 @@ from math import inf
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
-from mfdsl.compiler.analysis.intervals import written
 from mfdsl.compiler.analysis.slopes.enumerated import enumerated, is_bound, repeated
 from mfdsl.compiler.analysis.slopes.merged import merged_atom
 from mfdsl.compiler.analysis.slopes.tape import (
@@ -21,6 +20,7 @@ from mfdsl.compiler.analysis.slopes.tape import (
     first_of,
     size_of,
 )
+from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of
