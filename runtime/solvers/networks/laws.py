@@ -93,7 +93,7 @@ def mean_places(
 ) -> Float[Tensor, "batch stages places"]:
     """Where each population is in the mean along each axis of states, ends at -1 and 1."""
     groups, sizes = len(program.populations), own_sizes(program)
-    apart, found = laws.unflatten(-1, (groups, *sizes)), []
+    apart, found = laws.reshape(*laws.shape[:2], groups, *sizes), []
     for axis, size in enumerate(sizes):
         if size > 1:
             line = torch.linspace(-1, 1, size, dtype=laws.dtype, device=laws.device)
