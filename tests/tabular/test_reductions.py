@@ -427,7 +427,7 @@ population p {
 @pytest.mark.parametrize(
     ("name", "bins", "words"),
     [
-        ("m3fc_beach", {}, "team"),
+        ("m3fc_beach", {}, "225 pasts at t ="),
         ("m3fg_sis", {}, "pasts at t ="),
         ("lq_game", {}, "has no bounds"),
         ("double_well", {}, "`x` is continuous"),
