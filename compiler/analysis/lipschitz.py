@@ -108,6 +108,8 @@ def lipschitz(question: Question, most: float | None = None) -> Certificate:
         else:
             bounds, shares = _summed(_averaged(question), deadline)
         bounds = even(bounds, "with noises of members held fixed") if mixed else bounds
+        if _reads(question, "weight"):
+            bounds = even(bounds, "with weights that no row of the file need have")
     except Unsupported as error:
         bounds = Bounds.none(error)
     verdict, reason = _verdict(bounds, most)
@@ -141,9 +143,7 @@ def _members_draw(question: Question) -> bool:
         Unsupported: it goes with the source, too.
     """
     facts, subject = question.facts, question.subject
-    nodes = [t.node for t in subject.terms]
-    nodes = nodes if subject.dynamics is None else _next_nodes(subject.dynamics)
-    if not any(facts.nodes[i].op == "peer_noise" for i in reachable(facts.nodes, nodes)):
+    if not _reads(question, "peer_noise"):
         return False
     chances = [n.density for p in subject.players for n in p.noises if n.density is not None]
     if any(question.source.read_by(facts, chance) for chance in chances):
@@ -154,6 +154,14 @@ def _members_draw(question: Question) -> bool:
             "noises of other members whose chances depend on real variables of theirs"
         )
     return True
+
+
+def _reads(question: Question, op: str) -> bool:
+    """Whether a leaf of some kind is read by what is asked about."""
+    facts, subject = question.facts, question.subject
+    nodes = [t.node for t in subject.terms]
+    nodes = nodes if subject.dynamics is None else _next_nodes(subject.dynamics)
+    return any(facts.nodes[i].op == op for i in reachable(facts.nodes, nodes))
 
 
 def _of_dynamics(question: Question, player: Player) -> Bounds:

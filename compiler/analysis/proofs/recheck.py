@@ -136,11 +136,11 @@ def difference(old: Certificate, new: Certificate) -> str | None:
         same = (o for o in new.obligations if _name(o) == _name(part))
         if all(difference(part, o) is not None for o in same):
             return f"it does not rest on `{part.claim}` of {part.subject}"
-    jumps = old.upper is None  # pairs of points across one are narrowed anew, to other points
-    if jumps and old.verdict == "refuted":
-        return None
+    if new.assumptions != old.assumptions:
+        return f"it assumes {', '.join(new.assumptions) or 'nothing'}"
     if old.lower is not None and (new.lower is None or new.lower < old.lower):
         return f"the bound from below is {new.lower!r}, not {old.lower!r}"
+    jumps = old.upper is None and old.claim.startswith("lipschitz(")
     if not jumps and old.witness is not None and new.witness != old.witness:
-        return "the witness is another one"
+        return "the witness is another one"  # pairs across a jump are narrowed to other points
     return None

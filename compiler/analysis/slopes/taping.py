@@ -23,7 +23,7 @@ from mfdsl.compiler.analysis.slopes.tape import (
 from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of
+from mfdsl.compiler.ir.walk import MEANS, MEMBERS, REDUCTIONS, depth_of, reachable
 
 MAX_ENTRIES = 64  # of an array that is read at a place that is not known
 
@@ -382,6 +382,8 @@ class _Taping:
                 points[name] = tuple(
                     place for (other, _), place in self._coordinates.items() if other == key
                 )
+        if points and self._holds_means(here.args, population):
+            raise Unsupported("a mean inside of a mean over real variables of the same population")
         members = frozenset(axes.values())
         used = tape.inside[body] | (tape.inside[mass] if mass is not None else frozenset())
         number = len(tape.statistics)
@@ -396,6 +398,16 @@ class _Taping:
         if coordinate is not None:
             tape.touched[step] = tape.touched[step] | {coordinate}
         return step
+
+    def _holds_means(self, roots: Sequence[int], population: str) -> bool:
+        """Whether other members of a population are read below: a step has one member only, and
+        one rate for it, while the member of a mean stands still where those inside of it move.
+        """
+        nodes = self.facts.nodes
+        return any(
+            nodes[i].op in MEMBERS and nodes[i].attr[1] == population  # type: ignore[index]
+            for i in reachable(nodes, roots)
+        )
 
     def _note(self, leaves: Sequence[int], depth: int, population: str) -> None:
         """Remember of which population the coordinates of members are."""

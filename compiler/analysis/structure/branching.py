@@ -85,6 +85,8 @@ def branched(
     deadline = time.perf_counter() + seconds
     if basis is None:
         basis = _tangent(game.groups)
+    if not basis:
+        raise UnsupportedError("no mass moves between kinds")
     try:
         tape = make_tape(game.terms.as_facts(), projected_terms(game, basis, empty))
         return _search(tape, _simplices(tape, game, empty), deadline)

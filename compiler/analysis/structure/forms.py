@@ -179,6 +179,8 @@ def rewards_by_population(copies: Copies, parts: Sequence[Part]) -> dict[str, in
 
 
 def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form:
+    if not tangent_pairs(game.groups):
+        return Form("all members are of one kind", parts, "zero", True, True)
     matrix = constant_slopes(game)
     if matrix is not None:
         sign, symmetric = matrix.sign(), matrix.is_symmetric()
@@ -269,7 +271,7 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
     matrix = found.constant()
     if matrix is not None:
         half = [[(matrix[i][j] + matrix[j][i]) / 2 for j in range(count)] for i in range(count)]
-        sign = sign_of(half).sign
+        sign = _of_features(found, free, sign_of(half).sign)
         symmetric = all(matrix[i][j] == matrix[j][i] for i in range(count) for j in range(i))
         # On moves of mass the monomials may depend on each other, so only what holds is certain.
         return Form(
@@ -295,12 +297,17 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
         tops.append(largest(found.terms, found.matrix[k][k], left / 2))
     sign_: Sign | None = None
     if max(tops) < 0:
-        sign_ = "definite"
+        sign_ = _of_features(found, free, "definite")
     elif max(tops) <= 0:
         sign_ = "negative"
     return Form(
         rule, parts, sign_, symmetric_, False, "enclosure", reason=None if sign_ else "budget"
     )
+
+
+def _of_features(found: Features, free: bool, sign: Sign) -> Sign:
+    """The sign on moves of mass: features that are constant, or together, do not move with it."""
+    return "negative" if sign == "definite" and not (free and found.independent) else sign
 
 
 def _features_symmetric(found: Features, deadline: float) -> bool | None:

@@ -21,7 +21,7 @@ def test_means_inside_means_meet_other_members() -> None:
     h = s.op("min", s.op("mul", s.r(10), p), s.r(1))
     k = s.op("max", s.op("mul", s.r(2), s.sub(q, s.r("0.5"))), s.r(0))
     found = s.in_law(s.mean(s.mean(s.op("mul", h, k), 1), 0))
-    assert found.upper is not None and found.upper >= 10.0
+    assert found.upper is None or found.upper >= 10.0
 
 
 def test_populations_with_the_same_names_are_apart() -> None:
