@@ -1,5 +1,7 @@
-"""Discounted values without end: linear solves for small games, bounded sweeps for large ones."""
+"""Discounted values without end: direct solves for small games, bounded sweeps for large ones."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -7,59 +9,45 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mfdsl.runtime.views import native
+from mfdsl.runtime.views.dense import Moves, chains_of, dense_table
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem
 
-DENSE_STATES = 256
-DENSE_TABLE = 1 << 21
+CHAINS = 1 << 22  # numbers of the chains of a batch that are solved directly
 MOST_SWEEPS = 100_000
 MOST_IMPROVEMENTS = 200
 VALUE_TOLERANCE = 1e-12
 COMPILED_SWEEPS = 600
-FEW_STATES = 16  # up to which a solve in double precision takes longer than sweeps
+
+Table = Float[Tensor, "actions states batch"]
+Solve = Callable[[Table], Float[Tensor, "states batch"]]
 
 
-def policy_values(
-    problem: Problem, probs: Float[Tensor, "actions states batch"], discount: float
-) -> Float[Tensor, "actions states batch"]:
+def policy_values(problem: Problem, probs: Table, discount: float) -> Table:
     """Q of the policy: V = r_pi + discount P_pi V; -inf at illegal actions."""
-    rewards, kernel = problem.rewards[0], problem.kernels[0]
-    table = dense_table(kernel, probs)
-    direct = table is not None and len(probs[0]) > FEW_STATES and probs.dtype == torch.float64
-    if not direct and (q := _compiled_values(problem, probs, discount)) is not None:
-        return q
-    if table is not None:
-        values = _solve(table, rewards, probs, discount)
-        return _masked(_q(kernel, rewards, values, discount), problem)
-    return _masked(_sweeps(kernel, rewards, probs, discount), problem)
+    kernel, paid = problem.kernels[0], problem.rewards[0]
+    if (solve := _solver(kernel, paid, discount)) is not None:
+        return _masked(_q(kernel, paid, solve(probs), discount), problem)
+    rewards, start = _masked(paid, problem), torch.zeros_like(paid[0])
+    q = _swept(kernel, rewards, probs, start, discount, COMPILED_SWEEPS)
+    if q is None:
+        q = _sweeps(kernel, paid, probs, discount)
+    return _masked(q, problem)
 
 
-def best_values(problem: Problem, discount: float) -> Float[Tensor, "actions states batch"]:
+def best_values(problem: Problem, discount: float) -> Table:
     """Q of the best response: V = max (r + discount P V); -inf at illegal actions.
 
-    A few compiled sweeps suffice for most games. Otherwise small games are solved by Howard's
-    policy improvement with exact solves, large ones by sweeps.
+    A few hundred compiled sweeps suffice for most games. Otherwise small games are solved by
+    Howard's policy improvement with direct solves, large ones by sweeps.
     """
-    kernel = problem.kernels[0]
-    rewards = _masked(problem.rewards[0], problem)
-    if (q := _compiled_values(problem, None, discount)) is not None:
+    kernel, paid = problem.kernels[0], problem.rewards[0]
+    rewards, values = _masked(paid, problem), torch.zeros_like(paid[0])
+    if (q := _swept(kernel, rewards, None, values, discount, COMPILED_SWEEPS)) is not None:
         return q
-    table = dense_table(kernel, rewards)
-    if table is None:
+    if (solve := _solver(kernel, paid, discount)) is None:
         return _masked(_sweeps(kernel, rewards, None, discount), problem)
-    return _improved(kernel, table, rewards, problem.rewards[0], discount)
-
-
-def _compiled_values(
-    problem: Problem, probs: Float[Tensor, "actions states batch"] | None, discount: float
-) -> Float[Tensor, "actions states batch"] | None:
-    """Q by compiled sweeps, None where there are none or they take long."""
-    rewards = _masked(problem.rewards[0], problem)
-    loops = native.compiled_loops(problem.kernels[0], rewards.shape[-1])
-    if loops is None:
-        return None
-    tolerance = tolerance_of(rewards.dtype)
-    return native.endless(loops, rewards, probs, discount, COMPILED_SWEEPS, tolerance)
+    return _improved(kernel, solve, rewards, values, discount)
 
 
 def tolerance_of(dtype: torch.dtype) -> float:
@@ -67,42 +55,53 @@ def tolerance_of(dtype: torch.dtype) -> float:
     return max(VALUE_TOLERANCE, 64 * torch.finfo(dtype).eps)
 
 
-def dense_table(
-    kernel: Kernel, probs: Float[Tensor, "actions states batch"]
-) -> Float[Tensor, "actions states next"] | None:
-    """The transitions as a dense table when they are small and the same for the whole batch."""
-    actions, states, games = probs.shape
-    if states > DENSE_STATES or actions * states * states * games > DENSE_TABLE:
+def _solver(kernel: Kernel, paid: Table, discount: float) -> Solve | None:
+    """Values of policies directly where the game is small."""
+    actions, states, games = paid.shape
+    if (banded := native.banded(kernel)) is not None:
+        return lambda probs: native.discounted_values(
+            banded, probs, (probs * paid).sum(0), discount
+        )
+    if games * states**2 > CHAINS or (table := dense_table(kernel, actions, states)) is None:
         return None
-    if not kernel.shared:
-        return None
-    identity = torch.eye(states, dtype=probs.dtype, device=probs.device)
-    zero = probs.new_zeros(actions * states, states)
-    out = torch.empty_like(zero)
-    kernel.expect(identity, zero, 1.0, out)
-    return out.view(actions, states, states)
+    return partial(_solved, table, paid, discount)
+
+
+def _solved(table: Moves, paid: Table, discount: float, probs: Table) -> Tensor:
+    """V [S, B] of the policy by a linear solve for each game."""
+    chain = chains_of(table, probs)
+    system = torch.eye(chain.shape[-1], dtype=chain.dtype, device=chain.device) - discount * chain
+    return cast(Tensor, torch.linalg.solve(system, (probs * paid).sum(0).t())).t().contiguous()
 
 
 def _improved(
-    kernel: Kernel, table: Tensor, rewards: Tensor, paid: Tensor, discount: float
-) -> Tensor:
-    q = rewards
+    kernel: Kernel, solve: Solve, rewards: Table, values: Tensor, discount: float
+) -> Table:
+    """Howard's improvement from the policy that is greedy for `values` [S, B]."""
+    q, tolerance = _q(kernel, rewards, values, discount), tolerance_of(rewards.dtype)
     for _ in range(MOST_IMPROVEMENTS):
-        best = q == q.amax(0)
-        probs = (best & (best.cumsum(0) == 1)).to(q.dtype)
-        values = _solve(table, paid, probs, discount)
+        best = q.argmax(0, keepdim=True)
+        values = solve(torch.zeros_like(q).scatter_(0, best, 1.0))
         q = _q(kernel, rewards, values, discount)
         gain = (q.amax(0) - values).abs().max()
-        if not gain > VALUE_TOLERANCE * (1 + values.abs().max()):
+        if not gain > tolerance * (1 + values.abs().max()):
             break
     return q
 
 
-def _solve(table: Tensor, rewards: Tensor, probs: Tensor, discount: float) -> Tensor:
-    """V [S, B] of the policy by a linear solve for each game."""
-    chain = torch.einsum("asb,ast->bst", probs, table)
-    system = torch.eye(chain.shape[-1], dtype=chain.dtype, device=chain.device) - discount * chain
-    return cast(Tensor, torch.linalg.solve(system, (probs * rewards).sum(0).t())).t().contiguous()
+def _swept(
+    kernel: Kernel,
+    rewards: Table,
+    probs: Table | None,
+    values: Float[Tensor, "states batch"],
+    discount: float,
+    most: int,
+) -> Table | None:
+    """Q by compiled sweeps from `values`, None where there are none or they do not suffice."""
+    if (loops := native.compiled_loops(kernel, rewards.shape[-1])) is None:
+        return None
+    tolerance = tolerance_of(rewards.dtype)
+    return native.endless(loops, rewards, probs, values, discount, most, tolerance)
 
 
 def _q(kernel: Kernel, rewards: Tensor, values: Tensor, discount: float) -> Tensor:

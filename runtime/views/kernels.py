@@ -48,6 +48,12 @@ class MatrixKernel:
     choice: Choice | None = field(default=None, repr=False)
     shared: bool = True
 
+    @cached_property
+    def by_state(self) -> Tensor:
+        """The same as a dense table [1, S, A, S]."""
+        dense = self.forward if self.forward.layout == torch.strided else self.forward.to_dense()
+        return _by_state(dense)
+
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write P' joint."""
         if joint.ndim == 1:
@@ -83,6 +89,11 @@ class RowsKernel:
         """Sparse [rows, A * S] with a one where an entry lands."""
         rows = self.rows
         return incidence(rows.landing.reshape(-1), rows.places.shape[1], rows.chances.dtype)
+
+    @cached_property
+    def by_state(self) -> Tensor:
+        """The same as a dense table [1, S, A, S]."""
+        return _by_state(self._spread[0].to_dense().index_select(0, self.rows.landing.reshape(-1)))
 
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write the law of those who landed and went on."""
@@ -226,6 +237,11 @@ def incidence(
         return torch.sparse_csr_tensor(
             starts, order, ones, (states, len(successors)), check_invariants=False
         )
+
+
+def _by_state(table: Float[Tensor, "entries next"]) -> Float[Tensor, "1 states actions next"]:
+    states = table.shape[1]
+    return table.view(1, -1, states, states).transpose(1, 2).contiguous()
 
 
 def _compressed(table: Tensor) -> Tensor:

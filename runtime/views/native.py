@@ -23,6 +23,8 @@ from torch import Tensor
 from mfdsl.runtime.views.rows import SharedRows
 
 MOST_ENTRIES = 1 << 28
+MOST_BANDED = 2048  # states of a chain that is eliminated
+MOST_WORK = 1 << 25  # multiplications of one elimination
 LONG = 8  # numbers in a run, on average, from where runs are faster than entries
 Function = Callable[..., Any]
 Numbers = NDArray[Any]
@@ -73,6 +75,14 @@ class Loops:
 
 
 @dataclass(frozen=True, eq=False)
+class Banded:
+    """Moves whose chains are eliminated inside of `band` [S, 2], first states and ends of rows."""
+
+    moves: Entries | Runs
+    band: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Choice:
     """Moves by shared rows, made ready for compiled loops when they are first asked for."""
 
@@ -85,6 +95,16 @@ class Choice:
         if games * _size(self.rows) >= LONG * (len(runs.landing) + len(runs.spread)):
             return self._runs
         return self._entries if games == 1 else None
+
+    @cached_property
+    def banded(self) -> "Banded | None":
+        """The moves for elimination, None where the band is large."""
+        if self.rows.landing.shape[1] > MOST_BANDED:
+            return None
+        moves = self._entries.moves
+        band = _compiled("envelope")(moves)
+        work = ((band[:, 1] - band[:, 0]).astype(float) ** 2).sum()
+        return Banded(moves, band) if work <= MOST_WORK else None
 
     @cached_property
     def _runs(self) -> Loops:
@@ -147,46 +167,75 @@ def sweep(
         _compiled("sweep_entries")(loops.moves, *rest)
 
 
-def settle(
+def stretch(
     loops: Loops,
     probs: Float[Tensor, "actions states batch"],
-    law: Float[Tensor, "states batch"],
-    most: int,
-    tolerance: float,
-) -> tuple[Float[Tensor, "states batch"], float]:
-    """The law pushed until it changes by at most the tolerance in l1, or so many times.
-
-    The second value is the largest change of the last push that was looked at.
-    """
-    games = law.shape[-1]
-    laws = np.empty((2, law.numel()), dtype=law.numpy().dtype)
-    laws[0] = law.flatten().numpy()
-    rest = (probs[None].flatten(-2).numpy(), laws, _middle(loops, law), most, tolerance)
+    laws: Float[Tensor, "laws states batch"],
+) -> None:
+    """Write the laws after the first one, all under the same policy."""
+    games = laws.shape[-1]
+    rest = (probs[None].flatten(-2).numpy(), laws.flatten(-2).numpy(), _middle(loops, laws))
     if isinstance(loops.moves, Runs):
-        change = _compiled("settle_runs")(loops.moves, games, *rest)
+        _compiled("stretch_runs")(loops.moves, games, *rest)
     else:
-        change = _compiled("settle_entries")(loops.moves, *rest)
-    return torch.from_numpy(laws[0]).view_as(law), float(change)
+        _compiled("stretch_entries")(loops.moves, *rest)
+
+
+def limit_laws(
+    banded: Banded,
+    probs: Float[Tensor, "actions states batch"],
+    laws: Float[Tensor, "states batch"],
+    leaving: float,
+    most: int,
+) -> Float[Tensor, "states batch"]:
+    """The limits of laws by elimination (`chains.py`) and at most so many steps each."""
+    found = laws.clone(memory_format=torch.contiguous_format)
+    kind = found.numpy().dtype.type
+    unmoved = kind(4 * torch.finfo(found.dtype).eps)
+    shares = (kind(1 - leaving), kind(leaving), most, unmoved)
+    _compiled("limits")(banded.moves, banded.band, probs.numpy(), found.numpy(), *shares)
+    return found
+
+
+def discounted_values(
+    banded: Banded,
+    probs: Float[Tensor, "actions states batch"],
+    paid: Float[Tensor, "states batch"],
+    discount: float,
+) -> Float[Tensor, "states batch"]:
+    """Values without end of policies whose mean rewards are `paid`, by elimination."""
+    found = paid.clone(memory_format=torch.contiguous_format)
+    kind = found.numpy().dtype.type
+    shares = (kind(discount), kind(1 - discount))
+    _compiled("values_of")(banded.moves, banded.band, probs.numpy(), found.numpy(), *shares)
+    return found
 
 
 def endless(
     loops: Loops,
     rewards: Float[Tensor, "actions states batch"],
     probs: Float[Tensor, "actions states batch"] | None,
+    value: Float[Tensor, "states batch"],
     discount: float,
     most: int,
     tolerance: float,
 ) -> Float[Tensor, "actions states batch"] | None:
     """Discounted Q of the policy, or of the best response, by so many sweeps at most, else None.
 
-    Rewards are -inf at illegal actions. `tolerance` is relative to 1 + the largest value.
+    Sweeps start from `value` and leave the last one there. Rewards are -inf at illegal actions.
+    `tolerance` is relative to 1 + the largest value.
     """
     games = rewards.shape[-1]
     q = torch.empty(rewards.shape, dtype=rewards.dtype)[None]
     paid = rewards[None].flatten(-2).numpy()
     played = paid if probs is None else probs[None].flatten(-2).numpy()
-    value = np.zeros(paid.shape[-1], dtype=paid.dtype)
-    tables = (paid, paid.dtype.type(discount), played, value, q.flatten(-2).numpy())
+    tables = (
+        paid,
+        paid.dtype.type(discount),
+        played,
+        value.view(-1).numpy(),
+        q.flatten(-2).numpy(),
+    )
     rest = (*tables, _middle(loops, rewards), probs is None, most, tolerance)
     if isinstance(loops.moves, Runs):
         found = _compiled("endless_runs")(loops.moves, games, *rest)
@@ -201,16 +250,24 @@ def _middle(loops: Loops, like: Tensor) -> Numbers:
 
 
 def _compiled(name: str) -> Function:
-    from mfdsl.runtime.views import native_endless, native_loops  # need numba
+    from mfdsl.runtime.views import native_chains, native_endless, native_loops  # need numba
 
-    source = native_endless if name.startswith(("settle", "endless")) else native_loops
-    return cast(Function, getattr(source, name))
+    for source in (native_loops, native_endless, native_chains):
+        if hasattr(source, name):
+            return cast(Function, getattr(source, name))
+    raise AttributeError(name)
 
 
 def compiled_loops(kernel: object, games: int) -> Loops | None:
     """The moves of a kernel for compiled loops, None where the tensor code is used."""
     choice = getattr(kernel, "choice", None)
     return choice.loops(games) if isinstance(choice, Choice) else None
+
+
+def banded(kernel: object) -> Banded | None:
+    """The moves of a kernel for elimination, None where other code is used."""
+    choice = getattr(kernel, "choice", None)
+    return choice.banded if isinstance(choice, Choice) else None
 
 
 def _entries_of(rows: SharedRows) -> Entries:

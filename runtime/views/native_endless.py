@@ -1,8 +1,8 @@
 """Stationary laws and discounted values without end as compiled loops (needs numba).
 
-One call repeats the passes of `native_loops.py` over one stage until they change nothing more, so
-that a small game does not pay for a call each time. Whoever calls goes another way where the count
-of passes given does not suffice.
+One call repeats the passes of `native_loops.py` over one stage, so that a small game does not pay
+for a call each time. Whoever calls goes another way where the count of passes given does not
+suffice.
 """
 
 import numpy as np
@@ -14,46 +14,17 @@ OFTEN = 8  # passes between looks at what they change, for batches
 
 
 @njit(cache=True)
-def _largest_change(before, after, games):  # type: ignore[no-untyped-def]
-    """The largest l1 distance of two laws [S * B] over the games."""
-    largest = 0.0
-    for b in range(games):
-        total = 0.0
-        for i in range(b, len(before), games):
-            total += abs(after[i] - before[i])
-        largest = max(largest, total)
-    return largest
+def stretch_entries(moves, probs, laws, middle):  # type: ignore[no-untyped-def]
+    """Write the laws [L, S] after the first one under the policy `probs` [1, A, S]."""
+    for t in range(len(laws) - 1):
+        push_entries(moves, probs, laws[t : t + 2], middle)
 
 
 @njit(cache=True)
-def settle_entries(moves, probs, laws, middle, most, tolerance):  # type: ignore[no-untyped-def]
-    """Push `laws[0]` until it moves by at most the tolerance, which is returned, or `most` times.
-
-    `laws` is [2, S], the second is room to work in; `probs` is [1, A, S].
-    """
-    change = np.inf
-    for count in range(1, most + 1):
-        push_entries(moves, probs, laws, middle)
-        if count % OFTEN == 0:
-            change = _largest_change(laws[0], laws[1], 1)
-        laws[0, :] = laws[1]
-        if change <= tolerance:
-            break
-    return change
-
-
-@njit(cache=True)
-def settle_runs(moves, games, probs, laws, middle, most, tolerance):  # type: ignore[no-untyped-def]
+def stretch_runs(moves, games, probs, laws, middle):  # type: ignore[no-untyped-def]
     """The same for runs, of `games` games side by side."""
-    change = np.inf
-    for count in range(1, most + 1):
-        push_runs(moves, games, probs, laws, middle)
-        if count % OFTEN == 0:
-            change = _largest_change(laws[0], laws[1], games)
-        laws[0, :] = laws[1]
-        if change <= tolerance:
-            break
-    return change
+    for t in range(len(laws) - 1):
+        push_runs(moves, games, probs, laws[t : t + 2], middle)
 
 
 @njit(cache=True)

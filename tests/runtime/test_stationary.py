@@ -7,7 +7,7 @@ import torch
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
-from mfdsl.runtime.views import discounted, stationary
+from mfdsl.runtime.views import dense, native, settling
 from mfdsl.runtime.views.stationary import StationaryView
 from tests.runtime import oracle
 
@@ -41,23 +41,37 @@ def expected_gap(program: Program, probs: np.ndarray) -> tuple[np.ndarray, float
     return law, float(law @ (best - own))
 
 
+WAYS = ("eliminated", "dense", "pushed")
+
+
+def only(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take one of the ways to laws and values: compiled elimination, dense tables, or passes."""
+    if way != "eliminated":
+        monkeypatch.setattr(native, "banded", lambda kernel: None)
+        monkeypatch.setattr(native, "compiled_loops", lambda kernel, games: None)
+    if way == "pushed":
+        monkeypatch.setattr(dense, "DENSE_STATES", 0)
+
+
 @pytest.mark.parametrize("name", ["beach_bar", "susceptible_infected"])
-@pytest.mark.parametrize("small", [True, False], ids=["solved", "swept"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("games", [1, 2])
 def test_law_and_exploitability_agree_with_long_iteration(
-    name: str, small: bool, games: int, monkeypatch: pytest.MonkeyPatch
+    name: str, way: str, games: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not small:
-        monkeypatch.setattr(discounted, "DENSE_STATES", 0)
+    only(way, monkeypatch)
     program = stationary_game(name)
     view = StationaryView.build(program)
     policy = view.policy(random_policy(view, games))
     flow, gaps = view.flow(policy), view.exploitability(policy)
     assert flow.laws.shape == (games, 1, program.state_count)
+    own = view.value(flow, view.q_values(flow, policy), policy)
+    best = view.value(flow, view.q_values(flow))
     for g in range(games):
         law, gap = expected_gap(program, policy.probs[g, 0].numpy())
         np.testing.assert_allclose(flow.laws[g, 0].numpy(), law, atol=1e-11)
         assert gaps[g].item() == pytest.approx(gap, abs=1e-10)
+        assert (best - own)[g].item() == pytest.approx(gap, abs=1e-10)
 
 
 def test_the_law_of_a_chain_with_two_classes_depends_on_the_start() -> None:
@@ -86,7 +100,8 @@ def test_a_finite_game_has_no_stationary_view() -> None:
 
 
 def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stationary, "MOST_PUSHES", 1)
+    monkeypatch.setattr(settling, "MOST_PUSHES", 1)
+    monkeypatch.setattr(settling, "STRETCH", 1)
     view = StationaryView.build(stationary_game("susceptible_infected"))
     evaluation = Evaluation(view, view.uniform())
     law = evaluation.flow.laws[0, 0]
@@ -97,26 +112,25 @@ def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.M
     assert evaluation.exploitability.kind == "estimate"
 
 
-@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 def test_slow_and_broken_chains_keep_the_law_of_half_steps(
-    squared: bool, monkeypatch: pytest.MonkeyPatch
+    way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against 2^30 half steps by squaring, in batches cut into parts."""
+    """Against 2^60 half steps by squaring, in batches cut into parts."""
     view = StationaryView.build(stationary_game("beach_bar"))
     generator = torch.Generator().manual_seed(5)
     draw = torch.empty(7, 1, 4, 3, dtype=torch.float64).exponential_(generator=generator)
-    draw[1:3] = draw[1:3] ** 12  # nearly pure: slow chains
+    draw[1:3] = draw[1:3] ** (4 if way == "pushed" else 12)  # nearly pure: slow chains
     draw[3] = (draw[3] == draw[3].amax(-1, keepdim=True)).double()  # several classes
     policy = view.policy(draw / draw.sum(-1, keepdim=True))
-    monkeypatch.setattr(stationary, "CHAINS", 48)
-    monkeypatch.setattr(stationary, "COMPILED_PUSHES", 1)
-    if squared:
-        monkeypatch.setattr(stationary, "_at_random_times", lambda kernel, probs, law: law)
-    table = discounted.dense_table(view.tables.kernel, policy.probs[0].permute(2, 1, 0))
-    chain = torch.einsum("bsa,ast->bst", policy.probs[:, 0], table)
-    chain = (chain + torch.eye(4, dtype=torch.float64)) / 2
-    for _ in range(30):
+    probs = policy.probs[:, 0].permute(2, 1, 0)
+    table = dense.dense_table(view.tables.kernel, *probs.shape[:2])
+    assert table is not None
+    chain = (dense.chains_of(table, probs) + torch.eye(4, dtype=torch.float64)) / 2
+    for _ in range(60):
         chain = chain @ chain
         chain = chain / chain.sum(-1, keepdim=True)
     wanted = view.tables.initial.t() @ chain
+    only(way, monkeypatch)
+    monkeypatch.setattr(settling, "CHAINS", 48)
     torch.testing.assert_close(view.laws(policy), wanted, rtol=0, atol=1e-10)

@@ -1,0 +1,189 @@
+"""The law that a policy keeps on a stationary horizon.
+
+It is the limit of mu <- (mu + push(mu)) / 2 from the initial law; half steps make periodic chains
+converge without moving their fixed points. The limit is found without most of the steps: small
+chains by elimination (`chains.py`), others by reduced-rank extrapolation (Eddy 1979; Sidi 2008,
+doi 10.1137/1.9781611974966), which combines the laws of a stretch of steps so that as little as
+possible remains of their changes.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mfdsl.runtime.views import native
+from mfdsl.runtime.views.chains import LEAVING, MOST_STEPS, limit_laws
+from mfdsl.runtime.views.dense import chains_of, dense_table
+from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.tables import Tables, stage_kernel
+
+MOST_PUSHES = 10_000
+STRETCH = 12  # steps that are combined, fewer of games with few states
+CHAINS = 1 << 20  # numbers of the chains that are eliminated at once
+LAW_TOLERANCE = 1e-13
+NEGATIVE = 1e-12  # by how much a combination may miss the simplex through rounding
+LEAST_PART = 1e-3  # of a law that reads itself, what a combination leaves in each state
+NUDGE = 1e-6
+RIDGE = 1e-15
+
+Laws = Float[Tensor, "states batch"]
+Stretch = Callable[[Laws, int], Float[Tensor, "laws states batch"]]
+
+
+def stationary_law(
+    tables: Tables, probs: Float[Tensor, "actions states batch"]
+) -> tuple[Laws, float]:
+    """The law that the policies keep, to 1e-13 in l1, and the l1 change of a push from there.
+
+    After 10,000 pushes the law is returned as it is. Chains that read the law may keep several:
+    theirs is extrapolated only while changes shrink, and kept only if it draws back laws pushed
+    off towards the initial one; otherwise all pushes are made.
+    """
+    law = tables.initial.expand(-1, probs.shape[-1]).contiguous()
+    tolerance = max(LAW_TOLERANCE, 16 * torch.finfo(law.dtype).eps)
+    if tables.kernel is not None:
+        found, residual = _of_chain(tables.kernel, probs, law, tolerance)
+    else:
+        found, residual = _of_reader(_half_steps(tables, probs), law, tolerance)
+    return found / found.sum(0), residual
+
+
+def law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> Kernel:
+    """The transitions at a joint law of states and actions."""
+    return stage_kernel(tables, tables.times(1)[0], tables.public_joint(joint[None])[0])
+
+
+def _of_chain(kernel: Kernel, probs: Tensor, law: Laws, tolerance: float) -> tuple[Laws, float]:
+    stretch = _whole_steps(kernel, probs)
+    if (limit := _eliminated(kernel, probs, law)) is not None:
+        residual = (stretch(limit, 1)[1] - limit).abs().sum(0).max().item()
+        if residual <= tolerance:
+            return limit, residual
+    return extrapolated(stretch, law, tolerance, MOST_PUSHES, linear=True)
+
+
+def _of_reader(stretch: Stretch, law: Laws, tolerance: float) -> tuple[Laws, float]:
+    found, residual = extrapolated(stretch, law, tolerance / 2, MOST_PUSHES, linear=False)
+    if not (residual <= tolerance / 2 and _draws_back(stretch, found, law)):
+        found, residual = _pushed(stretch, law, tolerance / 2)
+    return found, 2 * residual
+
+
+def _eliminated(kernel: Kernel, probs: Tensor, law: Laws) -> Laws | None:
+    """Limits of small chains, some games at a time; None of large ones, or where games differ."""
+    if (banded := native.banded(kernel)) is not None:
+        return native.limit_laws(banded, probs, law, LEAVING, MOST_STEPS)
+    actions, states, games = probs.shape
+    if not kernel.shared or (table := dense_table(kernel, actions, states)) is None:
+        return None
+    table = table.double()
+    found = torch.empty_like(law)
+    together = max(1, CHAINS // states**2)
+    for first in range(0, games, together):
+        part = slice(first, first + together)
+        chains = chains_of(table, probs[..., part].double())
+        found[:, part] = limit_laws(chains, law[:, part].t().double()).t().to(law.dtype)
+    return found
+
+
+def extrapolated(
+    stretch: Stretch, law: Laws, tolerance: float, most: int, *, linear: bool
+) -> tuple[Laws, float]:
+    """Laws after stretches of steps and their combinations, and the change of the last step.
+
+    Ends when a step changes no law by more than the tolerance in l1, or after `most` steps.
+    Combinations of linear chains keep the limit: they move within what the chain loses.
+    """
+    residual, count = math.inf, 0
+    while True:
+        laws = stretch(law, min(STRETCH, len(law) + 2))
+        steps = laws[1:] - laws[:-1]
+        sizes = steps.abs().sum(1)
+        residual, count = sizes[-1].max().item(), count + len(steps)
+        if not residual > tolerance or count >= most:
+            return laws[-1], residual
+        law = _combined(laws, steps, sizes[-1] < sizes[0], linear)
+
+
+def _combined(
+    laws: Float[Tensor, "laws states batch"],
+    steps: Float[Tensor, "steps states batch"],
+    shrinking: Bool[Tensor, " batch"],
+    linear: bool,
+) -> Laws:
+    """The affine combination of the laws after the steps whose steps nearly cancel.
+
+    Games keep their last law where steps grow or the combination is no law.
+    """
+    scaled = (steps / steps[0].abs().amax(0).clamp(min=torch.finfo(steps.dtype).tiny)).double()
+    products = torch.einsum("isb,jsb->bij", scaled, scaled)
+    ridge = RIDGE * products.diagonal(dim1=1, dim2=2).sum(1)
+    products = products + torch.diag_embed(ridge[:, None].expand(-1, len(steps)))
+    parts = torch.linalg.solve_ex(products, products.new_ones(products.shape[:2]))[0]
+    parts = parts / parts.sum(1, keepdim=True)
+    last = laws[-1]
+    found = last + torch.einsum("bi,isb->sb", parts, (laws[1:] - last).double()).to(last.dtype)
+    kept = shrinking & (found.amin(0) >= -NEGATIVE) & found.isfinite().all(0)
+    found = found.clamp(min=0) if linear else torch.maximum(found, LEAST_PART * last)
+    return torch.where(kept, found / found.sum(0), last)
+
+
+def _draws_back(stretch: Stretch, found: Laws, start: Laws) -> bool:
+    """Whether laws a little off in the direction of the start come nearer, in all games."""
+    off = found + NUDGE * (start - found)
+    distances = (stretch(off, min(STRETCH, len(off) + 2)) - found).abs().sum(1)
+    noise = STRETCH * torch.finfo(found.dtype).eps
+    nearer = (distances[-1] <= distances[0]) & (distances[-1] <= distances[-2] + noise)
+    return bool((nearer | (distances[0] <= noise)).all())
+
+
+def _pushed(stretch: Stretch, law: Laws, tolerance: float) -> tuple[Laws, float]:
+    """All steps, one after another, looked at now and then."""
+    residual = math.inf
+    for _ in range(0, MOST_PUSHES, STRETCH):
+        *_, before, law = stretch(law, STRETCH)
+        residual = (law - before).abs().sum(0).max().item()
+        if not residual > tolerance:
+            break
+    return law, residual
+
+
+def _whole_steps(kernel: Kernel, probs: Tensor) -> Stretch:
+    """Pushes by a chain that does not read the law."""
+
+    def stretch(law: Laws, count: int) -> Tensor:
+        laws = law.new_empty(count + 1, *law.shape)
+        laws[0] = law
+        if (loops := native.compiled_loops(kernel, law.shape[1])) is not None:
+            native.stretch(loops, probs, laws)
+            return laws
+        for before, after in pairwise(laws):
+            _push(kernel, before * probs, after)
+        return laws
+
+    return stretch
+
+
+def _half_steps(tables: Tables, probs: Tensor) -> Stretch:
+    """Halfway to where the chain at the law pushes it."""
+
+    def stretch(law: Laws, count: int) -> Tensor:
+        laws = law.new_empty(count + 1, *law.shape)
+        laws[0] = law
+        ahead = torch.empty_like(law)
+        for before, after in pairwise(laws):
+            joint = before * probs
+            _push(law_kernel(tables, joint), joint, ahead)
+            torch.lerp(before, ahead, 0.5, out=after)
+        return laws
+
+    return stretch
+
+
+def _push(kernel: Kernel, joint: Tensor, out: Tensor) -> None:
+    tail = () if out.shape[1] == 1 else (out.shape[1],)
+    kernel.push(joint.view(-1, *tail), out.view(-1, *tail))
