@@ -22,11 +22,14 @@ from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Tables, stage_kernel
 
 MOST_PUSHES = 10_000
-STRETCH = 12  # steps that are combined, fewer of games with few states
+STRETCH = 8  # steps that are combined, fewer of games with few states
 CHAINS = 1 << 20  # numbers of the chains that are eliminated at once
 LAW_TOLERANCE = 1e-13
+READER_TOLERANCE = 1e-12  # of laws that read themselves: steps near kinks shrink slowly
 NEGATIVE = 1e-12  # by how much a combination may miss the simplex through rounding
 LEAST_PART = 1e-3  # of a law that reads itself, what a combination leaves in each state
+SMALL = 0.1  # l1 change of a step of a law that reads itself, from where steps are combined
+FURTHER = 4.0  # times the sum of steps that shrink at the same rate
 NUDGE = 1e-6
 RIDGE = 1e-15
 
@@ -37,18 +40,19 @@ Stretch = Callable[[Laws, int], Float[Tensor, "laws states batch"]]
 def stationary_law(
     tables: Tables, probs: Float[Tensor, "actions states batch"]
 ) -> tuple[Laws, float]:
-    """The law that the policies keep, to 1e-13 in l1, and the l1 change of a push from there.
+    """The law that the policies keep and the l1 change of a push from there.
 
-    After 10,000 pushes the law is returned as it is. Chains that read the law may keep several:
-    theirs is extrapolated only while changes shrink, and kept only if it draws back laws pushed
-    off towards the initial one; otherwise all pushes are made.
+    It is at most 1e-13, or 1e-12 where chains read the law; after 10,000 pushes the law is returned
+    as it is. Chains that read the law may keep several: what was extrapolated is kept only if it
+    draws back laws pushed off towards the initial one; otherwise all pushes are made.
     """
     law = tables.initial.expand(-1, probs.shape[-1]).contiguous()
-    tolerance = max(LAW_TOLERANCE, 16 * torch.finfo(law.dtype).eps)
+    rounding = 16 * torch.finfo(law.dtype).eps
     if tables.kernel is not None:
-        found, residual = _of_chain(tables.kernel, probs, law, tolerance)
+        found, residual = _of_chain(tables.kernel, probs, law, max(LAW_TOLERANCE, rounding))
     else:
-        found, residual = _of_reader(_half_steps(tables, probs), law, tolerance)
+        stretch = _half_steps(tables, probs)
+        found, residual = _of_reader(stretch, law, max(READER_TOLERANCE, rounding))
     return found / found.sum(0), residual
 
 
@@ -68,7 +72,7 @@ def _of_chain(kernel: Kernel, probs: Tensor, law: Laws, tolerance: float) -> tup
 
 def _of_reader(stretch: Stretch, law: Laws, tolerance: float) -> tuple[Laws, float]:
     found, residual = extrapolated(stretch, law, tolerance / 2, MOST_PUSHES, linear=False)
-    if not (residual <= tolerance / 2 and _draws_back(stretch, found, law)):
+    if residual <= tolerance / 2 and not _draws_back(stretch, found, law):
         found, residual = _pushed(stretch, law, tolerance / 2)
     return found, 2 * residual
 
@@ -96,28 +100,38 @@ def extrapolated(
     """Laws after stretches of steps and their combinations, and the change of the last step.
 
     Ends when a step changes no law by more than the tolerance in l1, or after `most` steps.
-    Combinations of linear chains keep the limit: they move within what the chain loses.
+    Combinations of linear chains keep the limit: they move within what the chain loses. Where
+    chains read the law, steps are combined when they are small and shrink, and the combination
+    goes no further than steps that shrink as fast would, to a law that moves less.
     """
     residual, count = math.inf, 0
+    length = min(STRETCH, len(law) + 2)
     while True:
-        laws = stretch(law, min(STRETCH, len(law) + 2))
+        laws = stretch(law, length)
         steps = laws[1:] - laws[:-1]
         sizes = steps.abs().sum(1)
-        residual, count = sizes[-1].max().item(), count + len(steps)
+        residual, count = sizes[-1].max().item(), count + length
         if not residual > tolerance or count >= most:
             return laws[-1], residual
-        law = _combined(laws, steps, sizes[-1] < sizes[0], linear)
+        ready = sizes[-1] < sizes[0]
+        if linear:
+            law = _combined(laws, steps, ready, floor=0.0)
+        else:
+            law = _combined(laws, steps, ready & (sizes[-1] < SMALL), floor=LEAST_PART)
+            law = _trusted(stretch, law, laws[-1], sizes)
+            count += 1
 
 
 def _combined(
     laws: Float[Tensor, "laws states batch"],
     steps: Float[Tensor, "steps states batch"],
-    shrinking: Bool[Tensor, " batch"],
-    linear: bool,
+    ready: Bool[Tensor, " batch"],
+    floor: float,
 ) -> Laws:
     """The affine combination of the laws after the steps whose steps nearly cancel.
 
-    Games keep their last law where steps grow or the combination is no law.
+    Games keep their last law where they are not ready or the combination is no law; of the last
+    law at least the share `floor` stays in each state.
     """
     scaled = (steps / steps[0].abs().amax(0).clamp(min=torch.finfo(steps.dtype).tiny)).double()
     products = torch.einsum("isb,jsb->bij", scaled, scaled)
@@ -127,9 +141,20 @@ def _combined(
     parts = parts / parts.sum(1, keepdim=True)
     last = laws[-1]
     found = last + torch.einsum("bi,isb->sb", parts, (laws[1:] - last).double()).to(last.dtype)
-    kept = shrinking & (found.amin(0) >= -NEGATIVE) & found.isfinite().all(0)
-    found = found.clamp(min=0) if linear else torch.maximum(found, LEAST_PART * last)
+    kept = ready & (found.amin(0) >= -NEGATIVE) & found.isfinite().all(0)
+    found = torch.maximum(found, floor * last)
     return torch.where(kept, found / found.sum(0), last)
+
+
+def _trusted(
+    stretch: Stretch, found: Laws, last: Laws, sizes: Float[Tensor, "steps batch"]
+) -> Laws:
+    """The combinations that move less than the last law did and are no further than expected."""
+    rate = (sizes[-1] / sizes[0]) ** (1 / (len(sizes) - 1))
+    reach = sizes[-1] * rate / (1 - rate)
+    moved = (stretch(found, 1)[1] - found).abs().sum(0)
+    near = (found - last).abs().sum(0) <= FURTHER * reach
+    return torch.where(near & (moved < sizes[-1]), found, last)
 
 
 def _draws_back(stretch: Stretch, found: Laws, start: Laws) -> bool:
