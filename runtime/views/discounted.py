@@ -18,6 +18,8 @@ MOST_SWEEPS = 100_000
 MOST_IMPROVEMENTS = 200
 VALUE_TOLERANCE = 1e-12
 COMPILED_SWEEPS = 600
+FEW_SWEEPS = 16  # of one game, whose greedy policy is then often the best
+FEW_STATES = 16  # up to which sweeps take no longer than a solve
 
 Table = Float[Tensor, "actions states batch"]
 Solve = Callable[[Table], Float[Tensor, "states batch"]]
@@ -38,14 +40,18 @@ def policy_values(problem: Problem, probs: Table, discount: float) -> Table:
 def best_values(problem: Problem, discount: float) -> Table:
     """Q of the best response: V = max (r + discount P V); -inf at illegal actions.
 
-    A few hundred compiled sweeps suffice for most games. Otherwise small games are solved by
-    Howard's policy improvement with direct solves, large ones by sweeps.
+    A few compiled sweeps suffice for most games. Otherwise small games are solved by Howard's
+    policy improvement with direct solves, large ones by sweeps.
     """
     kernel, paid = problem.kernels[0], problem.rewards[0]
     rewards, values = _masked(paid, problem), torch.zeros_like(paid[0])
-    if (q := _swept(kernel, rewards, None, values, discount, COMPILED_SWEEPS)) is not None:
+    solve = _solver(kernel, paid, discount)
+    _, states, games = paid.shape
+    cheap = solve is not None and games == 1 and states > FEW_STATES
+    most = FEW_SWEEPS if cheap else COMPILED_SWEEPS
+    if (q := _swept(kernel, rewards, None, values, discount, most)) is not None:
         return q
-    if (solve := _solver(kernel, paid, discount)) is None:
+    if solve is None:
         return _masked(_sweeps(kernel, rewards, None, discount), problem)
     return _improved(kernel, solve, rewards, values, discount)
 

@@ -249,6 +249,7 @@ def _middle(loops: Loops, like: Tensor) -> Numbers:
     return np.empty(loops.rows * like.shape[-1], dtype=like.numpy().dtype)
 
 
+@cache
 def _compiled(name: str) -> Function:
     from mfdsl.runtime.views import native_chains, native_endless, native_loops  # need numba
 
