@@ -18,14 +18,10 @@ FAMILIES = {
     "iterations": ("4", "5", "6", "7"),
     "grids": ("8", "9"),
 }
-REST = """Of the rows that are not here, 6 and the iteration of `kinetic_congestion` (5) took too
-long on shared cores. The game of 6 has cells inside walls, as the peer's has, which policies learn
-to leave ever more rarely, so that laws settle only by squaring, some 10 ms an iteration and game.
-Agents (12, 14) are in `docs/performance.md`, learning (15)
-is timed by `bench/deep.py`, 17 to 19 need a GPU, and simulation by counts alone (13) is not built.
-Rows 1 and 2 do more than the peer: its laws are those after 50 pushes, ours have settled, which
-slow and crowded chains do late. 64 games in one batch (Shows 6) are 64 times the arithmetic of one,
-and one game in compiled loops has little overhead to share."""
+REST = """Agents (12, 14) are in `docs/performance.md`, learning (15) is timed by `bench/deep.py`,
+and 17 to 19 need a GPU. Rows 1 and 2 do more than the peer: its laws are those after 50 pushes, ours
+have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of one, and one game in
+compiled loops has little overhead to share."""
 
 
 def machine() -> str:
