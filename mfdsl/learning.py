@@ -131,11 +131,13 @@ def train(
     """Run the course; `save` gets what was learned so far at each measurement.
 
     Raises:
-        UsageError: the device has too little memory.
+        UsageError: the device has too little memory, or what the course begins with does not fit.
     """
     course = replace(training.course, on_progress=on_progress, stop=stop, save=save)
     try:
         return learn(training.learner, course)
+    except LessonError as error:
+        raise UsageError(str(error), error.hint) from None
     except (torch.OutOfMemoryError, MemoryError):
         raise _too_large() from None
     except RuntimeError as error:

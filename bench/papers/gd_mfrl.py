@@ -3,16 +3,15 @@
 `python -m bench.papers.gd_mfrl [--only GD1 GD2] [--seeds 3]` runs the cases and writes the page
 with all that were ever run. GD1: a linear-quadratic game in up to ten dimensions. GD2: flocking
 without decay. GD3: two valleys, beside exact mirror descent on a grid. GD4: four rooms, with an
-autoregressive generator. GD7: a generator that begins with that of another game. GD8: a game whose
+autoregressive generator. GD5: birds who heed those near them. GD6: one policy for many initial laws
+and parameters. GD7: a generator that begins with that of another game. GD8: a game whose
 tables no machine holds.
 """
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,15 +19,25 @@ from torch import Tensor
 import mfdsl
 from bench.papers.committed import RESULTS, commit
 from bench.papers.gaussian_flows import flocking, rotating_target
+from bench.papers.gd_families import gd5, gd6
+from bench.papers.gd_learners import (
+    SAMPLES,
+    Row,
+    audit_part,
+    draws_of,
+    exploited,
+    fidelity,
+    learner_of,
+    moments,
+    trained,
+)
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
-from mfdsl.learning import prepare_training, tables_of, weighted_of
+from mfdsl.learning import prepare_training
 from mfdsl.runtime.evaluate import Evaluation
-from mfdsl.runtime.learning.base import Lesson, make_learner
 from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
 from mfdsl.runtime.learning.generated.distances import (
-    sliced_wasserstein,
     total_variation,
     wasserstein_line,
 )
@@ -36,74 +45,13 @@ from mfdsl.runtime.learning.generated.learner import GeneratedField, warmed
 from mfdsl.runtime.learning.generated.table_response import ByTables
 from mfdsl.runtime.learning.placed import Tables
 from mfdsl.settings import resolve
+from mfdsl.shipped import find_spec
 
-SAMPLES = 4096
 MANY = 32_768  # draws for moments
-PROBE = 1 << 33  # episodes of these draws have numbers from here on
 AXES = (1, 2, 4, 6, 10)
+SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 200, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
-
-Row = dict[str, Any]
-
-
-def learner_of(
-    game: Game, options: Mapping[str, Any], seed: int, iterations: int, bins: Bins | None = None
-) -> GeneratedField:
-    """The learner of a game, whose tables have these grids."""
-    settings = resolve(game.model, "gd_mfrl", options=options, iterations=iterations)
-    params = game.agents.params(dtype=torch.float32)
-    tabled = game if bins is None else replace(game, bins=bins)
-    lesson = Lesson(
-        game.agents,
-        params,
-        seed,
-        iterations,
-        weighted_of(game),
-        lambda: tables_of(tabled, params),
-    )
-    return cast(GeneratedField, make_learner("gd_mfrl", settings.config, lesson))
-
-
-def trained(learner: GeneratedField, iterations: int) -> tuple[dict[str, float], float]:
-    """Train; the last record with a verdict, and the seconds of the processor."""
-    began, found = time.process_time(), {}
-    for k in range(iterations):
-        found = dict(learner.step(k))
-    return found, time.process_time() - began
-
-
-def draws_of(learner: GeneratedField, count: int) -> Tensor:
-    """Points [T + 1, n, d] of the generator."""
-    return learner.crowd(count, PROBE)[:, 0]
-
-
-def fidelity(made: Tensor, exact: Tensor, again: Tensor, draws: torch.Generator) -> Row:
-    """Sliced distances of points [T, n, d] at times after the start, and their floor."""
-    apart = [sliced_wasserstein(m, e, draws) for m, e in zip(made, exact, strict=True)]
-    floor = [sliced_wasserstein(a, e, draws) for a, e in zip(again, exact, strict=True)]
-    mean = sum(floor) / len(floor)
-    return {"sw1": sum(apart) / len(apart), "sw1_max": max(apart), "floor": mean}
-
-
-def moments(made: Tensor, means: Tensor, deviations: Tensor) -> Row:
-    """The largest errors of means, and of deviations relative to them."""
-    wrong = (made.mean(1) - means).abs().max()
-    spread = (made.std(1) / deviations - 1).abs().max()
-    return {"mean_error": float(wrong), "std_error": float(spread)}
-
-
-def audit_part(found: Mapping[str, float]) -> Row:
-    """What the auditor and the error split said at the end."""
-    names = ("c2st", "coverage", "audit_failed", "split_error", "split_bound")
-    return {name: found[name] for name in names if name in found}
-
-
-def exploited(learner: GeneratedField) -> float:
-    """The exploitability of the policy against its own flow."""
-    gap = learner.gap()
-    assert gap is not None
-    return gap.value
 
 
 def linear(axes: int, seed: int, iterations: int = 20) -> Row:
@@ -211,24 +159,44 @@ def _quantiles(grid: Tensor, law: Tensor, count: int) -> Tensor:
     return grid[place]
 
 
-def gd4(seeds: int, iterations: int = 20) -> list[Row]:
+def rooms(size: int) -> Game:
+    """`four_rooms` with `size` places on a side, walls in the middle and doors at the quarters."""
+    middle, doors = (size + 1) // 2, ((size + 1) // 4, 3 * (size + 1) // 4)
+
+    def place(row: int, column: int) -> str:
+        if row in (0, size + 1) or column in (0, size + 1):
+            return "#"
+        if (row, column) == (1, 1):
+            return "S"
+        walled = (row == middle and column not in doors) or (column == middle and row not in doors)
+        return "#" if walled else "."
+
+    lines = ["".join(place(r, c) for c in range(size + 2)) for r in range(size + 2)]
+    head, _, rest = find_spec("four_rooms").read_text().partition('map """\n')
+    tail = rest.partition('"""')[2]
+    return load(text=head + 'map """\n' + "\n".join(lines) + '\n"""' + tail)
+
+
+def gd4(seeds: int) -> list[Row]:
     """GD4: four rooms, where the generator has probabilities and the tables are exact."""
-    game, rows = load("four_rooms"), []
+    return [roomy(size, seed) for size in SIDES for seed in range(seeds)]
+
+
+def roomy(size: int, seed: int, iterations: int = 20) -> Row:
+    """Rooms of some size."""
     options = {"response": "tables", "mirror": 0.1, "fresh": 1.0, "evaluate_games": 2}
     options |= {"fit_batch": 512, "final_rate": 0.03, "evaluate_every": iterations}
-    for seed in range(seeds):
-        learner = learner_of(game, options, seed, iterations)
-        found, seconds = trained(learner, iterations)
-        responder, made = learner.responder, learner.generator
-        assert isinstance(responder, ByTables) and isinstance(made, Autoregressive)
-        exact, _ = exact_descent(responder.tables, 0.1, iterations)
-        law = responder.view.flow(responder.tabular).laws[0, 1:]
-        with torch.no_grad():
-            table = made.table(torch.arange(1, len(law) + 1) / len(law))
-        row = {"tv": float(total_variation(table.double(), law).mean())}
-        row |= {"exploitability": exploited(learner), "exact_descent": exact} | audit_part(found)
-        rows.append({"seed": seed, "seconds": seconds} | row)
-    return rows
+    learner = learner_of(rooms(size), options, seed, iterations)
+    found, seconds = trained(learner, iterations)
+    responder, made = learner.responder, learner.generator
+    assert isinstance(responder, ByTables) and isinstance(made, Autoregressive)
+    exact, _ = exact_descent(responder.tables, 0.1, iterations)
+    law = responder.view.flow(responder.tabular).laws[0, 1:]
+    with torch.no_grad():
+        table = made.table(torch.arange(1, len(law) + 1) / len(law))
+    row = {"tv": float(total_variation(table.double(), law).mean())}
+    row |= {"exploitability": exploited(learner), "exact_descent": exact} | audit_part(found)
+    return {"side": size, "places": law.shape[1], "seed": seed, "seconds": seconds} | row
 
 
 def gd7(seeds: int, iterations: int = 20) -> list[Row]:
@@ -284,6 +252,8 @@ CASES: dict[str, Callable[[int], list[Row]]] = {
     "GD2": gd2,
     "GD3": gd3,
     "GD4": gd4,
+    "GD5": gd5,
+    "GD6": gd6,
     "GD7": gd7,
     "GD8": gd8,
 }

@@ -227,17 +227,32 @@ class GeneratedConfig(LearnerConfig):
         description="how the law is answered: exactly where one agent's problem is"
         " linear-quadratic, or on tables; by networks along the path, or by PPO",
     )
-    generator: Literal["auto", "implicit", "flow", "cfm", "autoreg"] = Field(
+    generator: Literal["auto", "implicit", "flow", "cfm", "mdn", "autoreg"] = Field(
         "auto",
         description="what draws the law; auto: implicit for real states, autoreg for finite ones",
+    )
+    vary: str = Field(
+        "",
+        description="ranges of parameters, as `m0=-1..1 kappa=0.5..2`: one generator and one"
+        " policy, which reads the law, for all these games",
+    )
+    contexts: int = Field(
+        8, ge=2, description="games of the family that are trained on, the spec's own among them"
+    )
+    encoder: Literal["moments", "mean_embed", "rff", "attention"] = Field(
+        "moments", description="what networks read of a law"
+    )
+    begin: str = Field(
+        "", description="the folder of a run whose generator, policy and paths are gone on from"
     )
     loss: Literal["auto", "energy", "sliced", "mmd", "wgan_gp", "likelihood", "velocity"] = Field(
         "auto", description="what the generator is fitted by; auto: what fits it"
     )
     gap: Literal["tables", "learned", "none"] = Field(
         "tables",
-        description="what networks are judged by: tables where they fit, else nothing or a learned"
-        " response, which is a lower bound and takes minutes",
+        description="what networks are judged by: exactly where tables fit or one agent's problem"
+        " is linear-quadratic, else by nothing or a learned response, which is a lower bound and"
+        " takes minutes",
     )
     mirror: float = Field(0.1, gt=0, description="step of mirror descent on tables")
     answers: int = Field(

@@ -13,6 +13,7 @@ from mfdsl.runtime.learning.generated.discriminators import Critic, energy, mmd,
 from mfdsl.runtime.learning.generated.distances import energy_distance, wasserstein_line
 from mfdsl.runtime.learning.generated.fitting import Fitting, Kind
 from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
+from mfdsl.runtime.learning.generated.mixtures import Mixture
 from mfdsl.runtime.learning.generated.space import space_of
 from mfdsl.runtime.learning.sight import model_of
 from tests.generated.lessons import learner_of
@@ -24,17 +25,19 @@ def draws(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def made(name: str) -> Implicit | Flow | FlowMatching:
+def made(name: str, told: int = 0) -> Implicit | Flow | FlowMatching | Mixture:
     torch.manual_seed(3)
     match name:
         case "flow":
-            return Flow(2, 16)
+            return Flow(2, 16, told)
         case "cfm":
-            return FlowMatching(2, 16, 2)
-    return Implicit(2, 0, 16, 2)
+            return FlowMatching(2, 16, 2, told)
+        case "mdn":
+            return Mixture(2, 16, 2, told)
+    return Implicit(2, 0, 16, 2, told)
 
 
-@pytest.mark.parametrize("name", ["implicit", "flow", "cfm"])
+@pytest.mark.parametrize("name", ["implicit", "flow", "cfm", "mdn"])
 def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
     start, noise = torch.randn(50, 2, generator=draws()), torch.randn(3, 50, 2, generator=draws(1))
     generator = made(name)
@@ -44,15 +47,32 @@ def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
     assert not torch.allclose(found[2], start)
 
 
+@pytest.mark.parametrize("name", ["implicit", "flow", "cfm", "mdn"])
+def test_what_is_told_of_a_game_stands_beside_the_time(name: str) -> None:
+    """Rows of several games are those of each of them, and differ by what is told."""
+    generator = made(name, told=1)
+    start = torch.randn(2, 40, 2, generator=draws())
+    noise = torch.randn(2, 40, 2, generator=draws(1))
+    share = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    both = generator.draw(start, share, noise)
+    for game in range(2):
+        alone = generator.draw(start[game], share[game : game + 1], noise[game : game + 1])
+        assert torch.allclose(alone[0], both[game], atol=1e-6)
+    told = generator.draw(start[:1], share[1:], noise[:1])
+    assert not torch.allclose(told[0], both[0], atol=1e-4)
+
+
 def test_traits_stay_as_they_are() -> None:
     start, noise = torch.randn(50, 3, generator=draws()), torch.randn(3, 50, 3, generator=draws(1))
     found = Implicit(3, 1, 16, 2).draw(start, SHARE, noise)
     assert torch.equal(found[..., 2], start[:, 2].expand(3, 50))
 
 
-def test_the_density_of_a_flow_is_that_of_its_draws() -> None:
-    """It adds up to 1, and its mean agrees with that of draws."""
-    generator = made("flow")
+@pytest.mark.parametrize("name", ["flow", "mdn"])
+def test_densities_are_those_of_draws(name: str) -> None:
+    """They add up to 1, and their means agree with those of draws."""
+    generator = made(name)
+    assert isinstance(generator, Flow | Mixture)
     with torch.no_grad():
         for weight in generator.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=draws(5)))
@@ -84,6 +104,7 @@ def rings(count: int, seed: int) -> Tensor:
         ("implicit", "mmd"),
         ("flow", "likelihood"),
         ("cfm", "velocity"),
+        ("mdn", "likelihood"),
     ],
 )
 def test_fitted_generators_come_near_a_law_with_two_clouds(name: str, kind: Kind) -> None:
@@ -172,5 +193,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
         learner_of(load("double_well"), generator="flow")
     with pytest.raises(LessonError, match="`cfm` is not fitted by `energy`"):
         learner_of(load("rotating_target"), generator="cfm", loss="energy")
+    with pytest.raises(LessonError, match="`mdn` is for 4 numbers at most"):
+        learner_of(load("flocking"), generator="mdn")
     with pytest.raises(LessonError, match="more players than one population"):
         learner_of(load("price_formation"))

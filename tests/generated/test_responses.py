@@ -82,8 +82,8 @@ def test_networks_along_the_path_come_near_the_exact_response() -> None:
     path = learner_of(
         game, iterations=1, crowd=256, paths=64, response="path", answers=60, learning_rate=0.02
     )
-    points = exact.crowd(256, 5, 2)
-    exact.responder.improve(exact.generator, points, 0)
+    points = exact.crowd(256, 5, path.met)
+    exact.responder.improve(exact.generator, points[:, :1], 0)
     path.responder.improve(path.generator, points, 0)
     paid = [one.walk(points[:, :1], 4000, 9).paid for one in (exact, path)]
     still = learner_of(game, crowd=256, paths=64, response="path").walk(points[:, :1], 4000, 9).paid

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import mfdsl
-from bench.papers.gd_mfrl import exact_descent
+from bench.papers.gd_mfrl import exact_descent, rooms
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.game import load
 from mfdsl.learning import tables_of as made
@@ -36,6 +36,13 @@ def test_the_baseline_is_the_solver_of_tables() -> None:
     gap, law = exact_descent(tables_of("sis"), 0.5, 8)
     assert gap == pytest.approx(solved.history[-1].exploitability, rel=1e-9)
     assert law.sum(1).tolist() == pytest.approx([1.0] * len(law))
+
+
+def test_rooms_of_eleven_places_are_the_shipped_ones() -> None:
+    shipped, built = load("four_rooms").model, rooms(11).model
+    assert built.grids == shipped.grids and built.nodes == shipped.nodes
+    (large,) = rooms(41).model.grids
+    assert large.rows is not None and sum(row.count("#") for row in large.rows) == 4 * 42 + 81 - 4
 
 
 def test_against_its_own_law_a_policy_is_judged_as_by_the_view() -> None:

@@ -71,9 +71,12 @@ def fault_of(record: Mapping[str, float]) -> str:
     return fault
 
 
-def audited(made: Tensor, real: Tensor, again: Tensor, draws: torch.Generator) -> Verdict:
+def audited(
+    made: Tensor, real: Tensor, again: Tensor, draws: torch.Generator, share: Tensor | None = None
+) -> Verdict:
     """The verdict on generated points, from points of agents and as many of other agents; all are
-    [T, n, d] at times after the start.
+    [T, n, d] at times after the start. `share` [T, 1 + k] are the times with what is told of the
+    games, where there are several.
     """
     apart = [sliced_wasserstein(m, r, draws) for m, r in zip(made, real, strict=True)]
     floors = [sliced_wasserstein(a, r, draws) for a, r in zip(again, real, strict=True)]
@@ -84,7 +87,7 @@ def audited(made: Tensor, real: Tensor, again: Tensor, draws: torch.Generator) -
         sum(apart) / count,
         max(apart),
         max(sum(floors) / count, 1e-12),
-        two_sample(made, real, draws),
+        two_sample(made, real, draws, share),
         sum(inside) / len(inside),
     )
 
@@ -96,13 +99,18 @@ def coverage(made: Tensor, real: Tensor) -> float:
     return float((torch.cdist(real, made).min(1).values <= reach).float().mean())
 
 
-def two_sample(made: Tensor, real: Tensor, draws: torch.Generator) -> float:
-    """How often a classifier that learns on one half is right on the other; time is told to it."""
+def two_sample(
+    made: Tensor, real: Tensor, draws: torch.Generator, share: Tensor | None = None
+) -> float:
+    """How often a classifier that learns on one half is right on the other; time is told to it,
+    and what else is in `share` [T, 1 + k].
+    """
     both = torch.stack([made, real])  # [2, T, n, d]
     mean, deviation = both.flatten(0, 2).mean(0), both.flatten(0, 2).std(0).clamp(min=1e-6)
     both = (both - mean) / deviation
     half = both.shape[2] // 2
-    share = torch.arange(1, both.shape[1] + 1).to(both) / both.shape[1]
+    if share is None:
+        share = torch.arange(1, both.shape[1] + 1).to(both) / both.shape[1]
     inputs = torch.cat([both, beside(share, both.shape[2]).expand(2, -1, -1, -1)], -1)
     width = inputs.shape[-1]
     train = inputs[:, :, :half].reshape(2, -1, width)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.features import places_of
-from mfdsl.runtime.learning.generated.generators import CLOCK, beside
+from mfdsl.runtime.learning.generated.generators import CLOCK, begun, beside
 from mfdsl.runtime.learning.networks import Mlp
 
 LONGEST = 128  # values of a factor
@@ -54,14 +54,16 @@ def factors_of(kind: Type, model: Model) -> Factors:
 class Autoregressive(nn.Module):
     """Probabilities of each factor, by a network of the factors before it and the time."""
 
-    def __init__(self, kinds: tuple[Type, ...], model: Model, hidden: int, layers: int) -> None:
+    def __init__(
+        self, kinds: tuple[Type, ...], model: Model, hidden: int, layers: int, told: int = 0
+    ) -> None:
         super().__init__()
         self.scalars = [factors_of(kind, model) for kind in kinds]
         self.sizes = [size for scalar in self.scalars for size in scalar.sizes]
         self.networks = nn.ModuleList()
         before = 0
         for size in self.sizes:
-            self.networks.append(Mlp(before + CLOCK, [hidden] * layers, size, "silu", 0.1))
+            self.networks.append(Mlp(before + CLOCK + told, [hidden] * layers, size, "silu", 0.1))
             before += size
 
     def calibrate(self, seen: Tensor) -> None:
@@ -69,7 +71,7 @@ class Autoregressive(nn.Module):
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d] from normal numbers; at share 0 the starts."""
-        count, times = start.shape[0], beside(share, start.shape[0])
+        count, times = noise.shape[1], beside(share, noise.shape[1])
         digits: list[Tensor] = []
         read: list[Tensor] = [times]
         uniform = 0.5 * (1 + torch.erf(noise / 2**0.5))
@@ -89,7 +91,7 @@ class Autoregressive(nn.Module):
             digits.append(digit)
             read.append(nn.functional.one_hot(digit, size).to(times))
         made = self._values(digits).to(start).expand(len(share), count, -1)
-        return torch.where(share[:, None, None] == 0, start, made)
+        return begun(share, start, made)
 
     def log_probs(self, points: Tensor, share: Tensor) -> Tensor:
         """The logarithm of the probability [T, n] of points [T, n, d]."""

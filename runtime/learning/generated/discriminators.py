@@ -61,9 +61,9 @@ def _features(points: Tensor, waves: Tensor, width: Tensor) -> Tensor:
 class Critic(nn.Module):
     """The learned discriminator of `wgan_gp`: a function of point and time."""
 
-    def __init__(self, axes: int, hidden: int) -> None:
+    def __init__(self, axes: int, hidden: int, told: int = 0) -> None:
         super().__init__()
-        self.network = Mlp(axes + CLOCK, [hidden, hidden], 1, "silu")
+        self.network = Mlp(axes + CLOCK + told, [hidden, hidden], 1, "silu")
 
     def forward(self, points: Tensor, share: Tensor) -> Tensor:
         """Scores [T, n]."""

@@ -219,7 +219,7 @@ def walked(
     each = min(agents, TOGETHER) if arena.pairs else agents
     games = -(-agents // each)
     if arena.pairs:
-        met = TOGETHER if arena.moved else FEW
+        met = TOGETHER if arena.moved or arena.watched else FEW
         points = points[:, :, :met].expand(-1, games, -1, -1)
     paths, paid, weight = [], arena.params.unit.new_zeros(games, each), 1.0
     crowd = points.shape[2]

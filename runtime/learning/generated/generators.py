@@ -6,6 +6,9 @@ noise scale of a diffusion). `flow`: a conditional RealNVP with a density (Dinh 
 arXiv:1605.08803). `cfm`: conditional flow matching (Lipman et al. 2023, arXiv:2210.02747),
 which regresses velocities and needs no discriminator. All work on points that are centred and
 scaled by what was seen at first; at t = 0 all give the starts themselves.
+
+Where one generator draws the laws of a family of games, what it is told of each of them stands
+beside the time: `share` is then [T, 1 + k] and every row has its own starts, [T, n, d].
 """
 
 from math import log, pi
@@ -27,17 +30,31 @@ class Generator(Protocol):
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d] at the parts `share` [T] of the horizon of agents who began at `start`
-        [n, d]; `noise` [T, n, d] is standard normal.
+        [n, d]; `noise` [T, n, d] is standard normal. With k told numbers `share` is [T, 1 + k].
         """
 
     def calibrate(self, seen: Tensor) -> None:
         """Centre and scale by points [..., n, d]."""
 
 
+def elapsed(share: Tensor) -> Tensor:
+    """The parts [T] of the horizon alone."""
+    return share if share.ndim == 1 else share[:, 0]
+
+
 def clock(share: Tensor) -> Tensor:
-    """Features [T, 4] of the parts [T] of the horizon: t, t^2, sin and cos of one turn."""
-    turn = 2 * pi * share
-    return torch.stack([share, share**2, torch.sin(turn), torch.cos(turn)], -1)
+    """Features [T, 4 + k] of the parts of the horizon (t, t^2, sin and cos of one turn), and what
+    is told.
+    """
+    part = elapsed(share)
+    turn = 2 * pi * part
+    found = torch.stack([part, part**2, torch.sin(turn), torch.cos(turn)], -1)
+    return found if share.ndim == 1 else torch.cat([found, share[:, 1:]], -1)
+
+
+def begun(share: Tensor, start: Tensor, points: Tensor) -> Tensor:
+    """The points [T, n, d], at share 0 the starts."""
+    return torch.where(elapsed(share)[:, None, None] == 0, start, points)
 
 
 class Scaled(nn.Module):
@@ -69,7 +86,7 @@ class Scaled(nn.Module):
 
 
 def beside(share: Tensor, count: int) -> Tensor:
-    """The clock beside each of `count` points, [T, n, 4]."""
+    """The clock beside each of `count` points, [T, n, 4 + k]."""
     return clock(share)[:, None].expand(-1, count, -1)
 
 
@@ -78,18 +95,18 @@ class Implicit(Scaled):
     stay as they are.
     """
 
-    def __init__(self, axes: int, fixed: int, hidden: int, layers: int) -> None:
+    def __init__(self, axes: int, fixed: int, hidden: int, layers: int, told: int = 0) -> None:
         super().__init__(axes)
         self.fixed = fixed
         moving = axes - fixed
-        self.network = Mlp(axes + moving + CLOCK, [hidden] * layers, moving, "silu", 0.1)
+        self.network = Mlp(axes + moving + CLOCK + told, [hidden] * layers, moving, "silu", 0.1)
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d]; at share 0 the starts."""
         moving = self.axes - self.fixed
-        begun = self.scaled(start).expand(len(share), *start.shape)
-        inputs = torch.cat([begun, noise[..., :moving], beside(share, len(start))], -1)
-        moved = share.sqrt()[:, None, None] * self.network(inputs)
+        first = self.scaled(start).expand(len(share), *start.shape[-2:])
+        inputs = torch.cat([first, noise[..., :moving], beside(share, start.shape[-2])], -1)
+        moved = elapsed(share).sqrt()[:, None, None] * self.network(inputs)
         if self.fixed:
             moved = torch.cat([moved, moved.new_zeros(*moved.shape[:-1], self.fixed)], -1)
         found: Tensor = start + moved * self.spread
@@ -101,11 +118,11 @@ class Coupling(nn.Module):
 
     kept: Tensor
 
-    def __init__(self, axes: int, even: bool, hidden: int) -> None:
+    def __init__(self, axes: int, even: bool, hidden: int, told: int = 0) -> None:
         super().__init__()
         kept = (torch.arange(axes) % 2 == int(even)).float()
         self.register_buffer("kept", kept if axes > 1 else torch.zeros(1))
-        self.network = Mlp(axes + CLOCK, [hidden, hidden], 2 * axes, "silu", 0.01)
+        self.network = Mlp(axes + CLOCK + told, [hidden, hidden], 2 * axes, "silu", 0.01)
 
     def _terms(self, points: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = self.network(torch.cat([points * self.kept, times], -1)).chunk(2, -1)
@@ -126,17 +143,17 @@ class Coupling(nn.Module):
 class Flow(Scaled):
     """Couplings from a normal law to the law at each time, with its density."""
 
-    def __init__(self, axes: int, hidden: int, couplings: int = 6) -> None:
+    def __init__(self, axes: int, hidden: int, told: int = 0, couplings: int = 6) -> None:
         super().__init__(axes)
-        parts = [Coupling(axes, bool(k % 2), hidden) for k in range(couplings)]
+        parts = [Coupling(axes, bool(k % 2), hidden, told) for k in range(couplings)]
         self.couplings = nn.ModuleList(parts)
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d]; at share 0 the starts."""
-        points, times = noise, beside(share, len(start))
+        points, times = noise, beside(share, noise.shape[1])
         for coupling in self.couplings:
             points = coupling(points, times)
-        return torch.where(share[:, None, None] == 0, start, self.unscaled(points))
+        return begun(share, start, self.unscaled(points))
 
     def log_density(self, points: Tensor, share: Tensor) -> Tensor:
         """The logarithm of the density [T, n] at points [T, n, d]."""
@@ -153,9 +170,9 @@ class Flow(Scaled):
 class FlowMatching(Scaled):
     """A velocity along which noise moves to the law at each time."""
 
-    def __init__(self, axes: int, hidden: int, layers: int) -> None:
+    def __init__(self, axes: int, hidden: int, layers: int, told: int = 0) -> None:
         super().__init__(axes)
-        self.network = Mlp(axes + 1 + CLOCK, [hidden] * layers, axes, "silu", 0.1)
+        self.network = Mlp(axes + 1 + CLOCK + told, [hidden] * layers, axes, "silu", 0.1)
 
     def velocity(self, points: Tensor, way: Tensor, times: Tensor) -> Tensor:
         """The velocity at points [T, n, d] the part `way` [T, n, 1] of the way from noise."""
@@ -164,13 +181,13 @@ class FlowMatching(Scaled):
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d] by the midpoint rule; at share 0 the starts."""
-        points, times = noise, beside(share, len(start))
+        points, times = noise, beside(share, noise.shape[1])
         step = 1 / EULER
         for k in range(EULER):
             way = points.new_full((*points.shape[:-1], 1), k * step)
             half = points + step / 2 * self.velocity(points, way, times)
             points = points + step * self.velocity(half, way + step / 2, times)
-        return torch.where(share[:, None, None] == 0, start, self.unscaled(points))
+        return begun(share, start, self.unscaled(points))
 
     def regression(self, points: Tensor, share: Tensor, noise: Tensor, way: Tensor) -> Tensor:
         """The mean squared error of velocities on straight lines from `noise` to points

@@ -6,10 +6,11 @@ and fits the generator to these. Keeping a part of the old paths averages the po
 iterations without bias: with a part of 1/(k + 1) that is fictitious play (Cardaliaguet and
 Hadikhanloo 2017), with a fixed part geometric damping. After Guo et al. 2019 (arXiv:1901.09585) and
 Perrin et al. 2021 (arXiv:2105.07933), who learn the law by a normalizing flow; a generator and a
-discriminator as in Cao, Guo and Lauriere 2021 (arXiv:2002.04112). An auditor judges the law.
+discriminator as in Cao, Guo and Lauriere 2021 (arXiv:2002.04112). An auditor judges the law. With
+`vary` all this is done for a family of games at once (`family.py`): one generator, one policy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,16 +20,21 @@ from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.generated.auditor import Verdict, audited
+from mfdsl.runtime.learning.generated.family import family_of, seeing
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, Fitting, part
 from mfdsl.runtime.learning.generated.frozen import Arena, arena_of, flow_of, walked
+from mfdsl.runtime.learning.generated.judging import own_gap
 from mfdsl.runtime.learning.generated.making import generator_of, responder_of
 from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.space import space_of
 from mfdsl.runtime.learning.generated.split import Split, nothing_split, transport_bound
+from mfdsl.runtime.learning.generated.transfer import state_of
 from mfdsl.runtime.learning.table import GeneratedConfig
 
 STRIDE = 4  # episodes that one iteration may use
-JUDGED = 4096  # agents whose points the auditor compares
+JUDGED = 4096  # agents whose points the auditor compares, shared out among the games of a family
+FEWEST = 512  # of them in each game
+FEWEST_PATHS = 16  # kept of each game
 HELD_OUT = 1 << 30  # episodes of the auditor have numbers from here on
 
 
@@ -49,11 +55,12 @@ class GeneratedField:
     """
 
     def __init__(self, config: GeneratedConfig, lesson: Lesson) -> None:
-        self.config, self.lesson = config, lesson
         self.space = space_of(lesson.program)
-        self.arena: Arena = arena_of(lesson, self.space, config.steps)
-        self.fitting: Fitting = generator_of(config, self.arena)
-        self.responder = responder_of(config, lesson, self.arena)
+        self.family = family_of(lesson, config.vary, config.contexts)
+        self.config, self.lesson = config, seeing(lesson, self.family)
+        self.arena: Arena = arena_of(self.lesson, self.space, config.steps)
+        self.fitting: Fitting = generator_of(config, self.arena, len(self.family.ranges))
+        self.responder = responder_of(config, self.lesson, self.arena, self.family)
         made, unit = self.fitting.drawn, lesson.params.unit
         for module in (made, self.fitting.generator, self.fitting.critic):
             if module is not None:
@@ -80,53 +87,108 @@ class GeneratedField:
         if self.paths is None:
             self._begin()
         episode = STRIDE * (iteration + 1)
-        points = self.crowd(self.config.crowd, episode, self.responder_games)
+        points = self.crowd(self.config.crowd, episode, self.met)
         found = dict(self.responder.improve(self.generator, points, iteration))
-        agents = self.walk(points[:, :1], self._fresh(iteration), episode + 1)
-        self._replace(agents.paths, iteration)
-        draws = self._draws(iteration)
-        found["fitted"] = self.fitting.fit(self._paths, self._left(iteration), draws)
-        found["return"] = float(agents.paid.mean())
+        agents = self.walks(points, self._fresh(iteration), episode + 1)
+        self._replace([one.paths for one in agents], iteration)
+        draws, told = self._draws(iteration), self.family.told(self.family.values)
+        found["fitted"] = self.fitting.fit(self._paths, self._left(iteration), draws, told)
+        found["return"] = float(agents[0].paid.mean())
         last = iteration + 1 == self.lesson.iterations
         if last or (iteration + 1) % self.config.evaluate_every == 0:
             found |= self.audit(iteration).to_record()
             split = self.split(iteration)
             found |= {"split_error": split.error, "split_bound": split.bound}
+            if not self.family.single:
+                found |= self.elsewhere(iteration)
         return found
 
     @property
-    def responder_games(self) -> int:
-        """How many crowds a response meets at once."""
-        return self.config.games if isinstance(self.responder, Networks) else 1
+    def met(self) -> Tensor:
+        """The games [B, k] whose crowds a response meets at once."""
+        values = self.family.values
+        alone = self.family.single and isinstance(self.responder, Networks)
+        return values.expand(self.config.games, -1) if alone else values
 
     @torch.no_grad()
-    def crowd(self, agents: int, episode: int, games: int = 1) -> Tensor:
-        """Points [T + 1, B, N, d] that the generator draws, with the starts of an episode."""
-        state = self.arena.simulator(agents, games).reset(episode)
+    def crowd(self, agents: int, episode: int, values: Tensor | None = None) -> Tensor:
+        """Points [T + 1, B, N, d] that the generator draws for games of the family [B, k] (the
+        spec's own), with the starts of an episode.
+        """
+        values = self.family.values[:1] if values is None else values
+        arena, count = self.family.at(self.arena, values), len(values)
+        state = arena.simulator(agents, count).reset(episode)
         start = self.space.points(state).to(self.lesson.params.unit)
-        share = torch.arange(self.arena.steps + 1).to(start) / self.arena.steps
-        noise = torch.randn(len(share), *start.shape, generator=self._draws(episode + HELD_OUT)).to(
-            start
-        )
-        points = self.generator.draw(start.flatten(0, 1), share, noise.flatten(1, 2))
-        return self.space.inside(points.reshape(noise.shape))
+        share = torch.arange(arena.steps + 1).to(start) / arena.steps
+        draws = self._draws(episode + HELD_OUT)
+        noise = torch.randn(len(share), *start.shape, generator=draws).to(start)
+        moments = self.family.moments(values.to(start), share)
+        begun = start[:, None].expand(-1, len(share), -1, -1).flatten(0, 1)
+        points = self.generator.draw(begun, moments, noise.transpose(0, 1).flatten(0, 1))
+        found = points.reshape(count, len(share), *start.shape[1:])
+        return self.space.inside(found).transpose(0, 1)
 
-    def walk(self, points: Tensor, agents: int, episode: int) -> Walked:
+    def walks(
+        self, points: Tensor, agents: int, episode: int, values: Tensor | None = None
+    ) -> list[Walked]:
+        """Let agents play the policy in each game of the family [C, k], against its crowd among
+        `points` [T + 1, C, M, d].
+        """
+        values = self.family.values if values is None else values
+        return [
+            self.walk(points[:, k : k + 1], agents, episode, self.family.at(self.arena, row[None]))
+            for k, row in enumerate(values)
+        ]
+
+    def walk(self, points: Tensor, agents: int, episode: int, arena: Arena | None = None) -> Walked:
         """Let agents play the policy against a crowd at `points` [T + 1, 1, M, d]."""
-        return Walked(*walked(self.arena, self.responder.act, points, agents, episode))
+        where = self.arena if arena is None else arena
+        return Walked(*walked(where, self.responder.act, points, agents, episode))
 
-    def audit(self, iteration: int) -> Verdict:
-        """The auditor's verdict on the law, from agents that the generator never saw."""
+    def audit(self, iteration: int, values: Tensor | None = None) -> Verdict:
+        """The auditor's verdict on the laws of games of the family [C, k] (all that are trained
+        on), from agents that the generator never saw.
+        """
+        values = self.family.values if values is None else values
         episode = HELD_OUT + STRIDE * iteration
-        count = JUDGED
-        points = self.crowd(max(count, self.config.crowd), episode)
-        agents = self.walk(points[:, :, : self.config.crowd], 2 * count, episode + 1).paths[1:]
-        made = points[1:, 0, :count]
-        return audited(made, agents[:, :count], agents[:, count:], self._draws(episode))
+        count = max(FEWEST, JUDGED // len(values))
+        points = self.crowd(max(count, self.config.crowd), episode, values)
+        walks = self.walks(points[:, :, : self.config.crowd], 2 * count, episode + 1, values)
+        agents = torch.cat([one.paths[1:] for one in walks])
+        made = points[1:, :, :count].transpose(0, 1).flatten(0, 1)
+        share = torch.arange(1, self.arena.steps + 1).to(made) / self.arena.steps
+        draws, times = self._draws(episode), self.family.moments(values.to(made), share)
+        return audited(made, agents[:, :count], agents[:, count:], draws, times)
+
+    def elsewhere(self, iteration: int) -> dict[str, float]:
+        """Games that nobody trained on: the verdict on their laws; and where one agent's problem is
+        linear-quadratic what one gains by leaving the policy there, and in those trained on.
+        """
+        held = self.audit(iteration, self.family.held).to_record()
+        found = {f"held_{name}": held[name] for name in ("sw1", "sw1_floor", "c2st", "coverage")}
+        for name, values in (("family_gap", self.family.values), ("held_gap", self.family.held)):
+            gaps = [self.gap_at(row) for row in values]
+            known = [gap for gap in gaps if gap is not None]
+            if known:
+                found[name] = sum(known) / len(known)
+        return found
+
+    def gap_at(self, row: Tensor) -> float | None:
+        """What one agent gains by leaving the policy in the game of the family with the values
+        `row` [k], against its own flow; None where its problem is not linear-quadratic.
+        """
+        arena = self.family.at(self.arena, row[None])
+        gap = own_gap(arena, self.responder.act, self.behaviour())
+        return None if gap is None else gap.value
+
+    def flow_in(self, row: Tensor, agents: int, episode: int) -> Tensor:
+        """Points [T + 1, N, d] of agents who all play the policy in such a game."""
+        arena = self.family.at(self.arena, row[None])
+        return flow_of(arena, self.responder.act, self.behaviour(), agents, episode)
 
     def split(self, iteration: int) -> Split:
         """How far the law of the generator moves what an agent gains, and how far it may."""
-        if self.arena.moved or self.space.finite:
+        if self.arena.moved or self.arena.watched or self.space.finite:
             return nothing_split()
         episode = HELD_OUT + STRIDE * iteration + 2
         made = self.crowd(self.config.crowd, episode)
@@ -141,8 +203,7 @@ class GeneratedField:
 
     def flow(self, agents: int, episode: int) -> Tensor:
         """Points [T + 1, N, d] of agents who all play the policy, among themselves."""
-        act = self.responder.act
-        return flow_of(self.arena, act, self.behaviour(), agents, episode)
+        return self.flow_in(self.family.values[0], agents, episode)
 
     def gap(self) -> Exploitability | None:
         """What one agent gains by leaving the policy, against the flow of the policy itself."""
@@ -173,24 +234,42 @@ class GeneratedField:
         return self.paths
 
     def _begin(self) -> None:
-        """First paths, by which points are scaled: the policy against the untrained generator."""
-        points = self.crowd(self.config.crowd, 0)
-        self.paths = self.walk(points, self.config.paths, 1).paths
+        """First paths, by which points are scaled: the policy against the untrained generator; or
+        those of the run that the course begins with.
+        """
+        if self.config.begin:
+            warmed(self, state_of(self.config.begin, self.config.vary))
+            return
+        points = self.crowd(self.config.crowd, 0, self.family.values)
+        walks = self.walks(points, self._each, 1)
+        self.paths = torch.cat([one.paths for one in walks], 1)
         for made in (self.fitting.generator, self.fitting.average):
             if made is not None:
                 made.calibrate(self.paths)
 
-    def _fresh(self, iteration: int) -> int:
-        """How many paths are replaced."""
-        if iteration == 0:
-            return self.config.paths
-        part = self.config.fresh or 1 / (iteration + 1)
-        return max(1, round(part * self.config.paths))
+    @property
+    def kept(self) -> int:
+        """How many paths are kept in all."""
+        return self._each * len(self.family.values)
 
-    def _replace(self, fresh: Tensor, iteration: int) -> None:
-        order = torch.randperm(self.config.paths, generator=self._draws(-iteration - 1))
+    @property
+    def _each(self) -> int:
+        """How many paths are kept of each game."""
+        return max(FEWEST_PATHS, self.config.paths // len(self.family.values))
+
+    def _fresh(self, iteration: int) -> int:
+        """How many paths of each game are replaced."""
+        if iteration == 0:
+            return self._each
+        part = self.config.fresh or 1 / (iteration + 1)
+        return max(1, round(part * self._each))
+
+    def _replace(self, fresh: Sequence[Tensor], iteration: int) -> None:
+        order = torch.randperm(self._each, generator=self._draws(-iteration - 1))
         paths = self._paths.clone()
-        paths[:, order[: fresh.shape[1]].to(paths.device)] = fresh
+        for game, new in enumerate(fresh):
+            columns = game * self._each + order[: new.shape[1]]
+            paths[:, columns.to(paths.device)] = new
         self.paths = paths
 
     def _left(self, iteration: int) -> float:
@@ -206,10 +285,21 @@ def warmed(learner: GeneratedField, state: Mapping[str, Tensor]) -> None:
     """Let a learner begin with generator, policy and paths of another course: transfer.
 
     Raises:
-        LessonError: the other course had other networks.
+        LessonError: the other course had other networks, or kept another number of paths.
     """
+    before = learner.state()
     try:
         learner.restore(state)
     except (RuntimeError, KeyError, ValueError) as error:
         what = str(error).splitlines()[-1].strip()
         raise LessonError(f"the course to begin with has other networks: {what}") from None
+    kept = learner.paths
+    wanted = (learner.arena.steps + 1, learner.kept, learner.space.width)
+    if kept is None or tuple(kept.shape) != wanted:
+        found = "none" if kept is None else f"{kept.shape[1]:,} of {len(kept) - 1} steps"
+        learner.restore(before)
+        raise LessonError(
+            f"the course to begin with kept {found} as paths, and this one keeps"
+            f" {wanted[1]:,} of {wanted[0] - 1} steps",
+            "the same `paths`, `vary`, `contexts` and `steps`",
+        )

@@ -5,9 +5,11 @@ from copy import deepcopy
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
 from mfdsl.runtime.learning.generated.discriminators import Critic
+from mfdsl.runtime.learning.generated.family import Family
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, Fitting, Kind
 from mfdsl.runtime.learning.generated.frozen import Arena
 from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
+from mfdsl.runtime.learning.generated.mixtures import MOST_AXES, Mixture
 from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.responses import Exact, Responder
 from mfdsl.runtime.learning.generated.table_response import ByTables
@@ -18,12 +20,13 @@ USUAL: dict[str, Kind] = {
     "implicit": "energy",
     "flow": "likelihood",
     "cfm": "velocity",
+    "mdn": "likelihood",
     "autoreg": "likelihood",
 }
 
 
-def generator_of(config: GeneratedConfig, arena: Arena) -> Fitting:
-    """The generator with what it is fitted by.
+def generator_of(config: GeneratedConfig, arena: Arena, told: int = 0) -> Fitting:
+    """The generator with what it is fitted by; `told` numbers are told of each game of a family.
 
     Raises:
         LessonError: it does not draw such points, or cannot be fitted like that.
@@ -42,33 +45,42 @@ def generator_of(config: GeneratedConfig, arena: Arena) -> Fitting:
             "couplings need two numbers or more, and points here have one",
             "`--opt generator=implicit` or `--opt generator=cfm`",
         )
+    if name == "mdn" and space.width > MOST_AXES:
+        raise LessonError(
+            f"`mdn` is for {MOST_AXES} numbers at most, and points here have {space.width}",
+            "`--opt generator=implicit` or `--opt generator=cfm`",
+        )
     loss: Kind = USUAL[name] if config.loss == "auto" else config.loss
     free = name in ("implicit", "flow")
     if loss != USUAL[name] and (not free or loss in ("likelihood", "velocity")):
         raise LessonError(
             f"`{name}` is not fitted by `{loss}`", "leave `loss` out, it takes what fits"
         )
-    made = _network(name, config, arena)
+    made = _network(name, config, arena, told)
     critic = average = None
     if loss == "wgan_gp":
-        critic, average = Critic(space.width, config.width), deepcopy(made)
+        critic, average = Critic(space.width, config.width, told), deepcopy(made)
     return Fitting(made, loss, config.fit_steps, config.fit_batch, config.fit_rate, critic, average)
 
 
-def _network(name: str, config: GeneratedConfig, arena: Arena) -> AnyGenerator:
-    space = arena.space
+def _network(name: str, config: GeneratedConfig, arena: Arena, told: int) -> AnyGenerator:
+    axes, width, layers = arena.space.width, config.width, config.layers
     match name:
         case "flow":
-            return Flow(space.width, config.width)
+            return Flow(axes, width, told)
         case "cfm":
-            return FlowMatching(space.width, config.width, config.layers)
+            return FlowMatching(axes, width, layers, told)
+        case "mdn":
+            return Mixture(axes, width, layers, told)
         case "autoreg":
             model = model_of(arena.program)
-            return Autoregressive(space.types, model, config.width, config.layers)
-    return Implicit(space.width, space.fixed, config.width, config.layers)
+            return Autoregressive(arena.space.types, model, width, layers, told)
+    return Implicit(axes, arena.space.fixed, width, layers, told)
 
 
-def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Responder:
+def responder_of(
+    config: GeneratedConfig, lesson: Lesson, arena: Arena, family: Family
+) -> Responder:
     """Who answers the law: what is asked for, or the first that is exact, or networks.
 
     Raises:
@@ -77,11 +89,16 @@ def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Respo
     wanted = config.response
     if wanted in ("auto", "quadratic"):
         try:
-            return Exact(arena)
+            return Exact(arena, family)
         except LessonError:
             if wanted == "quadratic":
                 raise
-    if wanted in ("auto", "tables"):
+    if wanted == "tables" and not family.single:
+        raise LessonError(
+            "tables answer the law of one game, and `vary` asks for a family",
+            "leave `response` out, or `vary`",
+        )
+    if wanted in ("auto", "tables") and family.single:
         tables = lesson.tables() if lesson.tables is not None else None
         ends = lesson.program.horizon is not None
         if tables is not None and (wanted == "tables" or (tables.reduced.exact and ends)):
@@ -91,7 +108,7 @@ def responder_of(config: GeneratedConfig, lesson: Lesson, arena: Arena) -> Respo
                 f"{lesson.program.name} has no tables that fit", "leave `response` out"
             )
     if wanted in ("path", "score"):
-        return Networks(config, lesson, arena, wanted)
+        return Networks(config, lesson, arena, wanted, family)
     finite = any(a.type.finite for s in sights_of(lesson.program) for a in s.actions)
     cut = finite or bool(lesson.program.module.CUTS)
-    return Networks(config, lesson, arena, "score" if cut else "path")
+    return Networks(config, lesson, arena, "score" if cut else "path", family)

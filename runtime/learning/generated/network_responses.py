@@ -1,7 +1,8 @@
 """Networks that answer a frozen law: gradients along the path, or PPO with everybody's own rewards.
 
 Both go on from the policy of the iteration before, so that few steps are a damped best response.
-A network reads what the spec shows: laws are read off the crowd alone.
+A network reads what the spec shows, in a family the law as well (`family.py`): laws are read off
+the crowd alone.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,10 @@ from mfdsl.runtime.learning.crew import Crew, Look
 from mfdsl.runtime.learning.experience import Choice, Course, Experience, joined
 from mfdsl.runtime.learning.eyes import Eyes, View
 from mfdsl.runtime.learning.gaps import exact_gap, learned_gap, tables_for
+from mfdsl.runtime.learning.generated.family import Family
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, part
 from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
+from mfdsl.runtime.learning.generated.judging import gain_against, own_gap
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import sights_of, values_seen
@@ -46,6 +49,7 @@ class Networks:
         lesson: Lesson,
         arena: Arena,
         way: Literal["path", "score"],
+        family: Family,
     ) -> None:
         (sight,) = sights_of(lesson.program)
         if way == "path" and any(a.type.finite for a in sight.actions):
@@ -54,11 +58,12 @@ class Networks:
                 "`--opt response=score`",
             )
         self.config, self.lesson, self.arena, self.way = config, lesson, arena, way
-        shape = Shape((config.hidden,) * config.layers, "tanh", "moments")
+        self.room = family.at(arena, family.values)
+        shape = Shape((config.hidden,) * config.layers, "tanh", config.encoder)
         look = Look(config.nearest, tuple(config.hide.split()))
         self.field = sight.field
         self.crew = Crew(lesson.program, shape, look).to(lesson.params.unit)
-        simulator = arena.simulator(config.crowd)
+        simulator = self.room.simulator(config.crowd, len(family.values))
         self.crew.calibrate(simulator.scene(0, simulator.reset(0)))
         self.critics: Critics | None = None
         if way == "score":
@@ -92,9 +97,14 @@ class Networks:
         return self.crew.behaviour(mode=mode)
 
     def gap(self) -> Exploitability | None:
-        """By tables where there are some, else a learned lower bound, where it is asked for."""
+        """By tables where there are some, exactly where one agent's problem is linear-quadratic,
+        else a learned lower bound, where it is asked for.
+        """
         if self.config.gap == "none":
             return None
+        quadratic = own_gap(self.arena, self.act, self.behaviour())
+        if quadratic is not None:
+            return quadratic
         tables = tables_for(self.lesson)
         if tables is not None:
             return exact_gap(self.lesson, crew_chances(self.crew, tables))
@@ -104,8 +114,8 @@ class Networks:
         return learned_gap(self.lesson, self.behaviour(), agents=agents, seed=self.lesson.seed)
 
     def gain(self, points: Tensor) -> float | None:
-        """Not known either."""
-        return None
+        """Known where one agent's problem is linear-quadratic."""
+        return gain_against(self.arena, self.act, points)
 
     def extend(self, iterations: int) -> None:
         """Let the course be as long as this."""
@@ -173,7 +183,7 @@ class Networks:
 
     def _along_path(self, points: Tensor, iteration: int, k: int) -> dict[str, float]:
         """One step of Adam up the mean return of learning agents, through the simulator."""
-        total, weight, arena = torch.zeros(()), 1.0, self.arena
+        total, weight, arena = torch.zeros(()), 1.0, self.room
 
         def act(meeting: Meeting) -> Any:
             return arena.held(self._choose(meeting, noisy=False)[1], meeting.crowd)
@@ -206,14 +216,14 @@ class Networks:
         """What the learning agents saw, drew and were paid."""
         kept: list[Choice] = []
         paid: list[Tensor] = []
-        arena = self.arena
+        arena = self.room
 
         def act(meeting: Meeting) -> Any:
             choice, action = self._choose(meeting, noisy=True)
             kept.append(_learning(choice, 0 if not arena.acting else meeting.crowd))
             return action
 
-        for turn in self.arena.turns(points, self.config.learners, episode, act):
+        for turn in arena.turns(points, self.config.learners, episode, act):
             if turn.action is not None:
                 assert turn.paid is not None
                 paid.append(turn.paid)

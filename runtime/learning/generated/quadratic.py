@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.runtime.learning.base import LessonError
-from mfdsl.runtime.learning.generated.frozen import TOGETHER, Arena, Meeting
+from mfdsl.runtime.learning.generated.frozen import TOGETHER, Act, Arena, Meeting
 from mfdsl.runtime.learning.sight import sights_of
 
 AGREE = 1e-6  # of the largest value: the coefficients have some 12 digits
@@ -153,6 +153,14 @@ class Prober:
         meeting = self._meeting(self.arena.steps, points, inputs)
         paid = self.arena.final(meeting)
         return zero if paid is None else quadratic_through(paid.mean(0), self.width)
+
+    def chosen(self, t: int, points: Tensor, x: Tensor, act: Act) -> Tensor:
+        """The actions [N, k] of agents at x [N, d] beside a crowd at `points` [M, d]."""
+        simulator = self.arena.simulator(len(points) + len(x))
+        state = self.arena.placed(simulator.reset(0), self.space.values(x[None]))
+        meeting = self.arena.meeting(simulator.scene(t, state), points[None].double())
+        group = getattr(act(meeting), self.space.field)
+        return torch.cat([v[0, meeting.crowd :].reshape(len(x), -1).double() for v in group], -1)
 
     def _draws(self) -> int:
         laws = self.arena.program.module.NOISES[self.space.field]

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.exploitability import Exploitability
-from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
+from mfdsl.runtime.learning.base import LessonError
+from mfdsl.runtime.learning.generated.family import Family, lasting
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator
-from mfdsl.runtime.learning.generated.frozen import Arena, Meeting, doubled, flow_of, walked
-from mfdsl.runtime.learning.generated.quadratic import Prober, Response, respond
+from mfdsl.runtime.learning.generated.frozen import Arena, Meeting, doubled
+from mfdsl.runtime.learning.generated.judging import gain_against, own_gap
+from mfdsl.runtime.learning.generated.quadratic import Prober, respond
 from mfdsl.runtime.learning.generated.space import Space
+from mfdsl.runtime.learning.sight import model_of
 
 FORGETTING = 3.0  # best response k weighs about k^2 in the average
-JUDGEMENT = 1 << 31  # the episode of an exact judgement
-JUDGES = 8192  # agents whose flow an exact response is judged by
+LEAST_SPREAD = 1e-4  # of means, below which nothing is read off them
 
 
 class Responder(Protocol):
@@ -59,23 +61,33 @@ class Responder(Protocol):
 
 
 class Affine(nn.Module):
-    """Actions gain[t] x + offset[t] of all own states x."""
+    """Actions gain[t] x + offset[t] of all own states x; in a family tilt[t] m is added, where m is
+    the mean of the states of the population.
+    """
 
     gain: Tensor
     offset: Tensor
+    tilt: Tensor
 
-    def __init__(self, space: Space, steps: int, actions: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(
+        self, space: Space, steps: int, actions: tuple[tuple[int, ...], ...], *, tilted: bool
+    ) -> None:
         super().__init__()
-        self.space, self.actions = space, actions
+        self.space, self.actions, self.tilted = space, actions, tilted
         self.sizes = [max(1, torch.Size(dims).numel()) for dims in actions]
         count = sum(self.sizes)
         self.register_buffer("gain", torch.zeros(steps, count, space.width))
         self.register_buffer("offset", torch.zeros(steps, count))
+        self.register_buffer("tilt", torch.zeros(steps, count, space.width), persistent=tilted)
 
-    def __call__(self, scene: Scene) -> Any:
-        """The actions in a scene."""
+    def __call__(self, scene: Scene, crowd: int | None = None) -> Any:
+        """The actions in a scene; the population are its first `crowd` agents, or all."""
         points = self.space.points(scene.state).to(self.gain)
-        numbers = (points @ self.gain[scene.t].T + self.offset[scene.t]).to(scene.params.unit)
+        numbers = points @ self.gain[scene.t].T + self.offset[scene.t]
+        if self.tilted:
+            mean = points[:, :crowd].mean(1, keepdim=True)
+            numbers = numbers + mean @ self.tilt[scene.t].T
+        numbers = numbers.to(scene.params.unit)
         parts = torch.split(numbers, self.sizes, -1)
         kind = scene.program.module.Action.__annotations__[self.space.field]
         values = [
@@ -83,20 +95,41 @@ class Affine(nn.Module):
         ]
         return scene.program.module.Action(**{self.space.field: kind(*values)})
 
+    def approach(self, gain: Tensor, offset: Tensor, tilt: Tensor, part: float) -> float:
+        """Move a part of the way to other numbers; how far the offset was off."""
+        moved = (offset.to(self.offset) - self.offset).abs().max()
+        for own, new in ((self.gain, gain), (self.offset, offset), (self.tilt, tilt)):
+            own.lerp_(new.to(own), part)
+        return float(moved)
+
 
 class Exact:
     """The exact best response of a linear-quadratic agent.
 
+    In a family there is one for each game; their offsets are regressed on the mean of the law, so
+    that one affine policy of own state and mean answers all of them: exactly, where the law enters
+    through its mean.
+
     Raises:
-        LessonError: the game is not one.
+        LessonError: the game is not one, or agents of a family are told parameters, for which
+            gains differ.
     """
 
-    def __init__(self, arena: Arena) -> None:
-        self.arena, self.prober = arena, Prober(doubled(arena))
-        dims = tuple(a.type.dims for a in self.prober.actions)
-        self.actor = Affine(arena.space, arena.steps, dims).to(arena.params.unit.device)
+    def __init__(self, arena: Arena, family: Family) -> None:
+        told = lasting(model_of(arena.program), family)
+        if told:
+            raise LessonError(
+                f"exact responses differ in their gains for other values of `{told[0].name}`",
+                "`--opt response=path`, or vary parameters of the start alone",
+            )
+        self.arena = arena
+        self.probers = [Prober(doubled(one)) for one in family.each(arena)]
+        first = self.probers[0]
+        dims = tuple(a.type.dims for a in first.actions)
+        self.actor = Affine(arena.space, arena.steps, dims, tilted=not family.single)
+        self.actor = self.actor.to(arena.params.unit.device)
         crowd = torch.zeros(2, arena.space.width, dtype=torch.float64)
-        self.prober.stage(0, arena.space.inside(crowd))
+        first.stage(0, arena.space.inside(crowd))
 
     @property
     def policy(self) -> nn.Module:
@@ -107,15 +140,16 @@ class Exact:
         """Move towards the best response to the law: averages of affine policies are affine, and
         average out which crowd was drawn.
         """
-        found, part = respond(self.prober, points[:, 0]), FORGETTING / (iteration + FORGETTING)
-        moved = (found.offset.to(self.actor.offset) - self.actor.offset).abs().max()
-        self.actor.gain.lerp_(found.gain.to(self.actor.gain), part)
-        self.actor.offset.lerp_(found.offset.to(self.actor.offset), part)
-        return {"moved": float(moved)}
+        part = FORGETTING / (iteration + FORGETTING)
+        found = [respond(p, points[:, game]) for game, p in enumerate(self.probers)]
+        offsets = torch.stack([one.offset for one in found])
+        means = points[:-1].double().mean(2).transpose(0, 1)
+        offset, tilt = regressed(offsets, means)
+        return {"moved": self.actor.approach(found[0].gain, offset, tilt, part)}
 
     def act(self, meeting: Meeting) -> Any:
         """Gains times points."""
-        return self.actor(meeting.scene)
+        return self.actor(meeting.scene, meeting.crowd)
 
     def behaviour(self, *, mode: bool = True) -> Behaviour:
         """There is nothing random."""
@@ -123,26 +157,11 @@ class Exact:
 
     def gap(self) -> Exploitability | None:
         """Against the flow of many agents."""
-        flow = flow_of(self.arena, self.act, self.actor, JUDGES, JUDGEMENT)
-        lost = self.lost(respond(self.prober, flow), flow)
-        name = self.arena.space.name
-        return Exploitability(lost, "estimate", {name: lost}, (lost,))
+        return own_gap(self.arena, self.act, self.actor, self.probers[0])
 
     def gain(self, points: Tensor) -> float | None:
         """Of agents who walk against the crowd."""
-        best = respond(self.prober, points)
-        paths, _ = walked(self.arena, self.act, points[:, None], JUDGES, JUDGEMENT)
-        return self.lost(best, paths)
-
-    def lost(self, best: Response, walked: Tensor) -> float:
-        """What agents at points [T + 1, N, d] lose by not playing the best response."""
-        total, weight = 0.0, 1.0
-        for t in range(self.arena.steps):
-            x = walked[t].double()
-            action = x @ self.actor.gain[t].double().T + self.actor.offset[t].double()
-            total += weight * float(best.lost(t, x, action).mean())
-            weight *= self.arena.discount
-        return total
+        return gain_against(self.arena, self.act, points, self.probers[0])
 
     def extend(self, iterations: int) -> None:
         """Best responses know no length."""
@@ -156,6 +175,13 @@ class Exact:
         self.actor.load_state_dict(dict(state))
 
 
-def law_table(made: AnyGenerator, share: Tensor) -> Tensor | None:
-    """The exact law [T, S] of a generator that has probabilities."""
-    return made.table(share) if isinstance(made, Autoregressive) else None
+def regressed(values: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """Constants [T, k] and slopes [T, k, d] of values [C, T, k] in means [C, T, d], by least
+    squares; directions in which means hardly differ have slope 0.
+    """
+    centre, level = means.mean(0), values.mean(0)
+    apart, other = (means - centre).transpose(0, 1), (values - level).transpose(0, 1)
+    square = apart.transpose(1, 2) @ apart
+    ridge = LEAST_SPREAD**2 * len(means) * torch.eye(means.shape[-1]).to(square)
+    slope = torch.linalg.solve(square + ridge, apart.transpose(1, 2) @ other).transpose(1, 2)
+    return level - (slope @ centre[..., None])[..., 0], slope

@@ -5,9 +5,9 @@ the generator and the flow m of the policy
 
     | E_m(pi) - E_G(pi) |  <=  2 sum over t of L(t) W1(G_t, m_t),
 
-for rewards of any policy move by at most L(t) W1 at each time. Both sides are estimated; W1 of
-samples is on average too large, and slopes are the steepest ones met, so that a violated inequality
-is an error in the program and not an accident.
+for rewards of any policy that does not read the law move by at most L(t) W1 at each time. Both
+sides are estimated; W1 of samples is on average too large, and slopes are the steepest ones met, so
+that a violated inequality is an error in the program and not an accident.
 """
 
 from dataclasses import dataclass
