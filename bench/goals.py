@@ -35,6 +35,7 @@ RECORDED = {
     "1000 x 1000": 193.0,
     "64 games": 77.0,
     "beach": 0.65,
+    "endogenous": 3.8,
     "compile": 0.6,
 }
 
@@ -207,11 +208,15 @@ def _iteration(
 
 
 def sweeps(peers: Peers) -> Iterator[Goal]:
-    """Row 6: 36 games as one batch, from the command line to the files of the run."""
-    values = ",".join(f"{1e-12 * 1.5**k:.6g}" for k in range(36))
+    """Row 6: 36 settings of a solver as one batch, from the command line to the files of the run.
+
+    The peer's sweep is nine settings with four seeds each; ours has 36 settings, as nothing is
+    drawn.
+    """
     command = [sys.executable, "-m", "mfdsl", "solve", str(MINE / "four_rooms_obstacles.mfg")]
-    command += ["--sweep", f"eps={values}", "--solver", "omd", "--iterations", "150", "--tol", "0"]
-    command += ["--opt", "learning_rate=0.5", "--opt", "temperature=0.8", "--quiet"]
+    command += ["--solver", "omd", "--iterations", "150", "--tol", "0", "--quiet", "--json"]
+    command += ["--sweep", "opt.learning_rate=0.1,0.2,0.3,0.5,0.7,1"]
+    command += ["--sweep", "opt.temperature=0.3,0.5,0.8,1,1.5,2"]
     import resource
     import tempfile
 
@@ -219,11 +224,13 @@ def sweeps(peers: Peers) -> Iterator[Goal]:
     for _ in range(3):
         with tempfile.TemporaryDirectory() as place:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([*command, "--out", place], capture_output=True, check=False)
+            done = subprocess.run([*command, "--out", place], capture_output=True, check=True)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             samples.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        made = {game["iterations"] for game in json.loads(done.stdout)["games"]}
+        assert made == {150}, f"games ended after {made} iterations"
     cost, note = statistics.median(samples), "all of the process: start, imports, files"
-    what = "four_rooms_obstacles: 36 games, 150 iterations of omd, end to end"
+    what = "four_rooms_obstacles: 36 rates and temperatures, 150 iterations of omd, end to end"
     yield Goal("6", what, "s", cost, "Bench-MFG", RECORDED["sweep of 36"], "recorded", 3.0, note)
 
 
@@ -328,6 +335,56 @@ def trees(peers: Peers) -> Iterator[Goal]:
             yield Goal("11", what, "s", score, "MFAX", RECORDED["beach"], "recorded", 0.2, note)
 
 
+def paths(peers: Peers) -> Iterator[Goal]:
+    """Row 11: MFAX's `endogenous`, whose moves read the law, along 8 paths of productivity."""
+    from dataclasses import replace
+
+    import torch
+
+    from mfdsl.compiler.tabular.grids import Bins
+    from mfdsl.game import load
+    from mfdsl.runtime.evaluate import Evaluation, build_view
+
+    torch.set_num_threads(1)
+    game = replace(load(MINE / "endogenous_paths.mfg"), bins=Bins(20, {"k": 200}))
+    program, cost = game.program, 0.0
+    for start in range(8):
+        params = program.params({"start": 0.1 * (start - 3.5) / 3.5}, dtype=torch.float32)
+        view = build_view(program, params)
+        policy = view.uniform()
+        began = time.process_time()
+        _ = Evaluation(view, policy).exploitability.value
+        cost += time.process_time() - began
+    what = "endogenous: an exploitability along 8 paths, 1,000 states, 128 stages"
+    note = "one run, paths one after another; wealth on even points, theirs geometric"
+    theirs_seconds = RECORDED["endogenous"]
+    yield Goal("11", what, "s", cost, "MFAX", theirs_seconds, "recorded", 1.0, note)
+
+
+def counts(peers: Peers) -> Iterator[Goal]:
+    """Row 13: a step of N agents by counts, 121 states, 5 actions and 5 noises."""
+    import torch
+
+    from mfdsl.counting import counted
+    from mfdsl.game import load
+    from mfdsl.runtime.behaviours import uniform
+    from mfdsl.runtime.counted.chances import chances_of
+    from mfdsl.runtime.counted.simulate import CountedSimulator
+
+    torch.set_num_threads(1)
+    game = load(MINE / "four_rooms_obstacles.mfg")
+    program, chances = counted(game), chances_of(uniform, game.model)
+    assert chances is not None
+    for number in (10**6, 10**9, 10**12):
+        simulator = CountedSimulator(program, agents=number)
+        steps = 200
+        cost = seconds(lambda: simulator.rollout(chances, steps=steps)) / steps * 1e3  # noqa: B023
+        what = f"four_rooms_obstacles: a step of 10^{len(str(number)) - 1} agents by counts"
+        yield Goal(
+            "13", what, "ms", cost, "", None, "", 0.5, "rewards, returns and errors included"
+        )
+
+
 COMPILE = """
 import time, statistics, pathlib
 from mfdsl.game import load
@@ -363,6 +420,8 @@ ROWS: dict[str, Callable[[Peers], Iterator[Goal]]] = {
     "6": sweeps,
     "8-9": grids,
     "10-11": trees,
+    "11-law": paths,
+    "13": counts,
     "20": compiling,
 }
 

@@ -11,13 +11,14 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import mfdsl
+from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.program import Program
@@ -50,17 +51,18 @@ MOST_AUTO = 300.0  # seconds after the trials
 
 @dataclass(frozen=True)
 class Case:
-    """One game of a peer, and the spec that states it."""
+    """One game of a peer, the spec that states it, and the points of continuous variables."""
 
     peer: str
     spec: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    bins: Bins = field(default_factory=Bins)
 
     @property
     def name(self) -> str:
         """The name of the spec with what is changed in it."""
         changes = "".join(f" {key}={value}" for key, value in self.params.items())
-        return Path(self.spec).stem + changes + (" (cached)" if "/" in self.spec else "")
+        return Path(self.spec).stem + changes + (" (cached)" if "openspiel/" in self.spec else "")
 
 
 MFGLIB = (
@@ -69,7 +71,7 @@ MFGLIB = (
 ).split()
 OPENSPIEL = (
     "crowd_1d crowd_2d four_rooms openspiel_predator_prey crowd_avoidance lq_ring "
-    "periodic_aversion garnet dynamic_routing nfg_coop nfg_dom nfg_biased_rps"
+    "periodic_aversion garnet dynamic_routing sioux_falls nfg_coop nfg_dom nfg_biased_rps"
 ).split()
 # What OpenSpiel's tabular code solves in their place: it caches values without the last move.
 CACHED = "crowd_1d crowd_2d garnet linear_quadratic periodic_aversion".split()
@@ -86,12 +88,13 @@ CASES = (
     *(Case("Bench-MFG", name) for name in BENCH_MFG),
     Case("Bench-MFG", "stationary_sis", {"c_ill": 10}),
     *(Case("MFAX", name) for name in MFAX),
+    Case("MFAX", "bench/specs/endogenous_paths.mfg", bins=Bins(20, {"k": 200})),
 )
 
 
 def measured(case: Case, seconds: float) -> dict[str, Any]:
     """All solvers on one game, and what `auto` takes and reaches."""
-    game = mfdsl.load(case.spec, params=dict(case.params))
+    game = replace(mfdsl.load(case.spec, params=dict(case.params)), bins=case.bins)
     program = game.program
     start = solve(program, None, "omd", iterations=0).exploitability.value
     found: dict[str, Any] = {
@@ -212,8 +215,10 @@ defined there, or not run: `mf_omo`, `mf_omi` and `mf_pso` on tables of more tha
 `kinetic_congestion`, where a stationary law takes thousands of pushes for each particle. All with
 their defaults, `fixed_point` with `damping = 0.9`. `auto` is `mfdsl solve SPEC --solver auto --tol`
 a thousandth of the start, its trials included. `mf_pso` shows the best policy that it met.
-`(cached)`: the game that OpenSpiel's tabular code solves in the place of the one it states
-(docs/peers.md).
+`endogenous_paths` has one path of productivity, and wealth on 200 points. `(cached)`: the game that
+OpenSpiel's tabular code solves in the place of the one it states (docs/peers.md). Bench-MFG's
+`rock_paper_scissors` and `four_rooms_obstacles` are at an equilibrium under the uniform policy,
+where all start here; `tests/runtime/solvers/test_from_a_drawn_policy.py` starts elsewhere.
 
 {conclusion(numbers)}
 

@@ -13,6 +13,7 @@ import torch
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.reduce import reduced
+from mfdsl.counting import By, countable
 from mfdsl.errors import UsageError, unknown
 from mfdsl.exact import exact_run
 from mfdsl.files import write_bytes
@@ -21,11 +22,14 @@ from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
 from mfdsl.records import open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
+from mfdsl.runtime.counted.cells import CountedProgram
+from mfdsl.runtime.counted.chances import chances_of
+from mfdsl.runtime.counted.simulate import CountedSimulator
 from mfdsl.runtime.learning.planner import Execution, Planned
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
-from mfdsl.runtime.simulator import Return, Rollout, SimulationError
+from mfdsl.runtime.simulator import Return, Rollout, SimulationError, agents_of
 from mfdsl.runtime.solution import finite
 from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.runtime.tabled import Tabled
@@ -39,7 +43,10 @@ MEMBER = re.compile(r"(.+)\[([0-9]{1,18})\]")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a simulation is asked for; `trace` names players and agents: `person[0]`, `market`."""
+    """What a simulation is asked for; `trace` names players and agents: `person[0]`, `market`.
+
+    `by` says whether agents are moved one by one or counted; "auto" counts those who are many.
+    """
 
     agents: int | Mapping[str, int] | None = None
     batch: int = 1
@@ -50,6 +57,7 @@ class Wanted:
     compile: bool = False
     record: bool = False
     trace: Sequence[str] = field(default_factory=tuple)
+    by: By = "auto"
 
 
 def played_by(
@@ -160,8 +168,17 @@ def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
         UsageError: a size, a name or an action does not fit the game.
     """
     traced = [_traced(game, name) for name in wanted.trace]
+    if wanted.compile and wanted.by == "counts":
+        raise UsageError("counts have no step to compile", "leave out --compile")
     device: Device = "cuda" if find_device(wanted.device).type == "cuda" else "cpu"
     try:
+        numbers = agents_of(game.agents, wanted.agents)
+        for name, agent in traced:
+            _check_agent(name, agent, numbers)
+        by: By = "agents" if wanted.compile else wanted.by
+        program = countable(game, behaviour, list(numbers.values()), by)
+        if program is not None:
+            return _counted(program, behaviour, replace(wanted, device=device), traced)
         simulator = game.simulator(
             agents=wanted.agents,
             batch=wanted.batch,
@@ -170,8 +187,6 @@ def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
             dtype=wanted.dtype,
             compile=wanted.compile,
         )
-        for name, agent in traced:
-            _check_agent(name, agent, simulator.agents)
         rollout = simulator.rollout(
             behaviour, steps=wanted.steps, terms=True, record=wanted.record or bool(traced)
         )
@@ -180,6 +195,28 @@ def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
     except (torch.OutOfMemoryError, MemoryError):
         raise UsageError("not enough memory", "simulate fewer agents or games at once") from None
     return rollout
+
+
+def _counted(
+    program: CountedProgram,
+    behaviour: Behaviour,
+    wanted: Wanted,
+    traced: Sequence[tuple[str, int | None]],
+) -> Rollout:
+    """The same by counts; agents who are traced are followed beside them."""
+    params = program.agents.params(dtype=getattr(torch, wanted.dtype), device=wanted.device)
+    simulator = CountedSimulator(
+        program, params, agents=wanted.agents, batch=wanted.batch, seed=wanted.seed
+    )
+    chances = chances_of(behaviour, program.model)
+    assert chances is not None
+    return simulator.rollout(
+        chances,
+        steps=wanted.steps,
+        terms=True,
+        record=wanted.record or bool(traced),
+        follow=[(name, agent) for name, agent in traced if agent is not None],
+    )
 
 
 def _check_agent(player: str, agent: int | None, agents: Mapping[str, int]) -> None:
@@ -216,17 +253,24 @@ def trace_rows(
         variables = [*player.states, *player.traits, *player.actions]
         for variable in variables:
             kind = game.model.types[variable.type]
-            values = rollout.record[f"{player_name}.{variable.name}"][:shown, 0]
-            values = values if agent is None else values[:, agent]
+            values = _values(rollout, player_name, agent, variable.name)[:shown]
             header.append(f"{name}.{variable.name}")
             columns.append([value_text(game.model, kind, v.tolist()) for v in values])
         if f"{player_name}.reward" in rollout.record:
-            values = rollout.record[f"{player_name}.reward"][:shown, 0]
-            values = values if agent is None else values[:, agent]
+            values = _values(rollout, player_name, agent, "reward")[:shown]
             header.append(f"{name}.reward")
             columns.append([f"{v.item():.4g}" for v in values])
     rows = [[str(t), *(column[t] for column in columns)] for t in range(shown)]
     return header, rows
+
+
+def _values(rollout: Rollout, player: str, agent: int | None, name: str) -> torch.Tensor:
+    """The values of one agent, or of a player that is alone, in game 0."""
+    followed = rollout.record.get(f"{player}[{agent}].{name}")
+    if followed is not None:
+        return followed[:, 0]
+    values = rollout.record[f"{player}.{name}"][:, 0]
+    return values if agent is None else values[:, agent]
 
 
 def play_json(game: Game, rollout: Rollout, run: Path | None = None) -> dict[str, Any]:
@@ -243,6 +287,7 @@ def play_json(game: Game, rollout: Rollout, run: Path | None = None) -> dict[str
         "batch": rollout.batch,
         "steps": rollout.steps,
         "returns": returns,
+        "by": rollout.by,
         "agent_steps_per_second": rollout.agent_steps_per_second,
         "run": None if run is None else str(run),
     }
@@ -253,7 +298,8 @@ def _return_json(found: Return) -> dict[str, float | None]:
 
 
 def write_record(rollout: Rollout, target: Path) -> None:
-    """Write all recorded arrays, [T + 1, B, N, ...] for states, as one npz file.
+    """Write all recorded arrays, [T + 1, B, N, ...] for states, as one npz file; numbers of agents
+    who were counted, [T + 1, B, *S] in each state.
 
     Raises:
         UsageError: the file cannot be written, or the disk is full.

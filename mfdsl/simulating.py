@@ -11,17 +11,24 @@ import numpy
 import torch
 
 from mfdsl.compiler.driver import ParameterValue
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.reduce import reduced
+from mfdsl.counting import By, countable
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
 from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.learning import Training, prepare_training
 from mfdsl.records import explained, job_of_run, open_run, read_options, settings_of_run
+from mfdsl.runtime.counted.chances import chances_of
+from mfdsl.runtime.counted.simulate import CountedSimulator
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.runs import RunFolder
+from mfdsl.runtime.simulator import Rollout
 from mfdsl.runtime.solution import finite
-from mfdsl.runtime.views.particles import Simulation, simulate as run_particles
+from mfdsl.runtime.tabled import Tabled
+from mfdsl.runtime.views.particles import Simulation, games_of, simulate as run_particles
 from mfdsl.solving import find_device
 
 AGENTS = 1000
@@ -107,7 +114,7 @@ def setting_of_run(spec: str | Path | None, run: Path, device: Device = "cpu") -
         policy = folder.policy(job.game.program)
     probs = policy.probs.to(device=job.device)
     policy = TabularPolicy(probs, policy.states, policy.actions)
-    return Setting(job.game, job.params, policy, run, bool(options.sweep))
+    return Setting(job.game, job.params, policy, run, bool(options.batch.axes))
 
 
 def run_agents(
@@ -118,24 +125,36 @@ def run_agents(
     steps: int | None = None,
     seed: int = 0,
     record_laws: bool = False,
+    by: By = "auto",
 ) -> Simulation:
-    """Simulate; `agents` defaults to what the spec says, or 1,000.
+    """Simulate `agents`, by default as many as the spec says, or 1,000; many are counted.
 
     Raises:
-        UsageError: a size is out of range, the memory is too small, or the tables of the game stand
-            for another one.
+        UsageError: a size is out of range, the memory is too small, the tables of the game stand
+            for another one, or agents are to be counted who cannot be.
     """
     if not setting.game.model.tabular:
         raise UsageError(
             f"`{setting.game.name}` has no laws by state that agents could be counted in",
             "`--record FILE.npz` writes everything that happens",
         )
+    number = agents or setting.game.model.population.agents or AGENTS
     try:
+        behaviour = Tabled(setting.policy, reduced(setting.game.model, Bins()), setting.game.model)
+        program = countable(setting.game, behaviour, [number], by)
+        if program is not None:
+            games = games_of(setting.game.program, setting.params, setting.policy, batch)
+            simulator = CountedSimulator(
+                program, setting.params, agents=number, batch=games, seed=seed
+            )
+            chances = chances_of(behaviour, setting.game.model)
+            assert chances is not None
+            return _counted(simulator.rollout(chances, steps=steps, record=record_laws))
         return run_particles(
             setting.game.program,
             setting.policy,
             setting.params,
-            agents=agents or setting.game.model.population.agents or AGENTS,
+            agents=number,
             batch=batch,
             steps=steps,
             seed=seed,
@@ -147,6 +166,26 @@ def run_agents(
         raise UsageError("not enough memory", "simulate fewer agents or games at once") from None
 
 
+def _counted(rollout: Rollout) -> Simulation:
+    """The simulation of one population that was counted."""
+    (name,), (number,) = rollout.agents.keys(), rollout.agents.values()
+    found, laws = rollout.returns[name], None
+    if rollout.record:
+        counts = rollout.record[f"{name}.count"].transpose(0, 1)
+        laws = counts.flatten(2).to(found.values) / number
+    return Simulation(
+        agents=number,
+        batch=rollout.batch,
+        steps=rollout.steps,
+        returns=found.values,
+        mean=found.mean,
+        std_error=found.std_error,
+        seconds=rollout.seconds,
+        laws=laws,
+        by="counts",
+    )
+
+
 def simulation_json(setting: Setting, simulation: Simulation) -> dict[str, Any]:
     """The JSON contract of `mfdsl simulate`."""
     returns = {"mean": finite(simulation.mean), "std_error": finite(simulation.std_error)}
@@ -156,6 +195,7 @@ def simulation_json(setting: Setting, simulation: Simulation) -> dict[str, Any]:
         "batch": simulation.batch,
         "steps": simulation.steps,
         "returns": {setting.game.program.population: returns},
+        "by": simulation.by,
         "agent_steps_per_second": simulation.agent_steps_per_second,
         "run": str(setting.run) if setting.run is not None else None,
     }

@@ -44,7 +44,8 @@ class Rollout:
     """A simulated stretch: returns by player and by term, and what was recorded.
 
     `record` has arrays by name, `drone.pos` [T + 1, B, N, 2], `drone.reward` [T, B, N], ...
-    `transport` is "surrogate" when rewards were computed within `smooth_transport`.
+    `transport` is "surrogate" when rewards were computed within `smooth_transport`. Games of
+    agents that are only counted (`by` is "counts") record `drone.count` and `drone.acting`.
     """
 
     agents: Mapping[str, int]
@@ -57,6 +58,7 @@ class Rollout:
     seconds: float = 0.0
     record: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     transport: Literal["exact", "surrogate"] = "exact"
+    by: Literal["agents", "counts"] = "agents"
 
     @property
     def agent_steps_per_second(self) -> float:
@@ -85,7 +87,7 @@ class Simulator:
         self.program = program
         self.params: Any = program.params() if params is None else params
         self.seed = seed
-        self.agents = _agents(program, agents)
+        self.agents = agents_of(program, agents)
         self.batch = _batch(program.batch_of(self.params), batch)
         _check_memory(self)
         _keep_freed_memory()
@@ -142,12 +144,12 @@ class Simulator:
         are discounted by `discount`, that of the game when it is None. `watch(t, state, action)`
         is called before each step.
         """
-        count = _steps(self.program, steps)
+        count = steps_of(self.program, steps)
         rate = self.program.discount if discount is None else discount
         named: dict[str, dict[str, float]] = {}
         state, total, kept = self.reset(), None, _Record(record)
         if record:
-            _check_held(_bytes(state) * (count + 1), self.params.unit.device)
+            check_held(_bytes(state) * (count + 1), self.params.unit.device)
         began, weight = time.perf_counter(), 1.0
         for t in range(count):
             action = behaviour(self.scene(t, state))
@@ -189,10 +191,10 @@ class Simulator:
         returns = {}
         for name, value in total._asdict().items():
             shape = (self.batch, *value.shape[1:])
-            returns[self.program.names[name]] = _return(value.expand(shape))
+            returns[self.program.names[name]] = returned(value.expand(shape))
         team = None
         if self.program.objective == "team":
-            team = _return(torch.stack([r.values for r in returns.values()]).sum(0))
+            team = returned(torch.stack([r.values for r in returns.values()]).sum(0))
         return Rollout(
             self.agents,
             self.batch,
@@ -260,7 +262,12 @@ class _Record:
         return {name: torch.stack(list(values)) for name, values in self.kept.items()}
 
 
-def _agents(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> dict[str, int]:
+def agents_of(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> dict[str, int]:
+    """Numbers of agents by population: those that are wanted, else those of the spec, or 1,000.
+
+    Raises:
+        SimulationError: a name is unknown, a number is below 1 or not that of the files.
+    """
     names = [program.names[field] for field in program.populations]
     asked = {program.names[k]: v for k, v in program.module.AGENTS.items()}
     given = dict(wanted) if isinstance(wanted, Mapping) else {}
@@ -303,7 +310,7 @@ def _check_memory(simulator: Simulator) -> None:
             lead = simulator.batch * simulator.agents.get(program.names[player], 1)
             entries += sum(lead * math.prod(shape) for _, shape in variables.values())
     unit = simulator.params.unit
-    _check_held(WORKING_COPIES * entries * unit.element_size(), unit.device)
+    check_held(WORKING_COPIES * entries * unit.element_size(), unit.device)
 
 
 def _keep_freed_memory() -> None:
@@ -323,7 +330,7 @@ def _bytes(group: Any) -> int:
     return sum(_bytes(part) for part in group)
 
 
-def _check_held(needed: int, device: torch.device) -> None:
+def check_held(needed: int, device: torch.device) -> None:
     """Refuse more bytes than the device has."""
     held = memory_of(device)
     if needed > held:
@@ -333,7 +340,12 @@ def _check_held(needed: int, device: torch.device) -> None:
         )
 
 
-def _steps(program: AgentProgram, steps: int | None) -> int:
+def steps_of(program: AgentProgram, steps: int | None) -> int:
+    """The number of steps: the horizon; without end, to where discounting leaves 0.01 %.
+
+    Raises:
+        SimulationError: it is below 1 or beyond the horizon.
+    """
     if steps is not None and steps < 1:
         raise SimulationError(f"a simulation needs at least one step, not {steps}")
     if program.kind == "finite":
@@ -381,7 +393,8 @@ def _added_terms(
     return total
 
 
-def _return(total: Tensor) -> Return:
+def returned(total: Tensor) -> Return:
+    """Returns [B] of single players, or of agents [B, N], with their mean and its error."""
     values = total.mean(tuple(range(1, total.ndim))) if total.ndim > 1 else total
     samples = values if len(values) > 1 else total.flatten()
     count = len(samples)

@@ -45,7 +45,7 @@ class Places:
 
     def moves(self, scene: Scene, taken: Mapping[str, Tensor]) -> Any:
         """The module's `Action`, from the places of everybody's actions in the table."""
-        chosen = {name: self._values(self.model.player(name), flat) for name, flat in taken.items()}
+        chosen = {name: self.values(self.model.player(name), flat) for name, flat in taken.items()}
         return calling(lambda t, seen: chosen)(scene)
 
     def _standing(self, player: Player, scene: Scene) -> Tensor:
@@ -69,7 +69,7 @@ class Places:
                 return _position(axis, scene, _value(axis, self.model, scene))
         return torch.tensor(0, device=device)  # a variable of other populations
 
-    def _values(self, player: Player, flat: Tensor) -> dict[str, Tensor]:
+    def values(self, player: Player, flat: Tensor) -> dict[str, Tensor]:
         """Action variables from the places of actions in the table."""
         places: dict[str, Tensor] = {}
         axes = zip(self.reduced.model.population.actions, self.actions, strict=True)
@@ -104,15 +104,20 @@ class Tabled:
     def __call__(self, scene: Scene) -> Any:
         """The actions of all agents."""
         standing = self.places.standing(scene)
-        taken = {name: self._drawn(name, flat, scene) for name, flat in standing.items()}
+        taken = {name: self.draw(name, flat, scene) for name, flat in standing.items()}
         return self.places.moves(scene, taken)
 
-    def _drawn(self, player: str, flat: Tensor, scene: Scene) -> Tensor:
+    def draw(self, player: str, flat: Tensor, scene: Scene) -> Tensor:
+        """The places of the actions that are drawn at places of states, of the same shape."""
+        u = _uniform(scene, f"policy.{player}", tuple(flat.shape))
+        return drawn(self.rows(flat, scene), u)
+
+    def rows(self, flat: Tensor, scene: Scene) -> Tensor:
+        """Probabilities [..., A] of the actions of the table at places of its states."""
         probs = self.policy.probs.to(scene.params.unit)
         table = probs[:, min(scene.t, probs.shape[1] - 1)]
         games = torch.arange(len(flat) if len(table) > 1 else 1, device=flat.device)
-        rows = table[games.reshape(-1, *[1] * (flat.ndim - 1)), flat]
-        return drawn(rows, _uniform(scene, f"policy.{player}", tuple(flat.shape)))
+        return table[games.reshape(-1, *[1] * (flat.ndim - 1)), flat]
 
 
 def drawn(rows: Tensor, u: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from mfdsl.compiler.ir import geometry
 from mfdsl.compiler.ir.model import Grid
 
 _TABLES = '''\
-@torch.compiler.assume_constant_result
 def {name}(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Row and column of each cell, cell at each place (-1: wall), cell after each move, free."""
     key = ("{grid}", str(device))
@@ -23,20 +22,26 @@ def {name}(device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor
         step = torch.where(free, after, torch.arange(len(row), device=device)[:, None])
         _TABLES[key] = (row, col, code, step, free)
     return _TABLES[key]
+
+
+# What torch.compiler.assume_constant_result sets; to call it would load the compiler.
+{name}._dynamo_marked_constant = True
 '''
 
 _MOVES = '''\
-@torch.compiler.assume_constant_result
 def {name}(device: torch.device) -> tuple[Tensor, Tensor]:
     """Row step and column step of each move."""
     key = ("{grid} moves", str(device))
     if key not in _TABLES:
         _TABLES[key] = tuple(torch.tensor({moves}, device=device))
     return _TABLES[key]
+
+
+# What torch.compiler.assume_constant_result sets; to call it would load the compiler.
+{name}._dynamo_marked_constant = True
 '''
 
 _PATH = '''\
-@torch.compiler.assume_constant_result
 def {name}_table(device: torch.device) -> Tensor:
     """Fewest moves from each cell to region {region}; the number of cells where it is cut off."""
     key = ("{grid} path {region}", str(device))
@@ -53,13 +58,16 @@ def {name}_table(device: torch.device) -> Tensor:
     return _TABLES[key]
 
 
+# What torch.compiler.assume_constant_result sets; to call it would load the compiler.
+{name}_table._dynamo_marked_constant = True
+
+
 def {name}(cell: Tensor) -> Tensor:
     """Fewest moves to region {region} around walls."""
     return {name}_table(cell.device)[cell]
 '''
 
 _REGION = '''\
-@torch.compiler.assume_constant_result
 def {name}_table(device: torch.device) -> Tensor:
     """Whether each cell lies in region {region}."""
     key = ("{grid} region {region}", str(device))
@@ -68,6 +76,10 @@ def {name}_table(device: torch.device) -> Tensor:
         marks = torch.tensor([[ord(mark) for mark in line] for line in {map}], device=device)
         _TABLES[key] = marks[row, col] == ord("{region}")
     return _TABLES[key]
+
+
+# What torch.compiler.assume_constant_result sets; to call it would load the compiler.
+{name}_table._dynamo_marked_constant = True
 
 
 def {name}(cell: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 HELPERS = {
     "_array": '''\
-@torch.compiler.assume_constant_result
 def _array(number: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A constant array of the game."""
     key = (f"array {number}", f"{dtype} {device}")
@@ -10,6 +9,10 @@ def _array(number: int, dtype: torch.dtype, device: torch.device) -> Tensor:
         sizes, values = _ARRAYS[number]
         _TABLES[key] = torch.tensor(values, dtype=dtype, device=device).reshape(sizes)
     return _TABLES[key]
+
+
+# What torch.compiler.assume_constant_result sets; to call it would load the compiler.
+_array._dynamo_marked_constant = True
 ''',
     "_column": '''\
 def _column(value: Tensor, rank: int) -> Tensor:
@@ -72,6 +75,16 @@ def _search(weights: Tensor, u: Tensor) -> Tensor:
         drawn = torch.searchsorted(cdf, level, right=True)
     outcomes = torch.arange(weights.shape[-1], device=weights.device)
     return torch.minimum(drawn, torch.where(weights > 0, outcomes, 0).amax(-1, keepdim=True))
+''',
+    "_averaged": '''\
+def _averaged(value: Tensor, chance: Tensor, noises: int) -> Tensor:
+    """A value averaged over its last axes, those of the noises, as far as it reads them."""
+    read = [i for i in range(-noises, 0) if value.shape[i] > 1]
+    rest = [i for i in range(-noises, 0) if value.shape[i] == 1]
+    if read:
+        chance = chance.sum(rest, keepdim=True) if rest else chance
+        value = (value * chance).sum(read, keepdim=True)
+    return value.flatten(-noises)[..., 0]
 ''',
     "_with_agents": '''\
 def _with_agents(value: Tensor, agents: Tensor) -> Tensor:

@@ -82,46 +82,45 @@ def rewards(w: Writer) -> list[str]:
             w.function("rewards", "ptm", "Tensor", doc, [zeros]),
             w.function("reward_terms", "ptm", "dict[str, Tensor]", "No terms.", ["return {}"]),
         ]
-    if w.noisy_rewards:
-        body = ["return sum(reward_terms(p, t, m).values())"]
-    else:
-        # summed while terms are as narrow as what they read: a large game has little else to pay
-        body, result = _running(w)
-        body = [*body, f"v = sum({w.terms.call()}.values())", f"return {result}"]
+    # summed while terms are as narrow as what they read: a large game has little else to pay
+    body, value = _running(w)
+    terms = f"{w.terms.call()}.values()"
+    total = f"sum({terms})" if value == "v" else f"sum({value} for v in {terms})"
+    body = [*body, f"v = {total}", f"return {_whole(w, 'v')}"]
     return [w.function("rewards", "ptm", "Tensor", doc, body), reward_terms(w)]
 
 
 def reward_terms(w: Writer) -> str:
     """`reward_terms`: averaged over the noise where some reward reads it."""
-    body, result = _running(w)
+    body, value = _running(w)
     body.append(f"terms = {w.terms.call()}")
-    body += ["return {", f"    name: {result}", "    for name, v in terms.items()", "}"]
+    body += ["return {", f"    name: {_whole(w, value)}", "    for name, v in terms.items()", "}"]
     doc = "Each named expected reward, [B, S, A]."
     return w.function("reward_terms", "ptm", "dict[str, Tensor]", doc, body)
 
 
 def _running(w: Writer) -> tuple[list[str], str]:
-    """The lines before rewards, and a reward `v` as [B, S, A], averaged over the noise it reads."""
-    states, actions = prod(w.sizes), prod(w.action_sizes)
+    """The lines before rewards, and a reward `v`, averaged over the noise as far as it reads it."""
     used = [w.terms, *(w.chances if w.noisy_rewards else [])]
     body = ["f = field(p, t, m)"] if w.read(used, "f") else []
-    own = [*w.sizes, *w.action_sizes]
+    value, rank = "v", 1 + len(w.sizes) + len(w.action_sizes)
     if w.noisy_rewards:
         given = "f" if w.read(used, "f") else "Field()"
         by_state, by_action = w.weight_sizes()
         shape = commas([*by_state, *by_action, *w.noise_sizes])
         given = given if not w.plan.running.marginals or "f" in given else "field(p, t, m)"
         body.append(f"chance = weights(p, t, {given}).reshape(-1, {shape})")
-        axes = commas([*own, *w.noise_sizes])
-        flat = f"{states}, {actions}, {prod(w.noise_sizes)}"
-        result = f"(v * chance).expand(-1, {axes}).reshape(-1, {flat}).sum(-1)"
-        rank = w.rank
-    else:
-        result = f"v.expand(-1, {commas(own)}).reshape(-1, {states}, {actions})"
-        rank = 1 + len(own)
+        w.shared.helpers.add("_averaged")
+        value, rank = f"_averaged(v, chance, {len(w.noise_sizes)})", w.rank
     body += w.values(rank, w.read([w.terms], "sae"))
     body += w.widen(rank, [w.terms])
-    return body, result
+    return body, value
+
+
+def _whole(w: Writer, value: str) -> str:
+    """A reward as [B, S, A]."""
+    axes = commas([*w.sizes, *w.action_sizes])
+    return f"{value}.expand(-1, {axes}).reshape(-1, {prod(w.sizes)}, {prod(w.action_sizes)})"
 
 
 def final_rewards(w: Writer) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from mfdsl.runtime.views.particles import Simulation
 
 MOST_DIGITS = 18
+
+
+class ByChoice(StrEnum):
+    """How agents are simulated: one by one, or by how many are where."""
+
+    auto = "auto"
+    agents = "agents"
+    counts = "counts"
 
 
 class ExecutionChoice(StrEnum):
@@ -44,6 +53,35 @@ Agents = Annotated[
     list[str],
     typer.Option(metavar="N|NAME=N", help="Agents in each game; by name for several populations."),
 ]
+By = Annotated[
+    ByChoice,
+    typer.Option(
+        help="Move agents one by one, or count how many are where (finite games of agents whom"
+        " nobody tells apart; any number for the same time). auto counts 100,000 and more."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A command line of simulate."""
+
+    spec: str | None
+    policy: str
+    run: Path | None
+    values: Mapping[str, ParameterValue]
+    execution: ExecutionChoice | None
+    agents: int | dict[str, int] | None
+    by: ByChoice
+    batch: int
+    steps: int | None
+    trace: tuple[str, ...]
+    record: Path | None
+    compile: bool
+    seed: int
+    device: options.DeviceChoice
+    dtype: options.DtypeChoice
+    out: Path | None
 
 
 def simulate(
@@ -51,6 +89,7 @@ def simulate(
     policy: Policy = "uniform",
     execution: Execution = None,
     agents: Agents = [],  # noqa: B006  the command line reads it, nothing changes it
+    by: By = ByChoice.auto,
     batch: Annotated[int, typer.Option(min=1, help="Games played side by side.")] = 1,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the horizon by default.")] = None,
     trace: Annotated[
@@ -75,42 +114,59 @@ def simulate(
     wanted = numbers(agents)
     values = gather(set_, params)
     run = _run(policy)
+    asked = _Asked(
+        spec,
+        policy,
+        run,
+        values,
+        execution,
+        wanted,
+        by,
+        batch,
+        steps,
+        tuple(trace),
+        record,
+        compile,
+        seed,
+        device,
+        dtype,
+        out,
+    )
     if out is not None or (run is not None and _has_tables(spec, run)):
-        _refuse({"--trace": trace, "--record": record, "--compile": compile})
-        if execution is not None:
-            raise UsageError(
-                "nobody plans in a game that is played on tables", "leave out --execution"
-            )
-        if policy == "still":
-            raise UsageError("`-o` writes laws under the uniform policy", "leave out --policy")
-        return _from_tables(
-            console, spec, run, values, wanted, batch, steps, seed, device, dtype, out
-        )
+        return _from_tables(console, asked)
+    return _by_module(console, asked)
+
+
+def _by_module(console: Console, asked: _Asked) -> int:
+    """Any game, played by the module of its agents or of their counts."""
     from mfdsl.playing import Wanted, executed, play, play_json, played_by, trace_rows, write_record
 
-    game, behaviour, named = played_by(spec, policy if run is None else run, values)
-    if execution is not None:
-        behaviour, named = executed(behaviour, execution.value), f"{named}, {execution.value}"
-    asked = Wanted(
-        agents=wanted,
-        batch=batch,
-        steps=steps,
-        seed=seed,
-        device=device.value,
-        dtype=dtype.value,
-        compile=compile,
-        record=record is not None,
-        trace=tuple(trace),
+    policy = asked.policy if asked.run is None else asked.run
+    game, behaviour, named = played_by(asked.spec, policy, asked.values)
+    if asked.execution is not None:
+        behaviour = executed(behaviour, asked.execution.value)
+        named = f"{named}, {asked.execution.value}"
+    wanted = Wanted(
+        agents=asked.agents,
+        batch=asked.batch,
+        steps=asked.steps,
+        seed=asked.seed,
+        device=asked.device.value,
+        dtype=asked.dtype.value,
+        compile=asked.compile,
+        record=asked.record is not None,
+        trace=asked.trace,
+        by=asked.by.value,
     )
-    rollout = play(game, behaviour, asked)
-    if record is not None:
-        write_record(rollout, record)
-    for label, text in _played(rollout, named, record):
+    rollout = play(game, behaviour, wanted)
+    if asked.record is not None:
+        write_record(rollout, asked.record)
+    for label, text in _played(rollout, named, asked.record):
         console.fields([(label, text)])
-    if trace:
+    if asked.trace:
         console.line()
-        console.table(*trace_rows(game, rollout, trace))
-    console.json_object(play_json(game, rollout, run))
+        console.table(*trace_rows(game, rollout, asked.trace))
+    console.json_object(play_json(game, rollout, asked.run))
     return FINE
 
 
@@ -182,26 +238,27 @@ def _refuse(flags: Mapping[str, object]) -> None:
             raise UsageError(f"`{flag}` does not go with a run or `-o`", "leave one of them out")
 
 
-def _from_tables(
-    console: Console,
-    spec: str | None,
-    run: Path | None,
-    values: Mapping[str, ParameterValue],
-    agents: int | dict[str, int] | None,
-    batch: int,
-    steps: int | None,
-    seed: int,
-    device: options.DeviceChoice,
-    dtype: options.DtypeChoice,
-    out: Path | None,
-) -> int:
+def _from_tables(console: Console, asked: _Asked) -> int:
     """The policy of a run of a tabular game, or its laws under the uniform policy."""
     from mfdsl import simulating
 
-    setting = simulating.setting(spec, run, values, device=device.value, dtype=dtype.value)
-    number = _one(agents, [p.name for p in setting.game.model.populations])
+    _refuse({"--trace": asked.trace, "--record": asked.record, "--compile": asked.compile})
+    if asked.execution is not None:
+        raise UsageError("nobody plans in a game that is played on tables", "leave out --execution")
+    if asked.policy == "still":
+        raise UsageError("`-o` writes laws under the uniform policy", "leave out --policy")
+    run, out = asked.run, asked.out
+    setting = simulating.setting(
+        asked.spec, run, asked.values, device=asked.device.value, dtype=asked.dtype.value
+    )
     simulation = simulating.run_agents(
-        setting, agents=number, batch=batch, steps=steps, seed=seed, record_laws=out is not None
+        setting,
+        agents=_one(asked.agents, [p.name for p in setting.game.model.populations]),
+        batch=asked.batch,
+        steps=asked.steps,
+        seed=asked.seed,
+        record_laws=out is not None,
+        by=asked.by.value,
     )
     if out is not None:
         simulating.write_simulation(setting, simulation, out)
@@ -215,7 +272,7 @@ def _from_tables(
 def _played(rollout: "Rollout", policy: str, record: Path | None) -> Iterator[tuple[str, str]]:
     games = f" in each of {rollout.batch:,} games" if rollout.batch > 1 else ""
     many = " and ".join(f"{n:,} {name}" for name, n in rollout.agents.items()) or "nobody"
-    yield "simulated", f"{many}{games} for {rollout.steps:,} steps under {policy}"
+    yield "simulated", f"{many}{games} for {rollout.steps:,} steps under {policy}{_how(rollout)}"
     for name, found in rollout.returns.items():
         yield "return", f"{name}: {_measured(found)}"
         terms = next((v for k, v in rollout.terms.items() if k == name), {})
@@ -223,9 +280,19 @@ def _played(rollout: "Rollout", policy: str, record: Path | None) -> Iterator[tu
             yield "", f"  {term}: {value:.6g}"
     if rollout.team is not None and len(rollout.returns) > 1:
         yield "return", f"team: {_measured(rollout.team)}"
-    yield "speed", f"{rollout.agent_steps_per_second:,.0f} agent steps a second"
+    yield "speed", _speed(rollout)
     if record is not None:
         yield "written", str(record)
+
+
+def _how(done: "Rollout | Simulation") -> str:
+    return ", by counts" if done.by == "counts" else ""
+
+
+def _speed(done: "Rollout | Simulation") -> str:
+    if done.by == "counts":
+        return f"{done.steps * done.batch / done.seconds:,.0f} steps of everybody a second"
+    return f"{done.agent_steps_per_second:,.0f} agent steps a second"
 
 
 def _measured(found: "Return") -> str:
@@ -237,8 +304,9 @@ def _measured(found: "Return") -> str:
 def _rows(simulation: "Simulation", player: str, out: Path | None) -> Iterator[tuple[str, str]]:
     games = f" in each of {simulation.batch:,} games" if simulation.batch > 1 else ""
     agents = f"{simulation.agents:,} agent{'' if simulation.agents == 1 else 's'}{games}"
-    yield "simulated", f"{agents} for {simulation.steps:,} steps under {player}"
+    how = _how(simulation)
+    yield "simulated", f"{agents} for {simulation.steps:,} steps under {player}{how}"
     yield "return", f"{simulation.mean:.6g} ± {simulation.std_error:.2g} (standard error)"
-    yield "speed", f"{simulation.agent_steps_per_second:,.0f} agent steps a second"
+    yield "speed", _speed(simulation)
     if out is not None:
         yield "written", f"{out}/  laws.npz  simulation.json"

@@ -17,14 +17,16 @@ from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
-from mfdsl.runtime.views.kernels import Kernel, fold
+from mfdsl.runtime.views.kernels import Kernel, fold, matrix_kernel
 from mfdsl.runtime.views.tables import (
     Problem,
+    StageTable,
     Tables,
     build_tables,
     final_rewards,
     flow_rewards,
     stage_kernel,
+    stage_table,
 )
 from mfdsl.runtime.views.truncation import Truncation, truncate
 
@@ -139,8 +141,9 @@ class FiniteView:
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
         kernels = _StageKernels(tables, joint, {} if reads_law(tables) else self.kept)
-        if (loops := native.compiled_loops(tables.kernel, games)) is not None:
-            native.push_forward(loops, probs, laws)
+        if not reads_law(tables) and (runs := stretches(kernels, games)) is not None:
+            for first, end, loops in runs:
+                native.push_forward(loops, probs[first:end], laws[first : end + 1])
             torch.mul(laws[:-1, None], probs, out=joint)
             return laws, joint, kernels
         law = laws.view(stages + 1, states, *tail).unbind()
@@ -183,6 +186,7 @@ class _StageKernels(Sequence[Kernel]):
         self._times = tables.times(len(joint))
         self._kept = kept
         self._room = KEPT_WEIGHTS // max(1, tables.program.noise_count * joint[0].numel())
+        self._last: tuple[int, StageTable] | None = None
 
     def __len__(self) -> int:
         return len(self._joint)
@@ -200,18 +204,50 @@ class _StageKernels(Sequence[Kernel]):
             return self._tables.kernel
         kernel = self._kept.get(t)
         if kernel is None:
-            kernel = stage_kernel(self._tables, self._times[t], self._joint[t])
+            kernel = self._made(t)
             if len(self._kept) < self._room:
                 self._kept[t] = kernel
         return kernel
 
-    def folded(self) -> Sequence[Kernel]:
-        """The same transitions as small dense matrices, one for each stage, where that pays."""
+    def _made(self, t: int) -> Kernel:
+        """The transitions of a stage; those that are kept for long are made ready for it."""
+        table = None
+        if not self._folds and len(self) <= self._room:
+            table = stage_table(self._tables, self._times[t])
+        if table is None:
+            return stage_kernel(self._tables, self._times[t], self._joint[t])
+        before, self._last = self._last, (t, table)
+        if before is not None and before[0] == t - 1 and before[1].same_as(table):
+            return self[t - 1]
+        games = self._joint.shape[1]
+        return matrix_kernel(table.successors, table.weights, games=games)
+
+    @property
+    def _folds(self) -> bool:
         program = self._tables.program
         entries = len(self) * program.action_count * program.state_count**2
-        if self._tables.kernel is None and entries <= FOLDED_ENTRIES:
+        return self._tables.kernel is None and entries <= FOLDED_ENTRIES
+
+    def folded(self) -> Sequence[Kernel]:
+        """The same transitions as small dense matrices, one for each stage, where that pays."""
+        if self._folds:
             return fold([self[t] for t in range(len(self))]) or self
         return self
+
+
+def stretches(kernels: Sequence[Kernel], games: int) -> list[tuple[int, int, native.Loops]] | None:
+    """Stages first..end - 1 with the same moves in compiled loops; None where some have none."""
+    found: list[tuple[int, int, native.Loops]] = []
+    before: Kernel | None = None
+    for t in range(len(kernels)):
+        if before is not None and kernels[t] is before:
+            found[-1] = (found[-1][0], t + 1, found[-1][2])
+            continue
+        before = kernels[t]
+        if (loops := native.compiled_loops(before, games)) is None:
+            return None
+        found.append((t, t + 1, loops))
+    return found
 
 
 def by_population(
@@ -256,12 +292,14 @@ def sweep(
         rewards = rewards.masked_fill(~problem.legal, -torch.inf)
     stages, actions, states, games = rewards.shape
     q = torch.empty_like(rewards)
-    if (loops := native.compiled_loops(problem.kernels[0], games)) is not None:
+    if (runs := stretches(problem.kernels, games)) is not None:
         value = rewards.new_zeros(states, games)
         if problem.final is not None:
             value.copy_(problem.final)
         played = None if probs is None else expanded(probs, games)
-        native.sweep(loops, rewards, played, value, discount, q)
+        for first, end, loops in reversed(runs):
+            here = None if played is None else played[first:end]
+            native.sweep(loops, rewards[first:end], here, value, discount, q[first:end])
         return _without_illegal(q, problem) if probs is not None else q
     tail = () if games == 1 else (games,)
     value = rewards.new_empty(states, *tail)

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,7 @@ class Simulation:
     std_error: float
     seconds: float
     laws: Float[Tensor, "batch laws states"] | None = field(default=None, repr=False)
+    by: Literal["agents", "counts"] = "agents"
 
     @property
     def agent_steps_per_second(self) -> float:
@@ -63,7 +64,7 @@ def simulate(
         ValueError: a size is below 1, the batches differ, or `steps` exceeds the horizon.
     """
     params = program.params() if params is None else params
-    games = _games(program, params, policy, batch)
+    games = games_of(program, params, policy, batch)
     steps = _steps(program, policy, steps)
     if agents < 1:
         raise ValueError(f"a simulation needs at least one agent, not {agents}")
@@ -185,7 +186,12 @@ def _thresholds(probs: Float[Tensor, "batch states actions"]) -> tuple[Tensor, .
     return edges.unbind(-1)
 
 
-def _games(program: Program, params: Params, policy: TabularPolicy, batch: int) -> int:
+def games_of(program: Program, params: Params, policy: TabularPolicy, batch: int) -> int:
+    """The number of games that parameters, policies and `batch` give together.
+
+    Raises:
+        ValueError: it is below 1, or they differ.
+    """
     if batch < 1:
         raise ValueError(f"a simulation needs at least one game, not {batch}")
     games = {program.batch_of(params), len(policy.probs), batch} - {1}

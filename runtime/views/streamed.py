@@ -8,6 +8,7 @@ rewards are worked out once for both.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.views import native
 from mfdsl.runtime.views.finite import (
     FiniteView,
+    by_population,
     expanded,
     state_values_inside,
     sweep,
@@ -27,6 +29,25 @@ from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import CHUNK_ENTRIES, Problem, Tables, flow_rewards, stage_kernel
 
 STREAMED_ENTRIES = 1 << 25
+
+
+class Passes(Protocol):
+    """One policy of a large game, scored beside the best response to it."""
+
+    @property
+    def scored(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Q [T, A, S, B], -inf at illegal actions, and both values [S, B] at the first stage."""
+
+    def at_start(self, which: int) -> Float[Tensor, "batch populations"]:
+        """Mean return of `scored[which]` over the initial law."""
+
+
+@runtime_checkable
+class Passing(Protocol):
+    """A view that has passes of its own for large games."""
+
+    def passes(self, policy: TabularPolicy) -> Passes | None:
+        """The passes of a policy, None for smaller games."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +78,10 @@ class Streamed:
         """Q of the policy, -inf at illegal actions, and the values of `returns`, in one pass."""
         q = torch.empty_like(self.probs)
         return q, *self._back(q)
+
+    def at_start(self, which: int) -> Float[Tensor, "batch populations"]:
+        """Mean return of `scored[which]` over the initial law."""
+        return by_population((self.laws[0] * self.scored[which]).t(), self.view.program)
 
     def returns(self) -> tuple[Tensor, Tensor]:
         """Values [S, B] at the first stage, of the policy and of the best response; Q is not kept.
@@ -99,8 +124,10 @@ class Streamed:
                 kept.copy_(found)
 
 
-def streamed(view: object, policy: TabularPolicy) -> Streamed | None:
+def streamed(view: object, policy: TabularPolicy) -> Passes | None:
     """The passes of a policy whose tables are too many to keep, None for smaller games."""
+    if isinstance(view, Passing):
+        return view.passes(policy)
     if not isinstance(view, FiniteView):
         return None
     probs = policy.probs

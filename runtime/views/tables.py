@@ -6,6 +6,7 @@ computed at build time; what reads the law is computed stage by stage along a fl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.views.folding import Folding
 from mfdsl.runtime.views.kernels import (
     Kernel,
     ScatteredKernel,
@@ -60,6 +62,15 @@ class Tables:
     def unit(self) -> Tensor:
         """The number 1 on the device and in the dtype of the tables."""
         return self.params.unit
+
+    @cached_property
+    def chances(self) -> Folding:
+        """Weights [K, A or 1, S or 1, B or 1] at a stage and at a law as the modules take it."""
+
+        def weights(t: Tensor, joint: Tensor) -> Tensor:
+            return _weights(self, t, self.program.module.field(self.params, t, joint))
+
+        return Folding(weights)
 
     def public_joint(self, joint: Float[Tensor, "stages actions states batch"]) -> Tensor:
         """Joint laws as the modules take them, a view [T, B, *S, *A]."""
@@ -110,16 +121,42 @@ def _shared_kernel(tables: Tables) -> Kernel | None:
 
 def stage_kernel(tables: Tables, t: Int[Tensor, ""], joint: Tensor) -> Kernel:
     """The transitions at stage t when the joint law, as the modules take it, is [B, *S, *A]."""
-    field = tables.program.module.field(tables.params, t, joint)
-    weights = _weights(tables, t, field)
     if tables.successors is not None:
         entries, arrivals = tables.successors
+        weights = tables.chances(t, joint)
         return WeightedKernel(entries.reshape(-1), arrivals, weights, _shape(entries))
+    field = tables.program.module.field(tables.params, t, joint)
+    weights = _weights(tables, t, field)
     places = _successors(tables, t, field)
     games = len(joint)
     games_last = torch.arange(games, device=places.device)
     flat = (places * games + games_last).contiguous()
     return ScatteredKernel(flat, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class StageTable:
+    """The transitions of one stage that are the same for all games and laws."""
+
+    successors: Int[Tensor, "noises actions states"] = field(repr=False)
+    weights: Float[Tensor, "noises actions states"] = field(repr=False)
+
+    def same_as(self, other: "StageTable") -> bool:
+        """Whether all numbers are equal."""
+        return torch.equal(self.successors, other.successors) and torch.equal(
+            self.weights, other.weights
+        )
+
+
+def stage_table(tables: Tables, t: Int[Tensor, ""]) -> StageTable | None:
+    """The transitions at stage t, None where games differ or moves read the law."""
+    module = tables.program.module
+    batched = _batched(tables, "SUCCESSORS_READ") or _batched(tables, "WEIGHTS_READ")
+    if batched or "law" in module.SUCCESSORS_READ | module.WEIGHTS_READ:
+        return None
+    given = module.field(tables.params, t, tables.public_joint(_uniform_joint(tables))[0])
+    places = _successors(tables, t, given)[..., 0]
+    return StageTable(places, _weights(tables, t, given)[..., 0])
 
 
 def flow_rewards(

@@ -17,6 +17,7 @@ def test_json_keeps_the_contract(mfdsl: Any, spec: Path) -> None:
         "batch",
         "steps",
         "returns",
+        "by",
         "agent_steps_per_second",
         "run",
     }
