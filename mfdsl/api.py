@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mfdsl.artifact import Artifact, write_artifact
+from mfdsl.batches import Batch
 from mfdsl.compiler.analysis.balls import available
 from mfdsl.compiler.analysis.proofs.archive import REPLAYED, Archive, keeping
 from mfdsl.compiler.analysis.questions import QuestionError, answers
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mfdsl.calibrating import Calibration
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
+    from mfdsl.counting import By
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
     from mfdsl.runtime.learning.planner import Execution
     from mfdsl.runtime.policy import TabularPolicy
@@ -150,6 +152,7 @@ def solve(
     params: Parameters | None = None,
     sweep: Sweep | None = None,
     seed: int = 0,
+    seeds: int = 1,
     device: Device = "cpu",
     dtype: Dtype | None = None,
     out: str | Path | None = None,
@@ -159,9 +162,11 @@ def solve(
     team what was learned, and its return; of a linear-quadratic game its affine policies.
 
     What is not given is taken from the spec's `solver` block; `solver="auto"` leaves the choice to
-    what is proved about the game. A `sweep` of parameter values makes a batch of games, one for
-    each combination. With `out` a run folder is written under it. `on_progress` gets a `Record`, or
-    a `LearningRecord`. `dtype` is float64 for tables and float32 for networks.
+    what is proved about the game. A `sweep` of values makes a batch of games, one for each
+    combination; its names are those of parameters, or `opt.` and an option of the solver. With
+    `seeds` there is one for each seed from `seed`. With `out` a run folder is written under it.
+    `on_progress` gets a `Record`, or a `LearningRecord`. `dtype` is float64 for tables and float32
+    for networks.
 
     Raises:
         CompileError: the spec has errors.
@@ -172,18 +177,23 @@ def solve(
     from mfdsl.solving import prepare, run
 
     game = _loaded(game, params)
-    settings = resolve(
-        game.model, solver, iterations=iterations, tolerance=tolerance, options=options
-    )
     swept = dict(sweep or {})
+    batch = Batch(swept, seeds=tuple(range(seed, seed + seeds)) if seeds > 1 else ())
+    settings = resolve(
+        game.model,
+        solver,
+        iterations=iterations,
+        tolerance=tolerance,
+        options={**(options or {}), **batch.first_options()},
+    )
     if settings.solver in LEARNERS:
-        if swept:
-            raise UsageError("a sweep is for tables", "solve once for each value")
+        if batch.axes:
+            raise UsageError("a batch is for tables", "solve once for each value")
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
     if settings.solver in EXACT:
         return _exact(game, settings, seed, dtype or "float64", out, swept)
-    job = prepare(game, settings, sweep=swept, seed=seed, device=device, dtype=dtype or "float64")
-    folder = start_run(job, swept, Path(out)) if out is not None else None
+    job = prepare(game, settings, sweep=batch, seed=seed, device=device, dtype=dtype or "float64")
+    folder = start_run(job, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
     if folder is not None:
         with explained():
@@ -307,6 +317,7 @@ def simulate(
     record_laws: bool = False,
     record: bool = False,
     execution: "Execution | None" = None,
+    by: "By" = "auto",
 ) -> "Simulation | Rollout":
     """Let N agents follow a policy, the uniform one if none is given, and measure their returns.
 
@@ -315,11 +326,13 @@ def simulate(
     tables, and `record_laws` keeps the laws; all else is played by the agents of the module, and
     `record` keeps every value. `agents` is a number or one for each population, by default what the
     spec says, or 1,000. With `execution` a planner draws its upper action, once for all agents
-    ("centralised") or for each of them ("decentralised"), instead of playing its mean.
+    ("centralised") or for each of them ("decentralised"), instead of playing its mean. By "agents"
+    they are moved one by one, by "counts" one counts how many are where, by "auto" from 100,000 on.
 
     Raises:
         CompileError: the spec has errors.
-        UsageError: a size is out of range, or the policy does not fit the game.
+        UsageError: a size is out of range, the policy does not fit the game, or agents are to be
+            counted who cannot be.
     """
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
@@ -337,7 +350,13 @@ def simulate(
         if isinstance(policy, TabularPolicy):
             setting = Setting(setting.game, setting.params, policy)
         return run_agents(
-            setting, agents=agents, batch=batch, steps=steps, seed=seed, record_laws=record_laws
+            setting,
+            agents=agents,
+            batch=batch,
+            steps=steps,
+            seed=seed,
+            record_laws=record_laws,
+            by=by,
         )
     from mfdsl.exact import solution_behaviour
     from mfdsl.learning import learned_behaviour
@@ -352,7 +371,7 @@ def simulate(
         behaviour = behaviour if execution is None else executed(behaviour, execution)
     else:
         behaviour = behaviour_named("uniform" if policy is None else policy)
-    wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record)
+    wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
     return play(game, behaviour, wanted)
 
 

@@ -1,30 +1,20 @@
-"""Runs and observations as tables with named columns: one row for each time and state.
-
-A flow has the columns `t`, the variables of states and `share`, the mass of the row; a policy has
-`t`, states, actions and `chance`; `games` has one row for each game of a sweep. Swept parameters
-come first. Values are written as in the spec: numbers, or names of an enum.
-"""
+"""Tables with named columns as files, and observed flows as such tables."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import read_text, write_bytes
-from mfdsl.parameters import combinations
-from mfdsl.records import explained, open_run, read_options
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from mfdsl.runtime.policy import Axis
 
-Part = Literal["flow", "policy", "games"]
 Cell = str | int | float
 
 
@@ -52,51 +42,6 @@ class NamedTable:
         arrays = {name: np.array(c) for name, c in zip(self.columns, columns, strict=True)}
         np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
         return content.getvalue()
-
-
-def table_of_run(run: Path, part: Part) -> NamedTable:
-    """A part of what a run with tables found.
-
-    Raises:
-        UsageError: the folder is no run, is damaged, or has no such part.
-    """
-    from mfdsl.simulating import game_of_run
-
-    if part not in get_args(Part):
-        raise unknown("table", part, get_args(Part))
-    folder = open_run(run)
-    options = read_options(folder)
-    points = combinations(options.sweep)
-    if part == "games":
-        if not options.sweep:
-            raise UsageError(f"{run} has one game only", "`games` are those of a `--sweep`")
-        found = folder.summary
-        results = zip(points, found["exploitability"]["per_game"], found["value"], strict=True)
-        columns = (*options.sweep, "exploitability", "value")
-        rows = ((*point.values(), _cell(gap), _cell(value)) for point, gap, value in results)
-        return NamedTable(columns, tuple(rows))
-    program = game_of_run(None, folder).program
-    states, actions = program.state_axes(), program.action_axes()
-    with explained():
-        tensor = folder.laws() if part == "flow" else folder.policy(program).probs
-    axes = states if part == "flow" else (*states, *actions)
-    last = "share" if part == "flow" else "chance"
-    columns = (*options.sweep, "t", *(axis.name for axis in axes), last)
-    return NamedTable(columns, tuple(_rows(tensor, points, axes)))
-
-
-def _rows(
-    found: "Tensor", points: Sequence[Mapping[str, float]], axes: "Sequence[Axis]"
-) -> Iterator[tuple[Cell, ...]]:
-    names = list(product(*([axis.value(k) for k in range(axis.size)] for axis in axes)))
-    for point, table in zip(points, found, strict=True):
-        for t, row in enumerate(table.flatten(1).tolist()):
-            for name, value in zip(names, row, strict=True):
-                yield (*point.values(), t, *name, value)
-
-
-def _cell(value: float | None) -> Cell:
-    return float("nan") if value is None else value
 
 
 def write_table(table: NamedTable, path: Path) -> None:

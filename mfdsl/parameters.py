@@ -3,6 +3,7 @@
 Whether a name exists and a value fits is for the compiler to say; here only the form is read.
 """
 
+import glob
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -60,11 +61,34 @@ def read_parameter_file(path: Path) -> dict[str, ParameterValue]:
     return {name: _from_toml(path, name, value) for name, value in entries.items()}
 
 
+def expanded_paths(patterns: Iterable[str]) -> list[Path]:
+    """Parameter files by their names or by patterns such as `sets/*.toml`, in this order.
+
+    Raises:
+        UsageError: a pattern matches nothing, or a file is there twice.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        if not glob.has_magic(pattern):
+            found.append(Path(pattern))
+            continue
+        matches = sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise UsageError(f"`--params {pattern}` matches no file")
+        found += [Path(match) for match in matches]
+    for path in found:
+        if found.count(path) > 1:
+            raise UsageError(f"`--params {path}` is there twice", "give each file once")
+    return found
+
+
 def read_sweeps(sweeps: Iterable[str]) -> dict[str, tuple[float, ...]]:
     """Values of `name=a:b:n` (n points from a to b, both included) and `name=v1,v2,v3`.
 
+    A name is that of a parameter, or `opt.` and an option of the solver.
+
     Raises:
-        UsageError: a sweep is malformed, or names a parameter that another one names.
+        UsageError: a sweep is malformed, or names what another one names.
     """
     values: dict[str, tuple[float, ...]] = {}
     for sweep in sweeps:

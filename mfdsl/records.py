@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfdsl.artifact import artifact_key
+from mfdsl.batches import Batch, batch_of
 from mfdsl.bundle import FOLDER, MAIN, bundle_of
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
+from mfdsl.parameters import Sweep
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.runs import RunError, RunFolder
 from mfdsl.runtime.solvers.base import SolverError
@@ -38,15 +40,23 @@ class RunOptions(BaseModel):
     seed: int
     dtype: Literal["float32", "float64"]
     bins: dict[str, int | float] = {}
+    sets: dict[str, dict[str, int | float | tuple[float, ...]]] = {}
+    seeds: tuple[int, ...] = ()
+    share: tuple[int, int] = (0, 1)
+
+    @property
+    def batch(self) -> Batch:
+        """The games that the run has solved together."""
+        return Batch(self.sweep, self.sets, self.seeds, self.share)
 
 
-def start_run(job: Job, sweep: dict[str, tuple[float, ...]], out: Path) -> RunFolder:
+def start_run(job: Job, out: Path) -> RunFolder:
     """A new run folder under `out` for a job that is about to run.
 
     Raises:
         UsageError: the folder cannot be written to.
     """
-    return start_folder(job.game, job.settings, job.seed, job.dtype, out, sweep)
+    return start_folder(job.game, job.settings, job.seed, job.dtype, out, job.batch)
 
 
 def start_folder(
@@ -55,18 +65,19 @@ def start_folder(
     seed: int,
     dtype: Literal["float32", "float64"],
     out: Path,
-    sweep: dict[str, tuple[float, ...]] | None = None,
+    sweep: Sweep | Batch | None = None,
 ) -> RunFolder:
     """A new run folder under `out` for a solver that is about to run.
 
     Raises:
         UsageError: the folder cannot be written to.
     """
+    batch = batch_of(sweep or {})
     options = RunOptions(
         game=game.name,
         key=artifact_key(game.compilation),
         parameters=dict(game.parameters),
-        sweep=sweep or {},
+        sweep=dict(batch.sweep),
         solver=settings.solver,
         options=settings.config.model_dump(),
         iterations=settings.iterations,
@@ -74,6 +85,9 @@ def start_folder(
         seed=seed,
         dtype=dtype,
         bins=settings.bins.to_options(),
+        sets={label: dict(values) for label, values in batch.sets.items()},
+        seeds=batch.seeds,
+        share=batch.share,
     )
     with explained():
         bundle = bundle_of(game.compilation)
@@ -136,7 +150,7 @@ def job_of_run(
     return prepare(
         game,
         settings,
-        sweep=options.sweep,
+        sweep=options.batch,
         seed=options.seed,
         device=device,
         dtype=options.dtype,

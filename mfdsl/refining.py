@@ -17,7 +17,7 @@ from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution, finite
 from mfdsl.runtime.solvers.loop import view_for
-from mfdsl.solving import Job
+from mfdsl.solving import Job, params_at
 
 MOST_ENTRIES = 1 << 27
 
@@ -60,8 +60,8 @@ def refine(job: Job, solution: Solution) -> Refined | None:
     program = game.program
     if _entries(program) * len(job.points) > MOST_ENTRIES:
         return None
-    columns = {name: [point[name] for point in job.points] for name in job.points[0]}
-    params = program.params(columns, dtype=job.params.unit.dtype, device=job.device)
+    columns = job.batch.columns()
+    params = params_at(game, columns, dtype=job.params.unit.dtype, device=job.device)
     with torch.no_grad():
         view = view_for(program, params, solution.solver)
         even = view.uniform().probs

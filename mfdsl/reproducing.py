@@ -223,7 +223,7 @@ def _solved(
         options={**experiment.options, **course.options, **own},
     )
     job = prepare(game, settings, sweep={}, seed=seed, device=request.device)
-    folder = start_run(job, {}, request.out / "runs")
+    folder = start_run(job, request.out / "runs")
     began = time.process_time()
     solution = run(job)
     seconds = time.process_time() - began

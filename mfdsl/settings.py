@@ -96,7 +96,7 @@ def resolve(
         raise UsageError(f"`iterations` is a whole number from 0, not {limit}")
     if isinstance(goal, str) or not goal >= 0:
         raise UsageError(f"`tolerance` is a number from 0, not {goal}")
-    config = _validated(name, own | wanted)
+    config = validated(name, own | wanted)
     unnamed = free and not own | wanted and model.objective == "nash"
     limited = iterations is not None or "iterations" in named
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
@@ -200,7 +200,12 @@ def _finite(model: Model) -> bool:
     return model.model_copy(update={"objective": "nash"}).tabular
 
 
-def _validated(solver: str, options: Mapping[str, Any]) -> Config:
+def validated(solver: str, options: Mapping[str, Any]) -> Config:
+    """The options of a solver.
+
+    Raises:
+        UsageError: an option is unknown or out of range.
+    """
     row = METHODS[solver]
     for name in options:
         if name not in row.config.model_fields:
@@ -259,7 +264,7 @@ def _loop_fault(name: str, value: Scalar) -> str | None:
 
 def _option_fault(method: str, name: str, value: Scalar) -> str | None:
     try:
-        _validated(method, {name: value})
+        validated(method, {name: value})
     except UsageError as error:
         return error.message
     return None

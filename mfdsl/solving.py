@@ -1,28 +1,32 @@
-"""A solve in three steps: prepare a job, run it, and turn its solution into JSON."""
+"""A solve: prepare a job, and run it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from mfdsl.batches import SEED, Batch, Number, Point, batch_of, check_batch
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.ir.model import Model, Values
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import licence_for, licence_text
-from mfdsl.parameters import Sweep, check_sweep, combinations
+from mfdsl.parameters import Sweep
 from mfdsl.planning import check_tables
+from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.runtime.solution import License, Record, Solution, finite
+from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
+from mfdsl.runtime.solvers.course import Course
 from mfdsl.runtime.solvers.episodes import Crowd
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
-from mfdsl.settings import Settings, licensed
+from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
 from mfdsl.trials import tried
 
@@ -32,18 +36,21 @@ TABLES = 4
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """All that a run needs. `points` has the swept values of each game of the batch, one empty
-    entry without a sweep; `state` and `history` continue an earlier run.
+    """All that a run needs. `points` says where each game of the batch lies on its axes, one empty
+    entry without any; `varied` has the options of the solver that differ over the games. `state`
+    and `history` continue an earlier run.
     """
 
     game: Game
     settings: Settings
     license: License
     params: Params
-    points: tuple[Mapping[str, float], ...]
+    points: tuple[Point, ...]
     seed: int
     device: torch.device
     dtype: Dtype
+    batch: Batch = field(default_factory=Batch)
+    varied: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
     state: Mapping[str, torch.Tensor] | None = None
     history: tuple[Record, ...] = field(default=())
 
@@ -52,35 +59,80 @@ def prepare(
     game: Game,
     settings: Settings,
     *,
-    sweep: Sweep,
+    sweep: Sweep | Batch,
     seed: int = 0,
     device: Device = "cpu",
     dtype: Dtype = "float64",
 ) -> Job:
-    """Load the program and bind its parameters, one game for each point of the sweep.
+    """Load the program and bind its parameters, one game for each point of the batch.
 
     Raises:
-        UsageError: the sweep does not fit the model, the solver is not defined on it, the device is
+        UsageError: the batch does not fit the model, the solver is not defined on it, the device is
             not there, or its memory is too small.
     """
+    batch = batch_of(sweep)
+    moved = bool(batch.parameters or batch.sets)
     check_tables(game.model, settings.bins)
     game = replace(game, bins=settings.bins)
-    check_sweep(game.model, sweep)
-    settings = licensed(settings, game.model, _certificates(game, swept=bool(sweep)))
-    settings = _seeded(settings, seed)
-    _check_fixed(game, sweep)
-    _check_defined(game, settings, swept=bool(sweep))
-    points = combinations(sweep)
+    if batch.options:
+        settings = replace(settings, open=False)
+    settings = licensed(settings, game.model, _certificates(game, swept=moved))
+    check_batch(game.model, settings, batch)
+    points, varied = batch.points(), batch.varied()
+    seed = int(varied.get(SEED, (seed,))[0])
+    settings, varied = _one_for_all(_seeded(settings, seed), varied)
+    _check_fixed(game, batch)
+    _check_defined(game, settings)
     place = find_device(device)
-    columns = {name: [point[name] for point in points] for name in sweep}
-    params = game.program.params(columns, dtype=getattr(torch, dtype), device=place)
-    if not sweep:
+    params = params_at(game, batch.columns(), dtype=getattr(torch, dtype), device=place)
+    if not batch.axes:
         settings = tried(settings, game.program, params)
-    license = license_of(game, settings, swept=bool(sweep))
-    job = Job(game, settings, license, params, tuple(points), seed, place, dtype)
+    license = _license_of_all(game, settings, varied, swept=moved)
+    job = Job(game, settings, license, params, points, seed, place, dtype, batch, varied)
     _check_memory(job)
     _check_playable(job)
     return job
+
+
+def params_at(
+    game: Game,
+    columns: Mapping[str, Sequence[Values]],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Params:
+    """Parameters with a batch axis where they have a column: a value for each game.
+
+    Raises:
+        UsageError: a parameter is none of the tables by that name.
+    """
+    known = game.program.params()._fields
+    for name in columns:
+        if name not in known:
+            raise UsageError(
+                f"`{name}` is worked into the tables of {game.name}, so it is one for all games",
+                "solve one value at a time",
+            )
+    found = {name: [_shaped(game.model, name, v) for v in vs] for name, vs in columns.items()}
+    return game.program.params(found, dtype=dtype, device=device)
+
+
+def _shaped(model: Model, name: str, value: Values) -> Any:
+    """A number, or the numbers of an array as nested lists."""
+    if not isinstance(value, tuple):
+        return value
+    kinds = {parameter.name: model.types[parameter.type] for parameter in model.parameters}
+    return torch.tensor(value, dtype=torch.float64).reshape(kinds[name].dims).tolist()
+
+
+def _one_for_all(
+    settings: Settings, varied: Mapping[str, tuple[Number, ...]]
+) -> tuple[Settings, dict[str, tuple[Number, ...]]]:
+    """The settings with the options that are the same in all games, and those that differ."""
+    same = {name: v[0] for name, v in varied.items() if len(set(v)) == 1 and name != SEED}
+    config = validated(settings.solver, {**settings.config.model_dump(), **same})
+    differ = {name: values for name, values in varied.items() if len(set(values)) > 1}
+    return (replace(settings, config=config) if same else settings), differ
 
 
 def _seeded(settings: Settings, seed: int) -> Settings:
@@ -91,13 +143,13 @@ def _seeded(settings: Settings, seed: int) -> Settings:
     return replace(settings, config=config.model_copy(update={"seed": seed}))
 
 
-def _check_fixed(game: Game, sweep: Sweep) -> None:
+def _check_fixed(game: Game, batch: Batch) -> None:
     fixed = game.reduced.fixed if game.reduced else frozenset()
-    for name in sweep:
+    for name, values in batch.columns().items():
         if name in fixed:
             raise UsageError(
                 f"`{name}` moves the common state, whose pasts are worked out beforehand",
-                f"solve one value at a time: `--set {name}={sweep[name][0]:g}`",
+                f"solve one value at a time: `--set {name}={values[0]}`",
             )
 
 
@@ -106,8 +158,10 @@ def run(
     *,
     on_progress: Callable[[Record], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    view: View | None = None,
+    watch: Callable[[Course], bool] | None = None,
 ) -> Solution:
-    """Run the solver of a job.
+    """Run the solver of a job; `view` and `watch` are for jobs that several processes share.
 
     Raises:
         UsageError: the tables of the game do not fit into memory, the solver is not defined on it,
@@ -131,6 +185,9 @@ def run(
             history=job.history,
             license=job.license,
             crowd=crowd_of(job),
+            varied=job.varied,
+            view=view,
+            watch=watch,
         )
     except (SolverError, SimulationError) as error:
         raise UsageError(str(error)) from None
@@ -209,11 +266,28 @@ def license_of(game: Game, settings: Settings, *, swept: bool = False) -> Licens
     return License(needs, entry.verdict, f"{text}, for swept values" if swept else text)
 
 
+def _license_of_all(
+    game: Game,
+    settings: Settings,
+    varied: Mapping[str, tuple[Number, ...]],
+    *,
+    swept: bool,
+) -> License:
+    """The licence of all games, or that of the first one that has none."""
+    found = []
+    names = [name for name in varied if name != SEED]
+    for values in dict.fromkeys(zip(*(varied[name] for name in names), strict=True)) or [()]:
+        changes = dict(zip(names, values, strict=True))
+        config = settings.config.model_copy(update=changes)
+        found.append(license_of(game, replace(settings, config=config), swept=swept))
+    return next((license for license in found if license.verdict != "proved"), found[0])
+
+
 def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
     return with_structure(game.model, () if swept else game.certificates)
 
 
-def _check_defined(game: Game, settings: Settings, *, swept: bool) -> None:
+def _check_defined(game: Game, settings: Settings) -> None:
     row = SOLVERS[settings.solver]
     if game.model.objective == "team" and not row.social:
         planners = [name for name, other in SOLVERS.items() if other.social]
@@ -221,63 +295,17 @@ def _check_defined(game: Game, settings: Settings, *, swept: bool) -> None:
             f"{settings.solver} finds an equilibrium, and the players of {game.name} are a team",
             f"--solver {' or '.join(planners)}, or a learner",
         )
-    if SOLVERS[settings.solver].plays and swept:
-        raise UsageError(
-            f"{settings.solver} learns from the agents of one game, and a sweep has several",
-            "solve one value at a time with --set",
-        )
     reason = refusal(settings.solver, game.program)
     if reason is not None:
         others = [name for name, row in SOLVERS.items() if not row.averages_flows]
         raise UsageError(reason, f"--solver {' or '.join(others[:2])}")
 
 
-def solution_json(job: Job, solution: Solution, run: str | None) -> dict[str, Any]:
-    """The JSON contract of `mfdsl solve`; a sweep adds `games`, one entry for each point."""
-    entries = {"spec": job.game.compilation.name, **solution.to_json(), "run": run}
-    if job.game.reduced is not None:
-        entries["tables"] = tables_json(job)
-    if SOLVERS[job.settings.solver].social:
-        entries["social"] = social_json(job, solution)
-    return entries | ({"games": games_json(job, solution)} if job.points[0] else {})
-
-
-def social_json(job: Job, solution: Solution) -> dict[str, Any]:
-    """What all earn together, and what the optimum is at most where that is proved."""
-    gaps, certified = solution.exploitability.per_game, job.license.verdict == "proved"
-    most = [value + gap for value, gap in zip(solution.value, gaps, strict=True)]
-    found = {
-        "value": list(solution.value),
-        "gap": list(gaps),
-        "certified": certified,
-        "optimum_at_most": most if certified else None,
-    }
-    return {name: finite(entry) for name, entry in found.items()}
-
-
-def tables_json(job: Job) -> dict[str, Any]:
-    """The axes of the tables that stand for a game, and what was done to get there."""
-    program, small = job.game.program, job.game.reduced
-    assert small is not None
-    return {
-        "states": dict(program.states),
-        "actions": dict(program.actions),
-        "notes": list(small.notes),
-    }
-
-
-def games_json(job: Job, solution: Solution) -> list[dict[str, Any]]:
-    """Parameters, exploitability and value of each game of a sweep."""
-    gaps = solution.exploitability.per_game
-    return [
-        {"parameters": dict(point), "exploitability": finite(gap), "value": finite(value)}
-        for point, gap, value in zip(job.points, gaps, solution.value, strict=True)
-    ]
-
-
 def _too_large(job: Job, why: str = "") -> UsageError:
     return UsageError(
         f"not enough memory for {len(job.points)} game{'' if len(job.points) == 1 else 's'} "
         f"of {job.game.name}{why}",
-        "sweep fewer values at once" if len(job.points) > 1 else "make the state space smaller",
+        "fewer values at once, or in several jobs: `--cluster local --jobs N`"
+        if len(job.points) > 1
+        else "make the state space smaller",
     )

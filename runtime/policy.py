@@ -106,9 +106,12 @@ def uniform_probs(
 
 
 def softmax_probs(
-    scores: Float[Tensor, "batch stages states actions"], temperature: float = 1.0
+    scores: Float[Tensor, "batch stages states actions"], temperature: float | Tensor = 1.0
 ) -> Float[Tensor, "batch stages states actions"]:
-    """Probabilities proportional to exp(score / temperature); minus infinity marks illegal ones."""
+    """Probabilities proportional to exp(score / temperature); minus infinity marks illegal ones.
+
+    Temperatures [B] are one for each game.
+    """
     return outer(torch.softmax(_scaled(inner(scores), temperature), 1))
 
 
@@ -127,5 +130,7 @@ def greedy_probs(
     return outer(mask / mask.sum(1, keepdim=True))
 
 
-def _scaled(scores: Tensor, temperature: float) -> Tensor:
-    return scores if temperature == 1 else scores / temperature
+def _scaled(scores: Float[Tensor, "... batch"], temperature: float | Tensor) -> Tensor:
+    if not isinstance(temperature, Tensor) and temperature == 1:
+        return scores
+    return scores / temperature

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class RunFolder:
         Raises:
             RunError: the folder cannot be written.
         """
-        document = json.dumps(dict(options), indent=2, sort_keys=True)
+        # In the order of the options: that of the axes of a batch says which game is which.
+        document = json.dumps(dict(options), indent=2)
         files = {
             "spec.mfg": spec,
             "options.json": document + "\n",
@@ -136,7 +137,6 @@ class RunFolder:
         """
         flow = io.BytesIO()
         numpy.savez_compressed(flow, laws=solution.flow.laws.cpu().numpy())
-        lines = [json.dumps(finite(record.to_json())) + "\n" for record in solution.history]
         names = {
             kind: json.dumps([asdict(axis) for axis in axes])
             for kind, axes in (
@@ -149,13 +149,13 @@ class RunFolder:
                 "policy.safetensors": packed({"probs": solution.policy.probs}, names),
                 "state.safetensors": packed(solution.state, {"solver": solution.solver}),
                 "flow.npz": flow.getvalue(),
-                "metrics.jsonl": "".join(lines).encode(),
+                "metrics.jsonl": lines_of(solution.history),
                 "summary.json": document_of(solution.to_json()),
             }
         )
 
-    def write(self, files: Mapping[str, bytes]) -> None:
-        """Write files one after another, each whole or not at all.
+    def write(self, files: Mapping[str, bytes | Iterable[bytes]]) -> None:
+        """Write files one after another, each whole or not at all; large ones come in pieces.
 
         Raises:
             RunError: a file cannot be written; files that were there stay whole.
@@ -236,11 +236,11 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot read {self.path / name}: {error.strerror}") from error
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, name: str, content: bytes | Iterable[bytes]) -> None:
         handle, beside = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(beside).chmod(0o644)
@@ -282,6 +282,11 @@ def _renamed(beside: Path, parent: Path, game: str, content: str) -> Path:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
     raise RunError(f"{parent} has no free name for another run of {game}: remove old runs")
+
+
+def lines_of(history: Sequence[Record]) -> bytes:
+    """The content of metrics.jsonl."""
+    return "".join(json.dumps(finite(r.to_json())) + "\n" for r in history).encode()
 
 
 def document_of(entries: Mapping[str, Any]) -> bytes:

@@ -42,11 +42,29 @@ class License:
     text: str
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How one game of a batch ended, and after how many iterations."""
+
+    status: Status
+    iterations: int
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON contract."""
+        return {
+            "status": self.status.name,
+            "iterations": self.iterations,
+            "message": self.message,
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """`policy` is the last iterate, `exploitability` and `value` (one per game) are its own.
 
-    `state` holds the tensors from which the same solver continues.
+    `state` holds the tensors from which the same solver continues. `endings` has one entry for each
+    game of the batch; `status` and `iterations` are those of the game that took longest to end.
     """
 
     policy: TabularPolicy
@@ -63,12 +81,13 @@ class Solution:
     seed: int
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
+    endings: tuple[Ending, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The part of the JSON contract of `mfdsl solve` that the solve knows.
 
-        `value` is a number, or a list over the games of a batch; values that are not finite are
-        null.
+        `value` is a number, or a list over the games of a batch, which has `endings`, too; values
+        that are not finite are null.
         """
         value = self.value[0] if len(self.value) == 1 else list(self.value)
         entries = {
@@ -84,6 +103,8 @@ class Solution:
             "history": [record.to_json() for record in self.history],
             "license": asdict(self.license) if self.license else None,
         }
+        if len(self.endings) > 1:
+            entries["endings"] = [ending.to_json() for ending in self.endings]
         return {name: finite(entry) for name, entry in entries.items()}
 
 

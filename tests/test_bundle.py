@@ -83,7 +83,7 @@ def test_two_files_of_one_name_stay_apart(tmp_path: Path) -> None:
 def test_a_run_folder_opens_where_the_spec_is_not(tmp_path: Path) -> None:
     game = mfdsl.load("sioux_falls", params={"T": 2})
     job = prepare(game, resolve(game.model, iterations=1), sweep={})
-    folder = start_run(job, {}, tmp_path / "runs").path
+    folder = start_run(job, tmp_path / "runs").path
     moved = folder.rename(tmp_path / "moved")
     assert {p.name for p in (moved / "files").iterdir()} == READING["sioux_falls"]
     kept = mfdsl.load(moved / "spec.mfg", params={"T": 2})

@@ -23,6 +23,7 @@ from mfdsl.cli import (
     validate,
 )
 from mfdsl.cli.failure import guarded, interruptible
+from mfdsl.processes import check_verb, one_voice
 
 __all__ = ["app", "run"]
 
@@ -82,7 +83,9 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
 
     def action() -> int | None:
+        check_verb(arguments)
         code = command.main(args=list(arguments), prog_name="mfdsl", standalone_mode=False)
         return code if isinstance(code, int) else None
 
-    return guarded(action, arguments)
+    with one_voice():
+        return guarded(action, arguments)

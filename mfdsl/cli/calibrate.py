@@ -89,17 +89,21 @@ def _show(console: Console, found: "Calibration") -> None:
 
 
 def table(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs of one game.", show_default=False),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="A .csv or .npz file.")],
     part: Annotated[PartChoice, typer.Option("--part", help="What to write.")] = PartChoice.flow,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Write the flow, the policy or the games of a run as a table with named columns."""
-    from mfdsl.named_tables import table_of_run, write_table
+    """Write the flow, the policy or the games of runs as one table with named columns."""
+    from mfdsl.gathering import table_of_runs
+    from mfdsl.named_tables import write_table
 
     console = Console(json, quiet)
-    found = table_of_run(run, part.value)
+    found = table_of_runs(runs, part.value)
     write_table(found, out)
     console.fields([("written", f"{out}, {len(found.rows):,} rows: {', '.join(found.columns)}")])
     entries = {"file": str(out), "columns": list(found.columns), "rows": len(found.rows)}

@@ -30,6 +30,13 @@ class DeviceChoice(StrEnum):
     auto = "auto"
 
 
+class ClusterChoice(StrEnum):
+    """Who runs the jobs of an array: SLURM, or processes of this machine."""
+
+    slurm = "slurm"
+    local = "local"
+
+
 class DtypeChoice(StrEnum):
     """Floating-point precision of a run."""
 
@@ -54,16 +61,65 @@ Set = Annotated[
 Params = Annotated[
     Path | None, typer.Option("--params", metavar="FILE", help="Parameter values in a TOML file.")
 ]
+ParamFiles = Annotated[
+    list[str],
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="Parameter values in a TOML file; several files, or 'sets/*.toml', are a batch.",
+    ),
+]
 SweepOption = Annotated[
     list[str],
     typer.Option(
         "--sweep",
         metavar="NAME=A:B:N",
-        help="Run n values from a to b, or NAME=V1,V2,V3, in one batch (repeatable).",
+        help="Run n values from a to b, or NAME=V1,V2,V3, in one batch (repeatable); NAME is a"
+        " parameter, or opt.KEY for an option of the solver.",
     ),
 ]
+Solver = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A solver, or auto: what is proved to work here."),
+]
+Iterations = Annotated[int | None, typer.Option(min=0, help="Stop after so many.")]
+Tolerance = Annotated[
+    float | None, typer.Option("--tol", min=0, help="Stop at this exploitability.")
+]
+SolverOption = Annotated[
+    list[str],
+    typer.Option("--opt", metavar="KEY=VALUE", help="An option of the solver (repeatable)."),
+]
+Resume = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Continue the run in this folder.")
+]
+SolverDtype = Annotated[
+    DtypeChoice | None,
+    typer.Option("--dtype", help="Precision: float64 for tables, float32 for networks."),
+]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write events of training for TensorBoard.")
+]
+Cluster = Annotated[
+    ClusterChoice | None,
+    typer.Option("--cluster", help="Solve the batch in an array of jobs, through submitit."),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Jobs of the array that share the batch.")
+]
+Sbatch = Annotated[
+    list[str],
+    typer.Option("--sbatch", metavar="KEY=VALUE", help="A setting of sbatch: time=30."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the array as a script for sbatch, run nothing.")
+]
+Share = Annotated[
+    str | None,
+    typer.Option("--share", metavar="K/N", help="Only the k-th, from 0, of n shares of the batch."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run.")]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds to run.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds to run, in one batch.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress.")]
 Out = Annotated[

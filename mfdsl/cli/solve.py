@@ -1,77 +1,50 @@
-"""The verb that computes an equilibrium: solve, with sweeps and resumption."""
+"""The verb that computes an equilibrium: solve, with batches, arrays of jobs and resumption."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated
-
-import typer
 
 from mfdsl import api
-from mfdsl.cli import exact, options, training
+from mfdsl.batches import Batch, check_batch, with_sets
+from mfdsl.cli import arrays, exact, options, training
 from mfdsl.cli.console import Console
-from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
-from mfdsl.cli.progress import course
-from mfdsl.errors import UsageError
-from mfdsl.parameters import gather, read_settings, read_sweeps
+from mfdsl.cli.request import Limits, Request, read_share
+from mfdsl.cli.several import finish_together
+from mfdsl.cli.solved import finish, right
+from mfdsl.cluster import Place
+from mfdsl.errors import UsageError, unknown
+from mfdsl.parameters import read_settings, read_sweeps
+from mfdsl.processes import check_shared, several
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.runtime.solvers.table import SOLVERS
-from mfdsl.settings import resolve
+from mfdsl.settings import Settings, resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
-if TYPE_CHECKING:
-    from mfdsl.refining import Refined
-    from mfdsl.runtime.runs import RunFolder
-    from mfdsl.runtime.solution import Solution
-    from mfdsl.solving import Job
-
-WIDTH = 84
-SHOWN_GAMES = 20
 NO_EVENTS = "`--tensorboard` is for networks"
-VERDICTS = {"converged": "solved", "stalled": "stalled", "not_finite": "failed"}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When to stop, as far as the command line says, and whether events are written."""
-
-    iterations: int | None
-    tolerance: float | None
-    tensorboard: bool
 
 
 def solve(
     spec: options.OptionalSpec = None,
-    solver: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A solver, or auto: what is proved to work here."),
-    ] = None,
-    iterations: Annotated[int | None, typer.Option(min=0, help="Stop after so many.")] = None,
-    tol: Annotated[
-        float | None, typer.Option("--tol", min=0, help="Stop at this exploitability.")
-    ] = None,
-    opt: Annotated[
-        list[str],
-        typer.Option("--opt", metavar="KEY=VALUE", help="An option of the solver (repeatable)."),
-    ] = [],  # noqa: B006  the command line reads it, nothing changes it
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Continue the run in this folder.")
-    ] = None,
+    solver: options.Solver = None,
+    iterations: options.Iterations = None,
+    tol: options.Tolerance = None,
+    opt: options.SolverOption = [],  # noqa: B006  the command line reads it, nothing changes it
+    resume: options.Resume = None,
     set_: options.Set = [],  # noqa: B006
-    params: options.Params = None,
+    params: options.ParamFiles = [],  # noqa: B006
     sweep: options.SweepOption = [],  # noqa: B006
     seed: options.Seed = 0,
     seeds: options.Seeds = 1,
+    share: options.Share = None,
+    cluster: options.Cluster = None,
+    jobs: options.Jobs = None,
+    sbatch: options.Sbatch = [],  # noqa: B006
+    dry_run: options.DryRun = False,
     device: options.Device = options.DeviceChoice.cpu,
-    dtype: Annotated[
-        options.DtypeChoice | None,
-        typer.Option("--dtype", help="Precision: float64 for tables, float32 for networks."),
-    ] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write events of training for TensorBoard.")
-    ] = False,
+    dtype: options.SolverDtype = None,
+    tensorboard: options.Tensorboard = False,
     out: options.Out = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -80,49 +53,120 @@ def solve(
     console = Console(json, quiet)
     limits = Limits(iterations, tol, tensorboard)
     if resume is not None:
-        _only_limits(set_, params, sweep, opt, solver)
+        _only_limits(set_, params, sweep, opt, solver, share, cluster, jobs, sbatch)
         return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
         raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
-    game = api.load(spec, params=gather(set_, params))
-    _introduce(console, game)
-    settings = resolve(
-        game.model,
-        solver,
-        iterations=iterations,
-        tolerance=tol,
-        options=read_settings(opt, "--opt", texts=True),
+    request = Request(
+        spec=spec,
+        solver=solver,
+        limits=limits,
+        options=tuple(opt),
+        settings=tuple(set_),
+        files=tuple(params),
+        sweep=tuple(sweep),
+        seed=seed,
+        seeds=seeds,
+        share=read_share(share),
+        device=device.value,
+        kind=dtype.value if dtype is not None else None,
+        out=out or Path("runs"),
     )
-    learns = settings.solver in LEARNERS
-    _check_seeds(console, settings.solver, seeds)
-    _check_limits(settings.solver, limits, swept=bool(sweep))
-    kind: api.Dtype = dtype.value if dtype is not None else "float32" if learns else "float64"
-    place = out or Path("runs")
-    if learns:
-        return training.start(
-            console, game, settings, seed, device.value, kind, place, tensorboard=tensorboard
-        )
+    place: Place | None = cluster.value if cluster is not None else None
+    return _solved(console, request, arrays.Wanted(place, jobs, sbatch, dry_run))
+
+
+def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
+    """Read the game and its batch, and give them to whom they are for."""
+    apart = wanted.check()
+    game, sets = with_sets(request.spec, request.files, request.settings)
+    _introduce(Console(json=console.json, quiet=True) if wanted.dry_run else console, game)
+    sweep = read_sweeps(request.sweep)
+    batch = Batch(sweep, sets, (), request.share)
+    settings = _settings(game, request, batch)
+    batch = replace(batch, seeds=_seeds(console, settings.solver, request))
+    check_shared(settings.solver, settings.solver in SOLVERS and not apart)
+    if apart:
+        _check_axes(game, settings, batch)
+        return arrays.start(console, request, wanted, batch, game.name)
+    if settings.solver in LEARNERS:
+        return _learned(console, game, settings, request, batch)
+    _check_limits(settings.solver, request.limits)
+    kind: api.Dtype = request.kind or "float64"
     if settings.solver in EXACT:
-        return exact.start(console, game, settings, seed, kind, place, read_sweeps(sweep))
+        if sets or batch.share != (0, 1):
+            raise UsageError(f"{settings.solver} solves a sweep at once", "give one --params")
+        return exact.start(console, game, settings, request.seed, kind, request.out, sweep)
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
-    swept = read_sweeps(sweep)
-    job = prepare(game, settings, sweep=swept, seed=seed, device=device.value, dtype=kind)
-    return _finish(console, job, start_run(job, swept, place))
+    job = prepare(game, settings, sweep=batch, seed=request.seed, device=request.device, dtype=kind)
+    if several():
+        return finish_together(console, job, partial(start_run, job, request.out))
+    return finish(console, job, start_run(job, request.out))
 
 
-def _check_seeds(console: Console, solver: str, seeds: int) -> None:
-    """One run has one seed; a solver that draws nothing needs no more."""
+def _settings(game: api.Game, request: Request, batch: Batch) -> Settings:
+    """The solver and its options; swept ones have their first values."""
+    given = read_settings(request.options, "--opt", texts=True)
+    return resolve(
+        game.model,
+        request.solver,
+        iterations=request.limits.iterations,
+        tolerance=request.limits.tolerance,
+        options={**given, **batch.first_options()},
+    )
+
+
+def _seeds(console: Console, solver: str, request: Request) -> tuple[int, ...]:
+    """One seed for each run of the batch; a solver that draws nothing needs no more than one."""
+    if request.seeds == 1:
+        return ()
     row = SOLVERS.get(solver)
-    draws = row is None or row.plays or "seed" in row.config.model_fields
-    if seeds > 1 and draws and solver not in EXACT:
-        raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--seed 2`, ...")
-    if seeds > 1:
-        console.line(f"note      {solver} draws nothing: one run stands for all seeds")
+    if solver in LEARNERS or (row and (row.plays or "seed" in row.config.model_fields)):
+        return tuple(range(request.seed, request.seed + request.seeds))
+    console.line(f"note      {solver} draws nothing: one run stands for all seeds")
+    return ()
 
 
-def _check_limits(solver: str, limits: Limits, *, swept: bool) -> None:
+def _check_axes(game: api.Game, settings: Settings, batch: Batch) -> None:
+    """Refuse a batch that no job could solve; each may have a game for itself."""
+    if settings.solver in SOLVERS:
+        check_batch(game.model, settings, replace(batch, share=(0, batch.size)))
+        return
+    names = {parameter.name for parameter in game.model.parameters}
+    for name in batch.parameters:
+        if name not in names:
+            raise unknown("parameter", name, names)
+
+
+def _learned(
+    console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
+) -> int:
+    """A course of networks; of a batch only a share that is one game."""
+    limits, solver = request.limits, settings.solver
+    _check_limits(solver, limits)
+    if batch.axes:
+        points = batch.points()
+        if len(points) > 1 and set(batch.axes) == {"seed"}:
+            raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--dry-run`")
+        if len(points) > 1:
+            raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
+        alone = request.at(points[0])
+        return _solved(console, alone, arrays.Wanted(None, None, (), dry_run=False))
+    return training.start(
+        console,
+        game,
+        settings,
+        request.seed,
+        request.device,
+        request.kind or "float32",
+        request.out,
+        tensorboard=limits.tensorboard,
+    )
+
+
+def _check_limits(solver: str, limits: Limits) -> None:
     """What only tables know, and what only networks do."""
     if solver not in LEARNERS:
         if limits.tensorboard:
@@ -130,11 +174,9 @@ def _check_limits(solver: str, limits: Limits, *, swept: bool) -> None:
         return
     if limits.tolerance is not None and LEARNERS[solver].objective == "team":
         raise UsageError("`--tol` is for exploitability", "give --iterations")
-    if swept:
-        raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
 
 
-def _only_limits(*given: Sequence[str] | Path | str | None) -> None:
+def _only_limits(*given: Sequence[str] | Path | str | int | None) -> None:
     """A resumed run keeps its game, parameters and solver."""
     if any(given):
         raise UsageError(
@@ -154,7 +196,8 @@ def _resumed(
     if run_options.solver in EXACT:
         raise exact.finished(path)
     _introduce(console, game)
-    _check_limits(run_options.solver, limits, swept=False)
+    check_shared(run_options.solver, run_options.solver in SOLVERS)
+    _check_limits(run_options.solver, limits)
     if run_options.solver in LEARNERS:
         return training.resume(
             console,
@@ -167,7 +210,9 @@ def _resumed(
         )
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
-    return _finish(console, job, folder)
+    if several():
+        return finish_together(console, job, lambda: folder)
+    return finish(console, job, folder)
 
 
 def _introduce(console: Console, game: api.Game) -> None:
@@ -176,140 +221,5 @@ def _introduce(console: Console, game: api.Game) -> None:
     parts = (model.name, sizes_text(model), f"horizon {horizon_text(model)}", model.objective)
     console.line(f"{game.compilation.name}   {' · '.join(parts)}")
     seconds = f"{game.compilation.seconds:.1f} s"
-    console.fields([("checked", _right(certificates_line(game.compilation.certificates), seconds))])
+    console.fields([("checked", right(certificates_line(game.compilation.certificates), seconds))])
     console.diagnostics(game.compilation.diagnostics, game.compilation.sources)
-
-
-def _finish(console: Console, job: "Job", folder: "RunFolder") -> int:
-    """Run the job, save it, and say how it went, what it means and where it is."""
-    from mfdsl.blame import blame
-    from mfdsl.records import explained
-    from mfdsl.refining import refine
-    from mfdsl.runtime.status import Status
-    from mfdsl.solving import run, solution_json
-
-    settings = job.settings
-    where = f"{job.device.type} · {job.dtype} · seed {job.seed}"
-    trust = _trust(job)
-    text = f"{settings.solver}, {settings.reason}; {trust}"
-    console.fields([("solver", _right(text, where))])
-    if job.game.reduced is not None:
-        console.fields(_tables(job))
-    with course(console, settings.iterations) as shown:
-        solution = run(job, on_progress=shown.report)
-    with explained():
-        folder.save(solution)
-    refined = refine(job, solution)
-    _conclude(console, job, solution, folder, refined)
-    if solution.status is Status.not_finite and (fault := blame(job, solution)) is not None:
-        console.diagnostics((fault,), job.game.compilation.sources)
-    found = solution_json(job, solution, str(folder.path))
-    if refined is not None:
-        found["refined"] = refined.to_json()
-    console.json_object(found)
-    match solution.status:
-        case Status.interrupted:
-            return INTERRUPTED
-        case Status.not_finite:
-            return FAILED
-    return FINE
-
-
-def _trust(job: "Job") -> str:
-    """What is known beforehand of how the run ends."""
-    proved = job.license.verdict == "proved"
-    if SOLVERS[job.settings.solver].social:
-        return "its gap is certified" if proved else "it may end at a local optimum"
-    return "converges for certain" if proved else "a heuristic here"
-
-
-def _social_text(job: "Job", solution: "Solution") -> str:
-    """What all earn together, and how much better the optimum may be."""
-    gap, values = solution.exploitability.value, solution.value
-    text = f"value of all {values[0]:.8g}"
-    if len(values) > 1:
-        text = f"value of all from {min(values):.6g} to {max(values):.6g}"
-    worst = "worst " if job.points[0] else ""
-    if job.license.verdict == "proved":
-        return f"{text}, {worst}gap to the optimum at most {gap:.3g}"
-    return f"{text}, {worst}gain to first order {gap:.3g}"
-
-
-def _tables(job: "Job") -> list[tuple[str, str]]:
-    """The tables that stand for a game, and what was done to get there."""
-    program, small = job.game.program, job.game.reduced
-    assert small is not None
-    axes = " x ".join(f"{name} {size}" for name, size in program.states.items())
-    text = f"states {axes}, {program.action_count:,} actions"
-    return [("tables", text), *(("", note) for note in small.notes)]
-
-
-def _conclude(
-    console: Console,
-    job: "Job",
-    solution: "Solution",
-    folder: "RunFolder",
-    refined: "Refined | None",
-) -> None:
-    gap = solution.exploitability
-    worst = "worst " if job.points[0] else ""
-    text = f"{worst}exploitability {gap.value:.3g} ({gap.kind})"
-    if SOLVERS[job.settings.solver].social:
-        text = _social_text(job, solution)
-    text = f"{text} after {solution.iterations:,}"
-    verdict = VERDICTS.get(solution.status.name, "stopped")
-    ending = _right(f"{text} iterations", f"{solution.seconds:.1f} s")
-    console.result(f"{verdict:<9} {ending}")
-    if solution.message:
-        console.fields([("", solution.message)])
-    if len(gap.per_population) > 1:
-        each = "  ".join(f"{name} {value:.3g}" for name, value in gap.per_population.items())
-        console.fields([("", each)])
-    if refined is not None:
-        console.fields([("refined", _compared(solution, refined))])
-    if job.points[0]:
-        _games(console, job, solution)
-    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/")])
-    console.fields([("", line) for line in wrap(files, WIDTH)])
-    console.fields([("next", _next_command(job, solution, folder))])
-
-
-def _compared(solution: "Solution", refined: "Refined") -> str:
-    """What becomes of the policy on grids twice as fine."""
-    points = ", ".join(f"{name} {count}" for name, count in refined.points.items())
-    value = f"value {refined.value:.6g} against {min(solution.value):.6g}"
-    return f"on {points} points: exploitability {refined.exploitability:.3g}, {value}"
-
-
-def _next_command(job: "Job", solution: "Solution", folder: "RunFolder") -> str:
-    """What to try now: play the policy, or go on."""
-    spec = job.game.compilation.name
-    match solution.status.name:
-        case "interrupted":
-            return f"mfdsl solve {spec} --resume {folder.path}"
-        case "max_iterations":
-            limit = 2 * max(solution.iterations, 1)
-            return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
-    return f"mfdsl simulate {spec} --policy {folder.path}"
-
-
-def _games(console: Console, job: "Job", solution: "Solution") -> None:
-    """One row for each game of a sweep."""
-    from mfdsl.solving import games_json
-
-    games = games_json(job, solution)
-    names = [*games[0]["parameters"], "exploitability", "value"]
-    widths = [max(len(name), 10) for name in names]
-    console.line("  " + "  ".join(f"{n:>{w}}" for n, w in zip(names, widths, strict=True)))
-    for game in games[:SHOWN_GAMES]:
-        cells = [*game["parameters"].values(), game["exploitability"], game["value"]]
-        shown = ["nan" if cell is None else format(cell, ".6g") for cell in cells]
-        console.line("  " + "  ".join(f"{c:>{w}}" for c, w in zip(shown, widths, strict=True)))
-    if len(games) > SHOWN_GAMES:
-        console.line(f"  ... and {len(games) - SHOWN_GAMES} more in summary.json")
-
-
-def _right(text: str, remark: str) -> str:
-    """The text with a remark at the right edge of the screen."""
-    return f"{text:<{WIDTH}} {remark}"

@@ -12,6 +12,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import Ties, greedy_probs, softmax_probs
 from mfdsl.runtime.solvers.table import SOLVERS, Config
+from mfdsl.runtime.solvers.varied import Varied, tall
 
 if TYPE_CHECKING:
     from mfdsl.runtime.solvers.episodes import Crowd
@@ -50,11 +51,14 @@ def make_solver(
     name: str,
     options: Mapping[str, Any] | Config | None = None,
     crowd: "Crowd | None" = None,
+    varied: Varied | None = None,
 ) -> Solver[Any]:
     """The named solver with these options; one that plays has a crowd to play with.
 
+    Options that are `varied` differ over the games of a batch.
+
     Raises:
-        SolverError: the name is unknown, or nobody is there to play with.
+        SolverError: the name is unknown, nobody is there to play with, or an option cannot vary.
         pydantic.ValidationError: an option is unknown or out of range.
     """
     if name not in SOLVERS:
@@ -62,6 +66,11 @@ def make_solver(
     row = SOLVERS[name]
     config = options if isinstance(options, row.config) else row.config(**dict(options or {}))
     solver = getattr(importlib.import_module(row.module), row.symbol)
+    if varied is not None and varied.values:
+        for option in varied.values:
+            if option not in row.varied:
+                raise SolverError(f"`{option}` of {name} is one for all games of a batch")
+        return cast(Solver[Any], solver(config, varied))
     if not row.plays:
         return cast(Solver[Any], solver(config))
     if crowd is None:
@@ -93,12 +102,20 @@ def load_state(kind: type[S], tensors: Mapping[str, Tensor]) -> S:
 
 
 def response(
-    q: Float[Tensor, "batch stages states actions"], temperature: float, ties: Ties
+    q: Float[Tensor, "batch stages states actions"], temperature: float | Tensor, ties: Ties
 ) -> Float[Tensor, "batch stages states actions"]:
-    """Greedy in the values at temperature 0, otherwise their softmax."""
-    return softmax_probs(q, temperature) if temperature > 0 else greedy_probs(q, ties)
+    """Greedy in the values at temperature 0, otherwise their softmax; [B] has one for each game."""
+    if not isinstance(temperature, Tensor):
+        return softmax_probs(q, temperature) if temperature > 0 else greedy_probs(q, ties)
+    soft = temperature > 0
+    if soft.all():
+        return softmax_probs(q, temperature)
+    smooth = softmax_probs(q, temperature.where(soft, 1.0))
+    return torch.where(soft[:, None, None, None], smooth, greedy_probs(q, ties))
 
 
-def mixed(old: Tensor, new: Tensor, damping: float) -> Tensor:
-    """(1 - damping) new + damping old."""
+def mixed(old: Tensor, new: Tensor, damping: float | Tensor) -> Tensor:
+    """(1 - damping) new + damping old; [B] has one weight for each game."""
+    if isinstance(damping, Tensor):
+        return torch.lerp(new, old.expand_as(new), tall(damping))
     return new if damping == 0 else torch.lerp(new, old, damping)

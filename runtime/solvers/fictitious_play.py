@@ -1,11 +1,15 @@
 """Fictitious play: averages of flows, and the policy that makes the average."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import greedy_probs
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.table import FictitiousPlayConfig
+from mfdsl.runtime.solvers.varied import Varied, tall
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class FictitiousPlay:
     """
 
     config: FictitiousPlayConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""
@@ -30,8 +35,12 @@ class FictitiousPlay:
         view, flow = evaluation.view, evaluation.flow
         best = greedy_probs(evaluation.best_q, self.config.ties)
         laws = view.laws(view.policy(best))[:, : best.shape[1], :, None]
-        weight = self.config.weight or 1 / (state.iteration + 2)
-        mass = flow.joint.mul(1 - weight).add_(laws * best, alpha=weight)
+        given, usual = self.varied.of(self.config, "weight", laws), 1 / (state.iteration + 2)
+        if isinstance(given, Tensor):
+            weight = tall(given.where(given > 0, usual))
+            mass = torch.lerp(flow.joint, laws * best, weight)
+        else:
+            mass = flow.joint.mul(1 - (given or usual)).add_(laws * best, alpha=given or usual)
         total = mass.sum(-1, keepdim=True)
         probs = (mass / total).where(total > 0, view.uniform().probs)
         return State(state.iteration + 1, probs)

@@ -1,10 +1,11 @@
 """Fixed-point (Banach-Picard) iteration on policies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import State, mixed, response
 from mfdsl.runtime.solvers.table import FixedPointConfig
+from mfdsl.runtime.solvers.varied import Varied
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class FixedPoint:
     """
 
     config: FixedPointConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""
@@ -25,5 +27,7 @@ class FixedPoint:
 
     def step(self, evaluation: Evaluation, state: State) -> State:
         """Respond to the flow of the current policy."""
-        best = response(evaluation.best_q, self.config.temperature, self.config.ties)
-        return State(state.iteration + 1, mixed(state.probs, best, self.config.damping))
+        temperature = self.varied.of(self.config, "temperature", state.probs)
+        damping = self.varied.of(self.config, "damping", state.probs)
+        best = response(evaluation.best_q, temperature, self.config.ties)
+        return State(state.iteration + 1, mixed(state.probs, best, damping))

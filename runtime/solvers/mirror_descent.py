@@ -1,6 +1,6 @@
 """Online mirror descent on values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.table import MirrorDescentConfig
+from mfdsl.runtime.solvers.varied import Varied, tall
 
 FIRST_RATE = 1.0
 LEAST_RATE = 0.01
@@ -41,6 +42,7 @@ class MirrorDescent:
     """
 
     config: MirrorDescentConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> SummedValues:
         """Start from the uniform policy and zero scores."""
@@ -51,12 +53,15 @@ class MirrorDescent:
     def step(self, evaluation: Evaluation, state: SummedValues) -> SummedValues:
         """Add the values of the current policy and play the softmax of the sum."""
         rate, gap = state.rate, state.gap
-        if self.config.learning_rate > 0:
-            scores = state.scores.add(evaluation.q, alpha=self.config.learning_rate)
+        given = self.varied.of(self.config, "learning_rate", rate)
+        if not isinstance(given, Tensor) and given > 0:
+            scores = state.scores.add(evaluation.q, alpha=given)
         else:
             gap = evaluation.best_value - evaluation.value
             factor = torch.where(gap > state.gap, SHRINKAGE, GROWTH)
             rate = (rate * factor).clamp(min=LEAST_RATE) if state.iteration else rate
-            scores = torch.addcmul(state.scores, rate[:, None, None, None], evaluation.q)
-        probs = softmax_probs(scores, self.config.temperature)
+            if isinstance(given, Tensor):
+                rate = given.where(given > 0, rate)
+            scores = torch.addcmul(state.scores, tall(rate), evaluation.q)
+        probs = softmax_probs(scores, self.varied.of(self.config, "temperature", scores))
         return SummedValues(state.iteration + 1, probs, scores, rate, gap)

@@ -42,7 +42,7 @@ class Occupation(State):
     second_values: Float[Tensor, "batch stages states"]
     second_gaps: Float[Tensor, "batch stages states actions"]
     scale: Float[Tensor, " batch"]
-    weights: Float[Tensor, "2 batch"]
+    weights: Float[Tensor, "batch 2"]
     rate: Float[Tensor, " batch"]
     low: Float[Tensor, " batch"]
     waited: Float[Tensor, " batch"]
@@ -92,7 +92,7 @@ class OccupationOptimisation:
             *zeros,
             *zeros,
             scale,
-            torch.stack([one * config.flow_weight, one * config.value_weight]),
+            torch.stack([one * config.flow_weight, one * config.value_weight], -1),
             one * config.learning_rate,
             one * torch.inf,
             one * 0,
@@ -107,7 +107,7 @@ class OccupationOptimisation:
         point = (state.mass, state.values, state.gaps)
         first = (state.first_mass, state.first_values, state.first_gaps)
         second = (state.second_mass, state.second_values, state.second_gaps)
-        weights, rate, low, waited = state.weights, state.rate, state.low, state.waited
+        weights, rate, low, waited = state.weights.t(), state.rate, state.low, state.waited
         for k in range(config.updates):
             found, slopes = self._slopes(view, point, state.scale, weights)
             value = self._objective(found, weights)
@@ -130,7 +130,7 @@ class OccupationOptimisation:
             *first,
             *second,
             state.scale,
-            weights,
+            weights.t(),
             rate,
             low,
             waited,

@@ -1,6 +1,6 @@
 """Particle swarm on the exploitability: for games where nothing is known and nothing else works."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solvers.base import SolverError, State
 from mfdsl.runtime.solvers.nash_options import ParticleSwarmConfig
+from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
@@ -48,6 +49,7 @@ class ParticleSwarm:
     """
 
     config: ParticleSwarmConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> Swarm:
         """Scatter the particles around the uniform policy.
@@ -56,7 +58,8 @@ class ParticleSwarm:
             SolverError: the swarm does not fit into memory.
         """
         config, start = self.config, view.uniform().probs
-        needed = TABLES * config.particles * start.numel() * start.element_size()
+        games = max(len(start), self.varied.games)
+        needed = TABLES * config.particles * games * start[0].numel() * start.element_size()
         held = memory_of(start.device)
         if needed > held:
             raise SolverError(
@@ -65,8 +68,8 @@ class ParticleSwarm:
             )
         cloud = self._draws("start", start, 0) * config.spread
         velocities = self._draws("velocity", start, 0) * config.spread
-        cloud[0] = 0
-        positions = cloud.expand(len(start), *cloud.shape).contiguous()
+        cloud[:, 0] = 0
+        positions = cloud.expand(games, *cloud.shape[1:]).contiguous()
         velocities = velocities.expand_as(positions).contiguous()
         gaps = self._gaps(view, positions)
         return self._state(0, view, positions, velocities, positions, gaps)
@@ -91,12 +94,15 @@ class ParticleSwarm:
 
     def _draws(
         self, name: str, like: Tensor, iteration: int
-    ) -> Float[Tensor, "particles stages states actions"]:
-        """The same for each game of a batch, so that a sweep is its single games."""
+    ) -> Float[Tensor, "batch particles stages states actions"]:
+        """The same for each game of a batch with the same seed, so that a batch is its games."""
         law = "uniform" if name in ("personal", "social") else "normal"
         shape = (self.config.particles, *like.shape[1:])
-        key = (self.config.seed, iteration, f"mf_pso.{name}")
-        return draw((law,), shape, key, dtype=like.dtype, device=like.device)
+        found, seeds = {}, self.varied.seeds(self.config)
+        for seed in dict.fromkeys(seeds):
+            key = (seed, iteration, f"mf_pso.{name}")
+            found[seed] = draw((law,), shape, key, dtype=like.dtype, device=like.device)
+        return torch.stack([found[seed] for seed in seeds])
 
     def _gaps(self, view: View, positions: Tensor) -> Float[Tensor, "batch particles"]:
         """Exploitability of every particle; one that is not a number is no best."""

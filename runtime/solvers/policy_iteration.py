@@ -1,10 +1,11 @@
 """Policy iteration: improvement on the policy's own values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import State, mixed, response
 from mfdsl.runtime.solvers.table import PolicyIterationConfig
+from mfdsl.runtime.solvers.varied import Varied
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class PolicyIteration:
     """
 
     config: PolicyIterationConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> State:
         """Start from the uniform policy."""
@@ -24,5 +26,7 @@ class PolicyIteration:
 
     def step(self, evaluation: Evaluation, state: State) -> State:
         """Improve on the values of the current policy against its own flow."""
-        better = response(evaluation.q, self.config.temperature, self.config.ties)
-        return State(state.iteration + 1, mixed(state.probs, better, self.config.damping))
+        temperature = self.varied.of(self.config, "temperature", state.probs)
+        damping = self.varied.of(self.config, "damping", state.probs)
+        better = response(evaluation.q, temperature, self.config.ties)
+        return State(state.iteration + 1, mixed(state.probs, better, damping))

@@ -214,6 +214,9 @@ class Row:
     One `over_stages` is not defined on a stationary horizon. One that `plays` learns from games of
     N agents over a finite horizon. One that is `social` looks for what is best for all together, in
     teams and in games.
+
+    Options that are `varied` may differ over the games of a batch; games of one that is `together`
+    share draws, so that a batch of them stays together until its last game has ended.
     """
 
     name: str
@@ -227,6 +230,8 @@ class Row:
     plays: bool = False
     social: bool = False
     over_stages: bool = False
+    varied: tuple[str, ...] = ()
+    together: bool = False
 
 
 SOLVERS: dict[str, Row] = {
@@ -240,6 +245,7 @@ SOLVERS: dict[str, Row] = {
             "Pérolat et al. 2021, arXiv 2103.00623",
             "mfdsl.runtime.solvers.mirror_descent",
             "MirrorDescent",
+            varied=("learning_rate", "temperature"),
         ),
         Row(
             "fictitious_play",
@@ -249,6 +255,7 @@ SOLVERS: dict[str, Row] = {
             "Perrin et al. 2020, arXiv 2007.03458",
             "mfdsl.runtime.solvers.fictitious_play",
             "FictitiousPlay",
+            varied=("weight",),
         ),
         Row(
             "fixed_point",
@@ -258,6 +265,7 @@ SOLVERS: dict[str, Row] = {
             "Guo, Hu, Xu and Zhang 2019, arXiv 1901.09585",
             "mfdsl.runtime.solvers.fixed_point",
             "FixedPoint",
+            varied=("temperature", "damping"),
         ),
         Row(
             "policy_iteration",
@@ -267,6 +275,7 @@ SOLVERS: dict[str, Row] = {
             "Cacace, Camilli and Goffi 2021, arXiv 2007.04818",
             "mfdsl.runtime.solvers.policy_iteration",
             "PolicyIteration",
+            varied=("temperature", "damping"),
         ),
         Row(
             "mirror_prox",
@@ -351,6 +360,7 @@ SOLVERS: dict[str, Row] = {
             "Magnino et al. 2026, arXiv 2602.12517",
             "mfdsl.runtime.solvers.particle_swarm",
             "ParticleSwarm",
+            varied=("seed",),
         ),
         Row(
             "symm_pmd",
@@ -380,6 +390,7 @@ SOLVERS: dict[str, Row] = {
             "Laurière et al. 2022, arXiv 2203.11973",
             "mfdsl.runtime.solvers.networks.munchausen",
             "DeepMunchausen",
+            together=True,
         ),
         Row(
             "average_fp",
@@ -389,6 +400,7 @@ SOLVERS: dict[str, Row] = {
             "Laurière et al. 2022, arXiv 2203.11973",
             "mfdsl.runtime.solvers.networks.average",
             "DeepAverage",
+            together=True,
         ),
         Row(
             "structural_pg",
@@ -398,6 +410,7 @@ SOLVERS: dict[str, Row] = {
             "Wibault et al. 2026, arXiv 2602.20141",
             "mfdsl.runtime.solvers.networks.policy_gradient",
             "StructuralPolicyGradient",
+            together=True,
         ),
         Row(
             "master",
@@ -407,6 +420,7 @@ SOLVERS: dict[str, Row] = {
             "Wu et al. 2024, arXiv 2403.03552",
             "mfdsl.runtime.solvers.networks.master",
             "Master",
+            together=True,
         ),
         Row(
             "social_gradient",
@@ -418,6 +432,7 @@ SOLVERS: dict[str, Row] = {
             "SocialGradient",
             social=True,
             over_stages=True,
+            varied=("seed",),
         ),
     )
 }

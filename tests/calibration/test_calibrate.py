@@ -12,7 +12,8 @@ import mfdsl
 from mfdsl.cli import run
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
-from mfdsl.named_tables import read_observations, table_of_run
+from mfdsl.gathering import table_of_run
+from mfdsl.named_tables import read_observations
 from mfdsl.runtime.calibration.equilibrium import logit_equilibrium
 from mfdsl.runtime.calibration.response import SoftResponse
 
@@ -168,7 +169,7 @@ def test_games_of_a_sweep_are_one_table(tmp_path: Path) -> None:
     assert run(["solve", "sis", *options, "--iterations", "5"]) in (0, 1)
     (folder,) = tmp_path.iterdir()
     games = table_of_run(folder, "games")
-    assert games.columns == ("recovery", "exploitability", "value")
+    assert games.columns == ("recovery", "exploitability", "value", "iterations", "status")
     assert [row[0] for row in games.rows] == [0.2, 0.4]
     flow = table_of_run(folder, "flow")
     assert len(flow.rows) == 2 * 6 * 2 and flow.columns[0] == "recovery"

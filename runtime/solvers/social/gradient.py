@@ -1,7 +1,7 @@
 """Accelerated mirror ascent on the social value along its exact gradient through the flow."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import SolverError, State
 from mfdsl.runtime.solvers.social.view import SocialView, earnings
 from mfdsl.runtime.solvers.table import SocialGradientConfig
+from mfdsl.runtime.solvers.varied import Varied
 
 FIRST_RATE = 1.0
 MOST_RATE = 1e8
@@ -56,6 +57,7 @@ class SocialGradient:
     """
 
     config: SocialGradientConfig
+    varied: Varied = field(default_factory=Varied)
 
     def init(self, view: View) -> Climbing:
         """Start from the uniform policy, or a random one.
@@ -66,11 +68,10 @@ class SocialGradient:
         _planner(view)
         probs = view.uniform().probs.contiguous()
         logs = probs.log()
-        if self.config.seed:
-            generator = torch.Generator().manual_seed(self.config.seed)
-            draws = torch.rand(probs.shape[1:], generator=generator, dtype=torch.float64)
-            spread = -(-draws.clamp(min=1e-12).log()).log()
-            logs = torch.log_softmax(logs + spread.to(probs), -1)
+        seeds = self.varied.seeds(self.config)
+        if any(seeds):
+            spread = torch.stack([_spread(probs, seed) for seed in seeds])
+            logs = torch.log_softmax(logs + spread, -1)
             probs = logs.exp()
         rate = probs.new_full((len(probs),), FIRST_RATE)
         return Climbing(0, probs, logs, logs.clone(), torch.ones_like(rate), rate)
@@ -89,6 +90,15 @@ class SocialGradient:
         pace = torch.where(kept & ~back, pace, 1.0)
         before = torch.where(kept[:, None, None, None], here, logs)
         return Climbing(state.iteration + 1, logs.exp(), logs, before, pace, rate)
+
+
+def _spread(probs: Tensor, seed: int) -> Float[Tensor, "stages states actions"]:
+    """What to add to the logarithms of a policy of one game: Gumbel draws, nothing for seed 0."""
+    if seed == 0:
+        return torch.zeros_like(probs[0])
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(probs.shape[1:], generator=generator, dtype=torch.float64)
+    return (-(-draws.clamp(min=1e-12).log()).log()).to(probs)
 
 
 Slope = Callable[[Tensor], Tensor]

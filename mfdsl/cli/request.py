@@ -1,0 +1,96 @@
+"""What the command line of `mfdsl solve` asks for, and the words that ask for it again."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mfdsl import api
+from mfdsl.batches import FILE, OPTION, SEED, Point
+from mfdsl.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop, as far as the command line says, and whether events are written."""
+
+    iterations: int | None
+    tolerance: float | None
+    tensorboard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A new solve; `kind` is the precision, None for what is usual for the solver."""
+
+    spec: str
+    solver: str | None
+    limits: Limits
+    options: tuple[str, ...]
+    settings: tuple[str, ...]
+    files: tuple[str, ...]
+    sweep: tuple[str, ...]
+    seed: int
+    seeds: int
+    share: tuple[int, int]
+    device: api.Device
+    kind: api.Dtype | None
+    out: Path
+
+    def words(self) -> list[str]:
+        """The command line, without its share and its folder."""
+        limits = self.limits
+        pairs: list[tuple[str, object]] = [
+            ("--solver", self.solver),
+            ("--iterations", limits.iterations),
+            ("--tol", limits.tolerance),
+            *(("--opt", option) for option in self.options),
+            *(("--set", setting) for setting in self.settings),
+            *(("--params", file) for file in self.files),
+            *(("--sweep", sweep) for sweep in self.sweep),
+            ("--seed", self.seed or None),
+            ("--seeds", self.seeds if self.seeds > 1 else None),
+            ("--device", self.device if self.device != "cpu" else None),
+            ("--dtype", self.kind),
+        ]
+        words = ["solve", self.spec]
+        for flag, value in pairs:
+            words += [] if value is None else [flag, str(value)]
+        return words + (["--tensorboard"] if limits.tensorboard else [])
+
+    def at(self, point: Point) -> "Request":
+        """The request for one game of its batch, as a game of its own."""
+        settings, options, files, seed = self.settings, self.options, self.files, self.seed
+        for name, value in point.items():
+            if name == FILE:
+                files = (str(value),)
+            elif name == SEED:
+                seed = int(value)
+            elif name.startswith(OPTION):
+                options = (*options, f"{name.removeprefix(OPTION)}={value!r}")
+            else:
+                settings = (*settings, f"{name}={value!r}")
+        return replace(
+            self,
+            options=options,
+            settings=settings,
+            files=files,
+            sweep=(),
+            seed=seed,
+            seeds=1,
+            share=(0, 1),
+        )
+
+
+def read_share(text: str | None) -> tuple[int, int]:
+    """`K/N` as numbers.
+
+    Raises:
+        UsageError: it is not of that form, or K is not below N.
+    """
+    if text is None:
+        return 0, 1
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and int(k) < int(n)):
+        raise UsageError(
+            f"`--share {text}` is not of the form K/N", "the first of 36: --share 0/36"
+        )
+    return int(k), int(n)
