@@ -12,9 +12,9 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import outer
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
-from mfdsl.runtime.views.finite import FiniteView, by_population
+from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
-from mfdsl.runtime.views.streamed import Streamed, streamed
+from mfdsl.runtime.views.streamed import Passes, streamed
 
 
 class View(Protocol):
@@ -79,7 +79,7 @@ class Evaluation:
     policy: TabularPolicy
 
     @cached_property
-    def _streamed(self) -> Streamed | None:
+    def _streamed(self) -> Passes | None:
         return streamed(self.view, self.policy)
 
     @cached_property
@@ -108,7 +108,7 @@ class Evaluation:
     def values(self) -> Float[Tensor, "batch populations"]:
         """Expected return of the policy in each population."""
         if self._streamed is not None:
-            return _at_start(self.view.program, self._streamed, 1)
+            return self._streamed.at_start(1)
         return self.view.values(self.flow, self.q, self.policy)
 
     @cached_property
@@ -119,7 +119,7 @@ class Evaluation:
     @cached_property
     def _best_values(self) -> Float[Tensor, "batch populations"]:
         if self._streamed is not None:
-            return _at_start(self.view.program, self._streamed, 2)
+            return self._streamed.at_start(2)
         return self.view.values(self.flow, self.best_q)
 
     @cached_property
@@ -130,8 +130,3 @@ class Evaluation:
         settled = self._streamed is not None or self.flow.residual <= SETTLED
         exact = program.exact and settled
         return exploitability(program.populations, gaps, exact=exact)
-
-
-def _at_start(program: Program, passes: Streamed, which: int) -> Tensor:
-    """Mean return over the initial law, [B, populations]."""
-    return by_population((passes.laws[0] * passes.scored[which]).t(), program)
