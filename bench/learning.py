@@ -39,8 +39,8 @@ from mfdsl.settings import resolve
 
 WORLDS = {15: (2.2, 256), 50: (3.6, 64), 200: (7.0, 8)}  # agents: half-width, games side by side
 VMAS_BATCH = {15: (4096, 1024), 50: (2048, 256), 200: (512, 16)}  # alone, in training
-MAJOR_MINOR = {"m3fc_2g": 16, "m3fc_formation": 4, "m3fc_beach": 16}  # games side by side
-MAJOR_MINOR |= {"m3fc_foraging": 16, "m3fc_potential": 16}
+MAJOR_MINOR = {"m3fc_2g": 64, "m3fc_formation": 16, "m3fc_beach": 64}  # games side by side
+MAJOR_MINOR |= {"m3fc_foraging": 64, "m3fc_potential": 64}
 AGENTS = 300
 HIDDEN, UPPER = 64, 256  # width of policies of agents, and of upper ones
 MEMBERS = 16  # agents of each scene in an update

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mfdsl.runtime.learning.encoders import EncoderKind, Members, encoder
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Head
+from mfdsl.runtime.learning.kinds import Kinds, kinds_of
 from mfdsl.runtime.learning.networks import Activation, Mlp, turned
 
 
@@ -75,17 +76,31 @@ class Trunk(nn.Module):
 
     def before(self, view: View, shared: Tensor) -> Tensor:
         """The first layer before its bend, [B, N, h], or [B, h] without own entries."""
-        before = shared @ self.shared.T + self.bias
-        if self.own is not None:
-            assert view.own is not None
-            before = view.own @ turned(self.own) + before[..., None, :]
-        return before
+        before = nn.functional.linear(shared, self.shared, self.bias)
+        if self.own is None:
+            return before
+        assert view.own is not None
+        return (view.own @ turned(self.own)).add_(before[..., None, :])
 
     def forward(self, view: View, shared: Tensor | None = None) -> Tensor:
         """Outputs [B, N, k], or [B, k] without own entries; `shared` in place of `embedded`."""
         shared = self.embedded(view) if shared is None else shared
+        kinds = kinds_of(view.alike) if self.own is not None and view.alike is not None else None
+        if kinds is not None:
+            return self._of_kinds(view, shared, kinds)
         found: Tensor = self.rest(self.bend(self.before(view, shared)))
         return found
+
+    def _of_kinds(self, view: View, shared: Tensor, kinds: Kinds) -> Tensor:
+        """Outputs [B, N, k], computed once for each kind of agents."""
+        assert self.own is not None and view.own is not None
+        games = nn.functional.linear(shared, self.shared, self.bias).flatten(0, -2)
+        *lead, number, width = view.own.shape
+        game = kinds.rows.div(number, rounding_mode="floor")
+        own = view.own.reshape(-1, width).index_select(0, kinds.rows)
+        before = torch.addmm(games.index_select(0, game), own, turned(self.own))
+        found: Tensor = self.rest(self.bend(before))
+        return found.index_select(0, kinds.of).view(*lead, number, -1)
 
     @property
     def last(self) -> nn.Linear:

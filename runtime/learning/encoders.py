@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.learning.features import Axis
-from mfdsl.runtime.learning.networks import Mlp
+from mfdsl.runtime.learning.networks import Mlp, chained
 
 LARGEST = 1 << 14  # cells of a histogram
 
 EncoderKind = Literal["mean_embed", "moments", "histogram", "rff", "attention"]
+FIXED: tuple[EncoderKind, ...] = ("moments", "histogram")
+"""Encoders without numbers of their own: all networks read the same integrals."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,7 @@ class MeanEmbedding(Encoder):
         The last layer is linear, so it is applied to the average.
         """
         *inner, last = self.embed.layers
-        for layer in inner:
-            members = layer(members)
+        members = chained(inner, members)
         assert isinstance(last, nn.Linear)
         mass = 1.0 if weights is None else weights.sum(-1, keepdim=True)
         return averaged(members, weights) @ last.weight.T + mass * last.bias
@@ -100,38 +101,44 @@ class Histogram(Encoder):
     def forward(self, members: Tensor, weights: Tensor | None = None) -> Tensor:
         """The integral over members [B, M, d], [B, width].
 
-        Shares along the last axis meet those of all others in one product of matrices.
+        Members are the last axis on the way, so that every operation runs along them; shares along
+        the last axis of the space meet those of all others in one product of matrices.
         """
-        *others, last = (self._share(members[..., list(a.columns)], a) for a in self.axes)
+        planes = members.transpose(-1, -2).contiguous()
+        *others, last = (self._share(planes[..., list(a.columns), :], a) for a in self.axes)
         if not others:
-            return averaged(last, weights)
+            return averaged(last.transpose(-1, -2), weights)
         cells = others[0]
         for share in others[1:]:
-            cells = (cells[..., :, None] * share[..., None, :]).flatten(-2)
-        last = last / last.shape[-2] if weights is None else weights[..., None] * last
-        shares = last.transpose(-1, -2) @ cells  # the wider one last, along which BLAS runs
-        return shares.transpose(-1, -2).flatten(-2)
+            cells = (cells[..., :, None, :] * share[..., None, :, :]).flatten(-3, -2)
+        last = last / last.shape[-1] if weights is None else weights[..., None, :] * last
+        return (cells @ last.transpose(-1, -2)).flatten(-2)
 
-    def _share(self, columns: Tensor, axis: Axis) -> Tensor:
-        """How much of each member lies in each cell of an axis."""
+    def _share(self, planes: Tensor, axis: Axis) -> Tensor:
+        """How much of each member lies in each cell of an axis, [B, cells, M]."""
         if axis.kind == "names":
-            return columns
+            return planes
         if axis.kind == "circle":
-            apart = _around(columns, self.bins)
+            apart = _around(planes, self.bins)
         else:
-            centres = -1 + (2 * torch.arange(self.bins, device=columns.device) + 1) / self.bins
-            inside = columns.clamp(-1 + 1 / self.bins, 1 - 1 / self.bins)
-            apart = (inside - centres.to(columns.dtype)).abs() * self.bins / 2
+            inside = planes.clamp(-1 + 1 / self.bins, 1 - 1 / self.bins)
+            centres = -1 + (2 * _places(planes, self.bins) + 1) / self.bins
+            apart = (inside - centres).abs() * (self.bins / 2)
         if self.smooth:
             return (1 - apart).clamp(min=0)
-        return nn.functional.one_hot(apart.argmin(-1), self.bins).to(columns.dtype)
+        nearest = nn.functional.one_hot(apart.argmin(-2), self.bins)
+        return nearest.movedim(-1, -2).to(planes.dtype)
 
 
-def _around(columns: Tensor, bins: int) -> Tensor:
+def _places(planes: Tensor, bins: int) -> Tensor:
+    """The numbers of the cells of an axis [bins, 1]."""
+    return torch.arange(bins, device=planes.device, dtype=planes.dtype)[:, None]
+
+
+def _around(planes: Tensor, bins: int) -> Tensor:
     """Distances on a circle from cosine and sine to the centres of its cells, in cells."""
-    share = torch.atan2(columns[..., 1:], columns[..., :1]) / (2 * math.pi)
-    centres = (torch.arange(bins, device=columns.device) + 0.5) / bins - 0.5
-    apart = (share - centres.to(columns.dtype)).abs()
+    share = torch.atan2(planes[..., 1:, :], planes[..., :1, :]) / (2 * math.pi)
+    apart = (share - ((_places(planes, bins) + 0.5) / bins - 0.5)).abs()
     return torch.minimum(apart, 1 - apart) * bins
 
 

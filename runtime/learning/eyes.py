@@ -28,17 +28,16 @@ Widths = tuple[int, int, Sequence[Members]]
 class View:
     """What one player's networks read: `own` [B, N, k] (None for a major), `common` [B, c], and a
     law for each crowd and set of points, members [B, M, d] with weights [B, M] or None: all alike.
+
+    `alike` [B, N] are numbers from 0, equal for agents of a game whose own entries are; None where
+    nothing is known of that.
     """
 
     own: Tensor | None
     common: Tensor
     laws: tuple[Tensor, ...]
     weights: tuple[Tensor | None, ...]
-
-    def detached(self) -> "View":
-        """The same with its laws held fixed."""
-        laws = tuple(law.detach() for law in self.laws)
-        return View(self.own, self.common, laws, self.weights)
+    alike: Tensor | None = None
 
 
 class Eyes(nn.Module):
@@ -81,6 +80,9 @@ class Eyes(nn.Module):
         self.own_width = self.own.width + self.around.width + sum(step.width for step in steps)
         self.common_width = self.common.width + sum(step.width for step in joint)
         self.law_widths = tuple(Members(e.width, e.axes) for e in members)
+        self.finite = not self.around.width and all(
+            f.type.finite and not f.type.dims for f in sight.own
+        )
         if not (sight.single or self.own_width):
             raise ValueError(
                 f"`{sight.player}` sees nothing of its own, so all its members would act alike:"
@@ -99,14 +101,15 @@ class Eyes(nn.Module):
         common = [*self.common(self._common(seen, batch)), *self._joint(seen, batch)]
         laws = [torch.cat(e(v), -1) for e, v in self._members(seen, state, batch)]
         masses = self._masses(seen, batch)
-        own = None
+        own = alike = None
         if not self.sight.single:
             parts = self.own([seen[f.name] for f in self.sight.own])
             near = self.around.seen(state, self._points(seen, batch), masses)
             own = torch.cat([*parts, *near, *self._displacements(seen, batch)], -1).to(self.unit)
+            alike = self._alike(seen) if self.finite else None
         shared = torch.cat(common, -1) if common else self.unit.new_zeros(batch, 0)
         weights = tuple(masses.get(law.name) for law in self.read)
-        return View(own, shared, tuple(laws), weights)
+        return View(own, shared, tuple(laws), weights, alike)
 
     def calibrate(self, seen: dict[str, Tensor], state: Any, batch: int) -> None:
         """Centre and scale unbounded values by what is seen in one state of B games."""
@@ -143,6 +146,14 @@ class Eyes(nn.Module):
             apart(values[one][:, None], values[other])[:, 0]
             for (one, other), apart in zip(self.joint, self.between, strict=True)
         ]
+
+    def _alike(self, seen: dict[str, Tensor]) -> Tensor:
+        """The place of the own values among all that there may be [B, N]."""
+        place = torch.zeros((), dtype=torch.long)
+        for feature in self.sight.own:
+            value = seen[feature.name].long() - feature.type.first
+            place = place.to(value.device) * feature.type.size + value
+        return place
 
     def _points(self, seen: dict[str, Tensor], batch: int) -> dict[str, Tensor]:
         """Sets of points [B, n, d] by name."""

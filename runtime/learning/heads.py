@@ -5,6 +5,7 @@ numbers drawn: ratios of two policies are the same before and after.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi, prod
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.learning.networks import log_softmax
 from mfdsl.runtime.learning.sight import Feature
 
 Squash = Literal["tanh", "clip", "simplex"]
@@ -34,6 +36,12 @@ class ActionLaw:
     log_std: Tensor | None
     logits: Tensor | None
 
+    @cached_property
+    def log_chances(self) -> Tensor:
+        """Log-chances of the choices [..., c], where there are some."""
+        assert self.logits is not None
+        return log_softmax(self.logits)
+
     def sample(self, normal: Tensor | None, uniform: Tensor | None) -> Drawn:
         """A draw from standard numbers; it has gradients in the mean and the deviation."""
         reals = index = None
@@ -42,8 +50,7 @@ class ActionLaw:
             reals = self.mean + self.log_std.exp() * normal
         if self.logits is not None:
             assert uniform is not None
-            edges = torch.softmax(self.logits, -1).cumsum(-1)[..., :-1]
-            index = (uniform[..., None] >= edges).sum(-1)
+            index = chosen(self.log_chances, uniform)
         return Drawn(reals, index)
 
     def mode(self) -> Drawn:
@@ -61,8 +68,7 @@ class ActionLaw:
             parts.append(density.sum(-1))
         if self.logits is not None:
             assert drawn.index is not None
-            chances = torch.log_softmax(self.logits, -1)
-            parts.append(chances.gather(-1, drawn.index[..., None])[..., 0])
+            parts.append(self.log_chances.gather(-1, drawn.index[..., None])[..., 0])
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def entropy(self) -> Tensor:
@@ -72,10 +78,15 @@ class ActionLaw:
             spread = (self.log_std + 0.5 * log(2 * pi * torch.e)).expand_as(self.mean)
             parts.append(spread.sum(-1))
         if self.logits is not None:
-            chances = torch.log_softmax(self.logits, -1)
-            finite = chances.clamp(min=-1e4)
-            parts.append(-(chances.exp() * finite).sum(-1))
+            finite = self.log_chances.clamp(min=-1e4)
+            parts.append(-(self.log_chances.exp() * finite).sum(-1))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def chosen(log_chances: Tensor, uniform: Tensor) -> Tensor:
+    """The choice [...] that a uniform number stands for, by the inverse of the sums of chances."""
+    edges = log_chances.exp().cumsum(-1)[..., :-1]
+    return (uniform[..., None] >= edges).sum(-1)
 
 
 class Head(nn.Module):

@@ -83,7 +83,7 @@ class OneHotTrunk(Trunk):
         assert view.own is not None
         rest = View(view.own[..., :-1], view.common, view.laws, view.weights)
         place = view.own[..., -1].long()
-        return super().before(rest, shared) + nn.functional.embedding(place, self.who)
+        return super().before(rest, shared).add_(nn.functional.embedding(place, self.who))
 
 
 class IndividualLinear(nn.Module):

@@ -99,76 +99,112 @@ def learn(learner: Learner, course: Course) -> Learned:
     Ctrl-C ends it early: once after the iteration that runs, twice at once, as it was at the last
     measurement, so that what is saved always goes on exactly.
     """
-    config, lesson = learner.config, course.lesson
-    probe = engine_of(
-        lesson, config.evaluate_games, config.evaluate_agents or config.agents, config.steps
-    )
-    history, done = list(course.history), 0
-    networks, best = _clone(learner.policy.state_dict()), _nothing()
-    plays, gap = LEARNERS[course.solver].objective == "nash", None
-    if course.state is not None:
-        networks, best, done = _restored(learner, course.state)
-    earlier = history[-1].seconds if history else 0.0
-    began, status = time.perf_counter(), Status.max_iterations
-
-    def elapsed() -> float:
-        return earlier + time.perf_counter() - began
-
-    def snapshot() -> Learned:
-        return Learned(
-            networks,
-            best,
-            probe.simulator.agents,
-            status,
-            status.remedy if status is not Status.max_iterations else "",
-            done,
-            elapsed(),
-            tuple(history),
-            course.solver,
-            config.model_dump(),
-            lesson.seed,
-            _clone({**learner.state(), **_kept(networks, best, done)}),
-            gap,
-        )
-
-    safe = snapshot()
+    now = Standing(learner, course)
+    safe = now.learned()
     try:
         with patient() as pressed:
-            while done < lesson.iterations:
+            while now.status is Status.max_iterations and now.done < course.lesson.iterations:
                 if pressed() or (course.stop is not None and course.stop()):
-                    status = Status.interrupted
+                    now.status = Status.interrupted
                     break
-                found = learner.step(done)
-                due = done + 1 == lesson.iterations or (done + 1) % config.evaluate_every == 0
-                value = _measure(probe, learner) if due and math.isfinite(found["return"]) else None
-                if value is not None and math.isfinite(value.mean):
-                    if plays or not best.mean >= value.mean:
-                        networks, best = _clone(learner.policy.state_dict()), value
-                    gap = _gap(learner) if plays else None
-                history.append(_record(done + 1, elapsed(), found, value, gap if due else None))
-                done += 1
-                if not math.isfinite(found["return"] if value is None else value.mean):
-                    status = Status.not_finite
+                fresh = now.advance()
                 if course.on_progress is not None:
-                    course.on_progress(history[-1])
-                if status is Status.not_finite:
-                    break
-                if value is not None:
-                    status = Status.converged if _solved(gap, course.tolerance) else status
-                    safe = snapshot()
+                    course.on_progress(now.history[-1])
+                if fresh:
+                    now.judge()
+                    safe = now.learned()
                     if course.save is not None:
                         course.save(safe)
-                if status is Status.converged:
-                    break
     except KeyboardInterrupt:
-        status = Status.interrupted
-        learner.restore(safe.state)
-        history, done = list(safe.history), safe.iterations
-        networks, best, gap = dict(safe.networks), safe.value, safe.exploitability
-    if status is not Status.not_finite and (math.isnan(best.mean) or (plays and gap is None)):
-        networks, best = _clone(learner.policy.state_dict()), _measure(probe, learner)
-        gap = _gap(learner) if plays else None
-    return snapshot()
+        now.go_back(safe)
+    now.finish()
+    return now.learned()
+
+
+class Standing:
+    """How far a course has come: its records, and the best networks with what they reached."""
+
+    def __init__(self, learner: Learner, course: Course) -> None:
+        config, lesson = learner.config, course.lesson
+        self.learner, self.course = learner, course
+        self.probe = engine_of(
+            lesson, config.evaluate_games, config.evaluate_agents or config.agents, config.steps
+        )
+        self.history, self.done = list(course.history), 0
+        self.networks, self.best = _clone(learner.policy.state_dict()), _nothing()
+        self.plays = LEARNERS[course.solver].objective == "nash"
+        self.gap: Exploitability | None = None
+        if course.state is not None:
+            self.networks, self.best, self.done = _restored(learner, course.state)
+        self.earlier = self.history[-1].seconds if self.history else 0.0
+        self.began, self.status = time.perf_counter(), Status.max_iterations
+
+    def seconds(self) -> float:
+        """Wall time of the whole course."""
+        return self.earlier + time.perf_counter() - self.began
+
+    def learned(self) -> Learned:
+        """What was learned so far, with all that is needed to go on."""
+        learner, status = self.learner, self.status
+        kept = _kept(self.networks, self.best, self.done)
+        return Learned(
+            self.networks,
+            self.best,
+            self.probe.simulator.agents,
+            status,
+            status.remedy if status is not Status.max_iterations else "",
+            self.done,
+            self.seconds(),
+            tuple(self.history),
+            self.course.solver,
+            learner.config.model_dump(),
+            self.course.lesson.seed,
+            _clone({**learner.state(), **kept}),
+            self.gap,
+        )
+
+    def advance(self) -> bool:
+        """Train once, and measure where that is due: whether there is a new measurement."""
+        learner, count = self.learner, self.done + 1
+        found = learner.step(self.done)
+        last = count == self.course.lesson.iterations
+        due = last or count % learner.config.evaluate_every == 0
+        value = _measure(self.probe, learner) if due and math.isfinite(found["return"]) else None
+        if value is not None and math.isfinite(value.mean):
+            if self.plays or not self.best.mean >= value.mean:
+                self.networks, self.best = _clone(learner.policy.state_dict()), value
+            self.gap = _gap(learner) if self.plays else None
+        gap = self.gap if due else None
+        self.history.append(_record(count, self.seconds(), found, value, gap))
+        self.done = count
+        if not math.isfinite(found["return"] if value is None else value.mean):
+            self.status = Status.not_finite
+            return False
+        return value is not None
+
+    def judge(self) -> None:
+        """See whether the tolerance is met."""
+        if _solved(self.gap, self.course.tolerance):
+            self.status = Status.converged
+
+    def go_back(self, safe: Learned) -> None:
+        """Be interrupted, as it was at a measurement."""
+        self.status = Status.interrupted
+        self.learner.restore(safe.state)
+        self.history, self.done = list(safe.history), safe.iterations
+        self.networks, self.best, self.gap = dict(safe.networks), safe.value, safe.exploitability
+
+    def finish(self) -> None:
+        """Measure what never was."""
+        unknown = math.isnan(self.best.mean) or (self.plays and self.gap is None)
+        if self.status is Status.not_finite or not unknown:
+            return
+        learner = self.learner
+        self.networks, self.best = (
+            _clone(learner.policy.state_dict()),
+            _measure(self.probe, learner),
+        )
+        self.gap = _gap(learner) if self.plays else None
 
 
 def _gap(learner: Learner) -> Exploitability | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.eyes import Eyes, View
-from mfdsl.runtime.learning.networks import Mlp
+from mfdsl.runtime.learning.networks import Mlp, softmax
 from mfdsl.runtime.learning.placed import Chances, Placed
 from mfdsl.runtime.learning.sight import model_of, sights_of, values_seen
 from mfdsl.runtime.streams import draw
@@ -88,8 +88,16 @@ class MeanFieldNetwork(nn.Module):
 
     def chances(self, seen: Tensor, mean: Tensor) -> Tensor:
         """Chances of all actions [..., A] after the others did `mean`."""
-        scores = self.q(seen, mean) / self.temperature if self.logits is None else self.logits(seen)
-        return torch.softmax(scores, -1)
+        return self.played(seen, self.q(seen, mean) if self.logits is None else None)
+
+    def played(self, seen: Tensor, values: Tensor | None) -> Tensor:
+        """Chances of all actions [..., A] from their values, or from what is seen alone where there
+        is a policy of it.
+        """
+        if self.logits is not None:
+            return softmax(self.logits(seen))
+        assert values is not None
+        return softmax(values / self.temperature)
 
 
 def others_mean(index: Tensor, choices: int, like: Tensor) -> Tensor:

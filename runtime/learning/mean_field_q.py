@@ -32,6 +32,7 @@ from mfdsl.runtime.learning.mean_action import (
     Watcher,
     limit_chances,
 )
+from mfdsl.runtime.learning.networks import log_softmax
 from mfdsl.runtime.learning.off_policy import follow
 from mfdsl.runtime.learning.table import MeanFieldConfig
 from mfdsl.runtime.memory import gibibytes, memory_of
@@ -56,27 +57,23 @@ class Steps:
 def value_goal(target: MeanFieldNetwork, steps: Steps, discount: float) -> Tensor:
     """Rewards and the discounted value of what follows while the others go on so, [K, N]."""
     values = target.q(steps.after, steps.mean)
-    ahead = (target.chances(steps.after, steps.mean) * values).sum(-1)
+    ahead = (target.played(steps.after, values) * values).sum(-1)
     return steps.rewards + discount * steps.going[:, None] * ahead
 
 
-def value_loss(
-    network: MeanFieldNetwork, target: MeanFieldNetwork, steps: Steps, discount: float
-) -> Tensor:
-    """Mean squared temporal difference of what was done."""
+def value_loss(values: Tensor, target: MeanFieldNetwork, steps: Steps, discount: float) -> Tensor:
+    """Mean squared temporal difference of what was done; `values` [K, N, A] are of all actions."""
     with torch.no_grad():
         goal = value_goal(target, steps, discount)
-    value = network.q(steps.seen, steps.mean).gather(-1, steps.index[..., None])[..., 0]
+    value = values.gather(-1, steps.index[..., None])[..., 0]
     return (value - goal).square().mean()
 
 
-def policy_loss(network: MeanFieldNetwork, steps: Steps) -> Tensor:
+def policy_loss(network: MeanFieldNetwork, values: Tensor, steps: Steps) -> Tensor:
     """Minus the expected value of one's own action, and its entropy at the temperature."""
     assert network.logits is not None
-    logs = torch.log_softmax(network.logits(steps.seen), -1)
-    with torch.no_grad():
-        values = network.q(steps.seen, steps.mean)
-    return (logs.exp() * (network.temperature * logs - values)).sum(-1).mean()
+    logs = log_softmax(network.logits(steps.seen))
+    return (logs.exp() * (network.temperature * logs - values.detach())).sum(-1).mean()
 
 
 class MeanFieldLearner:
@@ -105,7 +102,8 @@ class MeanFieldLearner:
         self.agents = simulator.agents[watcher.sight.player]
         self._check_room(watcher)
         self.kept: Steps | None = None
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.parameters = list(self.network.parameters())
+        self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, fused=True)
 
     def _check_room(self, watcher: Watcher) -> None:
         numbers = self.agents * (2 * watcher.width + watcher.choices + 2)
@@ -201,13 +199,14 @@ class MeanFieldLearner:
         going = kept.going[scenes[:, 0]]
         each = {k: v[scenes, agents] for k, v in vars(kept).items() if k != "going"}
         steps = Steps(**each, going=going)
-        fit = value_loss(self.network, self.target, steps, self.engine.discount)
+        values = self.network.q(steps.seen, steps.mean)
+        fit = value_loss(values, self.target, steps, self.engine.discount)
         gain = fit.new_zeros(())
         if self.network.logits is not None:
-            gain = policy_loss(self.network, steps)
+            gain = policy_loss(self.network, values, steps)
         self.optimizer.zero_grad(set_to_none=True)
         (fit + gain).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(self.parameters, GRADIENT_NORM)
         self.optimizer.step()
         return torch.stack([fit.detach(), gain.detach()]).cpu().float()
 

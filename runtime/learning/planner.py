@@ -18,6 +18,7 @@ from mfdsl.compiler.ir.model import Model
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.actor import Shape, Trunk
+from mfdsl.runtime.learning.encoders import FIXED, encoder
 from mfdsl.runtime.learning.experience import ActionLaws, Choice
 from mfdsl.runtime.learning.eyes import Eyes, View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head
@@ -70,9 +71,13 @@ class Upper(nn.Module):
 
 
 class Overview(nn.Module):
-    """What the planner sees: everything common and every law that some player sees, once each."""
+    """What the planner sees: everything common and every law that some player sees, once each.
 
-    def __init__(self, sights: tuple[Sight, ...], model: Model) -> None:
+    Where the encoder of `shape` is a fixed one, integrals of laws are common entries, so that they
+    are taken once for all networks and all passes.
+    """
+
+    def __init__(self, sights: tuple[Sight, ...], model: Model, shape: Shape) -> None:
         super().__init__()
         common: dict[str, tuple[str, Feature]] = {}
         points: dict[str, tuple[str, Feature]] = {}
@@ -101,7 +106,11 @@ class Overview(nn.Module):
                 self.parts.append((sight, eyes))
         self.eyes = nn.ModuleList(modules)
         laws = tuple(w for eyes in modules for w in eyes.law_widths)
-        self.widths: Widths = (0, sum(eyes.common_width for eyes in modules), laws)
+        width = sum(eyes.common_width for eyes in modules)
+        fixed = laws if shape.encoder in FIXED else ()
+        self.encoders = [encoder(shape.encoder, w, 0, 0, shape.bins) for w in fixed]
+        width += sum(encode.width for encode in self.encoders)
+        self.widths: Widths = (0, width, () if fixed else laws)
 
     def forward(self, seen: Mapping[str, dict[str, Tensor]], state: Any, batch: int) -> View:
         """The view of B games."""
@@ -111,7 +120,11 @@ class Overview(nn.Module):
         common = torch.cat([view.common for view in views], -1)
         laws = tuple(law for view in views for law in view.laws)
         weights = tuple(weight for view in views for weight in view.weights)
-        return View(None, common, laws, weights)
+        if not self.encoders:
+            return View(None, common, laws, weights)
+        pairs = zip(self.encoders, laws, weights, strict=True)
+        read = [encode(law, weight) for encode, law, weight in pairs]
+        return View(None, torch.cat([*read, common], -1), (), ())
 
     def calibrate(self, seen: Mapping[str, dict[str, Tensor]], state: Any, batch: int) -> None:
         """Centre and scale what has no bounds."""
@@ -151,7 +164,7 @@ class Planner(nn.Module):
         self.sights = sights_of(program, hidden=plan.hidden, shown=plan.shown)
         self.populations = [s for s in self.sights if not s.single]
         self.majors = [s for s in self.sights if s.single]
-        self.overview = Overview(self.sights, model)
+        self.overview = Overview(self.sights, model, shape)
         rules = [
             Rule(s, model, plan.bins, plan.cells or {}, plan.kind, softmax=plan.softmax)
             for s in self.populations

@@ -19,6 +19,7 @@ from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.joint_critic import JointCritic
 
 HUBER = 10.0
+MOST_ROWS = 4096  # rows that a network without gradients takes at once
 TEAM = "team"
 
 
@@ -86,6 +87,22 @@ class Critics(nn.Module):
         """Values in the unit of the rewards."""
         scale = self.scales[name]
         return self.raw(name, view) * scale.spread + scale.centre
+
+    def along(self, name: str, view: View) -> Tensor:
+        """Values of a view of all times [T, B, ...], of some times after others.
+
+        Layers of all of them at once would leave the cache, and be memory that the system hands out
+        and takes back page by page.
+        """
+        entries = [v for v in (view.own, *view.laws) if v is not None]
+        rows = max((v[0, ..., 0].numel() for v in entries), default=len(view.common[0]))
+        size = max(1, MOST_ROWS // rows)
+
+        def part(first: int) -> View:
+            return mapped(view, lambda value: value[first : first + size])
+
+        times = range(0, len(view.common), size)
+        return torch.cat([self.values(name, part(t)) for t in times])
 
     def note(self, name: str, returns: Tensor) -> None:
         """Let the scale of a critic take note of returns, its values staying as they are.
@@ -200,7 +217,7 @@ def _judged(
     takes note of them; `views` are those of all times and of the end.
     """
     view, end = views
-    values = critics.values(name, view)
+    values = critics.along(name, view)
     last = critics.values(name, end) if options.bootstrap else values[0] * 0
     gain = advantages(rewards, values, last, discount, options.decay)
     returns = gain + values
@@ -304,7 +321,7 @@ def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generato
 
     view = mapped(course.view, scenes)
     if course.view.own is not None:
-        view = replace(view, own=mine(course.view.own))
+        view = replace(view, own=mine(course.view.own), alike=mapped(course.view.alike, mine))
     each = course.log_prob.ndim > 1
     own = mine if each else scenes
 

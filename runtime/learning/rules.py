@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
-from mfdsl.runtime.learning.heads import inside
+from mfdsl.runtime.learning.heads import chosen, inside
+from mfdsl.runtime.learning.networks import log_softmax
 from mfdsl.runtime.learning.sight import Sight
 
 RuleKind = Literal["bins", "rbf"]
@@ -72,7 +73,7 @@ class Rule(nn.Module):
         spread = (numbers[..., self.count : 2 * self.count] + 1 + SMALLEST) * WIDEST
         weight = numbers[..., 2 * self.count :]
         chances = self.sharp * weight if self.softmax else (weight + 1 + SMALLEST).log()
-        return mean, spread, torch.log_softmax(chances, -1) if self.choices else chances
+        return mean, spread, log_softmax(chances) if self.choices else chances
 
     def _looked_up(self, table: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         place = torch.zeros((), dtype=torch.long, device=table.device)
@@ -116,8 +117,7 @@ class Rule(nn.Module):
             start += size
         if self.finite:
             assert uniform is not None
-            edges = chances.exp().cumsum(-1)[..., :-1]
-            index = (uniform[..., None] >= edges).sum(-1)
+            index = chosen(chances, uniform)
             for action in reversed(self.finite):
                 value = index % action.type.size + action.type.first
                 found[action.name] = value.bool() if action.type.kind == "bool" else value

@@ -5,29 +5,42 @@ import torch
 
 from mfdsl.runtime.learning.encoders import Histogram, MeanEmbedding, averaged
 from mfdsl.runtime.learning.features import Axis
-from mfdsl.runtime.learning.networks import Linear, Mlp, Tanh
+from mfdsl.runtime.learning.networks import Activation, Linear, Mlp, log_softmax, softmax
 
 
-def test_tanh_is_that_of_torch_to_the_last_digits() -> None:
-    values = torch.linspace(-12, 12, 40_001).requires_grad_()
-    exact = torch.tanh(values.double())
-    found = Tanh()(values)
-    assert (found - exact).abs().max() < 2e-7
-    (slopes,) = torch.autograd.grad(found.sum(), values)
-    assert (slopes - (1 - exact**2)).abs().max() < 5e-7
-    double = values.detach().double()
-    assert torch.equal(Tanh()(double), torch.tanh(double))
+@pytest.mark.parametrize("activation", ["tanh", "relu", "silu"])
+def test_layers_that_bend_in_place_are_those_of_torch(activation: Activation) -> None:
+    """With their slopes, and slopes of these."""
+    rule = {"tanh": torch.tanh, "relu": torch.relu, "silu": torch.nn.functional.silu}[activation]
+    network = Mlp(3, [20, 20], 2, activation).double()
+    values = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
+    first, _, second, _, last = network.layers
+    expected = last(rule(second(rule(first(values)))))
+    before = values.detach().clone()
+    found = network(values)
+    assert torch.equal(values, before)
+    torch.testing.assert_close(found, expected)
+    parts = (values, *network.parameters())
+    slopes = [
+        torch.autograd.grad(v.square().sum(), parts, create_graph=True) for v in (found, expected)
+    ]
+    torch.testing.assert_close(*slopes)
+    again = [torch.autograd.grad(s[0].square().sum(), parts[:2]) for s in slopes]
+    torch.testing.assert_close(*again)
 
 
-def test_tanh_has_slopes_of_slopes() -> None:
-    values = torch.tensor([-1.5, 0.0, 0.3], requires_grad=True)
-    (slopes,) = torch.autograd.grad(Tanh()(values).sum(), values, create_graph=True)
-    (second,) = torch.autograd.grad(slopes.sum(), values)
-    exact = torch.tanh(values.detach())
-    torch.testing.assert_close(second, -2 * exact * (1 - exact**2), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("choices", [1, 5, 40])
+def test_softmax_of_short_rows_is_that_of_torch(choices: int) -> None:
+    numbers = torch.randn(3, 7, choices, requires_grad=True)
+    slope = torch.randn(3, 7, choices)
+    for ours, theirs in ((softmax, torch.softmax), (log_softmax, torch.log_softmax)):
+        found, expected = ours(numbers), theirs(numbers, -1)
+        torch.testing.assert_close(found, expected)
+        (wanted,) = torch.autograd.grad(expected, numbers, slope)
+        torch.testing.assert_close(torch.autograd.grad(found, numbers, slope)[0], wanted)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(2, 64), (7, 7), (64, 3)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 64), (7, 7), (64, 3), (20, 64)])
 def test_an_affine_layer_is_that_of_torch(inputs: int, outputs: int) -> None:
     layer = Linear(inputs, outputs)
     values = torch.randn(3, 5, inputs, requires_grad=True)
@@ -66,7 +79,8 @@ def test_a_histogram_averages_products_of_shares(weighted: bool) -> None:
     line = 2 * torch.rand(3, 8, 1) - 1
     members = torch.cat([line, name, angle.cos()[..., None], angle.sin()[..., None]], -1)
     weights = torch.rand(3, 8) if weighted else None
-    shares = [encoder._share(members[..., list(a.columns)], a) for a in axes]
-    every = torch.einsum("bma,bmc,bmd->bmacd", *shares).flatten(2)
+    planes = members.transpose(1, 2)
+    shares = [encoder._share(planes[:, list(a.columns)], a) for a in axes]
+    every = torch.einsum("bam,bcm,bdm->bmacd", *shares).flatten(2)
     assert encoder.width == every.shape[-1] == 50
     torch.testing.assert_close(encoder(members, weights), averaged(every, weights))

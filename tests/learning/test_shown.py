@@ -13,6 +13,7 @@ from mfdsl.learning import prepare_training
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.crew import Crew, Look
+from mfdsl.runtime.learning.encoders import EncoderKind
 from mfdsl.runtime.learning.loop import Learned
 from mfdsl.runtime.learning.planner import PLANNER, Plan, Planner
 from mfdsl.runtime.learning.sight import sights_of
@@ -137,18 +138,23 @@ def test_neither_the_order_of_deposits_matters_nor_a_place_without_one() -> None
 
 
 @torch.no_grad()
-def test_a_planner_is_shown_the_law_of_deposits() -> None:
+@pytest.mark.parametrize("encoder", ["mean_embed", "histogram"])
+def test_a_planner_is_shown_the_law_of_deposits(encoder: EncoderKind) -> None:
+    """As members with masses, or by a fixed encoder as what it gives of them."""
     torch.manual_seed(0)
     plan = Plan(bins=3, cells={"q": 2}, shown=DEPOSITS)
-    planner = Planner(GAME.agents, Shape(encoder="histogram"), plan)
+    planner = Planner(GAME.agents, Shape(encoder=encoder), plan)
     now = scene()
     pos, left = now.state.field.pos, now.state.field.left
     view = planner.views(now)[PLANNER]
-    assert [w is None for w in view.weights] == [True, False]
-    torch.testing.assert_close(view.weights[1], left / 1.5)
+    if encoder == "mean_embed":
+        assert [w is None for w in view.weights] == [True, False]
+        torch.testing.assert_close(view.weights[1], left / 1.5)
     back = moved(now, pos.flip(1), left.flip(1))
-    one, two = (planner.upper(planner.views(s)[PLANNER]).mean for s in (now, back))
+    less = moved(now, pos, left / 2)
+    one, two, other = (planner.upper(planner.views(s)[PLANNER]).mean for s in (now, back, less))
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(one[:2], other[:2], rtol=1e-4)
 
 
 @pytest.mark.parametrize("solver", ["mf_ppo", "m3f_ppo", "mappo"])

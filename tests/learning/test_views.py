@@ -11,11 +11,13 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.actor import Shape
 from mfdsl.runtime.learning.advantage import Scale, advantages
 from mfdsl.runtime.learning.crew import Crew, Look
-from mfdsl.runtime.learning.encoders import Histogram
+from mfdsl.runtime.learning.encoders import EncoderKind, Histogram, encoder as encoder_of
 from mfdsl.runtime.learning.features import Axis, Entry
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head
+from mfdsl.runtime.learning.planner import Plan, Planner
 from mfdsl.runtime.learning.relative import Displacement
 from mfdsl.runtime.learning.sight import Feature, sights_of
+from mfdsl.runtime.simulator import Simulator
 
 BEACH = mfdsl.load("m3fc_beach")
 CELL = next(t for t in BEACH.model.types if t.kind == "cell" and not t.dims)
@@ -162,3 +164,24 @@ def test_neighbours_are_the_nearest_of_the_others() -> None:
         [apart[b, i, nearest[b, i]] for b in range(2) for i in range(6)]
     ).reshape(2, 6, 6)
     torch.testing.assert_close(own[..., 2:8], expected)
+
+
+@pytest.mark.parametrize("encoder", ["histogram", "moments"])
+def test_planners_read_what_fixed_encoders_give_of_the_laws(encoder: EncoderKind) -> None:
+    """So that networks read it as if they had taken it themselves, and keep their sizes."""
+    game = mfdsl.load("m3fc_foraging")
+    simulator = Simulator(game.agents, agents=6, batch=2)
+    scene = simulator.scene(0, simulator.reset())
+    plain = Planner(game.agents, Shape((8,), encoder="mean_embed"), Plan(3))
+    fixed = Planner(game.agents, Shape((8,), encoder=encoder, bins=3), Plan(3))
+    for planner in (plain, fixed):
+        planner.calibrate(scene)
+    (seen,), (read,) = plain.views(scene).values(), fixed.views(scene).values()
+    _, common, laws = plain.overview.widths
+    taken = [
+        encoder_of(encoder, law, 4, 8, 3)(*seen_)
+        for law, *seen_ in zip(laws, seen.laws, seen.weights, strict=True)
+    ]
+    torch.testing.assert_close(read.common, torch.cat([*taken, seen.common], -1))
+    assert read.laws == () and fixed.overview.widths == (0, read.common.shape[-1], ())
+    assert read.common.shape[-1] == common + sum(t.shape[-1] for t in taken)
