@@ -18,11 +18,10 @@ FAMILIES = {
     "iterations": ("4", "5", "6", "7"),
     "grids": ("8", "9"),
 }
-
 REST = """Agents (12, 14) are in `docs/performance.md`, learning (15) is timed by `bench/deep.py`,
 and 17 to 19 need a GPU. Rows 1 and 2 do more than the peer: its laws are those after 50 pushes,
-ours have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of one, and one game in
-compiled loops has little overhead to share."""
+ours have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of one, and one game
+in compiled loops has little overhead to share."""
 
 
 def machine() -> str:
