@@ -259,8 +259,10 @@ def _branches(problem: Problem, row: Rows) -> Iterator[dict[int, Interval]]:
 def _leads(problem: Problem, row: Rows, pole: int, truths: dict[int, Interval]) -> bool:
     """Whether a slope follows that of a pole, in one branch of the conditions."""
     tape, step = problem.tape, problem.tape.steps[pole]
-    rest = _forward(problem, row, cut=pole, values=dict(truths))
-    lead = _forward(problem, row, lead=pole, values=dict(truths))
+    rest, lead = (
+        _forward(problem, row, values=dict(truths), tangents=dict.fromkeys(truths), **part)
+        for part in ({"cut": pole}, {"lead": pole})
+    )  # a condition that was chosen stands still, whatever is below it
     inner = rest.tangent(step.args[-1 if step.op == "div" else 0])
     for root in tape.roots:
         left, factor = rest.tangent(root), lead.tangent(root)

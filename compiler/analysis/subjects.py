@@ -64,9 +64,8 @@ def sources_of(model: Model, facts: Facts, player: Player, name: str) -> list[So
     ]
     if laws:
         return laws
-    own = _variables(facts, player, [name])
-    if own:
-        return [Source(name, "variables", leaves=own)]
+    if name in (v.name for v in (*player.states, *player.traits, *player.actions)):
+        return [Source(name, "variables", leaves=_variables(facts, player, [name]))]
     found = []
     for other in model.players:
         if other.kind != "population" and name in (other.name, other.family):

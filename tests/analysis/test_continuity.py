@@ -77,6 +77,17 @@ def test_a_pole_behind_a_condition_is_refuted() -> None:
     assert found.verdict == "refuted" and found.detail is not None and "`log`" in found.detail
 
 
+@pytest.mark.parametrize("seconds", [0.005, 0.01, 0.02, 0.03])
+def test_a_pole_beside_a_jump_of_another_mean_is_answered(seconds: float) -> None:
+    """Nothing but the condition reads that mean, and it stands still where a branch is chosen. How
+    many boxes are looked at decides which of the reasons is found.
+    """
+    jump = "(if mean(q.x for q in p) > 0.7 then a else 0) + sqrt(mu[x = 2])"
+    turn = "\n  reward s = 0.1 * atan2(mu[x = 0] - 0.5, mu[x = 1] - 0.5)"
+    found = ask(jump + turn, "lipschitz(reward, mu)", seconds=seconds)
+    assert found.verdict in ("refuted", "unknown") and found.upper is None
+
+
 def test_masses_that_jump_between_equal_next_states_are_no_jump() -> None:
     coin = "noise e : bool ~ bernoulli(if mu[0] > 0.5 then 1 else 0)"
     same = ask("0", "lipschitz(dynamics, mu)", noise=coin, next="x")

@@ -73,6 +73,23 @@ def test_one_kind_of_members_is_no_error(tmp_path: Path) -> None:
     assert found["monotone"] == "proved"
 
 
+BESIDE = "z * mean(q.x * mean(ind(s.x == q.x) for s in pp) for q in pp)"
+
+
+@pytest.mark.parametrize("whole_box", [False, True])
+def test_a_mean_inside_of_a_mean_beside_a_real_number(whole_box: bool) -> None:
+    """The reward is z m^2, where m is the mass at 1: its slope is 2 in m, and 1 in l1."""
+    text = FINITE.format(reward=BESIDE, last=1, move="x")
+    if whole_box:
+        text = text.replace("objective", "param z : real in [0, 1] = 0.5\nobjective")
+    else:
+        text = text.replace("  action", "  state z : real in [0, 1] ~ uniform\n  z' = z\n  action")
+    model = compile_text(text).require_model()
+    (found,) = answers(model, "lipschitz(reward, mu)", whole_box=whole_box)
+    assert found.upper is not None and 1.0 <= found.upper
+    assert (found.lower or 0.0) <= 1.0 + 1e-9
+
+
 def test_weights_that_no_row_has_refute_nothing(tmp_path: Path) -> None:
     """No mean with weights of the file is above 0.5, so that the next state is always 0."""
     (tmp_path / "w.csv").write_text("0,1,0.5,0\n1,0,0,0\n0,2,0,-1\n0.5,0.5,0.5,0.5\n")

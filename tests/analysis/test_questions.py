@@ -155,6 +155,14 @@ def test_bad_questions_are_told_apart(question: str, message: str, hint: str) ->
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("question", ["lipschitz(near, y)", "lipschitz(dynamics, y)"])
+def test_variables_that_nothing_reads_move_nothing(question: str) -> None:
+    still = RING.replace("  action", "  state y : real in [0, 1] ~ uniform\n  y' = 0.5\n  action")
+    text = still.replace("[x]", "[x = x]").format(claim="require lipschitz(reward, y) <= 0")
+    (found,) = answers(compile_text(text).require_model(), question)
+    assert (found.verdict, found.upper) == ("proved", 0.0)
+
+
 def test_every_kind_has_an_example() -> None:
     assert set(EXAMPLES) == set(KINDS)
 

@@ -122,12 +122,15 @@ def _meant(asked: Asked, subject: Subject) -> bool:
 
 
 def difference(old: Certificate, new: Certificate) -> str | None:
-    """What an old certificate claims that a new one does not; None where there is nothing."""
+    """What an old certificate claims that a new one does not; None where there is nothing.
+
+    Bounds have to be met: a file may hold one that is no number, which is neither met nor missed.
+    """
     decided = old.verdict in ("proved", "refuted", "tested")
     if decided and new.verdict != old.verdict:
         because = f": {new.detail}" if new.detail else ""
         return f"it is {new.verdict}, not {old.verdict}{because}"
-    if old.upper is not None and (new.upper is None or new.upper > old.upper):
+    if old.upper is not None and not (new.upper is not None and new.upper <= old.upper):
         return f"the bound from above is {new.upper!r}, not {old.upper!r}"
     for share in old.shares:
         if not any(s.term == share.term and s.upper <= share.upper for s in new.shares):
@@ -138,9 +141,9 @@ def difference(old: Certificate, new: Certificate) -> str | None:
             return f"it does not rest on `{part.claim}` of {part.subject}"
     if new.assumptions != old.assumptions:
         return f"it assumes {', '.join(new.assumptions) or 'nothing'}"
-    if old.lower is not None and (new.lower is None or new.lower < old.lower):
+    if old.lower is not None and not (new.lower is not None and new.lower >= old.lower):
         return f"the bound from below is {new.lower!r}, not {old.lower!r}"
-    jumps = old.upper is None and old.claim.startswith("lipschitz(")
+    jumps = new.upper is None and new.claim.startswith("lipschitz(")
     if not jumps and old.witness is not None and new.witness != old.witness:
         return "the witness is another one"  # pairs across a jump are narrowed to other points
     return None

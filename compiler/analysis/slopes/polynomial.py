@@ -95,8 +95,10 @@ def law_polynomials(tape: Tape, population: str, space: Space) -> list[Near]:
     if len(tape.roots) != 1 or kinds > MAX_KINDS or rows > MAX_ROWS or kinds < 2:
         raise Unsupported("a polynomial in many masses, or many of them")
     linear = list(tape.statistics)
-    if len(tape.coordinates) != len(linear) or any(
-        s.population != population or s.mass is not None or tape.touched[s.body] for s in linear
+    # A mean that reads the member of another one is no coordinate, and numbers beside means are.
+    own = {s.coordinate for s in linear if s.coordinate is not None and s.mass is None}
+    if not len(own) == len(linear) == len(tape.coordinates) or any(
+        s.population != population or tape.touched[s.body] for s in linear
     ):
         raise Unsupported("a polynomial of more than the law")
     low, high = table_columns(tape, linear, space)

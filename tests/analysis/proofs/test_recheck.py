@@ -194,6 +194,20 @@ def test_a_lower_bound_than_the_boxes_have_is_seen() -> None:
         assert not row.ok, kind
 
 
+@pytest.mark.parametrize("end", ["lower", "upper"])
+def test_a_bound_that_is_no_number_is_seen(end: str) -> None:
+    proof = with_certificate(proof_of(*HOLDS["laws"]), **{end: float("nan")})
+    row = checked("beach_bar", proof)
+    assert not row.ok and row.why is not None and "not nan" in row.why
+
+
+def test_other_words_for_a_witness_need_a_jump() -> None:
+    """A bound that is left out makes no jump of what has one."""
+    proof = proof_of(*HOLDS["laws"])
+    row = checked("beach_bar", with_certificate(proof, upper=None, witness={"law": "another"}))
+    assert row.why == "the witness is another one"
+
+
 def test_a_witness_that_attains_less_is_seen() -> None:
     for kind in ("laws", "kernel", "points"):
         name, question = HOLDS[kind]
