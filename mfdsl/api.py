@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
     from mfdsl.counting import By
+    from mfdsl.runtime.behaviours import Behaviour
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
     from mfdsl.runtime.learning.planner import Execution
     from mfdsl.runtime.policy import TabularPolicy
@@ -336,7 +337,6 @@ def simulate(
     """
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
-    from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.simulating import Setting, run_agents, uniform_setting
 
     game = _loaded(game, params)
@@ -358,21 +358,33 @@ def simulate(
             record_laws=record_laws,
             by=by,
         )
+    from mfdsl.playing import Wanted, play
+
+    wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
+    return play(game, _behaviour(game, policy, execution), wanted)
+
+
+def _behaviour(
+    game: Game,
+    policy: "TabularPolicy | Learned | ExactSolution | str | Callable[..., Any] | None",
+    execution: "Execution | None",
+) -> "Behaviour":
+    """What agents do by a policy, the uniform one if none is given."""
     from mfdsl.exact import solution_behaviour
     from mfdsl.learning import learned_behaviour
-    from mfdsl.playing import Wanted, behaviour_named, by_table, executed, play
+    from mfdsl.playing import behaviour_named, by_table, executed
+    from mfdsl.runtime.learning.loop import Learned
+    from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.solvers.riccati.solution import ExactSolution
 
     if isinstance(policy, TabularPolicy):
-        behaviour = by_table(game, policy)
-    elif isinstance(policy, ExactSolution):
-        behaviour = solution_behaviour(game, policy)
-    elif isinstance(policy, Learned):
+        return by_table(game, policy)
+    if isinstance(policy, ExactSolution):
+        return solution_behaviour(game, policy)
+    if isinstance(policy, Learned):
         behaviour = learned_behaviour(game, policy)
-        behaviour = behaviour if execution is None else executed(behaviour, execution)
-    else:
-        behaviour = behaviour_named("uniform" if policy is None else policy)
-    wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
-    return play(game, behaviour, wanted)
+        return behaviour if execution is None else executed(behaviour, execution)
+    return behaviour_named("uniform" if policy is None else policy)
 
 
 def validate(

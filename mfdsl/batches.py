@@ -147,6 +147,11 @@ def check_batch(model: Model, settings: Settings, batch: Batch) -> None:
     if clash:
         raise UsageError(f"`{clash[0]}` is swept, and differs between parameter files")
     for name, values in batch.options.items():
+        if len(set(values)) < len(values):
+            again = next(value for value in values if values.count(value) > 1)
+            raise UsageError(
+                f"`{OPTION}{name}` is {again:g} more than once", "sweep each value once"
+            )
         for value in values:
             validated(settings.solver, {**settings.config.model_dump(), name: value})
     row = SOLVERS.get(settings.solver)
@@ -191,6 +196,11 @@ def with_sets(
         for name, value in _bound(first.model).items()
         if any(values[name] != value for values in bound.values())
     ]
+    if not differ:
+        raise UsageError(
+            f"the parameter files say the same, from {paths[0]} to {paths[-1]}",
+            "give files that differ in a parameter, or one of them",
+        )
     for parameter in first.model.parameters:
         if parameter.structural and parameter.name in differ:
             raise UsageError(

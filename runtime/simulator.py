@@ -192,9 +192,7 @@ class Simulator:
         for name, value in total._asdict().items():
             shape = (self.batch, *value.shape[1:])
             returns[self.program.names[name]] = returned(value.expand(shape))
-        team = None
-        if self.program.objective == "team":
-            team = returned(torch.stack([r.values for r in returns.values()]).sum(0))
+        team = returned_together(returns) if self.program.objective == "team" else None
         return Rollout(
             self.agents,
             self.batch,
@@ -400,3 +398,8 @@ def returned(total: Tensor) -> Return:
     count = len(samples)
     spread = samples.std().item() if count > 1 else math.nan
     return Return(values, values.mean().item(), spread / math.sqrt(count))
+
+
+def returned_together(returns: Mapping[str, Return]) -> Return:
+    """What all players earn together in each game."""
+    return returned(torch.stack([each.values for each in returns.values()]).sum(0))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mfdsl.runtime.counted.cells import CountedProgram
 from mfdsl.runtime.counted.splits import Counts, Floats, summed
-from mfdsl.runtime.simulator import Return, Rollout, returned
+from mfdsl.runtime.simulator import Return, Rollout, returned, returned_together
 
 if TYPE_CHECKING:
     from mfdsl.runtime.counted.simulate import Step
@@ -75,9 +75,7 @@ class Returns:
     ) -> Rollout:
         """Everything as the simulator of agents reports it."""
         returns = {name: self._return(name, value) for name, value in self.total.items()}
-        team = None
-        if self.program.agents.objective == "team":
-            team = returned(torch.stack([r.values for r in returns.values()]).sum(0))
+        team = returned_together(returns) if self.program.agents.objective == "team" else None
         return Rollout(
             self.agents,
             self.batch,

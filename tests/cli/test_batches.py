@@ -194,6 +194,8 @@ def test_a_batch_from_python(mfdsl: Any, spec: Path) -> None:
             "option `ties = 1` of fixed_point",
         ),
         (("--sweep", "opt.learning_rate=a,b"), "`a` is not a number"),
+        (("--sweep", "opt.learning_rate=0.1,0.1"), "`opt.learning_rate` is 0.1 more than once"),
+        (("--params", "a.toml", "--params", "same.toml"), "the parameter files say the same"),
         (("--params", "nothing*.toml"), "matches no file"),
         (("--params", "a.toml", "--params", "a.toml"), "is there twice"),
         (("--params", "a.toml", "--params", "big.toml"), "`n` fixes sizes"),
@@ -212,7 +214,7 @@ def test_a_batch_from_python(mfdsl: Any, spec: Path) -> None:
 def test_what_is_no_batch_is_refused(
     mfdsl: Any, spec: Path, flags: tuple[str, ...], message: str
 ) -> None:
-    write_sets(a="c_crowd = 2", b="c_crowd = 3", big="n = 5")
+    write_sets(a="c_crowd = 2", b="c_crowd = 3", big="n = 5", same="c_crowd = 2")
     outcome = mfdsl("solve", spec, "--iterations", 2, *flags)
     assert outcome.code == 2, outcome.out
     assert message in outcome.err and "internal error" not in outcome.err
