@@ -1,0 +1,29 @@
+"""When one game of a batch ends."""
+
+import pytest
+
+from mfdsl.runtime.solvers.members import Member, Stopping
+from mfdsl.runtime.status import Status
+
+RULE = Stopping(iterations=9, tolerance=0.1, evaluate_every=1, patience=2, stop=lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "last", "status"),
+    [
+        ((0.1,), False, Status.converged),
+        ((0.11,), False, None),
+        ((0.11,), True, Status.max_iterations),
+        ((0.2, 0.3), False, None),
+        ((0.2, 0.3, 0.2), False, Status.stalled),
+        ((0.2, 0.3, 0.19), False, None),
+    ],
+)
+def test_a_game_ends_at_its_tolerance_or_when_it_waits_too_long(
+    gaps: tuple[float, ...], last: bool, status: Status | None
+) -> None:
+    member = Member()
+    for iteration, gap in enumerate(gaps):
+        member.note(iteration, gap, 0.0)
+    member.judge(RULE, last=last)
+    assert member.status is status
