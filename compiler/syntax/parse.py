@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any
 
-from lark import Lark, UnexpectedToken
-from lark.lexer import Lexer
+from lark import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from mfdsl.compiler.diagnostics import Sink
 from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.applicable import confirm_edits
-from mfdsl.compiler.syntax.build import BUILDERS, PlayerHead, player
+from mfdsl.compiler.syntax.build import PlayerHead, player
 from mfdsl.compiler.syntax.docs import Docs
 from mfdsl.compiler.syntax.expected import Fault, report_fault
+from mfdsl.compiler.syntax.grammar import grammar
 from mfdsl.compiler.syntax.lexeme import END, Lexeme, lexemes
 from mfdsl.compiler.syntax.lexical import repair
 from mfdsl.compiler.syntax.limits import (
@@ -35,7 +32,6 @@ from mfdsl.compiler.syntax.tokens import Token, iterate
 
 # Keywords used as names that one declaration may contain before the rest of it is skipped.
 MAX_RECOVERIES = 10
-STARTS = ("header", "decl", "player_head", "member")
 
 
 class BoundedSink(Sink):
@@ -230,29 +226,3 @@ def _parses(kind: str, words: Sequence[Lexeme]) -> bool:
     except UnexpectedToken:
         return False
     return True
-
-
-class _NoLexer(Lexer):
-    """Stands in for lark's own lexer: the parser is fed from `tokens`."""
-
-    def __init__(self, _: object) -> None:
-        pass
-
-    def lex(self, *_: object) -> Any:
-        """No tokens."""
-        return iter(())
-
-
-@cache
-def grammar() -> Lark:
-    """The parser tables, built once in a process."""
-    text = files(__package__).joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        parser="lalr",
-        lexer=_NoLexer,
-        start=list(STARTS),
-        keep_all_tokens=True,
-        maybe_placeholders=False,
-        transformer=SimpleNamespace(**BUILDERS),
-    )

@@ -8,7 +8,8 @@ from mfdsl.compiler.diagnostics import Diagnostic, Sink
 from mfdsl.compiler.source import SourceFile
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.applicable import applied
-from mfdsl.compiler.syntax.parse import grammar, parse
+from mfdsl.compiler.syntax.grammar import grammar
+from mfdsl.compiler.syntax.parse import parse
 
 
 def faults(text: str) -> list[Diagnostic]:

@@ -8,9 +8,9 @@ import pytest
 from lark import Lark
 
 import mfdsl.compiler.syntax
+from mfdsl.compiler.syntax.grammar import grammar
 from mfdsl.compiler.syntax.lexeme import OPERATORS
 from mfdsl.compiler.syntax.nearest import distance, nearest
-from mfdsl.compiler.syntax.parse import grammar
 from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS, scan
 
 SPECS = Path(__file__).parents[1] / "golden" / "language"
