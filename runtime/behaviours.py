@@ -110,7 +110,7 @@ def calling(function: Callable[[int, Observation], Choice]) -> Behaviour:
     """
 
     def behave(scene: Scene) -> Any:
-        return _named(scene, function(scene.t, observation(scene)))
+        return actions_of(scene, function(scene.t, observation(scene)))
 
     return behave
 
@@ -139,7 +139,7 @@ def observation(scene: Scene) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def _named(scene: Scene, chosen: Choice) -> Any:
+def actions_of(scene: Scene, chosen: Choice) -> Any:
     """Actions by name as the module's tuples, checked for names and shapes."""
     model = _model(scene.program)
     acting = [p for p in model.players if p.actions]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.reduced import Coordinate, Past, Reduced
-from mfdsl.runtime.behaviours import Scene, calling
+from mfdsl.runtime.behaviours import Scene, actions_of
 from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.streams import draw
 
@@ -46,16 +46,17 @@ class Places:
     def moves(self, scene: Scene, taken: Mapping[str, Tensor]) -> Any:
         """The module's `Action`, from the places of everybody's actions in the table."""
         chosen = {name: self.values(self.model.player(name), flat) for name, flat in taken.items()}
-        return calling(lambda t, seen: chosen)(scene)
+        return actions_of(scene, chosen)
 
     def _standing(self, player: Player, scene: Scene) -> Tensor:
-        flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=scene.params.unit.device)
+        shape = scene.shape(player)
+        flat = torch.zeros((), dtype=torch.int64, device=scene.params.unit.device)
         axes = zip(self.reduced.model.population.states, self.states, strict=True)
-        for variable, axis in axes:
+        for number, (variable, axis) in enumerate(axes):
             place = self._place(player, variable.name, scene)
-            lead = place.reshape(-1, *[1] * (flat.ndim - 1)) if place.ndim == 1 else place
-            flat = flat * axis.size + lead
-        return flat
+            lead = place.reshape(-1, *[1] * (len(shape) - 1)) if place.ndim == 1 else place
+            flat = flat * axis.size + lead if number else lead
+        return flat.expand(shape)
 
     def _place(self, player: Player, name: str, scene: Scene) -> Tensor:
         device = scene.params.unit.device
@@ -73,9 +74,11 @@ class Places:
         """Action variables from the places of actions in the table."""
         places: dict[str, Tensor] = {}
         axes = zip(self.reduced.model.population.actions, self.actions, strict=True)
+        shape, left = flat.shape, len(self.actions)
         for variable, axis in reversed(list(axes)):
-            places[variable.name] = flat % axis.size
-            flat = flat // axis.size
+            left -= 1
+            places[variable.name] = flat % axis.size if left else flat
+            flat = flat // axis.size if left else flat
         found = {}
         for action in player.actions:
             kind = self.model.types[action.type]
@@ -85,7 +88,9 @@ class Places:
                 if c.player == player.name and c.variable == action.name
             ]
             entries = [_of_place(c, places[c.axis]) for c in own]
-            value = torch.stack(entries, -1).reshape(*flat.shape, *kind.dims)
+            value = (
+                torch.stack(entries, -1).reshape(*shape, *kind.dims) if kind.dims else entries[0]
+            )
             found[action.name] = value.bool() if kind.kind == "bool" else value
         return found
 
@@ -122,13 +127,20 @@ class Tabled:
 
 def drawn(rows: Tensor, u: Tensor) -> Tensor:
     """Places drawn from probabilities [..., A] with uniform numbers [...]."""
-    chances = rows.cumsum(-1)
-    taken = (chances <= (u * chances[..., -1])[..., None]).sum(-1)
-    return taken.clamp(max=chances.shape[-1] - 1)
+    return picked(rows.cumsum(-1), u)
+
+
+def picked(chances: Tensor, u: Tensor) -> Tensor:
+    """Places drawn from cumulated probabilities [..., A] with uniform numbers [...]."""
+    sought = (u * chances[..., -1])[..., None]
+    found = torch.searchsorted(chances.contiguous(), sought, right=True)[..., 0]
+    return found.clamp_(max=chances.shape[-1] - 1)
 
 
 def _of_place(axis: Coordinate, place: Tensor) -> Tensor:
-    return place + axis.first if axis.step is None else axis.low + axis.step * place
+    if axis.step is not None:
+        return axis.low + axis.step * place
+    return place + axis.first if axis.first else place
 
 
 def _value(axis: Coordinate, model: Model, scene: Scene) -> Tensor:
@@ -148,7 +160,7 @@ def _value(axis: Coordinate, model: Model, scene: Scene) -> Tensor:
 def _position(axis: Coordinate, scene: Scene, value: Tensor) -> Tensor:
     """Places on an axis."""
     if axis.step is None:
-        return value.long() - axis.first
+        return value.long() - axis.first if axis.first else value.long()
     scaled = (value - axis.low) / axis.step
     below = scaled.floor()
     if not axis.periodic:

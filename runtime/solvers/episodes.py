@@ -16,10 +16,11 @@ from mfdsl.runtime.policy import Axis
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
 from mfdsl.runtime.streams import draw
-from mfdsl.runtime.tabled import Places, drawn
+from mfdsl.runtime.tabled import Places, picked
 
-Rows = Callable[[int, Int[Tensor, "games agents"]], Float[Tensor, "games agents actions"]]
-"""Probabilities of the actions of all agents at a stage, given their places in the tables."""
+Chances = Callable[[int, Int[Tensor, "games agents"]], Float[Tensor, "games agents actions"]]
+"""Cumulated probabilities of the actions of all agents at a stage, given their places in the
+tables."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Episodes:
     final: Float[Tensor, "games agents"]
 
 
-def play(crowd: Crowd, simulator: Simulator, rows: Rows, number: int) -> Episodes:
+def play(crowd: Crowd, simulator: Simulator, chances: Chances, number: int) -> Episodes:
     """Play the games of a simulator from start to end; `number` fixes all draws beside its seed."""
     assert crowd.program.horizon is not None
     places = crowd.places()
@@ -77,7 +78,7 @@ def play(crowd: Crowd, simulator: Simulator, rows: Rows, number: int) -> Episode
         unit = scene.params.unit
         key = (crowd.seed, step, "policy")
         u = draw(("uniform",), tuple(flat.shape), key, dtype=unit.dtype, device=unit.device)
-        taken = drawn(rows(len(done), flat), u)
+        taken = picked(chances(len(done), flat), u)
         stood.append(flat)
         done.append(taken)
         sizes = [_wide(where[name]).shape[1] for name in crowd.acting]

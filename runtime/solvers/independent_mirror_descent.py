@@ -76,7 +76,8 @@ class IndependentMirrorDescent:
         config, crowd, played = self.config, self.crowd, state.played
         simulator = crowd.simulator(config.games, config.agents or None)
         who = torch.arange(len(played), device=played.device)
-        episodes = play(crowd, simulator, lambda t, place: played[who, t, place], state.iteration)
+        chances = played.cumsum(-1)
+        episodes = play(crowd, simulator, lambda t, place: chances[who, t, place], state.iteration)
         found = averaged_values(
             episodes,
             played,

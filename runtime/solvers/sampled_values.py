@@ -35,22 +35,28 @@ def averaged_values(
     Agent i belongs to group `groups[i]` and plays its policy. Where nobody was, the values of
     `before` stay. This is certainty equivalence, whose fixed point is that of `online_values`.
     """
-    q, visits = before.clone(), torch.zeros_like(before)
-    _, stages, states, actions = policies.shape
-    bonus = temperature * entropy(policies)[..., 0]
-    ahead = episodes.final
+    size, stages, states, actions = policies.shape
+    rows = groups * states + episodes.places
+    taken = (rows * actions + episodes.actions).view(stages, -1)
+    visits = _counted(taken, size * states * actions).to(before)
+    visits = visits.view(stages, size, states, actions)
+    often, seen = visits.clamp(min=1), visits > 0
+    staged = policies.movedim(1, 0)
+    bonus = temperature * entropy(policies)[..., 0].movedim(1, 0)
+    q, ahead = before.movedim(1, 0).contiguous(), episodes.final
     for t in reversed(range(stages)):
-        target = episodes.rewards[t] + discount * ahead
-        place = (groups * states + episodes.places[t]) * actions + episodes.actions[t]
-        flat = place.reshape(-1)
-        total = q.new_zeros(len(q) * states * actions).index_add_(0, flat, target.reshape(-1))
-        times = torch.bincount(flat, minlength=len(total)).to(total).view(visits[:, t].shape)
-        visits[:, t] = times
-        mean = total.view(times.shape) / times.clamp(min=1)
-        q[:, t] = torch.where(times > 0, mean, q[:, t])
-        value = (policies[:, t] * q[:, t]).sum(-1) + bonus[:, t]
-        ahead = value.reshape(-1)[groups * states + episodes.places[t]]
-    return Estimate(q, visits)
+        target = torch.add(episodes.rewards[t], ahead, alpha=discount)
+        total = torch.zeros_like(visits[t].view(-1)).index_add_(0, taken[t], target.view(-1))
+        q[t] = torch.where(seen[t], total.view(visits[t].shape) / often[t], q[t])
+        value = (staged[t] * q[t]).sum(-1).add_(bonus[t])
+        ahead = value.view(-1).index_select(0, rows[t].view(-1)).view(rows[t].shape)
+    return Estimate(q.movedim(0, 1).contiguous(), visits.movedim(0, 1))
+
+
+def _counted(places: Int[Tensor, "stages visits"], size: int) -> Int[Tensor, "stages places"]:
+    """How often each place below `size` is visited at each stage."""
+    first = size * torch.arange(len(places), device=places.device)[:, None]
+    return torch.bincount((places + first).view(-1), minlength=size * len(places)).view(-1, size)
 
 
 def online_values(

@@ -63,15 +63,19 @@ class SymmetricMirrorDescent:
         """Play, estimate the values of what was played, and tilt towards better actions."""
         config, crowd = self.config, self.crowd
         simulator = crowd.simulator(config.games, config.agents or None)
-        table = state.played[0]
-        episodes = play(crowd, simulator, lambda t, place: table[t][place], state.iteration)
+        chances = state.played[0].cumsum(-1)  # [stages, states, actions]
+
+        def of_places(t: int, place: Tensor) -> Tensor:
+            return chances[t].index_select(0, place.reshape(-1)).view(*place.shape, -1)
+
+        episodes = play(crowd, simulator, of_places, state.iteration)
         if config.seen == "one":
             episodes = first_agent(episodes)
         estimate = averaged_values if config.values == "average" else online_values
         found = estimate(
             episodes,
             state.played,
-            torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=table.device),
+            torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=chances.device),
             state.q,
             temperature=config.temperature,
             discount=crowd.program.discount,
