@@ -274,12 +274,12 @@ def _played(rollout: "Rollout", policy: str, record: Path | None) -> Iterator[tu
     many = " and ".join(f"{n:,} {name}" for name, n in rollout.agents.items()) or "nobody"
     yield "simulated", f"{many}{games} for {rollout.steps:,} steps under {policy}{_how(rollout)}"
     for name, found in rollout.returns.items():
-        yield "return", f"{name}: {_measured(found)}"
+        yield "return", f"{name}: {_measured(found, rollout.batch)}"
         terms = next((v for k, v in rollout.terms.items() if k == name), {})
         for term, value in terms.items() if len(terms) > 1 else ():
             yield "", f"  {term}: {value:.6g}"
     if rollout.team is not None and len(rollout.returns) > 1:
-        yield "return", f"team: {_measured(rollout.team)}"
+        yield "return", f"team: {_measured(rollout.team, rollout.batch)}"
     yield "speed", _speed(rollout)
     if record is not None:
         yield "written", str(record)
@@ -295,10 +295,12 @@ def _speed(done: "Rollout | Simulation") -> str:
     return f"{done.agent_steps_per_second:,.0f} agent steps a second"
 
 
-def _measured(found: "Return") -> str:
+def _measured(found: "Return | Simulation", games: int) -> str:
     if math.isnan(found.std_error):
         return f"{found.mean:.6g} (one game: no standard error)"
-    return f"{found.mean:.6g} ± {found.std_error:.2g} (standard error)"
+    # agents of one game share its shocks, which their spread does not show
+    over = "over games" if games > 1 else "over the agents of one game"
+    return f"{found.mean:.6g} ± {found.std_error:.2g} (standard error {over})"
 
 
 def _rows(simulation: "Simulation", player: str, out: Path | None) -> Iterator[tuple[str, str]]:
@@ -306,7 +308,7 @@ def _rows(simulation: "Simulation", player: str, out: Path | None) -> Iterator[t
     agents = f"{simulation.agents:,} agent{'' if simulation.agents == 1 else 's'}{games}"
     how = _how(simulation)
     yield "simulated", f"{agents} for {simulation.steps:,} steps under {player}{how}"
-    yield "return", f"{simulation.mean:.6g} ± {simulation.std_error:.2g} (standard error)"
+    yield "return", _measured(simulation, simulation.batch)
     yield "speed", _speed(simulation)
     if out is not None:
         yield "written", f"{out}/  laws.npz  simulation.json"
