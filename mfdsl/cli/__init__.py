@@ -1,65 +1,40 @@
-"""The command line: one typer application, one file for each group of verbs."""
+"""The command line: a typer application of the verbs in `verbs.py`, one file for each group."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Container, Sequence
 from typing import Annotated
 
 import typer
 
 import mfdsl
-from mfdsl.cli import (
-    anarchy,
-    calibrate,
-    check,
-    compile,
-    correlate,
-    draw,
-    recheck,
-    reproduce,
-    simplex,
-    simulate,
-    solve,
-    solvers,
-    tables,
-    validate,
-)
 from mfdsl.cli.failure import guarded, interruptible
+from mfdsl.cli.verbs import VERBS, load
 from mfdsl.processes import check_verb, one_voice
 
-__all__ = ["app", "run"]
+__all__ = ["run"]
 
-app = typer.Typer(
-    name="mfdsl",
-    help="Write down a mean-field game, check it, compile it, solve it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-for verb in (
-    check.check,
-    recheck.recheck,
-    compile.compile,
-    solve.solve,
-    simulate.simulate,
-    validate.validate,
-    reproduce.reproduce,
-    check.fmt,
-    check.fix,
-    check.explain,
-    compile.new,
-    draw.graph,
-    draw.render,
-    anarchy.anarchy,
-    simplex.simplex,
-    correlate.correlate,
-    calibrate.calibrate,
-    calibrate.table,
-    solvers.solvers,
-    tables.specs,
-    tables.doctor,
-):
-    app.command()(interruptible(verb))
+def application(wanted: Container[str]) -> typer.Typer:
+    """The application with the verbs wanted; the others are in its list only."""
+    app = typer.Typer(
+        name="mfdsl",
+        help="Write down a mean-field game, check it, compile it, solve it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, verb in VERBS.items():
+        if name in wanted:
+            app.command(name)(interruptible(load(name)))
+        else:
+            app.command(name, help=verb.summary)(_listed)
+    app.callback()(_of_no_verb)
+    return app
+
+
+def _listed() -> None:
+    """Stands for a verb that the command line does not name."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,8 +43,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def options(
+def _of_no_verb(
     version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
@@ -80,10 +54,12 @@ def options(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing is raised."""
-    command = typer.main.get_command(app)
 
     def action() -> int | None:
         check_verb(arguments)
+        # a shell that completes a line names the verb elsewhere
+        app = application(VERBS if "_MFDSL_COMPLETE" in os.environ else arguments)
+        command = typer.main.get_command(app)
         code = command.main(args=list(arguments), prog_name="mfdsl", standalone_mode=False)
         return code if isinstance(code, int) else None
 

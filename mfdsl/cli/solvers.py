@@ -78,7 +78,11 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
         other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
     exact = _exact(game)
     console.line(f"{exact['solver']}: {exact['applies']}, {exact['because']}")
-    console.line(f"without --solver: {settings.solver}, {settings.reason}{other}")
+    missing = _missing_tables(game) if settings.solver in SOLVERS else None
+    if missing:
+        console.line(f"without --solver: none, {missing}")
+    else:
+        console.line(f"without --solver: {settings.solver}, {settings.reason}{other}")
     console.json_object(
         {
             "spec": game.compilation.name,
@@ -120,6 +124,15 @@ def _with_tables(game: api.Game, entries: tuple[Licence, ...]) -> tuple[Licence,
         return tuple(e if e.status == "no" else _refused(e, error.message) for e in entries)
     reasons = {e.solver: refusal(e.solver, program) for e in entries if e.status != "no"}
     return tuple(_refused(e, reason) if (reason := reasons.get(e.solver)) else e for e in entries)
+
+
+def _missing_tables(game: api.Game) -> str | None:
+    """Why a game has no tables, which nearly all solvers need, and what would give it some."""
+    try:
+        _ = game.reduced
+    except UsageError as error:
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    return None
 
 
 def _refused(entry: Licence, because: str) -> Licence:

@@ -6,8 +6,8 @@ suffice.
 """
 
 import numpy as np
-from numba import njit
 
+from mfdsl.runtime.kept_loops import njit
 from mfdsl.runtime.views.native_loops import push_entries, push_runs, sweep_entries, sweep_runs
 
 OFTEN = 8  # passes between looks at what they change, for batches

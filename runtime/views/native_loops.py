@@ -7,7 +7,8 @@ is B numbers long.
 """
 
 import numpy as np
-from numba import njit
+
+from mfdsl.runtime.kept_loops import njit
 
 # Minima and sums may be reordered; infinities mark illegal actions, so they are kept.
 VECTORS = {"nsz", "reassoc", "contract"}
