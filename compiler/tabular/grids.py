@@ -75,7 +75,8 @@ def coordinates(model: Model, player: Player, variable: Variable, bins: Bins) ->
     size = bins.of(variable.name)
     if size is None:
         raise NoTables(
-            f"`{variable.name}` is continuous", "`--opt bins=21` puts it on a grid of 21 points"
+            f"`{variable.name}` is continuous",
+            "`mfdsl solve --opt bins=21` puts it on a grid of 21 points",
         )
     found = []
     for k, name in enumerate(names):

@@ -74,7 +74,8 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
         settings = licensed(settings, game.model, certificates)
         entries = [entry.to_json() for entry in found]
         _of_a_game(console, found, learners, settings)
-        tried = settings.open and game.model.horizon.kind == "finite"
+        tabled = settings.solver in SOLVERS
+        tried = tabled and settings.open and game.model.horizon.kind == "finite"
         other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
     exact = _exact(game)
     console.line(f"{exact['solver']}: {exact['applies']}, {exact['because']}")

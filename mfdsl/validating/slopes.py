@@ -21,6 +21,7 @@ from mfdsl.compiler.analysis.regularity import SECONDS, regularity
 from mfdsl.compiler.analysis.subjects import interactions
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.runtime.agents import AgentProgram
+from mfdsl.validating.each_draw import at_each_draw
 from mfdsl.validating.excess import CODE
 from mfdsl.validating.outcome import Excess, Row, Trial, left
 from mfdsl.validating.permutation import situations
@@ -90,10 +91,12 @@ def slope_row(
     if not claims:
         return Row(NAME, "not applicable", "no Lipschitz constant is proved"), ()
     best = Best()
+    facts = facts_of(trial.game.model)
+    drawn = [c for c in claims if at_each_draw(facts, c.player, c.subject, c.source)]
     for number in range(TRIALS):
         if (number and left(until) <= 0) or best.excess is not None:
             break
-        _between_agents(trial, claims, number, best)
+        _between_agents(trial, drawn, number, best)
         _between_tables(trial, claims, number, best)
     if best.excess is not None:
         e = best.excess
@@ -102,7 +105,7 @@ def slope_row(
     unseen = [c.name for c in claims if c.name not in best.slopes]
     tops = {c.name: c.certificate.upper for c in claims if c.name in best.slopes}
     if not tops:
-        reason = "the laws of next states are not compared without tables"
+        reason = "laws of next states and means over noises are not compared without tables"
         return Row(NAME, "not applicable", reason), ()
     near = max(tops, key=lambda n: best.slopes[n] / max(tops[n] or 0.0, 1e-300))
     detail = (

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mfdsl.runtime.solution import Ending
-from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.status import Status
 
 
@@ -63,7 +62,7 @@ class Member:
                 Status.stalled,
                 f"exploitability did not improve for {stopping.patience} reports "
                 f"(best {self.best:.3g}); try a smaller step or another solver: "
-                f"{', '.join(SOLVERS)}",
+                "`mfdsl solvers SPEC` says what is known of each",
             )
         elif last:
             self.end(Status.max_iterations)

@@ -104,3 +104,19 @@ def test_options_of_pmd_that_make_no_policy_are_refused(mfdsl: Any) -> None:
     outcome = mfdsl("solve", "left_right", *flags)
     assert outcome.code == 2
     assert "learning_rate * temperature must not exceed 1" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("lq_game", "without --solver: riccati, linear_quadratic proved: exact"),
+        (
+            "flocking",
+            "without --solver: none, `flocking` has no tables: `x` has no bounds "
+            "(give it bounds with `in`, or its grid: `--opt low.x=-5 --opt high.x=5`)",
+        ),
+    ],
+)
+def test_what_runs_without_a_name_is_what_a_solve_takes(mfdsl: Any, name: str, last: str) -> None:
+    flags = ("--set", "beta=0.5") if name == "flocking" else ()
+    assert mfdsl("solvers", name, *flags).out.splitlines()[-1] == last

@@ -27,3 +27,4 @@ def test_a_game_ends_at_its_tolerance_or_when_it_waits_too_long(
         member.note(iteration, gap, 0.0)
     member.judge(RULE, last=last)
     assert member.status is status
+    assert ("`mfdsl solvers SPEC`" in member.message) is (status is Status.stalled)

@@ -190,6 +190,43 @@ def test_a_constant_that_is_too_small_is_exceeded(name: str) -> None:
     assert 0.9 * upper < exceeded[0].found <= upper * (1 + 1e-9)
 
 
+DRAWN = """\
+model drawn
+objective nash
+horizon 5
+population p as mu {{
+  state x : real in [-5, 5] ~ uniform([-1, 1])
+  action a : real in [-1, 1]
+  noise e : {noise}
+  let m = mean(q.x for q in p)
+  x' = {after}
+  reward r = {reward}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("noise", "after", "reward", "verdict"),
+    [
+        ("real ~ normal(0, std = 1)", "clip(x + 0.1 * m * e)", "-a^2", "not applicable"),
+        ("bool ~ bernoulli((m + 5) / 10)", "clip(0.5 * x + ind(e))", "-a^2", "not applicable"),
+        ("real ~ uniform([0, 1])", "clip(x + a)", "-m * e", "not applicable"),
+        ("real ~ normal(0, std = 1)", "clip(x + 0.1 * m + e)", "-abs(m) + e", "passed"),
+    ],
+)
+def test_constants_of_means_over_noises_bound_no_single_draw(
+    noise: str, after: str, reward: str, verdict: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "drawn.mfg"
+    path.write_text(DRAWN.format(noise=noise, after=after, reward=reward))
+    trial = trial_of(load(path))
+    claims = [c for c in judged_interactions(trial.game.model) if c.proved]
+    assert claims
+    with torch.no_grad():
+        row, exceeded = slope_row(trial, claims, soon())
+    assert row.verdict == verdict and not exceeded
+
+
 def test_weights_between_agents_have_no_law() -> None:
     trial = trial_of("weighted_rps")
     assert slope_row(trial, judged_interactions(trial.game.model), soon())[0].verdict != "failed"
