@@ -18,6 +18,7 @@ from mfdsl.compiler.driver import (
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.reduced import Reduced
 from mfdsl.compiler.syntax.format import format_source
+from mfdsl.compiler.tabular.choices import ranks
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.reduce import reduced
@@ -97,15 +98,17 @@ class Game:
     def reduced(self) -> Reduced | None:
         """The game as one population with finite scalars, None when it is that already.
 
-        One that computes with arrays is written out entry by entry.
+        One that computes with arrays is written out entry by entry, and one with far more actions
+        than are legal anywhere has ranks in their place.
 
         Raises:
             UsageError: the game has no tables.
         """
-        if self.model.tabular and not self.model.computes_arrays:
+        model = self.model
+        if model.tabular and not model.computes_arrays and ranks(model) is None:
             return None
         try:
-            return reduced(self.model, self.bins)
+            return reduced(model, self.bins)
         except NoTables as error:
             raise UsageError(
                 f"`{self.name}` has no tables: {error}",

@@ -109,11 +109,16 @@ def weighted_of(game: Game) -> AgentProgram | None:
 
 
 def tables_of(game: Game, params: Params) -> Tables | None:
-    """The tables of a game at these parameters of its agents, None where it has none that fit."""
+    """The tables of a game at these parameters of its agents, None where it has none that fit.
+
+    Networks choose among the actions of the game, so tables over ranks do not fit either.
+    """
     try:
         small = reduced(game.model, game.bins) if game.reduced is None else game.reduced
         program = game.program
     except UsageError:
+        return None
+    if small.choices is not None:
         return None
     unit = params.unit
     bound = program.params(dtype=torch.float64, device=unit.device)

@@ -3,6 +3,7 @@
 from math import prod
 
 from mfdsl.compiler.ir.model import Model, Variable
+from mfdsl.compiler.tabular.choices import ranks
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
 from mfdsl.runtime.memory import machine_memory
@@ -15,13 +16,17 @@ GENERATED = "gd_mfrl"
 def table_bytes(model: Model, bins: Bins) -> int | None:
     """The bytes of a policy and its values on tables [T, S, A] of a game with one population.
 
+    Where only few actions are legal in any state, A is the most of them.
+
     None where there are several players, or a continuous variable that nobody put on a grid.
     """
     if len(model.players) > 1:
         return None
     player = model.players[0]
-    sizes = [_size(model, v, bins) for v in (*player.states, *player.traits, *player.actions)]
-    if None in sizes:
+    few = ranks(model)
+    actions = player.actions if few is None else ()
+    sizes = [few, *(_size(model, v, bins) for v in (*player.states, *player.traits, *actions))]
+    if None in sizes[1:]:
         return None
     return 2 * NUMBER * prod(s for s in sizes if s is not None) * (model.horizon.steps or 1)
 

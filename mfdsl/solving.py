@@ -30,8 +30,10 @@ from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
 from mfdsl.trials import tried
 
-# Tables [B, T, S, A] that every solver holds at once: rewards, policy, values, and its own state.
-TABLES = 4
+# Tables [B, T, S, A] held at once: rewards, policies, values of two, the solver's own state, and
+# what is on its way from one to the other; `omd` took 8 on `bench/specs/city.mfg`, 10 on
+# `sioux_falls`.
+TABLES = 8
 
 
 @dataclass(frozen=True, eq=False)

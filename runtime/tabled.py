@@ -45,7 +45,10 @@ class Places:
 
     def moves(self, scene: Scene, taken: Mapping[str, Tensor]) -> Any:
         """The module's `Action`, from the places of everybody's actions in the table."""
-        chosen = {name: self.values(self.model.player(name), flat) for name, flat in taken.items()}
+        chosen = {}
+        for name, place in taken.items():
+            player = self.model.player(name)
+            chosen[name] = self.values(player, place, self.rows_of(player, scene))
         return actions_of(scene, chosen)
 
     def _standing(self, player: Player, scene: Scene) -> Tensor:
@@ -70,15 +73,29 @@ class Places:
                 return _position(axis, scene, _value(axis, self.model, scene))
         return torch.tensor(0, device=device)  # a variable of other populations
 
-    def values(self, player: Player, flat: Tensor) -> dict[str, Tensor]:
-        """Action variables from the places of actions in the table."""
+    def rows_of(self, player: Player, scene: Scene) -> Tensor | None:
+        """Where actions are ranks: the joint action of the game at each rank, [B, N, ranks].
+
+        None where the tables have the actions themselves.
+        """
+        choices = self.reduced.choices
+        if choices is None:
+            return None
+        where = tuple(self._place(player, name, scene).cpu().numpy() for name in choices.states)
+        rows = torch.from_numpy(choices.rows[choices.row_of[where]])
+        return rows.to(scene.params.unit.device)
+
+    def values(self, player: Player, flat: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Action variables from the places of actions in the table; ranks have their `rows_of`."""
+        if rows is not None:
+            flat = rows.expand(*flat.shape, -1).gather(-1, flat[..., None])[..., 0]
         places: dict[str, Tensor] = {}
-        axes = zip(self.reduced.model.population.actions, self.actions, strict=True)
-        shape, left = flat.shape, len(self.actions)
-        for variable, axis in reversed(list(axes)):
+        axes = self._axes()
+        shape, left = flat.shape, len(axes)
+        for name, size in reversed(axes):
             left -= 1
-            places[variable.name] = flat % axis.size if left else flat
-            flat = flat // axis.size if left else flat
+            places[name] = flat % size if left else flat
+            flat = flat // size if left else flat
         found = {}
         for action in player.actions:
             kind = self.model.types[action.type]
@@ -93,6 +110,13 @@ class Places:
             )
             found[action.name] = value.bool() if kind.kind == "bool" else value
         return found
+
+    def _axes(self) -> list[tuple[str, int]]:
+        """Names and sizes of the action axes that joint actions are flat over."""
+        if self.reduced.choices is not None:
+            return [(c.axis, c.size) for c in self.reduced.actions]
+        actions = self.reduced.model.population.actions
+        return [(v.name, axis.size) for v, axis in zip(actions, self.actions, strict=True)]
 
 
 class Tabled:

@@ -1,7 +1,10 @@
 """A game brought to one population with finite scalars, and how its axes stand for the game."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mfdsl.compiler.ir.model import Model
 
@@ -41,13 +44,28 @@ class Past:
     told: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """The only action of the tables, `axis`, is the rank of a joint action among the legal ones.
+
+    `row_of` [*sizes of `states`] is the row of a state, `rows` [R, ranks] the joint action of the
+    game at each rank, flat; beyond the last legal one the first stands again.
+    """
+
+    axis: str
+    states: tuple[str, ...]
+    row_of: NDArray[np.int64] = field(repr=False)
+    rows: NDArray[np.int64] = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Reduced:
     """`model` is tabular. Several populations lie along its first axis `who`, in the order of
     `populations`, with equal masses.
 
     `fixed` names the parameters whose values are worked in, `notes` say what was done. `exact` is
-    false when continuous variables stand on grids or rules of quadrature.
+    false when continuous variables stand on grids or rules of quadrature. With `choices` the tables
+    have ranks in the place of `actions`.
     """
 
     model: Model
@@ -59,6 +77,7 @@ class Reduced:
     fixed: frozenset[str]
     notes: tuple[str, ...]
     exact: bool
+    choices: Choices | None = None
 
     @property
     def grids(self) -> tuple[Coordinate, ...]:

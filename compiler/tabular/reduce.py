@@ -6,6 +6,7 @@ from math import prod
 from mfdsl.compiler.ir.model import ONLY_AGENTS, Model
 from mfdsl.compiler.ir.reduced import Coordinate, Reduced
 from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.tabular.choices import ranks, with_choices
 from mfdsl.compiler.tabular.common import common_name, with_common
 from mfdsl.compiler.tabular.finite import Finite
 from mfdsl.compiler.tabular.frames import NoTables
@@ -34,6 +35,21 @@ def reduced(model: Model, bins: Bins) -> Reduced:
         NoTables: it has none, and why.
     """
     _check(model)
+    found = _with_all_actions(model, bins)
+    if ranks(model) is not None:
+        found = _with_ranks(found)
+    _check_size(found.model)
+    return found
+
+
+def _with_ranks(whole: Reduced) -> Reduced:
+    """The same game with ranks in place of actions."""
+    model, choices = with_choices(whole.model)
+    note = f"actions by their rank among the legal ones, at most {choices.rows.shape[1]}"
+    return replace(whole, model=model, choices=choices, notes=(*whole.notes, note))
+
+
+def _with_all_actions(model: Model, bins: Bins) -> Reduced:
     finite = Finite(model, bins)
     small = finite.copied()
     check_names(small)
@@ -42,7 +58,6 @@ def reduced(model: Model, bins: Bins) -> Reduced:
     check_names(alone)
     whole, who, states, actions = united(alone)
     acting = {p.name for p in alone.populations}
-    _check_size(whole)
     coordinates = [c for axes in finite.coordinates.values() for c in axes]
     kinds = {
         (p.name, v.name): k

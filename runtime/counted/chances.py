@@ -110,9 +110,9 @@ class _Rows:
         found, taken = {}, {}
         for field, player in _acting(scene):
             rows = self.behaviour.rows(standing[player.name], scene)
-            own = self._own(player, rows.shape[-1])
+            own = self._own(player, rows.shape[-1], scene).to(rows.device).expand(rows.shape)
             whole = rows.new_zeros(*rows.shape[:-1], _actions(scene, player))
-            found[field] = whole.index_add_(-1, own.to(rows.device), rows).double().cpu().numpy()
+            found[field] = whole.scatter_add_(-1, own, rows).double().cpu().numpy()
             taken[player.name] = torch.zeros_like(standing[player.name])
         majors = [name for name in standing if name not in taken]
         if not majors:
@@ -121,9 +121,11 @@ class _Rows:
         acts = places.moves(scene, taken)
         return Choice(found, {f: getattr(acts, f) for f in acts._fields if f not in found})
 
-    def _own(self, player: Player, count: int) -> torch.Tensor:
-        """The place among the own joint actions of each action of the table, [A]."""
+    def _own(self, player: Player, count: int, scene: Scene) -> torch.Tensor:
+        """The place among the own joint actions of each action of the table, [A] or [..., A]."""
         places = self.behaviour.places
+        if (ranked := places.rows_of(player, scene)) is not None:
+            return ranked
         values = places.values(player, torch.arange(count))
         flat = torch.zeros(count, dtype=torch.int64)
         for variable in player.actions:
