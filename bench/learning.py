@@ -15,6 +15,8 @@ hidden layers, as wide, and as many passes and minibatches as ours (`reference_l
 upper policy of histograms for the wrapper of M3FC, whose counterpart is the planner, and one policy
 of all agents for VMAS, whose counterpart is `score, team`. `times` is our fastest method beside
 their training, `PPO` our counterpart. Both sides choose how many games they play side by side.
+Beside the wrapper, a batch has as many games on both sides, rules have as many cells, and no pass
+over it is left out.
 Seconds are computing time of the process (wall time on a GPU, `--device cuda`, where only ours
 run); figures are medians of `--rounds`, of a single one for references in training.
 """
@@ -40,11 +42,13 @@ from mfdsl.settings import resolve
 WORLDS = {15: (2.2, 256), 50: (3.6, 64), 200: (7.0, 8)}  # agents: half-width, games side by side
 VMAS_BATCH = {15: (4096, 1024), 50: (2048, 256), 200: (512, 16)}  # alone, in training
 MAJOR_MINOR = {"m3fc_2g": 64, "m3fc_formation": 16, "m3fc_beach": 64}  # games side by side
-MAJOR_MINOR |= {"m3fc_foraging": 64, "m3fc_potential": 64}
+MAJOR_MINOR |= {"m3fc_foraging": 256, "m3fc_potential": 256}
+RULES = {"m3fc_foraging": {"cells": "q=2"}}  # as many cells as the wrapper has
 AGENTS = 300
 HIDDEN, UPPER = 64, 256  # width of policies of agents, and of upper ones
 MEMBERS = 16  # agents of each scene in an update
-SCORE = {"gradient": "score", "members": MEMBERS, "epochs": 4, "minibatches": 4}
+EVERY = 1e9  # of `kl`: no pass is left out, as in their training
+SCORE = {"gradient": "score", "members": MEMBERS, "epochs": 4, "minibatches": 4, "kl": EVERY}
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "path": ("mf_ppo", {"gradient": "path", "hidden": HIDDEN}),
     "score, team": ("mf_ppo", SCORE | {"credit": "team", "hidden": HIDDEN}),
@@ -80,7 +84,10 @@ def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> d
     found: dict[str, float] = {}
     moves = games * agents * asked.steps
     for name, (solver, method) in METHODS.items():
-        given = {**method, "games": games, "agents": agents, "steps": asked.steps}
+        if asked.methods and name not in asked.methods:
+            continue
+        rules = RULES.get(game.model.name, {}) if solver == "m3f_ppo" else {}
+        given = {**method, **rules, "games": games, "agents": agents, "steps": asked.steps}
         try:
             settings = resolve(game.model, solver, iterations=1000, options=given)
             training = prepare_training(game, settings, device=asked.device)
@@ -118,7 +125,8 @@ def line(case: Case, ours: Mapping[str, float], theirs: Rate | None, rounds: int
         rates = [theirs(case.name, case.agents, batch, 1.0, width) for _ in range(count)]
         found.append(case.agents * statistics.median(rates))
     best = max(value for kind, value in ours.items() if kind != "move")
-    ratios = [f"{value / found[1]:.1f}" for value in (best, ours[case.counterpart])]
+    both = (best, ours.get(case.counterpart))
+    ratios = ["-" if value is None else f"{value / found[1]:.1f}" for value in both]
     return row([*cells, *map(figure, found), *ratios])
 
 
@@ -148,6 +156,7 @@ def main() -> None:
     """The tables of the parts that are asked for."""
     parser = parser_of(__doc__, PARTS, rounds=3)
     parser.add_argument("--games", nargs="+", choices=MAJOR_MINOR, help="of the major-minor ones")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="of ours, else all")
     parser.add_argument("--steps", type=int, default=25, help="length of an episode")
     asked = asked_of(parser, PARTS)
     beside = references(asked) if asked.device == "cpu" else {}

@@ -2,23 +2,28 @@
 
 Masses are whole units: of n points each holds m / gcd(n, m), of m sites each takes n / gcd(n, m).
 The dual puts a price on each site; a point wants the site where cost less price is least. Prices
-start from transport along each axis alone, or from that of fewer points; every point takes the site
-it wants while there is room, and what is left over is placed along shortest augmenting paths
-between sites, which keep prices and plan complementary (Jonker and Volgenant 1987, with
-capacities). So the end is a plan of least cost up to the rounding of sums, whatever the start: a
-start only saves paths.
+start from those of transport between groups of neighbours, which start from those of groups three
+times as large, the largest from transport along each axis alone (from coarse to fine as Merigot
+2011, doi 10.1111/j.1467-8659.2011.02032.x); every point takes the site it wants while there is
+room, and what is left over is placed along shortest augmenting paths between sites, which keep
+prices and plan complementary (Jonker and Volgenant 1987, with capacities). So the end is a plan of
+least cost up to the rounding of sums, whatever the start: a start only saves paths.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from mfdsl.runtime.kept_loops import njit
 
 LANES = 16  # rows are padded to whole vector registers, with a cost of infinity
 SKEWED = 0.05  # worth a look at other axes: off-diagonal share of the covariances
-MOST_WAITING = 0.5  # more means that the start is poor
-FEWER = 4
+FINER = 3  # times as many groups as before
+SMALLEST = 1e-300
+FEWEST = 12  # groups; fewer are not worth their while
+EXACT = 0.1  # share of groups without room, below which prices along axes are good enough
+SOFT = 0.4  # width of the kernel that smooths prices, in areas of groups
 # Sums may be reordered, which lets minima fill vector registers; there are no nans here.
 VECTORS = {"nnan", "nsz", "reassoc"}
 
@@ -36,7 +41,7 @@ class Plan(NamedTuple):
 class Links(NamedTuple):
     """What one unit of a site costs more at another: `extra[k, j]`, least over the points in k.
 
-    Rows with `stale` are of an older plan.
+    Rows with `stale` are of an older plan. There are none where a site holds one point.
     """
 
     extra: NDArray[np.float64]
@@ -62,11 +67,8 @@ def transport(x, y, value, in_x, in_y):  # type: ignore[no-untyped-def]
     """
     for b in range(len(x)):
         cost = _costs(x[b], y[b])
-        price, wanted = _start(x[b], y[b], cost)
-        plan = _settled(cost, wanted, len(y[b]))
-        if _poor(plan):
-            price = _prices_of_fewer(x[b], y[b], len(price))
-            plan = _settled(cost, _wanted(cost, price, len(y[b]))[0], len(y[b]))
+        price = _prices(x[b], y[b], cost)
+        plan = _settled(cost, _wanted(cost, price, len(y[b]))[0], len(y[b]))
         _place_the_rest(cost, price, plan)
         _measure(x[b], y[b], cost, plan, value[b : b + 1], in_x[b], in_y[b])
 
@@ -88,63 +90,113 @@ def _costs(x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _start(x, y, cost):  # type: ignore[no-untyped-def]
-    """Prices, and the site each point wants at them: along the given or along better axes."""
+def _prices(x, y, cost):  # type: ignore[no-untyped-def]
+    """Prices to start from: those of groups, from coarse to fine, or along axes for few sites."""
+    coarsest = len(y)
+    while coarsest // FINER >= FEWEST:
+        coarsest //= FINER
+    if coarsest == len(y):
+        return _prices_of_axes(x, y, cost)
+    count = coarsest
+    points, sites = _grouped(x, count), _grouped(y, count)
+    across = _costs(points, sites)
+    price = _prices_of_axes(points, sites, across)
+    if _settled(across, _wanted(across, price, count)[0], count).waiting.sum() <= EXACT * count:
+        return _prices_of_axes(x, y, cost)
+    while True:
+        net = _solved(across, price, count)
+        heat = SOFT * np.sqrt(_area(points)) * np.sqrt(_area(sites)) / count
+        count = min(count * FINER, len(y))
+        if count * FINER > len(y):
+            return _extended(points, net, y, heat)
+        coarse, points, sites = points, _grouped(x, count), _grouped(y, count)
+        across = _costs(points, sites)
+        price = _extended(coarse, net, sites, heat)
+
+
+@njit(cache=True)
+def _grouped(x, count):  # type: ignore[no-untyped-def]
+    """Means of `count` groups of neighbours: runs along the second axis in strips of the first.
+
+    Sizes of groups differ by one at most.
+    """
+    n, strips = len(x), int(np.ceil(np.sqrt(count)))
+    order = np.argsort(x[:, 0])
+    found = np.zeros((count, x.shape[1]))
+    for s in range(strips):
+        first, last = s * count // strips, (s + 1) * count // strips
+        begin = first * n // count
+        strip = order[begin : last * n // count]
+        strip = strip[np.argsort(x[strip, 1])]
+        for k in range(first, last):
+            low, high = k * n // count, (k + 1) * n // count
+            for i in range(low, high):
+                for d in range(x.shape[1]):
+                    found[k, d] += x[strip[i - begin], d] / (high - low)
+    return found
+
+
+@njit(cache=True)
+def _solved(cost, price, m):  # type: ignore[no-untyped-def]
+    """What each of as many points as sites pays in the plan of least cost, less the price."""
+    plan = _settled(cost, _wanted(cost, price, m)[0], m)
+    _place_the_rest(cost, price, plan)
+    net = np.zeros(len(price))
+    for k in range(m):
+        net[plan.point[k, 0]] = cost[plan.point[k, 0], k] - price[k]
+    return net
+
+
+@njit(cache=True)
+def _area(x):  # type: ignore[no-untyped-def]
+    """The area of a square with the variance of the points."""
+    total = 0.0
+    for d in range(x.shape[1]):
+        middle = x[:, d].sum() / len(x)
+        for i in range(len(x)):
+            total += (x[i, d] - middle) ** 2 / len(x)
+    return 12 * total / x.shape[1]
+
+
+@njit(cache=True, fastmath=VECTORS)
+def _extended(points, net, y, heat):  # type: ignore[no-untyped-def]
+    """Prices at sites: the highest at which no point would leave, with a soft minimum over points.
+
+    The hard one has a corner between any two points, where all would gather. Chances are those of
+    `(1 - gap / 8 heat)^8`, which is nearly `exp(-gap / heat)` and fills vector registers.
+    """
+    n, m = len(points), len(y)
+    across = _costs(y, points)
+    price = np.zeros((m + LANES - 1) // LANES * LANES)
+    row, lanes = np.empty(across.shape[1]), np.empty(LANES)
+    scale = 1 / max(8 * heat, SMALLEST)
+    for j in range(m):
+        for i in range(len(row)):
+            row[i] = across[j, i] - net[i]
+        low = row[_least(row, lanes)]
+        total = 0.0
+        for i in range(n):
+            share = max(0.0, 1 - (row[i] - low) * scale)
+            share *= share
+            share *= share
+            total += share * share
+        price[j] = low - heat * np.log(total)
+    return price
+
+
+@njit(cache=True)
+def _prices_of_axes(x, y, cost):  # type: ignore[no-untyped-def]
+    """Prices along the given or along better axes."""
     axes = np.eye(x.shape[1])
     price = _prices_along(axes, x, y, cost.shape[1])
-    wanted, bound = _wanted(cost, price, len(y))
     if x.shape[1] == 2:
         share, cosine, sine = _skew(x, y)
         if share > SKEWED:
             axes = np.array([[cosine, sine], [-sine, cosine]])
             others = _prices_along(axes, x, y, cost.shape[1])
-            theirs, higher = _wanted(cost, others, len(y))
-            if higher > bound:
-                return others, theirs
-    return price, wanted
-
-
-@njit(cache=True)
-def _poor(plan):  # type: ignore[no-untyped-def]
-    """Whether many points have no room where they want to be, and a smaller problem can help.
-
-    At the best prices chance alone leaves out a share 1 / e of points that take a site each.
-    """
-    n, m = len(plan.waiting), len(plan.room)
-    unit = np.gcd(n, m)
-    return unit >= FEWER and m >= LANES and plan.waiting.sum() > MOST_WAITING * n * (m // unit)
-
-
-@njit(cache=True)
-def _prices_of_fewer(x, y, width):  # type: ignore[no-untyped-def]
-    """Prices from the exact plan of every fourth point and site: the highest at which none of
-    these points would leave its site.
-    """
-    points, sites = _some(x, np.gcd(len(x), len(y))), _some(y, np.gcd(len(x), len(y)))
-    cost = _costs(points, sites)
-    few, wanted = _start(points, sites, cost)
-    plan = _settled(cost, wanted, len(sites))
-    _place_the_rest(cost, few, plan)
-    net = np.empty(len(points))
-    for k in range(len(sites)):
-        for e in range(plan.held[k]):
-            net[plan.point[k, e]] = cost[plan.point[k, e], k] - few[k]
-    across = _costs(points, y)
-    price = np.full(width, np.inf)
-    for i in range(len(points)):
-        _lower(price, across[i], net[i])
-    price[len(y) :] = 0.0
+            if _wanted(cost, others, len(y))[1] > _wanted(cost, price, len(y))[1]:
+                return others
     return price
-
-
-@njit(cache=True)
-def _some(x, unit):  # type: ignore[no-untyped-def]
-    count = unit // FEWER * (len(x) // unit)
-    some = np.empty((count, x.shape[1]))
-    for i in range(count):
-        for d in range(x.shape[1]):
-            some[i, d] = x[i * len(x) // count, d]
-    return some
 
 
 @njit(cache=True)
@@ -233,7 +285,7 @@ def _wanted(cost, price, m):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=VECTORS)
 def _least(label, lanes):  # type: ignore[no-untyped-def]
-    """The first place of the smallest label: the minimum lane by lane, then who has it."""
+    """A place of the smallest label: the minimum lane by lane, then who has it."""
     for k in range(LANES):
         lanes[k] = label[k]
     for start in range(LANES, len(label), LANES):
@@ -243,15 +295,10 @@ def _least(label, lanes):  # type: ignore[no-untyped-def]
     for k in range(LANES):
         low = min(low, lanes[k])
     start = 0
-    while True:
-        hits = 0
-        for k in range(LANES):
-            hits += 1 if label[start + k] == low else 0
-        if hits > 0:
-            break
-        start += LANES
-    while label[start] != low:
+    while lanes[start] != low:
         start += 1
+    while label[start] != low:
+        start += LANES
     return start
 
 
@@ -273,8 +320,7 @@ def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
         j = wanted[i]
         moved = min(plan.waiting[i], plan.room[j])
         if moved > 0:
-            _add(plan.point[j], plan.units[j], plan.held[j], i, moved)
-            plan.held[j] += 1
+            _add(j, i, moved, plan.point, plan.units, plan.held)
             plan.room[j] -= moved
             plan.waiting[i] -= moved
     return plan
@@ -283,7 +329,8 @@ def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
     m, width = len(plan.room), len(price)
-    links = Links(np.empty((m, width)), np.ones(m, np.bool_))
+    shared = m if plan.point.shape[1] > 1 else 0
+    links = Links(np.empty((shared, width)), np.ones(m, np.bool_))
     search = Search(
         np.empty(width),
         np.empty(width, np.int32),
@@ -301,13 +348,13 @@ def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
 @njit(cache=True, fastmath=VECTORS)
 def _search(source, cost, price, plan, links, search):  # type: ignore[no-untyped-def]
     """The nearest site with room (Dijkstra on costs less prices); prices follow."""
-    # Out of their tuples once: each reading of an array from a tuple counts a reference.
+    # Out of their tuples once: each reading of an array from a tuple counts a reference, and so
+    # does each row that is taken out of an array.
     label, before, open_price, order, distance, lanes = search
-    room, extra, stale = plan.room, links.extra, links.stale
-    row = cost[source]
+    point, room, extra, stale = plan.point, plan.room, links.extra, links.stale
     for j in range(len(price)):
         open_price[j] = price[j]
-        label[j] = row[j] - price[j]
+        label[j] = cost[source, j] - price[j]
         before[j] = -1
     closed = 0
     while True:
@@ -317,38 +364,43 @@ def _search(source, cost, price, plan, links, search):  # type: ignore[no-untype
             break
         order[closed], distance[closed] = k, reach
         closed += 1
-        if stale[k]:
-            _renew(k, cost, plan, links)
+        base = reach + price[k]
         open_price[k], label[k] = -np.inf, np.inf  # never opened again
-        _relax(k, extra[k], reach + price[k], label, before, open_price)
+        if len(extra) == 0:  # the one point there says what its unit costs more elsewhere
+            i = point[k, 0]
+            _relax(k, cost, i, base - cost[i, k], label, before, open_price)
+            continue
+        if stale[k]:
+            stale[k] = False
+            _renew(k, cost, point, plan.held[k], extra)
+        _relax(k, extra, k, base, label, before, open_price)
     for c in range(closed):
         price[order[c]] -= reach - distance[c]
     return k
 
 
 @njit(cache=True, fastmath=VECTORS)
-def _relax(k, extra, base, label, before, open_price):  # type: ignore[no-untyped-def]
+def _relax(k, rows, r, base, label, before, open_price):  # type: ignore[no-untyped-def]
     for j in range(len(label)):
-        through = base + extra[j] - open_price[j]
+        through = base + rows[r, j] - open_price[j]
         if through < label[j]:
             label[j] = through
             before[j] = k
 
 
 @njit(cache=True, fastmath=VECTORS)
-def _lower(extra, row, here):  # type: ignore[no-untyped-def]
-    for j in range(len(extra)):
-        extra[j] = min(extra[j], row[j] - here)
+def _lower(extra, k, cost, i):  # type: ignore[no-untyped-def]
+    for j in range(extra.shape[1]):
+        extra[k, j] = min(extra[k, j], cost[i, j] - cost[i, k])
 
 
-@njit(cache=True)
-def _renew(k, cost, plan, links):  # type: ignore[no-untyped-def]
-    links.stale[k] = False
-    extra, point = links.extra[k], plan.point[k]
-    extra[:] = np.inf
-    for e in range(plan.held[k]):
-        i = point[e]
-        _lower(extra, cost[i], cost[i, k])
+@njit(cache=True, fastmath=VECTORS)
+def _renew(k, cost, point, held, extra):  # type: ignore[no-untyped-def]
+    i = point[k, 0]
+    for j in range(extra.shape[1]):
+        extra[k, j] = cost[i, j] - cost[i, k]
+    for e in range(1, held):
+        _lower(extra, k, cost, point[k, e])
 
 
 @njit(cache=True)
@@ -361,7 +413,7 @@ def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untype
     steps, k = 0, site
     while before[k] >= 0:
         previous = before[k]
-        leaves[steps] = _cheapest_to_move(previous, k, cost, point[previous], held[previous])
+        leaves[steps] = _cheapest_to_move(previous, k, cost, point, held)
         moved = min(moved, units[previous, leaves[steps]])
         steps, k = steps + 1, previous
     waiting[source] -= moved
@@ -370,46 +422,44 @@ def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untype
     for step in range(steps + 1):
         previous, i = before[k], source
         if step < steps:
-            entry = leaves[step]
-            i = point[previous, entry]
-            if _remove(point[previous], units[previous], held[previous] - 1, entry, moved):
-                stale[previous] = True
-                held[previous] -= 1
-        if _add(point[k], units[k], held[k], i, moved):
-            held[k] += 1
-            if not stale[k]:
-                _lower(extra[k], cost[i], cost[i, k])
+            i = point[previous, leaves[step]]
+            stale[previous] |= _remove(previous, leaves[step], moved, point, units, held)
+        if _add(k, i, moved, point, units, held) and len(extra) > 0 and not stale[k]:
+            _lower(extra, k, cost, i)
         k = previous
 
 
 @njit(cache=True)
 def _cheapest_to_move(k, j, cost, point, held):  # type: ignore[no-untyped-def]
+    """The entry of site k whose unit costs least more at site j."""
     found, least = 0, np.inf
-    for e in range(held):
-        more = cost[point[e], j] - cost[point[e], k]
+    for e in range(held[k]):
+        more = cost[point[k, e], j] - cost[point[k, e], k]
         if more < least:
             found, least = e, more
     return found
 
 
 @njit(cache=True)
-def _add(point, units, held, i, moved):  # type: ignore[no-untyped-def]
-    """Whether the point is new among those held."""
-    for e in range(held):
-        if point[e] == i:
-            units[e] += moved
+def _add(k, i, moved, point, units, held):  # type: ignore[no-untyped-def]
+    """Whether the point is new among those that site k holds."""
+    for e in range(held[k]):
+        if point[k, e] == i:
+            units[k, e] += moved
             return False
-    point[held], units[held] = i, moved
+    point[k, held[k]], units[k, held[k]] = i, moved
+    held[k] += 1
     return True
 
 
 @njit(cache=True)
-def _remove(point, units, last, entry, moved):  # type: ignore[no-untyped-def]
-    """Whether nothing is left of the entry; then the last one takes its place."""
-    units[entry] -= moved
-    if units[entry] > 0:
+def _remove(k, entry, moved, point, units, held):  # type: ignore[no-untyped-def]
+    """Whether nothing is left of an entry of site k; then the last one takes its place."""
+    units[k, entry] -= moved
+    if units[k, entry] > 0:
         return False
-    point[entry], units[entry] = point[last], units[last]
+    held[k] -= 1
+    point[k, entry], units[k, entry] = point[k, held[k]], units[k, held[k]]
     return True
 
 

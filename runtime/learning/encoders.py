@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.learning.features import Axis
 from mfdsl.runtime.learning.networks import Mlp, chained
+from mfdsl.runtime.views.native import available
 
 LARGEST = 1 << 14  # cells of a histogram
 
@@ -90,11 +92,11 @@ class Histogram(Encoder):
     def __init__(self, axes: Sequence[Axis], bins: int, smooth: bool = True) -> None:
         super().__init__()
         self.axes, self.bins, self.smooth = tuple(axes), bins, smooth
-        sizes = [len(a.columns) if a.kind == "names" else bins for a in axes]
-        self.width = math.prod(sizes)
+        self.sizes = [len(a.columns) if a.kind == "names" else bins for a in axes]
+        self.width = math.prod(self.sizes)
         if self.width > LARGEST:
             raise ValueError(
-                f"a histogram on {len(sizes)} axes would have {self.width:,} cells:"
+                f"a histogram on {len(self.sizes)} axes would have {self.width:,} cells:"
                 " take fewer `bins`, or the encoder mean_embed"
             )
 
@@ -102,9 +104,12 @@ class Histogram(Encoder):
         """The integral over members [B, M, d], [B, width].
 
         Members are the last axis on the way, so that every operation runs along them; shares along
-        the last axis of the space meet those of all others in one product of matrices.
+        the last axis of the space meet those of all others in one product of matrices. Compiled
+        loops (extra `native`) look at the few cells instead that each member has a share in.
         """
         planes = members.transpose(-1, -2).contiguous()
+        if self._compiled(members, weights):
+            return self._counted(planes, weights)
         *others, last = (self._share(planes[..., list(a.columns), :], a) for a in self.axes)
         if not others:
             return averaged(last.transpose(-1, -2), weights)
@@ -113,6 +118,31 @@ class Histogram(Encoder):
             cells = (cells[..., :, None, :] * share[..., None, :, :]).flatten(-3, -2)
         last = last / last.shape[-1] if weights is None else weights[..., None, :] * last
         return (cells @ last.transpose(-1, -2)).flatten(-2)
+
+    def _compiled(self, members: Tensor, weights: Tensor | None) -> bool:
+        """Whether compiled loops apply: they have no gradients."""
+        sloping = members.requires_grad or (weights is not None and weights.requires_grad)
+        fits = self.smooth and self.bins > 1 and members.ndim == 3
+        return fits and not sloping and members.device.type == "cpu" and available()
+
+    def _counted(self, planes: Tensor, weights: Tensor | None) -> Tensor:
+        from mfdsl.runtime.learning.histogram_native import KINDS, spread  # needs numba
+
+        planes = planes.detach()
+        at = torch.cat([self._place(planes[..., list(a.columns), :], a) for a in self.axes], -2)
+        mass = np.full((1, 1), 1 / at.shape[-1]) if weights is None else weights.double().numpy()
+        kinds = np.array([KINDS.index(a.kind) for a in self.axes])
+        found = torch.zeros(len(at), self.width, dtype=torch.float64)
+        spread(at.numpy(), mass, kinds, np.array(self.sizes), found.numpy())
+        return found.to(planes.dtype)
+
+    def _place(self, planes: Tensor, axis: Axis) -> Tensor:
+        """Where each member is, in cells from the centre of the first, [B, 1, M]."""
+        if axis.kind == "names":
+            return (planes * _places(planes, len(axis.columns))).sum(-2, keepdim=True)
+        if axis.kind == "circle":
+            return _turns(planes) * self.bins + (self.bins - 1) / 2
+        return (planes * (self.bins / 2) + (self.bins - 1) / 2).clamp(0, self.bins - 1)
 
     def _share(self, planes: Tensor, axis: Axis) -> Tensor:
         """How much of each member lies in each cell of an axis, [B, cells, M]."""
@@ -137,9 +167,13 @@ def _places(planes: Tensor, bins: int) -> Tensor:
 
 def _around(planes: Tensor, bins: int) -> Tensor:
     """Distances on a circle from cosine and sine to the centres of its cells, in cells."""
-    share = torch.atan2(planes[..., 1:, :], planes[..., :1, :]) / (2 * math.pi)
-    apart = (share - ((_places(planes, bins) + 0.5) / bins - 0.5)).abs()
+    apart = (_turns(planes) - ((_places(planes, bins) + 0.5) / bins - 0.5)).abs()
     return torch.minimum(apart, 1 - apart) * bins
+
+
+def _turns(planes: Tensor) -> Tensor:
+    """Angles in [-1/2, 1/2] of a whole turn from cosine and sine."""
+    return torch.atan2(planes[..., 1:, :], planes[..., :1, :]) / (2 * math.pi)
 
 
 class FourierFeatures(Encoder):

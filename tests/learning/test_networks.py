@@ -84,3 +84,27 @@ def test_a_histogram_averages_products_of_shares(weighted: bool) -> None:
     every = torch.einsum("bam,bcm,bdm->bmacd", *shares).flatten(2)
     assert encoder.width == every.shape[-1] == 50
     torch.testing.assert_close(encoder(members, weights), averaged(every, weights))
+
+
+@pytest.mark.parametrize("bins", [2, 7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_histograms_are_those_of_tensors(bins: int, weighted: bool) -> None:
+    """Beyond the ends of a line and all around a circle, too."""
+    pytest.importorskip("mfdsl.runtime.learning.histogram_native", exc_type=ImportError)
+    axes = (Axis("circle", (0, 1)), Axis("line", (2,)), Axis("names", (3, 4)), Axis("line", (5,)))
+    angle = torch.linspace(-torch.pi, torch.pi, 60).reshape(3, 20, 1)
+    ends = torch.tensor([-1.0, 1.0, 0.0, 1.3]).repeat(3, 5)[..., None]
+    name = torch.nn.functional.one_hot(torch.randint(2, (3, 20)), 2)
+    parts = [angle.cos(), angle.sin(), ends, name, 2.4 * torch.rand(3, 20, 1) - 1.2]
+    members = torch.cat(parts, -1).double()
+    weights = torch.rand(3, 20, dtype=torch.float64) if weighted else None
+    encoder = Histogram(axes, bins)
+    sloping = members.clone().requires_grad_()
+    torch.testing.assert_close(encoder(members, weights), encoder(sloping, weights).detach())
+
+
+def test_a_member_that_is_nowhere_spoils_the_histogram_of_its_own_game() -> None:
+    members = torch.rand(3, 9, 2)
+    members[1, 4, 0] = torch.nan
+    found = Histogram((Axis("line", (0,)), Axis("line", (1,))), 5)(members)
+    assert found.isnan().any(-1).tolist() == [False, True, False]

@@ -94,8 +94,11 @@ def drawn(kind: str, n: int, m: int) -> tuple[torch.Tensor, torch.Tensor]:
     return made[kind]
 
 
+SIZES = [(60, 20), (20, 60), (40, 40), (100, 30), (17, 1), (45, 40), (130, 130), (224, 112)]
+
+
 @pytest.mark.parametrize("kind", "normal space skewed close lattice far clusters".split())
-@pytest.mark.parametrize(("n", "m"), [(60, 20), (20, 60), (40, 40), (100, 30), (17, 1), (45, 40)])
+@pytest.mark.parametrize(("n", "m"), SIZES)
 def test_compiled_loops_and_the_network_simplex_agree(kind: str, n: int, m: int) -> None:
     native = pytest.importorskip("mfdsl.runtime.transport_native", exc_type=ImportError)
     x, y = (v.numpy() for v in drawn(kind, n, m))
