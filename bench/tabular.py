@@ -1,12 +1,14 @@
 """Times one iteration of mirror descent and one exploitability, beside MFGLib and OpenSpiel.
 
-`python bench/tabular.py` measures each case in its own process, one thread, peers right after us;
-peers that are not installed are left out. `--json` prints one object. Peak memory is the growth of
-the process over the same process before the game is built.
+`python bench/tabular.py --peers PYTHON` measures each case in its own process, one thread, peers
+right after us by that interpreter, in which `mfglib==0.3.0` and `open-spiel==2.0.2` are installed;
+those that are missing are left out. Seconds are computing time, medians. `--json` prints one
+object. Peak memory is the growth of the process over the same process before the game is built.
 """
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -14,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +44,23 @@ class Timing:
     memory: int
 
 
-def median_seconds(work: Callable[[], object], budget: float = 6.0) -> float:
-    """Median of up to 30 repeats, after one call to warm up, within a budget of seconds."""
-    began = time.perf_counter()
+def median_seconds(work: Callable[[], object], budget: float = 0.5) -> float:
+    """Median computing time of 3 to 1,000 calls within a budget of seconds, once warm."""
+    began = time.process_time()
     work()
-    first = time.perf_counter() - began
+    first = time.process_time() - began
     if first > budget:
         return first
-    repeats = max(3, min(30, int(budget / max(first, 1e-6))))
-    samples = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+    began, calls = time.process_time(), 0
+    while calls < 1 or (calls < 50 and time.process_time() - began < budget / 4):
         work()
-        samples.append(time.perf_counter() - start)
+        calls += 1
+    each = (time.process_time() - began) / calls
+    samples = []
+    for _ in range(max(3, min(1000, int(budget / max(each, 1e-6))))):
+        start = time.process_time()
+        work()
+        samples.append(time.process_time() - start)
     return statistics.median(samples)
 
 
@@ -71,7 +78,7 @@ def time_ours(case: Case) -> Timing:
     from mfdsl.runtime.solvers.base import make_solver
 
     torch.set_num_threads(1)
-    spec = Path(__file__).parents[1] / "specs" / f"{case.spec}.mfg"
+    spec = Path(__file__).parents[1] / f"{case.spec}.mfg"
     program = load(spec, params=case.parameters).program
     before, began = peak_bytes(), time.perf_counter()
     with torch.no_grad():
@@ -117,6 +124,7 @@ def time_openspiel(case: Case) -> Timing:
     import pyspiel
     from open_spiel.python.mfg import games  # noqa: F401  (registers the Python games)
     from open_spiel.python.mfg.algorithms import mirror_descent, nash_conv
+    from open_spiel.python.mfg.games import normal_form_game  # noqa: F401  (so does this)
 
     before, began = peak_bytes(), time.perf_counter()
     game = pyspiel.load_game(case.peer_game, case.peer_parameters)
@@ -132,10 +140,10 @@ def time_openspiel(case: Case) -> Timing:
 RUNNERS = {"ours": time_ours, "mfglib": time_mfglib, "openspiel": time_openspiel}
 
 
-def run_apart(case: Case, who: str) -> dict[str, Any]:
+def run_apart(case: Case, who: str, python: str = sys.executable) -> dict[str, Any]:
     """The timing as a plain object, from a fresh process with one thread and bounded memory."""
-    command = [sys.executable, __file__, "--case", str(CASES.index(case)), "--who", who]
-    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": _paths()}
+    command = [python, __file__, "--case", str(CASES.index(case)), "--who", who]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment
@@ -148,26 +156,22 @@ def run_apart(case: Case, who: str) -> dict[str, Any]:
     return result
 
 
-def _paths() -> str:
-    return ":".join(entry for entry in sys.path if entry)
-
-
-def measure(cases: list[Case]) -> list[dict[str, Any]]:
+def measure(cases: list[Case], python: str) -> list[dict[str, Any]]:
     """All timings, a case at a time, ours and then the peer's."""
     table = []
     for case in cases:
         row: dict[str, Any] = {"case": asdict(case), "ours": run_apart(case, "ours")}
-        if case.peer and _installed(case.peer):
-            row[case.peer] = run_apart(case, case.peer)
+        if case.peer and _installed(case.peer, python):
+            row[case.peer] = run_apart(case, case.peer, python)
         table.append(row)
         print(line(row), file=sys.stderr, flush=True)
     return table
 
 
-def _installed(peer: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("mfglib" if peer == "mfglib" else "pyspiel") is not None
+@cache
+def _installed(peer: str, python: str) -> bool:
+    module = "mfglib" if peer == "mfglib" else "pyspiel"
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
 
 
 def line(row: dict[str, Any]) -> str:
@@ -181,7 +185,7 @@ def line(row: dict[str, Any]) -> str:
         cells.append("-")
     cells += [case["peer"] or "-", *_cells(theirs)]
     both = "step" in ours and "step" in theirs
-    cells += [f"{theirs[key] / ours[key]:,.0f}" if both else "-" for key in ("step", "evaluation")]
+    cells += [f"{theirs[key] / ours[key]:,.0f}" if both else "-" for key in COLUMNS]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -202,6 +206,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--largest", type=int, default=10**9, help="skip games with more states")
+    parser.add_argument("--smallest", type=int, default=0, help="skip games with fewer states")
+    parser.add_argument("--peers", default=sys.executable, help="interpreter that has the peers")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--who", choices=RUNNERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -209,7 +215,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
         print(json.dumps(asdict(RUNNERS[arguments.who](CASES[arguments.case]))))
         return
-    table = measure([case for case in CASES if case.states <= arguments.largest])
+    sizes = range(arguments.smallest, arguments.largest + 1)
+    table = measure([case for case in CASES if case.states in sizes], arguments.peers)
     print(json.dumps({"rows": table}) if arguments.json else "\n".join([HEAD, *map(line, table)]))
 
 

@@ -10,17 +10,39 @@ from mfdsl.runtime.views.tables import Problem
 
 
 @dataclass(frozen=True, eq=False)
+class Answers:
+    """What the policy of a flow and the best response to it are worth in this very `problem`.
+
+    Q are -inf at illegal actions; `own` and `most` are mean returns of both.
+    """
+
+    problem: Problem
+    q: Float[Tensor, "batch stages states actions"]
+    best_q: Float[Tensor, "batch stages states actions"]
+    own: Float[Tensor, "batch populations"]
+    most: Float[Tensor, "batch populations"]
+
+
+@dataclass(frozen=True, eq=False)
 class Flow:
     """`laws` [B, T + 1, S] of the states, under `policy`; a stationary flow has one law, [B, 1, S].
 
     `problem` is what one agent meets there (rewards and transitions), kept by the view.
     `residual` is the l1 change that one more push makes to a stationary law, 0 over time.
+    `answers` are values that were found along with it.
     """
 
     laws: Float[Tensor, "batch laws states"]
     policy: TabularPolicy
     problem: Problem | None = field(default=None, repr=False)
     residual: float = 0.0
+    answers: Answers | None = field(default=None, repr=False)
+
+    @property
+    def known(self) -> Answers | None:
+        """The answers, None where there are none or the problem is another one."""
+        answers = self.answers
+        return answers if answers is not None and answers.problem is self.problem else None
 
     @property
     def joint(self) -> Float[Tensor, "batch stages states actions"]:

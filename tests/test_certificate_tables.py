@@ -36,7 +36,9 @@ LONG = {
 }
 # No slope of these is bounded, however long witnesses of a jump are looked for: positions have no
 # bounds, or divisors reach 0.
-UNBOUNDED = {name: 0.3 for name in ("flocking", "navigation", "push", "random_linear")}
+UNBOUNDED = {
+    name: 0.3 for name in ("flocking", "mfax_endogenous", "navigation", "push", "random_linear")
+}
 STRUCTURE_SECONDS = 4.0
 # Some of these are decided here, but not at once.
 SEARCHED = {"endogenous": 20.0, "lq_ring": 12.0, "mf_garnet": 20.0, "random_linear": 20.0}

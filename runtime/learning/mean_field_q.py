@@ -102,6 +102,7 @@ class MeanFieldLearner:
         self.agents = simulator.agents[watcher.sight.player]
         self._check_room(watcher)
         self.kept: Steps | None = None
+        self.next = 0  # the oldest of those kept, where there is no room for more
         self.parameters = list(self.network.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, fused=True)
 
@@ -182,12 +183,19 @@ class MeanFieldLearner:
         return torch.stack(returns).sum(0).mean().item()
 
     def _keep(self, new: Steps) -> None:
+        """Keep some more; where there is no room they take the place of the oldest."""
         old, room = self.kept, self.config.replay
-        if old is None:
-            self.kept = Steps(*(value[-room:] for value in vars(new).values()))
+        last = {name: value[-room:] for name, value in vars(new).items()}
+        if old is None or len(old.going) < room:
+            before = {name: value[:0] for name, value in last.items()} if old is None else vars(old)
+            joined = {k: torch.cat([before[k], value])[-room:] for k, value in last.items()}
+            self.kept, self.next = Steps(**joined), 0
             return
-        pairs = zip(vars(old).values(), vars(new).values(), strict=True)
-        self.kept = Steps(*(torch.cat([a, b])[-room:] for a, b in pairs))
+        count = len(last["going"])
+        places = (self.next + torch.arange(count, device=new.going.device)) % room
+        for name, value in last.items():
+            getattr(old, name)[places] = value
+        self.next = (self.next + count) % room
 
     def _update(self, generator: torch.Generator) -> Tensor:
         kept, config = self.kept, self.config
@@ -228,7 +236,8 @@ class MeanFieldLearner:
         found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         found |= {f"target.{k}": v for k, v in self.target.state_dict().items()}
         if self.kept is not None:
-            found |= {f"kept.{k}": v.contiguous() for k, v in vars(self.kept).items()}
+            found |= {f"kept.{k}": v.clone() for k, v in vars(self.kept).items()}
+            found["next"] = torch.tensor(self.next)
         return found | saved_optimizer(self.optimizer)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -236,7 +245,9 @@ class MeanFieldLearner:
         self.network.load_state_dict(_part(state, "network."))
         self.target.load_state_dict(_part(state, "target."))
         kept = _part(state, "kept.")
-        self.kept = Steps(**kept) if kept else None
+        self.kept = Steps(**{k: v.clone() for k, v in kept.items()}) if kept else None
+        # runs before this entry was saved have the oldest first
+        self.next = int(state.get("next", 0))
         restore_optimizer(self.optimizer, state)
 
 

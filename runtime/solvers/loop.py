@@ -177,7 +177,7 @@ def _solution(course: Course, seed: int, license: License | None) -> Solution:
     status, message = outcome(endings)
     return Solution(
         policy=evaluation.policy,
-        flow=replace(evaluation.flow, problem=None),
+        flow=replace(evaluation.flow, problem=None, answers=None),
         exploitability=evaluation.exploitability,
         value=tuple(float(value) for value in evaluation.value),
         status=status,

@@ -6,6 +6,7 @@ cut after H stages, where all that follows is worth at most `Truncation.bound`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import overload
 
 import torch
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer, outer_laws
-from mfdsl.runtime.policy import TabularPolicy, uniform_probs
+from mfdsl.runtime.policy import Axis, TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
 from mfdsl.runtime.views.kernels import Kernel, fold, matrix_kernel
+from mfdsl.runtime.views.small import Small, small
 from mfdsl.runtime.views.tables import (
     Problem,
     StageTable,
@@ -74,14 +76,22 @@ class FiniteView:
 
     def policy(self, probs: Float[Tensor, "batch stages states actions"]) -> TabularPolicy:
         """The policy with these probabilities and the names of the program."""
-        return TabularPolicy(probs, self.program.state_axes(), self.program.action_axes())
+        return TabularPolicy(probs, *self._axes)
+
+    @cached_property
+    def _axes(self) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+        return self.program.state_axes(), self.program.action_axes()
 
     def laws(self, policy: TabularPolicy) -> Float[Tensor, "batch laws states"]:
         """The laws of the population at t = 0..T when all follow the policy."""
+        if (found := self._found(policy)) is not None:
+            return found.laws
         return outer_laws(self._push_forward(policy)[0])
 
     def flow(self, policy: TabularPolicy) -> Flow:
         """The laws together with what one agent meets there."""
+        if (found := self._found(policy)) is not None:
+            return found
         laws, joint, kernels = self._push_forward(policy)
         problem = Problem(
             rewards=_rewards(self.tables, joint),
@@ -100,6 +110,8 @@ class FiniteView:
         """
         problem = flow.problem or self.flow(flow.policy).problem
         assert problem is not None
+        if (known := flow.known) is not None and (policy is None or policy is flow.policy):
+            return known.best_q if policy is None else known.q
         probs = None if policy is None else inner(policy.probs)
         return outer(sweep(problem, probs, self.discount))
 
@@ -122,6 +134,11 @@ class FiniteView:
         policy: TabularPolicy | None = None,
     ) -> Float[Tensor, "batch populations"]:
         """The same for one agent of each population, which lie along the first axis of states."""
+        if (known := flow.known) is not None:
+            if policy is None and q is known.best_q:
+                return known.most
+            if policy is flow.policy and q is known.q:
+                return known.own
         first = state_values(q[:, :1], None if policy is None else policy.probs[:, :1])
         return by_population(flow.laws[:, 0] * first[:, 0], self.program)
 
@@ -130,6 +147,22 @@ class FiniteView:
         flow = self.flow(policy)
         own = self.value(flow, self.q_values(flow, policy), policy)
         return self.value(flow, self.q_values(flow)) - own
+
+    @cached_property
+    def _small(self) -> Small | None:
+        return small(self.tables, self.discount, endless=self.truncation is not None)
+
+    def _found(self, policy: TabularPolicy) -> Flow | None:
+        """The flow of one policy of a small game with all values, by a compiled call."""
+        probs = policy.probs
+        if len(probs) > 1 or probs.shape[1] != self.stages or torch.is_grad_enabled():
+            return None
+        return None if self._small is None else self._small.flow(policy, self._kernels)
+
+    def _kernels(self, joint: Float[Tensor, "stages actions states batch"]) -> Sequence[Kernel]:
+        """The transitions along joint laws."""
+        kept = {} if reads_law(self.tables) else self.kept
+        return _StageKernels(self.tables, joint, kept).folded()
 
     def _push_forward(self, policy: TabularPolicy) -> tuple[Tensor, Tensor, "_StageKernels"]:
         """Laws [T + 1, S, B], joint laws [T, A, S, B] and the transitions along them."""

@@ -96,6 +96,13 @@ class Choice:
             return self._runs
         return self._entries if games == 1 else None
 
+    @property
+    def entries(self) -> Entries:
+        """The moves one by one."""
+        moves = self._entries.moves
+        assert isinstance(moves, Entries)
+        return moves
+
     @cached_property
     def banded(self) -> "Banded | None":
         """The moves for elimination, None where the band is large."""
@@ -187,14 +194,17 @@ def limit_laws(
     laws: Float[Tensor, "states batch"],
     leaving: float,
     most: int,
-) -> Float[Tensor, "states batch"]:
-    """The limits of laws by elimination (`chains.py`) and at most so many steps each."""
+) -> tuple[Float[Tensor, "states batch"], float]:
+    """The limits of laws by elimination (`chains.py`) and at most so many steps each.
+
+    Also the largest l1 change that a push makes to one of them.
+    """
     found = laws.clone(memory_format=torch.contiguous_format)
     kind = found.numpy().dtype.type
     unmoved = kind(4 * torch.finfo(found.dtype).eps)
     shares = (kind(1 - leaving), kind(leaving), most, unmoved)
-    _compiled("limits")(banded.moves, banded.band, probs.numpy(), found.numpy(), *shares)
-    return found
+    moved = _compiled("settled")(banded.moves, banded.band, probs.numpy(), found.numpy(), *shares)
+    return found, float(moved)
 
 
 def discounted_values(
@@ -251,9 +261,14 @@ def _middle(loops: Loops, like: Tensor) -> Numbers:
 
 @cache
 def _compiled(name: str) -> Function:
-    from mfdsl.runtime.views import native_chains, native_endless, native_loops  # need numba
+    from mfdsl.runtime.views import (  # need numba
+        native_chains,
+        native_endless,
+        native_loops,
+        native_values,
+    )
 
-    for source in (native_loops, native_endless, native_chains):
+    for source in (native_loops, native_endless, native_chains, native_values):
         if hasattr(source, name):
             return cast(Function, getattr(source, name))
     raise AttributeError(name)

@@ -6,7 +6,8 @@ step and that leave it for good.
 """
 
 import numpy as np
-from numba import njit
+
+from mfdsl.runtime.kept_loops import njit
 
 VECTORS = {"nsz", "reassoc", "contract"}
 

@@ -4,11 +4,13 @@ It is the limit of mu <- (mu + push(mu)) / 2 from the initial law; half steps ma
 converge without moving their fixed points. The limit is found without most of the steps: small
 chains by elimination (`chains.py`), others by reduced-rank extrapolation (Eddy 1979; Sidi 2008,
 doi 10.1137/1.9781611974966), which combines the laws of a stretch of steps so that as little as
-possible remains of their changes.
+possible remains of their changes. Where moves read the law a few pushes are followed by implicit
+steps (`implicit.py`).
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -18,10 +20,14 @@ from torch import Tensor
 from mfdsl.runtime.views import native
 from mfdsl.runtime.views.chains import LEAVING, MOST_STEPS, limit_laws
 from mfdsl.runtime.views.dense import chains_of, dense_table
+from mfdsl.runtime.views.implicit import Meeting, implicit_law
 from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.slopes import Reader
 from mfdsl.runtime.views.tables import Tables, stage_kernel
 
 MOST_PUSHES = 10_000
+FEW_PUSHES = 1_000  # of a batch, before its games are settled one after another
+MOST_FIRST = 64  # pushes before implicit steps
 STRETCH = 8  # steps that are combined, fewer of games with few states
 CHAINS = 1 << 20  # numbers of the chains that are eliminated at once
 LAW_TOLERANCE = 1e-13
@@ -38,22 +44,57 @@ Stretch = Callable[[Laws, int], Float[Tensor, "laws states batch"]]
 
 
 def stationary_law(
-    tables: Tables, probs: Float[Tensor, "actions states batch"]
+    tables: Tables, probs: Float[Tensor, "actions states batch"], reader: Reader | None = None
 ) -> tuple[Laws, float]:
     """The law that the policies keep and the l1 change of a push from there.
 
     It is at most 1e-13, or 1e-12 where chains read the law; after 10,000 pushes the law is returned
-    as it is. Chains that read the law may keep several: what was extrapolated is kept only if it
-    draws back laws pushed off towards the initial one; otherwise all pushes are made.
+    as it is. Chains that read the law may keep several: what was found by implicit steps of the
+    `reader`, or extrapolated, is kept only if it draws back laws pushed off towards the initial
+    one; otherwise all pushes are made.
     """
     law = tables.initial.expand(-1, probs.shape[-1]).contiguous()
     rounding = 16 * torch.finfo(law.dtype).eps
     if tables.kernel is not None:
         found, residual = _of_chain(tables.kernel, probs, law, max(LAW_TOLERANCE, rounding))
     else:
-        stretch = _half_steps(tables, probs)
-        found, residual = _of_reader(stretch, law, max(READER_TOLERANCE, rounding))
+        found, residual = _of_readers(tables, probs, law, max(READER_TOLERANCE, rounding), reader)
     return found / found.sum(0), residual
+
+
+def _of_readers(
+    tables: Tables, probs: Tensor, law: Laws, tolerance: float, reader: Reader | None
+) -> tuple[Laws, float]:
+    """The laws of a batch together where that is soon done, otherwise one after another."""
+    stretch = _half_steps(tables, probs)
+    if reader is None:
+        return _of_reader(stretch, law, tolerance)
+    shares = probs.permute(2, 1, 0).contiguous()
+    if reader.moves is not None:
+        stretch = partial(reader.half_steps, shares=shares)
+    if law.shape[1] > 1:
+        found, residual = extrapolated(stretch, law, tolerance / 2, FEW_PUSHES, linear=False)
+        if residual <= tolerance / 2 and _draws_back(stretch, found, law):
+            return found, 2 * residual
+        games = [slice(b, b + 1) for b in range(law.shape[1])]
+        each = [_of_readers(tables, probs[..., b], law[:, b], tolerance, reader) for b in games]
+        return torch.cat([found for found, _ in each], 1), max(change for _, change in each)
+    ended = _ended(stretch, partial(reader.at, shares=shares[0]), law, tolerance)
+    return _of_reader(stretch, law, tolerance) if ended is None else ended
+
+
+def _ended(stretch: Stretch, at: Meeting, law: Laws, tolerance: float) -> tuple[Laws, float] | None:
+    """The law that implicit steps reach after the first pushes, None where they do not end."""
+    laws = law[None]
+    for _ in range(0, MOST_FIRST, STRETCH):
+        laws = stretch(laws[-1], STRETCH)
+        sizes = (laws[1:] - laws[:-1]).abs().sum((1, 2))
+        if sizes[-1] < min(SMALL, sizes[0].item()):
+            break
+    found = implicit_law(at, laws[-1, :, 0], law[:, 0], tolerance)
+    if found is None or not _draws_back(stretch, found[0][:, None], law):
+        return None
+    return found[0][:, None], found[1]
 
 
 def law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> Kernel:
@@ -63,10 +104,9 @@ def law_kernel(tables: Tables, joint: Float[Tensor, "actions states batch"]) -> 
 
 def _of_chain(kernel: Kernel, probs: Tensor, law: Laws, tolerance: float) -> tuple[Laws, float]:
     stretch = _whole_steps(kernel, probs)
-    if (limit := _eliminated(kernel, probs, law)) is not None:
-        residual = (stretch(limit, 1)[1] - limit).abs().sum(0).max().item()
-        if residual <= tolerance:
-            return limit, residual
+    limit, residual = _eliminated(kernel, probs, law, stretch)
+    if residual <= tolerance:
+        return limit, residual
     return extrapolated(stretch, law, tolerance, MOST_PUSHES, linear=True)
 
 
@@ -77,13 +117,16 @@ def _of_reader(stretch: Stretch, law: Laws, tolerance: float) -> tuple[Laws, flo
     return found, 2 * residual
 
 
-def _eliminated(kernel: Kernel, probs: Tensor, law: Laws) -> Laws | None:
-    """Limits of small chains, some games at a time; None of large ones, or where games differ."""
+def _eliminated(kernel: Kernel, probs: Tensor, law: Laws, stretch: Stretch) -> tuple[Laws, float]:
+    """Limits of small chains, some games at a time, and the change of a push there.
+
+    The change is infinite where chains are large, or games differ.
+    """
     if (banded := native.banded(kernel)) is not None:
         return native.limit_laws(banded, probs, law, LEAVING, MOST_STEPS)
     actions, states, games = probs.shape
     if not kernel.shared or (table := dense_table(kernel, actions, states)) is None:
-        return None
+        return law, math.inf
     table = table.double()
     found = torch.empty_like(law)
     together = max(1, CHAINS // states**2)
@@ -91,7 +134,7 @@ def _eliminated(kernel: Kernel, probs: Tensor, law: Laws) -> Laws | None:
         part = slice(first, first + together)
         chains = chains_of(table, probs[..., part].double())
         found[:, part] = limit_laws(chains, law[:, part].t().double()).t().to(law.dtype)
-    return found
+    return found, (stretch(found, 1)[1] - found).abs().sum(0).max().item()
 
 
 def extrapolated(

@@ -126,10 +126,8 @@ class Streamed:
 
 def streamed(view: object, policy: TabularPolicy) -> Passes | None:
     """The passes of a policy whose tables are too many to keep, None for smaller games."""
-    if isinstance(view, Passing):
-        return view.passes(policy)
     if not isinstance(view, FiniteView):
-        return None
+        return view.passes(policy) if isinstance(view, Passing) else None
     probs = policy.probs
     if probs[0].numel() * max(len(probs), view.tables.games) < STREAMED_ENTRIES:
         return None

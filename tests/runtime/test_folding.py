@@ -30,6 +30,26 @@ def test_a_folded_function_agrees_at_other_arguments_and_makes_no_axes() -> None
         torch.testing.assert_close(run(*arguments(seed)), moves(*arguments(seed)), rtol=0, atol=0)
 
 
+def test_gradients_are_folded_with_the_function() -> None:
+    def slope(law: Tensor) -> Tensor:
+        with torch.enable_grad():
+            copy = law.detach().clone().requires_grad_()
+            at = copy[(torch.arange(4) + 1) % 4] * torch.tensor([1.0, 2.0, 3.0, 4.0])
+            return torch.autograd.grad((at.exp() * at.clamp(max=0.5)).sum(), copy)[0]
+
+    run = folded(slope, torch.rand(4))
+    assert run is not None
+    assert "arange" not in str(run.__globals__)
+    for seed in range(3):
+        law = torch.rand(4, generator=torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(run(law), slope(law), rtol=0, atol=0)
+
+
+def test_one_tensor_given_twice_is_not_folded() -> None:
+    law = torch.ones(3)
+    assert folded(torch.add, law, law) is None
+
+
 def test_what_writes_into_a_constant_is_not_folded() -> None:
     def counted(law: Tensor) -> Tensor:
         return torch.zeros(4).index_add_(0, torch.arange(4), law)

@@ -31,7 +31,8 @@ def eliminated(chain: Tensor, law: Tensor, *, compiled: bool) -> Tensor:
     banded = native.banded(matrix_kernel(places, chain.t()[:, None]))
     assert banded is not None
     probs = torch.ones(1, len(law), 1, dtype=UNIT)
-    found = native.limit_laws(banded, probs, law[:, None], settling.LEAVING, settling.MOST_STEPS)
+    steps = settling.LEAVING, settling.MOST_STEPS
+    found, _ = native.limit_laws(banded, probs, law[:, None], *steps)
     return found[:, 0]
 
 

@@ -102,6 +102,7 @@ def test_a_finite_game_has_no_stationary_view() -> None:
 def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "MOST_PUSHES", 1)
     monkeypatch.setattr(settling, "STRETCH", 1)
+    monkeypatch.setattr(settling, "implicit_law", lambda *rest: None)
     view = StationaryView.build(stationary_game("susceptible_infected"))
     evaluation = Evaluation(view, view.uniform())
     law = evaluation.flow.laws[0, 0]

@@ -109,10 +109,16 @@ def outputs(
     batch = units.shape[:2]
     if len(units) > len(leaves[place]):
         units = units.flatten(0, 1)[None]
+    return deepened(shape, leaves, units).view(*batch, -1)
+
+
+def deepened(shape: Shape, leaves: Sequence[Tensor], units: Tensor) -> Tensor:
+    """What the layers after the first make of its sums [B, N, hidden]: [B, N, A]."""
+    place, end = len(shape.first), len(leaves) - len(shape.gates)
     units = torch.relu(units)
     for layer in range(place + 1, end - 2, 2):
         units = torch.relu(torch.baddbmm(leaves[layer + 1], units, leaves[layer]))
-    return torch.baddbmm(leaves[end - 1], units, leaves[end - 2]).view(*batch, -1)
+    return torch.baddbmm(leaves[end - 1], units, leaves[end - 2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +148,12 @@ def descended(
         with torch.enable_grad():
             leaves = unpacked(shape, weights.values)
             slopes = torch.autograd.grad(loss(leaves, step).sum(), leaves)
-        weights = _adam(weights, torch.cat([s.flatten(1) for s in slopes], 1), rate, norm)
+        weights = adam(weights, torch.cat([s.flatten(1) for s in slopes], 1), rate, norm)
     return weights
 
 
-def _adam(weights: Weights, slope: Tensor, rate: float, norm: float) -> Weights:
+def adam(weights: Weights, slope: Tensor, rate: float, norm: float = 1.0) -> Weights:
+    """One step against slopes [games, P], each clipped to this norm."""
     slope = slope * (norm / slope.norm(dim=-1, keepdim=True).clamp(min=norm))
     steps = weights.steps + 1
     mean = torch.lerp(weights.mean, slope, 1 - FIRST_MOMENT)

@@ -1,0 +1,147 @@
+"""Where a law that moves read goes next, and the exact derivative of that in the law.
+
+The derivative of push(mu) is the chain at mu, and what the chances change with mu. Of these, row i
+is one gradient: copy i of the law weighs with the mass that arrives at state i only, so all rows
+are one backward pass over as many copies as there are states. That is the reference; games that fit
+on a tape (`tape.py`) carry the derivatives along it in a compiled loop.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mfdsl.runtime.views import native
+from mfdsl.runtime.views.folding import Folding
+from mfdsl.runtime.views.tables import Tables
+from mfdsl.runtime.views.tape import Line, record
+
+MOST_ENTRIES = 1 << 21  # of the copies of the tables of chances
+
+Vector = Float[Tensor, " states"]
+Shares = Float[Tensor, "states actions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A law [S], `change` = push(law) - law [S], and its derivative `slope` [S, S], rows first."""
+
+    law: Float[Tensor, " states"]
+    change: Float[Tensor, " states"] = field(repr=False)
+    slope: Float[Tensor, "states next"] = field(repr=False)
+
+
+class Moves(NamedTuple):
+    """Moves for compiled loops: to `places` [S, A, K], with what stands at `chances` on the line.
+
+    `joint` is where the joint law [S, A] begins there.
+    """
+
+    line: Line
+    joint: int
+    chances: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """One game whose chances read the law, while the places that moves lead to do not.
+
+    Without `moves` the tensor code is used.
+    """
+
+    tables: Tables
+    moves: Moves | None = field(repr=False)
+    _ahead: Folding = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ahead", Folding(self._slope_and_change))
+
+    def at(self, law: Vector, shares: Shares) -> Point:
+        """What happens at a law under a policy."""
+        if self.moves is None:
+            table = self._ahead(law, shares)
+            return Point(law, table[:, -1], table[:, :-1])
+        from mfdsl.runtime.views.native_slopes import slope_and_change  # needs numba
+
+        slope, change = slope_and_change(self.moves, law.numpy(), shares.numpy())
+        return Point(law, torch.from_numpy(change), torch.from_numpy(slope))
+
+    def half_steps(
+        self,
+        law: Float[Tensor, "states batch"],
+        count: int,
+        shares: Float[Tensor, "batch states actions"],
+    ) -> Float[Tensor, "laws states batch"]:
+        """The laws and so many after them, each halfway to where it is pushed; needs `moves`."""
+        from mfdsl.runtime.views.native_slopes import half_steps  # needs numba
+
+        laws = law.new_empty(law.shape[1], count + 1, law.shape[0])
+        laws[:, 0] = law.t()
+        half_steps(self.moves, laws.numpy(), shares.numpy())
+        return laws.permute(1, 2, 0)
+
+    def _slope_and_change(self, law: Vector, shares: Shares) -> Float[Tensor, "states entries"]:
+        """The slope with the change as a last column."""
+        assert self.tables.successors is not None
+        ahead = self.tables.successors[0].permute(2, 1, 0).contiguous()
+        states = len(law)
+        arrivals = law.new_zeros(states, *ahead.shape).scatter_(0, ahead[None], 1.0)
+        here = torch.arange(states, device=law.device)[:, None, None]
+        chances, gradient = self._chances(law[:, None] * shares, arrivals)
+        going = (shares[..., None] * chances).expand(ahead.shape).reshape(-1)
+        empty, places = law.new_zeros(states * states), (ahead * states + here).reshape(-1)
+        chain = empty.scatter_add(0, places, going).view(states, states)
+        identity = torch.eye(states, dtype=law.dtype, device=law.device)
+        slope = (gradient * shares).sum(2) + chain - identity
+        return torch.cat([slope, (chain @ law - law)[:, None]], 1)
+
+    def _chances(self, mass: Shares, arrivals: Tensor) -> tuple[Tensor, Tensor]:
+        """Chances [S or 1, A or 1, K] at a joint law, and gradients [S, S, A] of what arrives."""
+        tables, (states, actions) = self.tables, mass.shape
+        module, time = tables.program.module, tables.times(1)[0]
+        shape = (*tables.program.states.values(), *tables.program.actions.values())
+        with torch.enable_grad():
+            copies = mass.detach().expand(states, states, actions).reshape(states, *shape)
+            copies.requires_grad_()
+            chances = module.weights(tables.params, time, module.field(tables.params, time, copies))
+            chances = chances.expand(states, *chances.shape[1:])
+            weights = (arrivals * mass[..., None]).sum_to_size(chances.shape)
+            (gradient,) = torch.autograd.grad((chances * weights).sum(), copies)
+        return chances.detach()[0], gradient.view(states, states, actions)
+
+
+def reader_of(tables: Tables) -> Reader | None:
+    """The game as its chances read the law; None where they do not, places do, or in a batch."""
+    if tables.successors is None or tables.games > 1:
+        return None
+    reads, states = tables.program.module.WEIGHTS_READ, len(tables.initial)
+    if "law" not in reads or tables.successors[0].numel() * states > MOST_ENTRIES:
+        return None
+    return Reader(tables, _moves(tables))
+
+
+def _moves(tables: Tables) -> Moves | None:
+    """The moves for compiled loops, None where these are not there or the chances do not fit."""
+    unit, program = tables.unit, tables.program
+    plain = unit.dtype == torch.float64 and unit.device.type == "cpu" and native.available()
+    if not plain or tables.successors is None:
+        return None
+    module, time = program.module, tables.times(1)[0]
+    shape = (*program.states.values(), *program.actions.values())
+
+    def chances(joint: Tensor) -> list[Tensor]:
+        law = joint.view(1, *shape)
+        return [module.weights(tables.params, time, module.field(tables.params, time, law))]
+
+    states, actions = program.state_count, program.action_count
+    tape = record(chances, unit.new_full((states, actions), 1 / (states * actions)))
+    if tape is None or len(tape.line.memory) * states > MOST_ENTRIES:
+        return None
+    places = tables.successors[0].permute(2, 1, 0).contiguous()
+    chance = tape.results[0].expand(1, *places.shape)[0].contiguous()
+    return Moves(tape.line, tape.inputs[0], chance.numpy(), places.numpy())
