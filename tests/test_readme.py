@@ -28,7 +28,7 @@ def test_the_two_commands_are_there() -> None:
     start = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e "
     assert blocks("sh") == [
         f"{start}. && .venv/bin/mfdsl solve specs/sis.mfg\n",
-        f'{start}".[test]" && .venv/bin/pytest\n',
+        f'{start}".[test]" && .venv/bin/pytest -n auto\n',
     ]
 
 

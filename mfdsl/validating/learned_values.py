@@ -25,7 +25,7 @@ from mfdsl.runtime.finite_population.sampled_values import (
     value_bias,
 )
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.runtime.solvers.episodes import Episodes, play
+from mfdsl.runtime.solvers.episodes import Episodes, play, shared
 from mfdsl.runtime.solvers.sampled_values import averaged_values
 from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
 from mfdsl.runtime.solvers.symmetric_mirror_descent import first_agent
@@ -125,7 +125,7 @@ def judged_values(job: Job, config: SymmetricMirrorDescentConfig, run: Path) -> 
     assert crowd is not None
     simulator = crowd.simulator(config.games, config.agents or None)
     number = int(state["iteration"]) + 1
-    episodes = play(crowd, simulator, lambda t, place: played[0, t][place], number)
+    episodes = play(crowd, simulator, shared(played[0]), number)
     view = build_view(job.game.program, job.game.program.params())
     policy = view.policy(played)
     exact = entropy_q_values(view, view.flow(policy), policy, config.temperature)

@@ -97,6 +97,16 @@ def play(crowd: Crowd, simulator: Simulator, chances: Chances, number: int) -> E
     return Episodes(torch.stack(stood), torch.stack(done), rewards, ended)
 
 
+def shared(policy: Float[Tensor, "stages states actions"]) -> Chances:
+    """One policy for all agents."""
+    chances = policy.cumsum(-1)
+
+    def of_places(t: int, place: Tensor) -> Tensor:
+        return chances[t].index_select(0, place.reshape(-1)).view(*place.shape, -1)
+
+    return of_places
+
+
 def _paid(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
     """Rewards of all who act; whoever has none is paid 0."""
     fields = {name: field for field, name in crowd.program.names.items()}

@@ -9,7 +9,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import SolverError, State
-from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
+from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play, shared
 from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
 from mfdsl.runtime.solvers.table import SampledConfig, SymmetricMirrorDescentConfig
 
@@ -63,19 +63,14 @@ class SymmetricMirrorDescent:
         """Play, estimate the values of what was played, and tilt towards better actions."""
         config, crowd = self.config, self.crowd
         simulator = crowd.simulator(config.games, config.agents or None)
-        chances = state.played[0].cumsum(-1)  # [stages, states, actions]
-
-        def of_places(t: int, place: Tensor) -> Tensor:
-            return chances[t].index_select(0, place.reshape(-1)).view(*place.shape, -1)
-
-        episodes = play(crowd, simulator, of_places, state.iteration)
+        episodes = play(crowd, simulator, shared(state.played[0]), state.iteration)
         if config.seen == "one":
             episodes = first_agent(episodes)
         estimate = averaged_values if config.values == "average" else online_values
         found = estimate(
             episodes,
             state.played,
-            torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=chances.device),
+            torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=state.played.device),
             state.q,
             temperature=config.temperature,
             discount=crowd.program.discount,

@@ -13,7 +13,7 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.solvers.base import make_solver
-from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
+from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play, shared
 from mfdsl.runtime.solvers.independent_mirror_descent import mean_agent
 from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
 from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
@@ -144,8 +144,7 @@ def test_many_games_estimate_the_values_of_the_induced_game() -> None:
     probs = random_policies(source, tuple(view.uniform().probs.shape))
     policy = view.policy(probs)
     exact = entropy_q_values(view, view.flow(policy), policy, 0.1)
-    chances = probs[0].cumsum(-1)
-    episodes = play(crowd, crowd.simulator(300), lambda t, place: chances[t][place], 0)
+    episodes = play(crowd, crowd.simulator(300), shared(probs[0]), 0)
     groups = torch.zeros(500, dtype=torch.int64)
     found = averaged_values(episodes, probs, groups, torch.zeros_like(probs), temperature=0.1)
     error = (found.q - exact).abs()[found.visits > 1000]
@@ -162,8 +161,7 @@ def test_what_is_paid_at_the_end_is_discounted_like_all_else() -> None:
     probs[..., 1] = 1.0  # everybody plays paper, from rock on
     policy = view.policy(probs)
     exact = view.q_values(view.flow(policy), policy)
-    chances = probs[0].cumsum(-1)
-    episodes = play(crowd, crowd.simulator(3), lambda t, place: chances[t][place], 0)
+    episodes = play(crowd, crowd.simulator(3), shared(probs[0]), 0)
     groups = torch.zeros(500, dtype=torch.int64)
     for estimate in (averaged_values, online_values):
         found = estimate(episodes, probs, groups, torch.zeros_like(probs), discount=0.5)
