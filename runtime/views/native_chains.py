@@ -12,6 +12,15 @@ from mfdsl.runtime.kept_loops import njit
 VECTORS = {"nsz", "reassoc", "contract"}
 
 
+@njit(cache=True, fastmath=VECTORS)
+def total(numbers):  # type: ignore[no-untyped-def]
+    """Their sum; reading a loop that calls numpy's imports most of numba and scipy."""
+    found = 0.0
+    for k in range(len(numbers)):
+        found += numbers[k]
+    return found
+
+
 @njit(cache=True)
 def envelope(moves):  # type: ignore[no-untyped-def]
     """For each state the first that it moves to, and one past the last that its row may reach."""
@@ -40,11 +49,14 @@ def limits(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignore
         _eliminate(chain, band, pivots, left)
         law[:] = laws[:, b]
         for _ in range(most):
-            ahead[:] = law
+            for s in range(states):
+                ahead[s] = law[s]
             _solve_from_left(chain, band, pivots, ahead)
-            ahead /= ahead.sum()
-            change = np.abs(ahead - law).sum()
-            law[:] = ahead
+            whole, change = total(ahead), 0.0
+            for s in range(states):
+                after = ahead[s] / whole
+                change += abs(after - law[s])
+                law[s] = after
             if change <= unmoved:
                 break
         laws[:, b] = law
@@ -95,7 +107,7 @@ def _eliminate(chain, band, pivots, left):  # type: ignore[no-untyped-def]
             for j in range(len(after)):
                 after[j] += factor * before[j]
         leaving[i] = gone
-        pivots[i] = gone + row[i + 1 : band[i, 1]].sum()
+        pivots[i] = gone + total(row[i + 1 : band[i, 1]])
 
 
 @njit(cache=True, fastmath=VECTORS)

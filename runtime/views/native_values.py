@@ -25,7 +25,9 @@ def settled(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignor
                 mass = laws[s, b] * probs[a, s, b]
                 for k in range(starts[landing[a, s]], starts[landing[a, s] + 1]):
                     change[places[k]] += chances[k] * mass
-        size = np.abs(change).sum()
+        size = 0.0
+        for s in range(states):
+            size += abs(change[s])
         worst = size if not size <= worst else worst
     return worst
 
@@ -78,7 +80,9 @@ def scored(moves, band, rewards, probs, law, discount, most, tolerance, q, best,
         _eliminate(chain, band, pivots, left)
         _solve_from_right(chain, band, pivots, value)
         _look_ahead(moves, rewards, value, discount, best)
-        size = 1 + np.abs(value).max()
+        size = 1.0
+        for s in range(states):
+            size = max(size, 1 + abs(value[s]))
         if not _greedy(best, choice, value) > tolerance * size:
             _add_returns(law, value, returns[1])
             return True
