@@ -91,6 +91,6 @@ def read_share(text: str | None) -> tuple[int, int]:
     k, slash, n = text.partition("/")
     if not (slash and k.isdecimal() and n.isdecimal() and int(k) < int(n)):
         raise UsageError(
-            f"`--share {text}` is not of the form K/N", "the first of 36: --share 0/36"
+            f"`--share {text}` is not K/N with K from 0 to N - 1", "the first of 36: --share 0/36"
         )
     return int(k), int(n)

@@ -111,6 +111,11 @@ def simulate(
 ) -> int:
     """Let N agents play and measure their returns."""
     console = Console(json, quiet)
+    if record is not None and record.suffix != ".npz":
+        raise UsageError(
+            f"`--record {record}`: the values of all agents are written as an npz file",
+            "end its name in .npz",
+        )
     wanted = numbers(agents)
     values = gather(set_, params)
     run = _run(policy)

@@ -201,7 +201,7 @@ def test_a_batch_from_python(mfdsl: Any, spec: Path) -> None:
         (("--params", "a.toml", "--params", "big.toml"), "`n` fixes sizes"),
         (("--params", "?.toml", "--sweep", "c_crowd=1,2"), "differs between parameter files"),
         (("--share", "0/2"), "1 games make no 2 shares"),
-        (("--sweep", "c_crowd=1,2", "--share", "2/2"), "not of the form K/N"),
+        (("--sweep", "c_crowd=1,2", "--share", "2/2"), "is not K/N with K from 0 to N - 1"),
         (("--jobs", "2"), "are for arrays of jobs"),
         (("--dry-run",), "there is one game only"),
         (("--sweep", "c_crowd=1,2", "--dry-run", "--jobs", "3"), "2 games make no 3 jobs"),

@@ -103,6 +103,12 @@ def test_a_trace_names_values_as_the_spec_does(mfdsl: Any, market: Path) -> None
     assert all({"hawk", "dove"} & set(row) for row in rows)
 
 
+def test_a_recording_is_an_npz_file_or_refused(mfdsl: Any, market: Path) -> None:
+    outcome = mfdsl("simulate", market, "--record", "all.csv")
+    assert outcome.code == 2 and "end its name in .npz" in outcome.err
+    assert not Path("all.csv").exists() and not Path("all.npz").exists()
+
+
 def test_a_recording_holds_every_array_by_name(mfdsl: Any, market: Path) -> None:
     outcome = mfdsl("simulate", market, "--batch", 2, "--record", "all.npz", "--dtype", "float32")
     assert outcome.code == 0 and "written" in outcome.out
@@ -175,7 +181,7 @@ NINES = "9" * 5000
         (("--trace", "seller[10]"), "there is no agent 10 of `seller`"),
         (("--trace", "buyer[40]"), "there are 40, counted from 0"),
         (("--record", "none/all.npz"), "cannot write `none/all.npz`"),
-        (("--record", "."), "cannot write `.`"),
+        (("--record", "."), "end its name in .npz"),
         (("--policy", "unifrm"), "did you mean `uniform`?"),
         (("--policy", "."), "is not a run folder"),
         (("--policy", "still", "-o", "out"), "leave out --policy"),
