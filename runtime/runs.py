@@ -85,7 +85,8 @@ class RunFolder:
             RunError: there is no such folder, or it is not a run.
         """
         if not path.is_dir():
-            raise RunError(f"{path} is not a run folder: there is no such folder")
+            why = "it is a file" if path.exists() else "there is no such folder"
+            raise RunError(f"{path} is not a run folder: {why}")
         missing = [name for name in REQUIRED if not (path / name).is_file()]
         if missing:
             raise RunError(f"{path} is not a run folder: it has no {missing[0]}")

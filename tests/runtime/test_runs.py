@@ -165,3 +165,11 @@ def test_values_that_are_not_finite_are_null_in_the_summary(folder: RunFolder) -
     summary = json.loads((folder.path / "summary.json").read_text())
     assert summary["status"] == "not_finite"
     assert summary["exploitability"]["value"] is None
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "flow.csv").write_text("")
+    with pytest.raises(RunError, match="is not a run folder: it is a file"):
+        RunFolder.open(tmp_path / "flow.csv")
+    with pytest.raises(RunError, match="there is no such folder"):
+        RunFolder.open(tmp_path / "nothing")
