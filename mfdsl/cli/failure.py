@@ -25,6 +25,7 @@ from mfdsl.compiler.codes import CODES
 from mfdsl.compiler.diagnostics import CompileError, Diagnostic
 from mfdsl.compiler.exchange import render_json
 from mfdsl.errors import UsageError, did_you_mean
+from mfdsl.runtime.interruption import is_interruption
 
 FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,7 +44,9 @@ def interruptible(verb: Callable[..., int | None]) -> Callable[..., int | None]:
     def wrapped(*args: Any, **flags: Any) -> int | None:
         try:
             return verb(*args, **flags)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            if not is_interruption(error):
+                raise
             raise Stopped from None
 
     return wrapped

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mfdsl.runtime.diagnose import first_not_finite
 from mfdsl.runtime.evaluate import View
+from mfdsl.runtime.interruption import is_interruption
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import make_solver
@@ -82,7 +83,9 @@ def solve(
         course = begin(games, state, history, began)
         try:
             _advance(course, stopping, on_progress or (lambda record: None), watch)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            if not is_interruption(error):
+                raise
             _interrupt(course)
         return _solution(course, seed, license)
 

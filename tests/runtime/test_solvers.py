@@ -189,6 +189,23 @@ def test_ctrl_c_keeps_the_last_complete_iterate() -> None:
     assert gaps(solution) == gaps(run(program, "omd", 3))
 
 
+def test_ctrl_c_that_a_compiled_loop_took_for_a_fault_is_ctrl_c() -> None:
+    """As numba reports a signal that comes while it makes Python objects of its results."""
+
+    def interrupt(record: Record) -> None:
+        if record.iteration == 3:
+            raise SystemError("a result with an exception set") from KeyboardInterrupt()
+
+    def fail(record: Record) -> None:
+        raise SystemError("a fault")
+
+    program = oracle.load("beach_bar")
+    solution = solve(program, solver_name="omd", on_progress=interrupt)
+    assert (solution.status, solution.iterations) == (Status.interrupted, 3)
+    with pytest.raises(SystemError, match="a fault"):
+        solve(program, solver_name="omd", on_progress=fail)
+
+
 def test_stop_is_asked_between_iterations() -> None:
     answers = iter([False, False, True])
     solution = solve(oracle.load("beach_bar"), solver_name="omd", stop=lambda: next(answers))
