@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mfdsl.runtime.exploitability import Exploitability
+from mfdsl.runtime.interruption import patient
 from mfdsl.runtime.learning.base import Learner, Lesson, Player, engine_of
 from mfdsl.runtime.learning.engine import measured
-from mfdsl.runtime.learning.patience import patient
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.simulator import Return
 from mfdsl.runtime.solution import finite

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mfdsl.runtime.diagnose import first_not_finite
 from mfdsl.runtime.evaluate import View
-from mfdsl.runtime.interruption import is_interruption
+from mfdsl.runtime.interruption import is_interruption, patient
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import make_solver
@@ -59,9 +59,9 @@ def solve(
 
     `iterations` counts from the start of the first run: with a `state` of a solution (and its
     `history`) the run continues where that one ended, as if it had not stopped. `stop` is asked
-    after each iteration. Ctrl-C ends with the last complete iterate. The exact solvers draw no
-    random numbers; `seed` is kept with the solution. Those that learn from games play them with the
-    `crowd`, which has the seed.
+    after each iteration. Ctrl-C ends with the last complete iterate, at once when pressed twice.
+    The exact solvers draw no random numbers; `seed` is kept with the solution. Those that learn
+    from games play them with the `crowd`, which has the seed.
 
     The `view` is that of the program unless somebody else has made it. `watch` is shown the course
     after each iteration, the last one too, and asks to stop as `stop` does.
@@ -74,12 +74,16 @@ def solve(
     options = Varied({name: tuple(values) for name, values in (varied or {}).items()})
     if options.values:
         solver = make_solver(solver_name, solver.config, varied=options)
-    stopping = Stopping(iterations, tolerance, evaluate_every, patience, stop or (lambda: False))
+    asked = stop or (lambda: False)
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
     params = program.params() if params is None else params
     view = view_for(program, params, solver_name) if view is None else view
     games = Games(program, params, solver_name, solver, options, view)
-    with torch.no_grad(), _threads_for(view.uniform().probs.numel() * games.count):
+    threads = _threads_for(view.uniform().probs.numel() * games.count)
+    with torch.no_grad(), threads, patient() as pressed:
+        stopping = Stopping(
+            iterations, tolerance, evaluate_every, patience, lambda: pressed() or asked()
+        )
         course = begin(games, state, history, began)
         try:
             _advance(course, stopping, on_progress or (lambda record: None), watch)
