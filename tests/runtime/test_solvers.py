@@ -1,5 +1,7 @@
 """Solvers against the peers' figures and against a slow statement of each algorithm."""
 
+import os
+import signal
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
@@ -7,6 +9,7 @@ from typing import cast
 import pytest
 import torch
 
+import mfdsl
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
@@ -204,6 +207,27 @@ def test_ctrl_c_that_a_compiled_loop_took_for_a_fault_is_ctrl_c() -> None:
     assert (solution.status, solution.iterations) == (Status.interrupted, 3)
     with pytest.raises(SystemError, match="a fault"):
         solve(program, solver_name="omd", on_progress=fail)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
+def test_ctrl_c_at_any_moment_ends_a_solve_as_interrupted() -> None:
+    """Pressed where it may fall into a compiled loop or the handing over of its results."""
+    program = mfdsl.load("sis").program
+    solve(program, iterations=2)  # compiled beforehand
+    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        for k in range(25):
+
+            def start(record: Record, after: float = 0.001 + 0.0007 * k) -> None:
+                if record.iteration == 1:
+                    signal.setitimer(signal.ITIMER_REAL, after)
+
+            endless = {"iterations": 10**6, "tolerance": -1.0, "patience": None}
+            solution = solve(program, on_progress=start, **endless)  # type: ignore[arg-type]
+            assert solution.status is Status.interrupted
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_stop_is_asked_between_iterations() -> None:
