@@ -23,7 +23,8 @@ from mfdsl.compiler.syntax.build import BUILDERS
 
 SOURCE = Path(__file__).with_name("grammar.lark")
 # What reading tables raises that were cut short or written over.
-DAMAGED = (pickle.UnpicklingError, AttributeError, ImportError, IndexError, KeyError, ValueError)
+CUT_SHORT = (EOFError, pickle.UnpicklingError, AttributeError, ImportError)
+DAMAGED = (*CUT_SHORT, LookupError, TypeError, ValueError)
 STARTS = ("header", "decl", "player_head", "member")
 
 
@@ -56,7 +57,7 @@ def grammar() -> Lark:
     try:
         with path.open("rb") as file:
             return Lark.load(file)
-    except (OSError, EOFError, *DAMAGED):
+    except (OSError, *DAMAGED):
         parser = _built(text)
     if not sys.dont_write_bytecode:
         _keep(parser, path)
