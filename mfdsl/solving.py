@@ -75,7 +75,8 @@ def prepare(
     batch = batch_of(sweep)
     moved = bool(batch.parameters or batch.sets)
     check_tables(game.model, settings.bins)
-    game = replace(game, bins=settings.bins)
+    if settings.bins != game.bins:  # else what is compiled already serves again
+        game = replace(game, bins=settings.bins)
     if batch.options:
         settings = replace(settings, open=False)
     settings = licensed(settings, game.model, _certificates(game, swept=moved))
@@ -232,12 +233,16 @@ def _check_playable(job: Job) -> None:
 
 def _check_memory(job: Job) -> None:
     """Refuse tables that the device cannot hold."""
-    program, unit = job.game.program, job.params.unit
-    entries = program.state_count * program.action_count * (program.horizon or 1)
-    needed = TABLES * entries * len(job.points) * unit.element_size()
-    held = memory_of(unit.device)
+    needed, held = bytes_of(job), memory_of(job.params.unit.device)
     if needed > held:
         raise _too_large(job, f": its tables need {gibibytes(needed)}, there are {gibibytes(held)}")
+
+
+def bytes_of(job: Job) -> int:
+    """What the tables of a job take."""
+    program = job.game.program
+    entries = program.state_count * program.action_count * (program.horizon or 1)
+    return TABLES * entries * len(job.points) * job.params.unit.element_size()
 
 
 def find_device(device: Device) -> torch.device:

@@ -15,6 +15,7 @@ from mfdsl.compiler.ir.reduced import Coordinate, Past, Reduced
 from mfdsl.runtime.behaviours import Scene, actions_of
 from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.streams import draw
+from mfdsl.runtime.views.native import available
 
 
 class Places:
@@ -159,6 +160,20 @@ def picked(chances: Tensor, u: Tensor) -> Tensor:
     sought = (u * chances[..., -1])[..., None]
     found = torch.searchsorted(chances.contiguous(), sought, right=True)[..., 0]
     return found.clamp_(max=chances.shape[-1] - 1)
+
+
+def picked_from(chances: Tensor, rows: Tensor, u: Tensor) -> Tensor:
+    """Places [...] drawn from these rows [...] of cumulated probabilities [R, A] with uniform
+    numbers [...]: `picked` of chances[rows], as a compiled loop on a CPU.
+    """
+    if chances.device.type != "cpu" or not available():
+        return picked(chances[rows], u)
+    from mfdsl.runtime.tabled_native import pick  # needs numba
+
+    found = torch.empty(rows.shape, dtype=torch.int64)
+    parts = (chances.contiguous(), rows.reshape(-1), u.reshape(-1), found.view(-1))
+    pick(*(part.numpy() for part in parts))
+    return found
 
 
 def _of_place(axis: Coordinate, place: Tensor) -> Tensor:

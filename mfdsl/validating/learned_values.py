@@ -25,7 +25,8 @@ from mfdsl.runtime.finite_population.sampled_values import (
     value_bias,
 )
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.runtime.solvers.episodes import Episodes, play, shared
+from mfdsl.runtime.solvers.episodes import Episodes, play
+from mfdsl.runtime.solvers.followed import shared
 from mfdsl.runtime.solvers.sampled_values import averaged_values
 from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
 from mfdsl.runtime.solvers.symmetric_mirror_descent import first_agent

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.eyes import Eyes, View
+from mfdsl.runtime.learning.kinds import kinds_of
 from mfdsl.runtime.learning.networks import Mlp, softmax
 from mfdsl.runtime.learning.placed import Chances, Placed
 from mfdsl.runtime.learning.sight import model_of, sights_of, values_seen
 from mfdsl.runtime.streams import draw
-from mfdsl.runtime.tabled import drawn
+from mfdsl.runtime.tabled import picked_from
 
 
 class Watcher(nn.Module):
@@ -45,11 +46,17 @@ class Watcher(nn.Module):
 
     def observed(self, scene: Scene) -> Tensor:
         """What each agent sees [B, N, width]."""
+        return self.watched(scene)[0]
+
+    def watched(self, scene: Scene) -> tuple[Tensor, Tensor | None]:
+        """What each agent sees [B, N, width], and numbers [B, N] that are equal where agents of a
+        game see the same, None where nothing is known of that.
+        """
         seen = values_seen(self.program, scene.params, scene.time, scene.state)
         view: View = self.eyes(seen[self.sight.player], scene.state, scene.batch)
         assert view.own is not None
         common = view.common[:, None].expand(-1, view.own.shape[1], -1)
-        return torch.cat([view.own, common.to(view.own)], -1)
+        return torch.cat([view.own, common.to(view.own)], -1), view.alike
 
     def action(self, index: Tensor) -> Any:
         """The module's `Action` from places of actions [B, N]."""
@@ -90,6 +97,19 @@ class MeanFieldNetwork(nn.Module):
         """Chances of all actions [..., A] after the others did `mean`."""
         return self.played(seen, self.q(seen, mean) if self.logits is None else None)
 
+    def drawn(self, seen: Tensor, mean: Tensor, alike: Tensor | None, u: Tensor) -> Tensor:
+        """Actions [B, N] drawn with uniform numbers [B, N]; agents who are `alike` are one row of a
+        policy that does not read the mean.
+        """
+        kinds = None if alike is None or self.logits is None else kinds_of(alike)
+        if kinds is None:
+            chances = self.chances(seen, mean).flatten(0, -2).cumsum(-1)
+            rows = torch.arange(len(chances), device=u.device)
+        else:
+            chances = self.played(seen.flatten(0, 1).index_select(0, kinds.rows), None).cumsum(-1)
+            rows = kinds.of
+        return picked_from(chances, rows.view_as(u), u)
+
     def played(self, seen: Tensor, values: Tensor | None) -> Tensor:
         """Chances of all actions [..., A] from their values, or from what is seen alone where there
         is a policy of it.
@@ -104,7 +124,7 @@ def others_mean(index: Tensor, choices: int, like: Tensor) -> Tensor:
     """What the others did [B, N, A]: the mean of one-hot actions without one's own; even where
     there are no others.
     """
-    one = nn.functional.one_hot(index, choices).to(like)
+    one = like.new_zeros(*index.shape, choices).scatter_(-1, index[..., None], 1)
     number = index.shape[-1]
     if number == 1:
         return torch.full_like(one, 1 / choices)
@@ -132,7 +152,7 @@ class MeanFieldPolicy:
         step, and what the others do now [B, N, A].
         """
         watcher = self.network.watcher
-        seen = watcher.observed(scene)
+        seen, alike = watcher.watched(scene)
         lead, choices = seen.shape[:-1], watcher.choices
         mean = self._mean
         if scene.t == 0:
@@ -145,7 +165,7 @@ class MeanFieldPolicy:
         key = (scene.seed, number, f"policy.{watcher.sight.player}.uniform")
         unit = scene.params.unit
         u = draw(("uniform",), tuple(lead), key, dtype=unit.dtype, device=unit.device)
-        index = drawn(self.network.chances(seen, mean), u)
+        index = self.network.drawn(seen, mean, alike, u)
         self._mean = others_mean(index, choices, seen)
         return seen, index, self._mean
 

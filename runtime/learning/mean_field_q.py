@@ -9,7 +9,7 @@ taken exactly. Both share networks between agents.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -32,48 +32,12 @@ from mfdsl.runtime.learning.mean_action import (
     Watcher,
     limit_chances,
 )
-from mfdsl.runtime.learning.networks import log_softmax
+from mfdsl.runtime.learning.mean_field_update import Steps, set_slopes
 from mfdsl.runtime.learning.off_policy import follow
 from mfdsl.runtime.learning.table import MeanFieldConfig
 from mfdsl.runtime.memory import gibibytes, memory_of
 
 GRADIENT_NORM = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """What N agents saw [K, N, o], did [K, N], what the others did [K, N, A], own rewards [K, N],
-    what they saw then, and whether the game went on [K].
-    """
-
-    seen: Tensor
-    index: Tensor
-    mean: Tensor
-    rewards: Tensor
-    after: Tensor
-    going: Tensor
-
-
-def value_goal(target: MeanFieldNetwork, steps: Steps, discount: float) -> Tensor:
-    """Rewards and the discounted value of what follows while the others go on so, [K, N]."""
-    values = target.q(steps.after, steps.mean)
-    ahead = (target.played(steps.after, values) * values).sum(-1)
-    return steps.rewards + discount * steps.going[:, None] * ahead
-
-
-def value_loss(values: Tensor, target: MeanFieldNetwork, steps: Steps, discount: float) -> Tensor:
-    """Mean squared temporal difference of what was done; `values` [K, N, A] are of all actions."""
-    with torch.no_grad():
-        goal = value_goal(target, steps, discount)
-    value = values.gather(-1, steps.index[..., None])[..., 0]
-    return (value - goal).square().mean()
-
-
-def policy_loss(network: MeanFieldNetwork, values: Tensor, steps: Steps) -> Tensor:
-    """Minus the expected value of one's own action, and its entropy at the temperature."""
-    assert network.logits is not None
-    logs = log_softmax(network.logits(steps.seen))
-    return (logs.exp() * (network.temperature * logs - values.detach())).sum(-1).mean()
 
 
 class MeanFieldLearner:
@@ -202,21 +166,11 @@ class MeanFieldLearner:
         assert kept is not None
         scenes = torch.randint(len(kept.going), (config.batch, 1), generator=generator)
         agents = torch.randint(self.agents, (config.batch, config.members), generator=generator)
-        device = kept.going.device
-        scenes, agents = scenes.to(device), agents.to(device)
-        going = kept.going[scenes[:, 0]]
-        each = {k: v[scenes, agents] for k, v in vars(kept).items() if k != "going"}
-        steps = Steps(**each, going=going)
-        values = self.network.q(steps.seen, steps.mean)
-        fit = value_loss(values, self.target, steps, self.engine.discount)
-        gain = fit.new_zeros(())
-        if self.network.logits is not None:
-            gain = policy_loss(self.network, values, steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        (fit + gain).backward()  # type: ignore[no-untyped-call]
+        rows = (part.flatten().to(kept.going.device) for part in (scenes.expand_as(agents), agents))
+        losses = set_slopes(self.network, self.target, kept.some(*rows), self.engine.discount)
         nn.utils.clip_grad_norm_(self.parameters, GRADIENT_NORM)
         self.optimizer.step()
-        return torch.stack([fit.detach(), gain.detach()]).cpu().float()
+        return losses.cpu().float()
 
     def gap(self) -> Exploitability | None:
         """What one agent gains in the limit, by tables where the game has some over a finite

@@ -1,6 +1,6 @@
 """Games of N agents played to learn tables from: who stood where, did what and was paid what."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,9 @@ from mfdsl.runtime.learning.engine import Engine
 from mfdsl.runtime.policy import Axis
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
+from mfdsl.runtime.solvers.followed import Followed
 from mfdsl.runtime.streams import draw
-from mfdsl.runtime.tabled import Places, picked
-
-Chances = Callable[[int, Int[Tensor, "games agents"]], Float[Tensor, "games agents actions"]]
-"""Cumulated probabilities of the actions of all agents at a stage, given their places in the
-tables."""
+from mfdsl.runtime.tabled import Places
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +61,7 @@ class Episodes:
     final: Float[Tensor, "games agents"]
 
 
-def play(crowd: Crowd, simulator: Simulator, chances: Chances, number: int) -> Episodes:
+def play(crowd: Crowd, simulator: Simulator, policies: Followed, number: int) -> Episodes:
     """Play the games of a simulator from start to end; `number` fixes all draws beside its seed."""
     assert crowd.program.horizon is not None
     places = crowd.places()
@@ -72,18 +69,18 @@ def play(crowd: Crowd, simulator: Simulator, chances: Chances, number: int) -> E
     done: list[Tensor] = []
     paid: list[Tensor] = []
 
+    acting, unit = crowd.acting, crowd.params.unit
+
     def act(scene: Scene, step: int) -> Any:
         where = places.standing(scene)
-        flat = _side_by_side([where[name] for name in crowd.acting])
-        unit = scene.params.unit
+        flat = _side_by_side([where[name] for name in acting])
         key = (crowd.seed, step, "policy")
         u = draw(("uniform",), tuple(flat.shape), key, dtype=unit.dtype, device=unit.device)
-        taken = picked(chances(len(done), flat), u)
+        taken = policies.drawn(len(done), flat, u)
         stood.append(flat)
         done.append(taken)
-        sizes = [_wide(where[name]).shape[1] for name in crowd.acting]
-        parts = zip(crowd.acting, torch.split(taken, sizes, 1), strict=True)
-        return places.moves(scene, {n: part.reshape(where[n].shape) for n, part in parts})
+        parts = zip(acting, _apart(taken, [where[name] for name in acting]), strict=True)
+        return places.moves(scene, dict(parts))
 
     engine = Engine(simulator, crowd.program.horizon, 1.0)
     final = None
@@ -97,16 +94,6 @@ def play(crowd: Crowd, simulator: Simulator, chances: Chances, number: int) -> E
     return Episodes(torch.stack(stood), torch.stack(done), rewards, ended)
 
 
-def shared(policy: Float[Tensor, "stages states actions"]) -> Chances:
-    """One policy for all agents."""
-    chances = policy.cumsum(-1)
-
-    def of_places(t: int, place: Tensor) -> Tensor:
-        return chances[t].index_select(0, place.reshape(-1)).view(*place.shape, -1)
-
-    return of_places
-
-
 def _paid(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
     """Rewards of all who act; whoever has none is paid 0."""
     fields = {name: field for field, name in crowd.program.names.items()}
@@ -114,13 +101,23 @@ def _paid(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
     for name in crowd.acting:
         lead = (simulator.batch, simulator.agents.get(name, 1))
         value = getattr(rewards, fields[name], None)
-        zero = crowd.params.unit.new_zeros(lead)
-        found.append(zero if value is None else _wide(value).expand(lead))
-    return torch.cat(found, 1)
+        if value is None:
+            value = crowd.params.unit.new_zeros(lead)
+        found.append(_wide(value).expand(lead))
+    return _side_by_side(found)
 
 
 def _side_by_side(values: Sequence[Tensor]) -> Tensor:
-    return torch.cat([_wide(value) for value in values], 1)
+    wide = [_wide(value) for value in values]
+    return wide[0] if len(wide) == 1 else torch.cat(wide, 1)
+
+
+def _apart(values: Tensor, like: Sequence[Tensor]) -> Sequence[Tensor]:
+    """What stands side by side, each part of the shape of its own."""
+    if len(like) == 1:
+        return [values.reshape(like[0].shape)]
+    parts = torch.split(values, [_wide(one).shape[1] for one in like], 1)
+    return [part.reshape(one.shape) for part, one in zip(parts, like, strict=True)]
 
 
 def _wide(value: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.episodes import Crowd, play
+from mfdsl.runtime.solvers.followed import alone
 from mfdsl.runtime.solvers.sampled_values import averaged_values
 from mfdsl.runtime.solvers.symmetric_mirror_descent import Learned, share_of_next, tilted
 from mfdsl.runtime.solvers.table import SampledConfig
@@ -76,8 +77,7 @@ class IndependentMirrorDescent:
         config, crowd, played = self.config, self.crowd, state.played
         simulator = crowd.simulator(config.games, config.agents or None)
         who = torch.arange(len(played), device=played.device)
-        chances = played.cumsum(-1)
-        episodes = play(crowd, simulator, lambda t, place: chances[who, t, place], state.iteration)
+        episodes = play(crowd, simulator, alone(played), state.iteration)
         found = averaged_values(
             episodes,
             played,

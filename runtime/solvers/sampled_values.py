@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mfdsl.runtime.solvers.episodes import Episodes
 from mfdsl.runtime.solvers.soft import entropy
+from mfdsl.runtime.views.native import available
 
 Tables = Float[Tensor, "groups stages states actions"]
 
@@ -35,6 +36,21 @@ def averaged_values(
     Agent i belongs to group `groups[i]` and plays its policy. Where nobody was, the values of
     `before` stay. This is certainty equivalence, whose fixed point is that of `online_values`.
     """
+    by = averaged_by_tensors
+    if policies.device.type == "cpu" and available():
+        by = averaged_by_loops
+    return by(episodes, policies, groups, before, temperature, discount)
+
+
+def averaged_by_tensors(
+    episodes: Episodes,
+    policies: Tables,
+    groups: Int[Tensor, " agents"],
+    before: Tables,
+    temperature: float,
+    discount: float,
+) -> Estimate:
+    """All visits of a stage at once."""
     size, stages, states, actions = policies.shape
     rows = groups * states + episodes.places
     taken = (rows * actions + episodes.actions).view(stages, -1)
@@ -51,6 +67,26 @@ def averaged_values(
         value = (staged[t] * q[t]).sum(-1).add_(bonus[t])
         ahead = value.view(-1).index_select(0, rows[t].view(-1)).view(rows[t].shape)
     return Estimate(q.movedim(0, 1).contiguous(), visits.movedim(0, 1))
+
+
+def averaged_by_loops(
+    episodes: Episodes,
+    policies: Tables,
+    groups: Int[Tensor, " agents"],
+    before: Tables,
+    temperature: float,
+    discount: float,
+) -> Estimate:
+    """One visit after another; the same up to the rounding of sums."""
+    from mfdsl.runtime.solvers.sampled_native import average  # needs numba
+
+    q = before.clone(memory_format=torch.contiguous_format)
+    visits = torch.zeros_like(q)
+    bonus = temperature * entropy(policies)[..., 0]
+    games = (episodes.places, episodes.actions, episodes.rewards, groups, episodes.final.clone())
+    tables = (*games, policies, bonus)
+    average(*(part.contiguous().numpy() for part in tables), discount, q.numpy(), visits.numpy())
+    return Estimate(q, visits)
 
 
 def _counted(places: Int[Tensor, "stages visits"], size: int) -> Int[Tensor, "stages places"]:

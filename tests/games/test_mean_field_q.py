@@ -11,7 +11,9 @@ import mfdsl
 from mfdsl import UsageError
 from mfdsl.learning import prepare_training
 from mfdsl.runtime.learning.mean_action import MeanFieldPolicy, others_mean
-from mfdsl.runtime.learning.mean_field_q import MeanFieldLearner, value_goal, value_loss
+from mfdsl.runtime.learning.mean_field_q import MeanFieldLearner
+from mfdsl.runtime.learning.mean_field_update import set_slopes, value_goal, value_loss
+from mfdsl.runtime.tabled import drawn
 from mfdsl.settings import resolve
 
 ISING = """
@@ -109,8 +111,57 @@ def test_goals_and_losses_are_sums_over_actions(tmp_path: Path) -> None:
             torch.testing.assert_close(goal[k, i], expected)
             value = net.q(kept.seen[k, i], kept.mean[k, i])[kept.index[k, i]]
             total += float((value - expected) ** 2) / 120
-    loss = value_loss(net.q(kept.seen, kept.mean), found.target, kept, 0.9)
-    assert float(loss) == pytest.approx(total, rel=1e-4)
+    values = net.q(kept.seen, kept.mean).flatten(0, 1)
+    loss = value_loss(values, kept.index.flatten(), goal.flatten())
+    assert float(loss.value) == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["mf_q", "mf_ac"])
+def test_slopes_are_those_of_the_losses(tmp_path: Path, solver: str) -> None:
+    """Both losses as they are written down, and their slopes by automatic differentiation."""
+    found = learner(spec(tmp_path, ISING), solver, agents=5, steps=3, layers=3)
+    found._played(1)
+    assert found.kept is not None
+    steps = found.kept.some(torch.arange(24).repeat(2), torch.arange(48) % 5)
+    net, target = found.network, found.target
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    net.temperature.fill_(0.7)
+    losses = set_slopes(net, target, steps, 0.9)
+    by_hand = [parameter.grad for parameter in net.parameters()]
+    values = net.q(steps.seen, steps.mean)
+    done = values.gather(-1, steps.index[..., None])[..., 0]
+    fit = (done - value_goal(target, steps, 0.9).detach()).square().mean()
+    gain = torch.zeros(())
+    if net.logits is not None:
+        logs = torch.log_softmax(net.logits(steps.seen), -1)
+        gain = (logs.exp() * (0.7 * logs - values.detach())).sum(-1).mean()
+    torch.testing.assert_close(losses, torch.stack([fit, gain]).detach())
+    slopes = torch.autograd.grad(fit + gain, list(net.parameters()))
+    for own, wanted in zip(by_hand, slopes, strict=True):
+        assert own is not None and wanted.abs().max() > 1e-4
+        torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_agents_who_see_the_same_are_one_row_of_a_policy(tmp_path: Path) -> None:
+    """The same actions as from chances that are computed for every agent."""
+    for solver in ("mf_q", "mf_ac"):
+        found = learner(spec(tmp_path, ISING), solver)
+        net, simulator = found.network, found.engine.simulator
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter)
+        seen, alike = net.watcher.watched(simulator.scene(0, simulator.reset(0)))
+        assert alike is not None and alike.unique().tolist() == [0, 1]
+        mean = torch.rand((8, 200, 2)).softmax(-1)
+        u = torch.rand(8, 200)
+        rows: list[int] = []
+        count = net.values if net.logits is None else net.logits
+        handle = count.register_forward_pre_hook(lambda _, x, to=rows: to.append(len(x[0])))
+        index = net.drawn(seen, mean, alike, u)
+        handle.remove()
+        assert torch.equal(index, drawn(net.chances(seen, mean), u)) and len(index.unique()) == 2
+        assert rows == [8 if solver == "mf_q" else 16]  # games of all agents, kinds of agents
 
 
 def test_rewards_are_ones_own_and_only_the_end_ends(tmp_path: Path) -> None:

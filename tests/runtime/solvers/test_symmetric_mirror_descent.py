@@ -8,15 +8,25 @@ import torch
 from torch import Tensor
 
 import mfdsl
+from mfdsl.batches import Batch
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.solvers.base import make_solver
-from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play, shared
+from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
+from mfdsl.runtime.solvers.followed import alone, shared
 from mfdsl.runtime.solvers.independent_mirror_descent import mean_agent
-from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
+from mfdsl.runtime.solvers.sampled_values import (
+    averaged_by_loops,
+    averaged_by_tensors,
+    averaged_values,
+    online_values,
+)
 from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
+from mfdsl.runtime.tabled import drawn
+from mfdsl.settings import resolve
+from mfdsl.solving import prepare
 
 STAKES = """
 model stakes
@@ -102,6 +112,39 @@ def test_averages_are_means_over_visits(groups: list[int]) -> None:
             visits[group, t, s, a] = len(values)
     torch.testing.assert_close(found.q, q, rtol=0, atol=1e-12)
     assert torch.equal(found.visits, visits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("groups", [[0, 0, 0], [0, 1, 2], [1, 0, 1]])
+def test_compiled_loops_average_as_tensors_do(groups: list[int], dtype: torch.dtype) -> None:
+    source = torch.Generator().manual_seed(5)
+    sizes = (4, 3, 2)
+    games = some_episodes(source, sizes)
+    episodes = Episodes(games.places, games.actions, games.rewards.to(dtype), games.final.to(dtype))
+    shape = (max(groups) + 1, *sizes)
+    policies = random_policies(source, shape).to(dtype)
+    # as a table that is read in another order than it is stored
+    before = random_policies(source, shape).to(dtype).mT.contiguous().mT
+    given = (episodes, policies, torch.tensor(groups), before, 0.3, 0.9)
+    held = before.clone()
+    found, wanted = averaged_by_loops(*given), averaged_by_tensors(*given)
+    close = 1e-14 if dtype == torch.float64 else 1e-6
+    torch.testing.assert_close(found.q, wanted.q, rtol=0, atol=close)
+    assert torch.equal(found.visits, wanted.visits) and found.q.dtype == dtype
+    assert torch.equal(before, held) and torch.equal(episodes.final, games.final.to(dtype))
+
+
+def test_everybody_follows_the_own_policy() -> None:
+    """Actions are those that rows of single agents draw, also where all share one policy."""
+    source = torch.Generator().manual_seed(6)
+    probs = random_policies(source, (5, 3, 4, 6))
+    places = torch.randint(4, (7, 5), generator=source)
+    u = torch.rand((7, 5), generator=source, dtype=torch.float64)
+    for t in range(3):
+        each = torch.stack([probs[i, t, places[:, i]] for i in range(5)], 1)
+        assert torch.equal(alone(probs).drawn(t, places, u), drawn(each, u))
+        together = drawn(probs[0, t, places], u)
+        assert torch.equal(shared(probs[0]).drawn(t, places, u), together)
 
 
 def test_temporal_differences_are_those_of_algorithm_1() -> None:
@@ -308,6 +351,13 @@ def test_a_mean_since_some_iteration_leaves_less_than_the_last_policy() -> None:
         for o in ({}, {"output": "average", "since": 8})
     )
     assert mean.exploitability.value < 0.2 < last.exploitability.value
+
+
+def test_what_is_compiled_serves_every_solve_of_a_game() -> None:
+    game = mfdsl.load(text=STAKES)
+    for seed in range(2):
+        job = prepare(game, resolve(game.model, "symm_pmd"), sweep=Batch({}), seed=seed)
+        assert job.game.program is game.program and job.game.agents is game.agents
 
 
 def test_seeds_change_what_is_learned() -> None:
