@@ -18,10 +18,12 @@ their training, `PPO` our counterpart. Both sides choose how many games they pla
 Beside the wrapper, a batch has as many games on both sides, rules have as many cells, and no pass
 over it is left out.
 Seconds are computing time of the process (wall time on a GPU, `--device cuda`, where only ours
-run); figures are medians of `--rounds`, of a single one for references in training.
+run). In each of `--rounds` all of ours have a go and then the reference; figures are medians of the
+rounds, and so are `times` and `PPO` of the ratios within rounds.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -56,20 +58,28 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "planner, path": ("m3f_ppo", {"gradient": "path", "hidden": UPPER}),
     "planner, score": ("m3f_ppo", SCORE | {"hidden": UPPER}),
 }
-HEADER = ["game", "agents", "games", "move", *METHODS, "alone", "trained", "times", "PPO"]
+THEIRS = ("alone", "trained")
+HEADER = ["game", "agents", "games", "move", *METHODS, *THEIRS, "times", "PPO"]
 
 
-def rate(moves: int, asked: argparse.Namespace, one: Callable[[int], object]) -> float:
-    """Moves of agents in a second of `one(k)`, an episode in every game; the first warms up."""
+Go = Callable[[], float]
+"""One episode in every game; its moves of agents in a second."""
+
+
+def going(moves: int, asked: argparse.Namespace, one: Callable[[int], object]) -> Go:
+    """Goes of `one(k)`, k = 1, 2, ...; the first of all, which warms up, is made here."""
     clock = time.process_time if asked.device == "cpu" else time.perf_counter
-    found = []
-    for k in range(asked.rounds + 1):
+    numbers = itertools.count()
+
+    def go() -> float:
         began = clock()
-        one(k)
+        one(next(numbers))
         if asked.device != "cpu":
             torch.cuda.synchronize(asked.device)
-        found.append(moves / (clock() - began))
-    return statistics.median(found[1:])
+        return moves / (clock() - began)
+
+    go()
+    return go
 
 
 def playing(training: Training) -> Callable[[int], object]:
@@ -79,9 +89,9 @@ def playing(training: Training) -> Callable[[int], object]:
     return lambda k: measured(engine, lambda scene, number: behaviour(scene))
 
 
-def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> dict[str, float]:
-    """Rates of ours: of `move`, and of each method that is defined."""
-    found: dict[str, float] = {}
+def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> dict[str, Go]:
+    """Ours: `move`, and each method that is defined."""
+    found: dict[str, Go] = {}
     moves = games * agents * asked.steps
     for name, (solver, method) in METHODS.items():
         if asked.methods and name not in asked.methods:
@@ -94,8 +104,8 @@ def trained(game: Game, agents: int, games: int, asked: argparse.Namespace) -> d
         except UsageError:
             continue
         if not found:
-            found["move"] = rate(moves, asked, playing(training))
-        found[name] = rate(moves, asked, training.learner.step)
+            found["move"] = going(moves, asked, playing(training))
+        found[name] = going(moves, asked, training.learner.step)
     return found
 
 
@@ -113,21 +123,28 @@ class Case:
     counterpart: str
 
 
-def line(case: Case, ours: Mapping[str, float], theirs: Rate | None, rounds: int) -> str:
-    """A row, with the rates of a reference where there is one."""
+def line(case: Case, ours: Mapping[str, Go], theirs: Rate | None, rounds: int) -> str:
+    """A row; with a reference both sides take turns."""
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for kind, go in ours.items():
+            found.setdefault(kind, []).append(go())
+        if theirs is None:
+            continue
+        for kind, batch, width in zip(THEIRS, case.theirs, (0, case.width), strict=True):
+            steps = theirs(case.name, case.agents, batch, 1.0, width)
+            found.setdefault(kind, []).append(case.agents * steps)
+    middle = {kind: statistics.median(values) for kind, values in found.items()}
     cells = [case.name, str(case.agents), str(case.games)]
-    cells += [figure(ours[k]) if k in ours else "-" for k in ("move", *METHODS)]
-    if theirs is None:
-        return row([*cells, "-", "-", "-", "-"])
-    found = []
-    for batch, width in zip(case.theirs, (0, case.width), strict=True):
-        count = 1 if width else rounds  # an iteration of theirs may take a minute
-        rates = [theirs(case.name, case.agents, batch, 1.0, width) for _ in range(count)]
-        found.append(case.agents * statistics.median(rates))
-    best = max(value for kind, value in ours.items() if kind != "move")
-    both = (best, ours.get(case.counterpart))
-    ratios = ["-" if value is None else f"{value / found[1]:.1f}" for value in both]
-    return row([*cells, *map(figure, found), *ratios])
+    cells += [figure(middle[k]) if k in middle else "-" for k in ("move", *METHODS, *THEIRS)]
+    best = max((k for k in middle if k in METHODS), key=lambda k: middle[k])
+    for kind in (best, case.counterpart):
+        if "trained" in found and kind in found:
+            pairs = zip(found[kind], found["trained"], strict=True)
+            cells.append(f"{statistics.median(a / b for a, b in pairs):.1f}")
+        else:
+            cells.append("-")
+    return row(cells)
 
 
 def navigation(asked: argparse.Namespace, beside: Mapping[str, Rate]) -> None:

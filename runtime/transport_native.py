@@ -56,7 +56,6 @@ class Search(NamedTuple):
     open_price: NDArray[np.float64]
     closed: NDArray[np.int64]
     distance: NDArray[np.float64]
-    lanes: NDArray[np.float64]
 
 
 @njit(cache=True)
@@ -303,6 +302,26 @@ def _least(label, lanes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _first(bits):  # type: ignore[no-untyped-def]
+    """A place of the smallest of numbers that are not negative, given their bits as integers.
+
+    The minimum of integers fills vector registers without lanes in memory. One just below 0 by
+    rounding counts as the smallest, which it is.
+    """
+    low = bits[0]
+    for j in range(len(bits)):
+        low = min(low, bits[j])
+    start, here = -LANES, False
+    while not here:
+        start += LANES
+        for k in range(LANES):
+            here |= bits[start + k] == low
+    while bits[start] != low:
+        start += 1
+    return start
+
+
+@njit(cache=True)
 def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
     """Everybody where they want to be, in the order of the points and while there is room."""
     n = len(cost)
@@ -329,6 +348,7 @@ def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
     m, width = len(plan.room), len(price)
+    price -= price[:m].max()  # then no label is negative, and their bits are in the same order
     shared = m if plan.point.shape[1] > 1 else 0
     links = Links(np.empty((shared, width)), np.ones(m, np.bool_))
     search = Search(
@@ -337,7 +357,6 @@ def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
         np.empty(width),
         np.empty(m, np.int64),
         np.empty(m),
-        np.empty(LANES),
     )
     for i in range(len(cost)):
         while plan.waiting[i] > 0:
@@ -350,7 +369,8 @@ def _search(source, cost, price, plan, links, search):  # type: ignore[no-untype
     """The nearest site with room (Dijkstra on costs less prices); prices follow."""
     # Out of their tuples once: each reading of an array from a tuple counts a reference, and so
     # does each row that is taken out of an array.
-    label, before, open_price, order, distance, lanes = search
+    label, before, open_price, order, distance = search
+    bits = label.view(np.int64)
     point, room, extra, stale = plan.point, plan.room, links.extra, links.stale
     for j in range(len(price)):
         open_price[j] = price[j]
@@ -358,7 +378,7 @@ def _search(source, cost, price, plan, links, search):  # type: ignore[no-untype
         before[j] = -1
     closed = 0
     while True:
-        k = _least(label, lanes)
+        k = _first(bits)
         reach = label[k]
         if room[k] > 0:
             break

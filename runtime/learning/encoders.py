@@ -83,7 +83,8 @@ class MeanEmbedding(Encoder):
 
 
 class Histogram(Encoder):
-    """Shares of the cells of the joint space of all axes; `bins` on a line or a circle.
+    """Shares of the cells of the joint space of all axes; `bins` on a line or a circle, where the
+    axis does not say how many.
 
     Members count for the nearest cell; with `smooth` they are spread over the neighbouring cells in
     proportion (a tent in each direction), so that the shares have gradients.
@@ -91,8 +92,8 @@ class Histogram(Encoder):
 
     def __init__(self, axes: Sequence[Axis], bins: int, smooth: bool = True) -> None:
         super().__init__()
-        self.axes, self.bins, self.smooth = tuple(axes), bins, smooth
-        self.sizes = [len(a.columns) if a.kind == "names" else bins for a in axes]
+        self.axes, self.smooth = tuple(axes), smooth
+        self.sizes = [len(a.columns) if a.kind == "names" else a.cells or bins for a in axes]
         self.width = math.prod(self.sizes)
         if self.width > LARGEST:
             raise ValueError(
@@ -110,7 +111,8 @@ class Histogram(Encoder):
         planes = members.transpose(-1, -2).contiguous()
         if self._compiled(members, weights):
             return self._counted(planes, weights)
-        *others, last = (self._share(planes[..., list(a.columns), :], a) for a in self.axes)
+        sized = zip(self.axes, self.sizes, strict=True)
+        *others, last = (self._share(_columns(planes, a), a, n) for a, n in sized)
         if not others:
             return averaged(last.transpose(-1, -2), weights)
         cells = others[0]
@@ -122,42 +124,55 @@ class Histogram(Encoder):
     def _compiled(self, members: Tensor, weights: Tensor | None) -> bool:
         """Whether compiled loops apply: they have no gradients."""
         sloping = members.requires_grad or (weights is not None and weights.requires_grad)
-        fits = self.smooth and self.bins > 1 and members.ndim == 3
+        single = any(
+            a.kind == "circle" and n == 1 for a, n in zip(self.axes, self.sizes, strict=True)
+        )
+        fits = self.smooth and not single and members.ndim == 3
         return fits and not sloping and members.device.type == "cpu" and available()
 
     def _counted(self, planes: Tensor, weights: Tensor | None) -> Tensor:
         from mfdsl.runtime.learning.histogram_native import KINDS, spread  # needs numba
 
         planes = planes.detach()
-        at = torch.cat([self._place(planes[..., list(a.columns), :], a) for a in self.axes], -2)
+        sized = zip(self.axes, self.sizes, strict=True)
+        at = torch.cat([_place(_columns(planes, a), a, n) for a, n in sized], -2)
         mass = np.full((1, 1), 1 / at.shape[-1]) if weights is None else weights.double().numpy()
         kinds = np.array([KINDS.index(a.kind) for a in self.axes])
         found = torch.zeros(len(at), self.width, dtype=torch.float64)
         spread(at.numpy(), mass, kinds, np.array(self.sizes), found.numpy())
         return found.to(planes.dtype)
 
-    def _place(self, planes: Tensor, axis: Axis) -> Tensor:
-        """Where each member is, in cells from the centre of the first, [B, 1, M]."""
-        if axis.kind == "names":
-            return (planes * _places(planes, len(axis.columns))).sum(-2, keepdim=True)
-        if axis.kind == "circle":
-            return _turns(planes) * self.bins + (self.bins - 1) / 2
-        return (planes * (self.bins / 2) + (self.bins - 1) / 2).clamp(0, self.bins - 1)
-
-    def _share(self, planes: Tensor, axis: Axis) -> Tensor:
+    def _share(self, planes: Tensor, axis: Axis, cells: int) -> Tensor:
         """How much of each member lies in each cell of an axis, [B, cells, M]."""
         if axis.kind == "names":
             return planes
         if axis.kind == "circle":
-            apart = _around(planes, self.bins)
+            apart = _around(planes, cells)
         else:
-            inside = planes.clamp(-1 + 1 / self.bins, 1 - 1 / self.bins)
-            centres = -1 + (2 * _places(planes, self.bins) + 1) / self.bins
-            apart = (inside - centres).abs() * (self.bins / 2)
+            inside = planes.clamp(-1 + 1 / cells, 1 - 1 / cells)
+            centres = -1 + (2 * _places(planes, cells) + 1) / cells
+            apart = (inside - centres).abs() * (cells / 2)
         if self.smooth:
             return (1 - apart).clamp(min=0)
-        nearest = nn.functional.one_hot(apart.argmin(-2), self.bins)
+        nearest = nn.functional.one_hot(apart.argmin(-2), cells)
         return nearest.movedim(-1, -2).to(planes.dtype)
+
+
+def _columns(planes: Tensor, axis: Axis) -> Tensor:
+    """The features along an axis [B, columns, M], a single one without a copy."""
+    first = axis.columns[0]
+    if len(axis.columns) == 1:
+        return planes[..., first : first + 1, :]
+    return planes[..., list(axis.columns), :]
+
+
+def _place(planes: Tensor, axis: Axis, cells: int) -> Tensor:
+    """Where each member is, in cells from the centre of the first, [B, 1, M]."""
+    if axis.kind == "names":
+        return (planes * _places(planes, len(axis.columns))).sum(-2, keepdim=True)
+    if axis.kind == "circle":
+        return _turns(planes) * cells + (cells - 1) / 2
+    return (planes * (cells / 2) + (cells - 1) / 2).clamp(0, cells - 1)
 
 
 def _places(planes: Tensor, bins: int) -> Tensor:

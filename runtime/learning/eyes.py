@@ -4,8 +4,8 @@ Everything that agents see alike is computed once for each game; neighbours are 
 and points, by the first own real vector that measures the same space.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.encoders import Members
-from mfdsl.runtime.learning.features import Entries
+from mfdsl.runtime.learning.features import Axis, Entries
 from mfdsl.runtime.learning.relative import Displacement, comparable
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
 from mfdsl.runtime.learning.surroundings import Surroundings
@@ -96,6 +96,13 @@ class Eyes(nn.Module):
         """How many numbers a view has."""
         return self.own_width, self.common_width, self.law_widths
 
+    def celled(self, cells: Mapping[str, int]) -> tuple[Members, ...]:
+        """The widths of laws, with this many cells along real variables of populations by name."""
+        return tuple(
+            Members(law.width, _celled(law.axes, entries, read, cells))
+            for law, entries, read in zip(self.law_widths, self.laws, self.read, strict=True)
+        )
+
     def forward(self, seen: dict[str, Tensor], state: Any, batch: int) -> View:
         """A view of B games; `seen` are the values of this player by name."""
         common = [*self.common(self._common(seen, batch)), *self._joint(seen, batch)]
@@ -175,6 +182,18 @@ def _members_entries(law: Crowd | Feature, model: Model) -> Entries:
     """What is read of a member of a crowd, or of one of the points."""
     types = [f.type for f in law.features] if isinstance(law, Crowd) else [_one(law.type)]
     return Entries(types, model)
+
+
+def _celled(
+    axes: Sequence[Axis], entries: nn.Module, law: Crowd | Feature, cells: Mapping[str, int]
+) -> tuple[Axis, ...]:
+    """The axes of a law, in the order of its features; points have cells of their own."""
+    assert isinstance(entries, Entries)
+    if not isinstance(law, Crowd):
+        return tuple(axes)
+    pairs = zip(law.features, entries.entries, strict=True)
+    named = [None if f.type.finite else cells.get(f.name) for f, e in pairs for _ in e.axes]
+    return tuple(replace(axis, cells=n) for axis, n in zip(axes, named, strict=True))
 
 
 def _pairs(sight: Sight) -> list[tuple[Feature, Feature]]:

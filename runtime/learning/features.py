@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,15 +17,17 @@ LONGEST = 64  # values of a range that are told apart one by one
 @dataclass(frozen=True)
 class Axis:
     """One direction of a value among its features: a column in [-1, 1], the cosine and the sine
-    of an angle, or columns of which one is 1.
+    of an angle, or columns of which one is 1; `cells` of a histogram along it, None for as many
+    as elsewhere.
     """
 
     kind: Literal["line", "circle", "names"]
     columns: tuple[int, ...]
+    cells: int | None = None
 
     def moved(self, by: int) -> "Axis":
         """The axis with `by` columns before it."""
-        return Axis(self.kind, tuple(c + by for c in self.columns))
+        return replace(self, columns=tuple(c + by for c in self.columns))
 
 
 class Entry(nn.Module):

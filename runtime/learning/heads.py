@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.networks import log_softmax
@@ -63,9 +64,7 @@ class ActionLaw:
         parts = []
         if self.mean is not None and self.log_std is not None:
             assert drawn.reals is not None
-            apart = (drawn.reals - self.mean) * (-self.log_std).exp()
-            density = -0.5 * apart**2 - self.log_std - 0.5 * log(2 * pi)
-            parts.append(density.sum(-1))
+            parts.append(_log_density(drawn.reals, self.mean, self.log_std))
         if self.logits is not None:
             assert drawn.index is not None
             parts.append(self.log_chances.gather(-1, drawn.index[..., None])[..., 0])
@@ -75,12 +74,51 @@ class ActionLaw:
         """Entropy [...], of the reals before they are squashed."""
         parts = []
         if self.mean is not None and self.log_std is not None:
-            spread = (self.log_std + 0.5 * log(2 * pi * torch.e)).expand_as(self.mean)
-            parts.append(spread.sum(-1))
+            spread = (self.log_std + 0.5 * log(2 * pi * torch.e)).sum(-1)
+            parts.append(spread.expand(self.mean.shape[:-1]))
         if self.logits is not None:
             finite = self.log_chances.clamp(min=-1e4)
             parts.append(-(self.log_chances.exp() * finite).sum(-1))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class _LogDensity(torch.autograd.Function):
+    """Log-density [...] of independent Gaussians: `reals` and `mean` are [..., k], `log_std` may
+    lack leading axes.
+
+    One function with its slopes, because single operations and theirs would run over all numbers
+    twice as often.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, reals: Tensor, mean: Tensor, log_std: Tensor
+    ) -> Tensor:
+        narrow = (-log_std).exp()
+        apart = (reals - mean).mul_(narrow)
+        square = apart * apart
+        ctx.save_for_backward(apart, square, narrow)
+        return -0.5 * square.sum(-1) - (log_std + 0.5 * log(2 * pi)).sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, slope: Tensor
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        apart, square, narrow = ctx.saved_tensors  # type: ignore[attr-defined]
+        in_mean = (apart * narrow).mul_(slope[..., None])
+        if narrow.ndim == 1:
+            rows = slope.reshape(-1)
+            in_log_std = rows @ square.reshape(len(rows), -1) - rows.sum()
+        else:
+            in_log_std = (slope[..., None] * (square - 1)).sum_to_size(narrow.shape)
+        return -in_mean if ctx.needs_input_grad[0] else None, in_mean, in_log_std  # type: ignore[attr-defined]
+
+
+def _log_density(reals: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    reals, mean = torch.broadcast_tensors(reals, mean)  # type: ignore[no-untyped-call]
+    found: Tensor = _LogDensity.apply(reals, mean, log_std)  # type: ignore[no-untyped-call]
+    return found
 
 
 def chosen(log_chances: Tensor, uniform: Tensor) -> Tensor:

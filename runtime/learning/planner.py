@@ -21,7 +21,7 @@ from mfdsl.runtime.learning.actor import Shape, Trunk
 from mfdsl.runtime.learning.encoders import FIXED, encoder
 from mfdsl.runtime.learning.experience import ActionLaws, Choice
 from mfdsl.runtime.learning.eyes import Eyes, View, Widths
-from mfdsl.runtime.learning.heads import ActionLaw, Drawn, Head
+from mfdsl.runtime.learning.heads import LOG_STD, ActionLaw, Drawn, Head
 from mfdsl.runtime.learning.pathwise import Move
 from mfdsl.runtime.learning.rules import Rule, RuleKind
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight, model_of, sights_of, values_seen
@@ -50,7 +50,10 @@ class Plan:
 
 
 class Upper(nn.Module):
-    """The law of the upper action in each game: entries of all rules, then what majors do."""
+    """The law of the upper action in each game: entries of all rules, then what majors do.
+
+    Its real numbers are the first of the trunk's, those of rules before those of majors.
+    """
 
     def __init__(
         self, widths: Widths, rules: int, majors: Head, shape: Shape, log_std: float
@@ -63,10 +66,11 @@ class Upper(nn.Module):
     def forward(self, view: View, mask: Tensor | None = None) -> ActionLaw:
         """The law of the upper action [B, ...]."""
         numbers: Tensor = self.trunk(view)
-        mean, log_std = numbers[..., : self.rules], self.log_std.clamp(-5.0, 1.0)
+        log_std = self.log_std.clamp(*LOG_STD)
         rest = self.majors.law(numbers[..., self.rules :], mask)
-        if rest.mean is not None and rest.log_std is not None:
-            mean, log_std = torch.cat([mean, rest.mean], -1), torch.cat([log_std, rest.log_std])
+        if rest.log_std is not None:
+            log_std = torch.cat([log_std, rest.log_std])
+        mean = numbers if rest.logits is None else numbers[..., : len(log_std)]
         return ActionLaw(mean, log_std, rest.logits)
 
 
@@ -74,10 +78,13 @@ class Overview(nn.Module):
     """What the planner sees: everything common and every law that some player sees, once each.
 
     Where the encoder of `shape` is a fixed one, integrals of laws are common entries, so that they
-    are taken once for all networks and all passes.
+    are taken once for all networks and all passes. Histograms of populations have the `cells` of
+    rules.
     """
 
-    def __init__(self, sights: tuple[Sight, ...], model: Model, shape: Shape) -> None:
+    def __init__(
+        self, sights: tuple[Sight, ...], model: Model, shape: Shape, cells: Mapping[str, int]
+    ) -> None:
         super().__init__()
         common: dict[str, tuple[str, Feature]] = {}
         points: dict[str, tuple[str, Feature]] = {}
@@ -105,7 +112,7 @@ class Overview(nn.Module):
                 modules.append(eyes)
                 self.parts.append((sight, eyes))
         self.eyes = nn.ModuleList(modules)
-        laws = tuple(w for eyes in modules for w in eyes.law_widths)
+        laws = tuple(w for eyes in modules for w in eyes.celled(cells))
         width = sum(eyes.common_width for eyes in modules)
         fixed = laws if shape.encoder in FIXED else ()
         self.encoders = [encoder(shape.encoder, w, 0, 0, shape.bins) for w in fixed]
@@ -164,7 +171,7 @@ class Planner(nn.Module):
         self.sights = sights_of(program, hidden=plan.hidden, shown=plan.shown)
         self.populations = [s for s in self.sights if not s.single]
         self.majors = [s for s in self.sights if s.single]
-        self.overview = Overview(self.sights, model, shape)
+        self.overview = Overview(self.sights, model, shape, plan.cells or {})
         rules = [
             Rule(s, model, plan.bins, plan.cells or {}, plan.kind, softmax=plan.softmax)
             for s in self.populations

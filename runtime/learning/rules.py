@@ -72,15 +72,18 @@ class Rule(nn.Module):
         mean = numbers[..., : self.count]
         spread = (numbers[..., self.count : 2 * self.count] + 1 + SMALLEST) * WIDEST
         weight = numbers[..., 2 * self.count :]
+        if not self.choices:
+            return mean, spread, weight
         chances = self.sharp * weight if self.softmax else (weight + 1 + SMALLEST).log()
-        return mean, spread, log_softmax(chances) if self.choices else chances
+        return mean, spread, log_softmax(chances)
 
     def _looked_up(self, table: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         place = torch.zeros((), dtype=torch.long, device=table.device)
         for axis in self.axes:
             place = place * axis.size + axis.cell(own[axis.name])
         if table.ndim == 3:
-            return table.gather(1, place[..., None].expand(*place.shape, table.shape[-1]))
+            first = self.cells * torch.arange(len(table), device=table.device)[:, None]
+            return nn.functional.embedding(place + first, table.flatten(0, 1))
         index = place[..., None, None].expand(*place.shape, 1, table.shape[-1])
         return table.gather(2, index)[..., 0, :]
 
@@ -141,7 +144,7 @@ class Axis:
         if self.finite:
             return value.long() - self.first
         share = (self._scalar(value) - self.low) / (self.high - self.low)
-        return (share * self.size).floor().long().clamp(0, self.size - 1)
+        return (share * self.size).long().clamp_(0, self.size - 1)
 
     def share(self, value: Tensor) -> Tensor:
         """Weights of the cells, adding up to 1: kernels as wide as a cell."""

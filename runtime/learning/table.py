@@ -146,7 +146,11 @@ class PlannerConfig(PolicyConfig):
     rule: Literal["bins", "rbf"] = Field(
         "bins", description="tables over cells of the own state, or smoothed by kernels"
     )
-    cells: str = Field("", description="cells of single variables, as in `q=2`; else `bins`")
+    cells: str = Field(
+        "",
+        description="cells of single variables, of rules and in a histogram that the planner reads"
+        " of the population, as in `q=2`; else `bins`",
+    )
     softmax: bool = Field(
         False, description="whether entries for finite actions are logarithms of weights"
     )

@@ -80,7 +80,7 @@ def test_a_histogram_averages_products_of_shares(weighted: bool) -> None:
     members = torch.cat([line, name, angle.cos()[..., None], angle.sin()[..., None]], -1)
     weights = torch.rand(3, 8) if weighted else None
     planes = members.transpose(1, 2)
-    shares = [encoder._share(planes[:, list(a.columns)], a) for a in axes]
+    shares = [encoder._share(planes[:, list(a.columns)], a, 5) for a in axes]
     every = torch.einsum("bam,bcm,bdm->bmacd", *shares).flatten(2)
     assert encoder.width == every.shape[-1] == 50
     torch.testing.assert_close(encoder(members, weights), averaged(every, weights))
@@ -91,7 +91,12 @@ def test_a_histogram_averages_products_of_shares(weighted: bool) -> None:
 def test_compiled_histograms_are_those_of_tensors(bins: int, weighted: bool) -> None:
     """Beyond the ends of a line and all around a circle, too."""
     pytest.importorskip("mfdsl.runtime.learning.histogram_native", exc_type=ImportError)
-    axes = (Axis("circle", (0, 1)), Axis("line", (2,)), Axis("names", (3, 4)), Axis("line", (5,)))
+    axes = (
+        Axis("circle", (0, 1)),
+        Axis("line", (2,)),
+        Axis("names", (3, 4)),
+        Axis("line", (5,), cells=3),
+    )
     angle = torch.linspace(-torch.pi, torch.pi, 60).reshape(3, 20, 1)
     ends = torch.tensor([-1.0, 1.0, 0.0, 1.3]).repeat(3, 5)[..., None]
     name = torch.nn.functional.one_hot(torch.randint(2, (3, 20)), 2)
@@ -99,6 +104,7 @@ def test_compiled_histograms_are_those_of_tensors(bins: int, weighted: bool) -> 
     members = torch.cat(parts, -1).double()
     weights = torch.rand(3, 20, dtype=torch.float64) if weighted else None
     encoder = Histogram(axes, bins)
+    assert encoder.width == bins * bins * 2 * 3
     sloping = members.clone().requires_grad_()
     torch.testing.assert_close(encoder(members, weights), encoder(sloping, weights).detach())
 

@@ -137,6 +137,30 @@ def test_neither_the_order_of_deposits_matters_nor_a_place_without_one() -> None
         assert apart[0].max() > 1e-4 and apart[2].max() < 1e-6
 
 
+def test_histograms_of_a_planner_have_the_cells_of_its_rules() -> None:
+    """Those of populations; points that are shown keep `bins`."""
+    for shown, points in (((), 0), (DEPOSITS, 4 * 4)):
+        plan = Plan(bins=7, cells={"q": 2}, shown=shown)
+        planner = Planner(GAME.agents, Shape(encoder="histogram", bins=4), plan)
+        widths = [encode.width for encode in planner.overview.encoders]
+        assert widths == [4 * 4 * 2] + [points] * bool(shown)
+
+
+@torch.no_grad()
+def test_rules_look_agents_up_in_their_cells() -> None:
+    planner = Planner(GAME.agents, Shape(encoder="histogram"), Plan(bins=3, cells={"q": 2}))
+    (rule,), now = planner.rules, scene()
+    table = torch.rand(now.batch, rule.cells, 4)
+    drone = now.state.drone
+    own = {name: drone[k] for k, name in enumerate(drone._fields)}
+    found = rule._looked_up(table, own)
+    cell = torch.stack([axis.cell(own[axis.name]) for axis in rule.axes])
+    assert [int(c) for c in cell.amax((1, 2))] <= [2, 2, 1] and int(cell.min()) >= 0
+    place = (cell[0] * 3 + cell[1]) * 2 + cell[2]
+    for b in range(now.batch):
+        assert torch.equal(found[b], table[b, place[b]])
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("encoder", ["mean_embed", "histogram"])
 def test_a_planner_is_shown_the_law_of_deposits(encoder: EncoderKind) -> None:

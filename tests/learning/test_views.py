@@ -101,6 +101,24 @@ def test_laws_of_actions_agree_with_torch() -> None:
     torch.testing.assert_close(law.entropy(), normal.entropy().sum(-1) + finite.entropy())
 
 
+@pytest.mark.parametrize("spread", [(3,), (5, 3)])
+def test_slopes_of_a_log_density_are_those_of_the_formula(spread: tuple[int, ...]) -> None:
+    """Of agents with one deviation and of such with their own, to rounding."""
+    stream = torch.Generator().manual_seed(0)
+    reals, mean = (torch.randn(4, 5, 3, generator=stream, dtype=torch.float64) for _ in range(2))
+    log_std = 0.3 * torch.randn(spread, generator=stream, dtype=torch.float64)
+    weights = torch.randn(4, 5, generator=stream, dtype=torch.float64)
+    given = [v.requires_grad_() for v in (reals, mean, log_std)]
+    found = ActionLaw(mean, log_std, None).log_prob(Drawn(reals, None))
+    expected = torch.distributions.Normal(mean, log_std.exp()).log_prob(reals).sum(-1)
+    torch.testing.assert_close(found, expected)
+    slopes, formula = (torch.autograd.grad((weights * v).sum(), given) for v in (found, expected))
+    for one, other in zip(slopes, formula, strict=True):
+        torch.testing.assert_close(one, other)
+    entropy = torch.distributions.Normal(mean, log_std.exp()).entropy().sum(-1)
+    torch.testing.assert_close(ActionLaw(mean, log_std, None).entropy(), entropy)
+
+
 def test_choices_are_drawn_with_their_chances_and_never_where_they_are_illegal() -> None:
     choice = Feature("a", Type(kind="int", lo=0, hi=3), True)
     head = Head((choice,))
