@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mfdsl.runtime.views import native
+from mfdsl.runtime.views import lanes, native
 from mfdsl.runtime.views.dense import Moves, chains_of, dense_table
 from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.tables import Problem
@@ -40,11 +40,18 @@ def policy_values(problem: Problem, probs: Table, discount: float) -> Table:
 def best_values(problem: Problem, discount: float) -> Table:
     """Q of the best response: V = max (r + discount P V); -inf at illegal actions.
 
-    A few compiled sweeps suffice for most games. Otherwise small games are solved by Howard's
-    policy improvement with direct solves, large ones by sweeps.
+    Many games with few states are solved side by side. Otherwise a few compiled sweeps suffice for
+    most games, or small ones are solved by Howard's policy improvement with direct solves, large
+    ones by sweeps.
     """
     kernel, paid = problem.kernels[0], problem.rewards[0]
     rewards, values = _masked(paid, problem), torch.zeros_like(paid[0])
+    if (banded := native.banded(kernel)) is not None:
+        plan = lanes.plan_of(banded, paid.shape[-1])
+        limits = (MOST_IMPROVEMENTS, tolerance_of(paid.dtype))
+        q = plan and lanes.best_values(plan, banded, rewards, discount, *limits)
+        if q is not None:
+            return q
     solve = _solver(kernel, paid, discount)
     _, states, games = paid.shape
     cheap = solve is not None and games == 1 and states > FEW_STATES
@@ -65,6 +72,10 @@ def _solver(kernel: Kernel, paid: Table, discount: float) -> Solve | None:
     """Values of policies directly where the game is small."""
     actions, states, games = paid.shape
     if (banded := native.banded(kernel)) is not None:
+        if (plan := lanes.plan_of(banded, games)) is not None:
+            return lambda probs: lanes.policy_values(
+                plan, banded, probs, (probs * paid).sum(0), discount
+            )
         return lambda probs: native.discounted_values(
             banded, probs, (probs * paid).sum(0), discount
         )

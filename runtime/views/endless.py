@@ -4,7 +4,7 @@ One iteration on a game of a few states is otherwise spent between tensor operat
 that of `chains.py`, rewards are played from a tape (`tape.py`), values are eliminated, and the best
 response starts from the policy's own values (`native_values.py`). The tensor code of
 `settling.py` and `discounted.py` stays the reference; it has batches, devices, gradients, single
-precision, large games, and chains that read the law.
+precision and large games. `reading.py` has chains that read the law.
 """
 
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ def endless(tables: Tables, discount: float) -> Endless | None:
     banded = native.banded(tables.kernel)
     if tables.games > 1 or tables.unit.dtype != torch.float64 or banded is None:
         return None
-    meeting = _meeting(tables)
+    meeting = meeting_of(tables)
     return None if meeting is None else Endless(tables, discount, banded, meeting)
 
 
@@ -89,7 +89,8 @@ def _public(table: Numbers) -> Tensor:
     return torch.from_numpy(table.T[None, None])
 
 
-def _meeting(tables: Tables) -> Meeting | None:
+def meeting_of(tables: Tables) -> Meeting | None:
+    """What one agent meets in a game in double precision, None where it cannot be written down."""
     states, actions = tables.program.state_count, tables.program.action_count
     legal = np.zeros((0, states), dtype=bool)
     if tables.legal is not None:

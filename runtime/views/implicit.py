@@ -12,6 +12,8 @@ the pushes where the law still travels, and each is checked:
   affine-invariant test of Deuflhard 2011, doi 10.1007/978-3-642-23899-4). That can still carry a
   law across the edge of a closed cell, so there are steps solved to the end as well, which cannot.
 - A law pushed off towards the start returns, so that it is no law among many that stand still.
+
+Populations keep their masses, which are equal: otherwise rounding, times the length, moves some.
 """
 
 from collections.abc import Callable
@@ -54,20 +56,20 @@ class Step:
 
 
 def implicit_law(
-    at: Meeting, law: Vector, start: Vector, tolerance: float
+    at: Meeting, law: Vector, start: Vector, tolerance: float, populations: int = 1
 ) -> tuple[Vector, float] | None:
     """The law in which pushes from `law` end and the l1 change of a push there.
 
     None where steps do not end at one, or it does not draw back what is pushed off to `start`.
     """
     for exact in (False, True):
-        found = _followed(at, law, FIRST, tolerance, exact=exact)
+        found = _followed(at, law, FIRST, tolerance, populations, exact=exact)
         if found is None:
             continue
         off = found.law + NUDGE * (start - found.law)
         distance = (off - found.law).abs().sum()
         if distance > 64 * torch.finfo(law.dtype).eps:
-            back = _followed(at, off, BACK, tolerance, exact=exact)
+            back = _followed(at, off, BACK, tolerance, populations, exact=exact)
             if back is None or (back.law - found.law).abs().sum() > RETURN[exact] * distance:
                 continue
         return found.law, found.change.abs().sum().item()
@@ -75,7 +77,7 @@ def implicit_law(
 
 
 def _followed(
-    at: Meeting, law: Vector, length: float, tolerance: float, *, exact: bool
+    at: Meeting, law: Vector, length: float, tolerance: float, populations: int, *, exact: bool
 ) -> Point | None:
     """The point where steps end, None where they do not end at one."""
     eps = torch.finfo(law.dtype).eps
@@ -83,7 +85,7 @@ def _followed(
     here = at(law)
     for _ in range(MOST_STEPS[exact]):
         noise = max(STILL, 64 * eps, length * eps)
-        step = _stepped(at, here, length, noise, exact=exact)
+        step = _stepped(at, here, length, noise, populations, exact=exact)
         if step is None:
             length, most = length / SHRINKAGE, AFTERWARDS
             if length < LEAST:
@@ -98,13 +100,16 @@ def _followed(
     return None
 
 
-def _stepped(at: Meeting, here: Point, length: float, noise: float, *, exact: bool) -> Step | None:
+def _stepped(
+    at: Meeting, here: Point, length: float, noise: float, populations: int, *, exact: bool
+) -> Step | None:
     """One step, solved to the end where it is `exact`; None where it is to be shorter."""
     point, sizes = here, list[float]()
     for _ in range(MOST_CORRECTIONS):
-        right = length * point.change - (point.law - here.law)
-        # What rounding adds to the mass would grow with the length.
-        correction = _corrected(point.slope, length, right - right.sum() * point.law)
+        right = (length * point.change - (point.law - here.law)).view(populations, -1)
+        # What rounding adds to the masses would grow with the length.
+        right = right - right.sum(1, keepdim=True) * populations * point.law.view_as(right)
+        correction = _corrected(point.slope, length, right.view(-1))
         if correction is None:
             return None
         sizes.append(correction.abs().sum().item())
@@ -115,8 +120,8 @@ def _stepped(at: Meeting, here: Point, length: float, noise: float, *, exact: bo
         law = point.law + correction
         if law.amin() < -NEGATIVE:
             return None
-        law = law.clamp(min=0)
-        point = at(law / law.sum())
+        masses = law.clamp(min=0).view(populations, -1)
+        point = at((masses / (masses.sum(1, keepdim=True) * populations)).view(-1))
     return None
 
 

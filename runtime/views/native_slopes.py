@@ -19,55 +19,58 @@ def play_slopes(line, memory, slopes):  # type: ignore[no-untyped-def]
     code, places, _ = line
     for n in range(len(code)):
         operation, start, count, terms = code[n, 0], code[n, 1], code[n, 2], code[n, 3]
-        size = count * terms
-        first = places[code[n, 4] : code[n, 4] + size]
-        second = places[code[n, 5] : code[n, 5] + size]
+        first, second, third = code[n, 4], code[n, 5], code[n, 6]
         if operation == tape.COPY or operation >= tape.FETCH:
-            gathered_slopes(operation, memory, slopes, start, count, terms, first, second)
+            gathered_slopes(operation, memory, slopes, start, count, terms, places, first, second)
         elif operation == tape.WHERE:
-            third = places[code[n, 6] : code[n, 6] + size]
             for i in range(count):
-                chosen = second[i] if memory[first[i]] != 0 else third[i]
-                add(slopes, start + i, chosen, 1.0)
+                chosen = second if memory[places[first + i]] != 0 else third
+                add(slopes, start + i, places[chosen + i], 1.0)
         elif operation < tape.WHERE:
             for i in range(count):
-                a, b = memory[first[i]], memory[second[i]]
-                left, right = of_two(operation, a, b)
-                add(slopes, start + i, first[i], left)
-                add(slopes, start + i, second[i], right)
+                one, other = places[first + i], places[second + i]
+                left, right = of_two(operation, memory[one], memory[other])
+                add(slopes, start + i, one, left)
+                add(slopes, start + i, other, right)
         else:
             for i in range(count):
-                add(slopes, start + i, first[i], of_one(operation, memory[first[i]]))
+                one = places[first + i]
+                add(slopes, start + i, one, of_one(operation, memory[one]))
 
 
 @njit(cache=True)
 def add(slopes, place, source, factor):  # type: ignore[no-untyped-def]
     """Add a multiple of a row to another."""
-    if factor != 0:
-        here, there = slopes[place], slopes[source]
-        for j in range(len(here)):
-            here[j] += factor * there[j]
+    if factor != 0 and slopes.shape[1] == 1:
+        slopes[place, 0] += factor * slopes[source, 0]
+    elif factor != 0:
+        for j in range(slopes.shape[1]):
+            slopes[place, j] += factor * slopes[source, j]
 
 
 @njit(cache=True, error_model="numpy")
-def gathered_slopes(operation, memory, slopes, start, count, terms, first, second):  # type: ignore[no-untyped-def]
-    """Those of copies, sums, products and extrema of terms."""
+def gathered_slopes(operation, memory, slopes, start, count, terms, places, first, second):  # type: ignore[no-untyped-def]
+    """Those of copies, sums, products and extrema of terms; arguments begin at `first` and
+    `second` of the `places`.
+    """
     for i in range(count):
         if operation == tape.COPY:
-            add(slopes, start + i, first[i], 1.0)
+            add(slopes, start + i, places[first + i], 1.0)
         elif operation == tape.SCATTER:
-            add(slopes, second[i], first[i], 1.0)
+            add(slopes, places[second + i], places[first + i], 1.0)
         elif operation == tape.FETCH:
-            add(slopes, start + i, int(memory[first[i]]), 1.0)
+            add(slopes, start + i, int(memory[places[first + i]]), 1.0)
         else:
             for k in range(i * terms, (i + 1) * terms):
+                one = places[first + k]
                 if operation == tape.SUM:
-                    add(slopes, start + i, first[k], 1.0)
+                    add(slopes, start + i, one, 1.0)
                 elif operation == tape.DOT:
-                    add(slopes, start + i, first[k], memory[second[k]])
-                    add(slopes, start + i, second[k], memory[first[k]])
-                elif memory[first[k]] == memory[start + i]:
-                    add(slopes, start + i, first[k], 1.0)
+                    other = places[second + k]
+                    add(slopes, start + i, one, memory[other])
+                    add(slopes, start + i, other, memory[one])
+                elif memory[one] == memory[start + i]:
+                    add(slopes, start + i, one, 1.0)
                     break
 
 
@@ -123,29 +126,60 @@ def of_one(operation, a):  # type: ignore[no-untyped-def]
 def slope_and_change(moves, law, shares):  # type: ignore[no-untyped-def]
     """The derivative [S, S] of push(law) - law, and that change [S], under `shares` [S, A]."""
     states = len(law)
-    memory = moves.line.memory.copy()
-    slopes = np.zeros((len(memory), states))
-    put(moves, memory, law, shares)
-    for s in range(states):
-        for a in range(shares.shape[1]):
-            slopes[moves.joint + s * shares.shape[1] + a, s] = shares[s, a]
-    play(moves.line, memory)
-    play_slopes(moves.line, memory, slopes)
-    slope, change = np.zeros((states, states)), -law
-    for s in range(states):
-        slope[s, s] -= 1
-    for s in range(states):
-        for a in range(shares.shape[1]):
-            mass = law[s] * shares[s, a]
-            for k in range(moves.places.shape[2]):
-                place = moves.chances[s, a, k]
-                to, chance, row = moves.places[s, a, k], memory[place], slopes[place]
-                change[to] += mass * chance
-                slope[to, s] += shares[s, a] * chance
-                there = slope[to]
-                for j in range(states):
-                    there[j] += mass * row[j]
+    memory, slopes, gains = room_for(moves)
+    slope, change = np.empty((states, states)), np.empty(states)
+    look(moves, law, shares, memory, slopes, gains, slope, change)
     return slope, change
+
+
+@njit(cache=True)
+def room_for(moves):  # type: ignore[no-untyped-def]
+    """Room to work in: the line's memory, its derivatives, and those of the chances."""
+    memory = moves.line.memory.copy()
+    return memory, np.zeros((len(memory), most(moves.colours) + 1)), np.empty(len(moves.columns))
+
+
+@njit(cache=True)
+def most(numbers):  # type: ignore[no-untyped-def]
+    """The largest; reading a loop that calls numpy's imports most of numba and scipy."""
+    found = numbers[0]
+    for k in range(len(numbers)):
+        found = max(found, numbers[k])
+    return found
+
+
+@njit(cache=True, error_model="numpy")
+def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ignore[no-untyped-def]
+    """`slope_and_change` into arrays that are there."""
+    line, joint, _, places, colours, distinct, rows, starts, columns, _, _ = moves
+    states, actions = shares.shape
+    slopes[:] = 0
+    slope[:] = 0
+    for s in range(states):
+        slope[s, s], change[s] = -1, -law[s]
+        for a in range(actions):
+            memory[joint + s * actions + a] = law[s] * shares[s, a]
+            slopes[joint + s * actions + a, colours[s]] = shares[s, a]
+    play(line, memory)
+    play_slopes(line, memory, slopes)
+    for d in range(len(distinct)):
+        for e in range(starts[d], starts[d + 1]):
+            gains[e] = slopes[distinct[d], colours[columns[e]]]
+    whole = len(columns) == len(distinct) * states
+    for s in range(states):
+        for a in range(actions):
+            share, mass = shares[s, a], law[s] * shares[s, a]
+            for k in range(places.shape[2]):
+                to, d = places[s, a, k], rows[s, a, k]
+                chance, first = memory[distinct[d]], starts[d]
+                change[to] += mass * chance
+                slope[to, s] += share * chance
+                if whole:
+                    for j in range(states):
+                        slope[to, j] += mass * gains[first + j]
+                else:
+                    for e in range(first, starts[d + 1]):
+                        slope[to, columns[e]] += mass * gains[e]
 
 
 @njit(cache=True)
@@ -163,15 +197,23 @@ def half_steps(moves, laws, shares):  # type: ignore[no-untyped-def]
     `shares` [B, S, A].
     """
     memory = moves.line.memory.copy()
-    games, states, actions = shares.shape
-    for b in range(games):
+    for b in range(len(laws)):
         for t in range(laws.shape[1] - 1):
-            before, after = laws[b, t], laws[b, t + 1]
-            put(moves, memory, before, shares[b])
-            play(moves.line, memory)
-            after[:] = before / 2
-            for s in range(states):
-                for a in range(actions):
-                    half = before[s] * shares[b, s, a] / 2
-                    for k in range(moves.places.shape[2]):
-                        after[moves.places[s, a, k]] += half * memory[moves.chances[s, a, k]]
+            half_step(moves, memory, laws[b, t], shares[b], laws[b, t + 1])
+
+
+@njit(cache=True, error_model="numpy")
+def half_step(moves, memory, before, shares, after):  # type: ignore[no-untyped-def]
+    """Write the law halfway to where another is pushed."""
+    line, joint, chances, places, _, _, _, _, _, _, _ = moves
+    states, actions = shares.shape
+    for s in range(states):
+        after[s] = before[s] / 2
+        for a in range(actions):
+            memory[joint + s * actions + a] = before[s] * shares[s, a]
+    play(line, memory)
+    for s in range(states):
+        for a in range(actions):
+            half = before[s] * shares[s, a] / 2
+            for k in range(places.shape[2]):
+                after[places[s, a, k]] += half * memory[chances[s, a, k]]

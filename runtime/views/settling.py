@@ -5,7 +5,7 @@ converge without moving their fixed points. The limit is found without most of t
 chains by elimination (`chains.py`), others by reduced-rank extrapolation (Eddy 1979; Sidi 2008,
 doi 10.1137/1.9781611974966), which combines the laws of a stretch of steps so that as little as
 possible remains of their changes. Where moves read the law a few pushes are followed by implicit
-steps (`implicit.py`).
+steps (`implicit.py`), of small games in compiled loops (`native_reading.py`).
 """
 
 import math
@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mfdsl.runtime.views import native
+from mfdsl.runtime.views import lanes, native
 from mfdsl.runtime.views.chains import LEAVING, MOST_STEPS, limit_laws
 from mfdsl.runtime.views.dense import chains_of, dense_table
 from mfdsl.runtime.views.implicit import Meeting, implicit_law
 from mfdsl.runtime.views.kernels import Kernel
-from mfdsl.runtime.views.slopes import Reader
+from mfdsl.runtime.views.slopes import Moves, Reader
 from mfdsl.runtime.views.tables import Tables, stage_kernel
 
 MOST_PUSHES = 10_000
@@ -66,12 +66,13 @@ def _of_readers(
     tables: Tables, probs: Tensor, law: Laws, tolerance: float, reader: Reader | None
 ) -> tuple[Laws, float]:
     """The laws of a batch together where that is soon done, otherwise one after another."""
+    if reader is not None and reader.moves is not None:
+        shares = reader.shares(probs.permute(2, 1, 0))
+        laws, residual = kept_laws(reader, reader.moves, shares)
+        return laws.t().to(law.dtype), residual
     stretch = _half_steps(tables, probs)
     if reader is None:
         return _of_reader(stretch, law, tolerance)
-    shares = probs.permute(2, 1, 0).contiguous()
-    if reader.moves is not None:
-        stretch = partial(reader.half_steps, shares=shares)
     if law.shape[1] > 1:
         found, residual = extrapolated(stretch, law, tolerance / 2, FEW_PUSHES, linear=False)
         if residual <= tolerance / 2 and _draws_back(stretch, found, law):
@@ -79,11 +80,28 @@ def _of_readers(
         games = [slice(b, b + 1) for b in range(law.shape[1])]
         each = [_of_readers(tables, probs[..., b], law[:, b], tolerance, reader) for b in games]
         return torch.cat([found for found, _ in each], 1), max(change for _, change in each)
-    ended = _ended(stretch, partial(reader.at, shares=shares[0]), law, tolerance)
+    shares = probs[..., 0].t().contiguous()
+    populations = len(tables.program.populations)
+    ended = _ended(stretch, partial(reader.at, shares=shares), law, tolerance, populations)
     return _of_reader(stretch, law, tolerance) if ended is None else ended
 
 
-def _ended(stretch: Stretch, at: Meeting, law: Laws, tolerance: float) -> tuple[Laws, float] | None:
+def kept_laws(
+    reader: Reader, moves: Moves, shares: Float[Tensor, "batch states actions"]
+) -> tuple[Float[Tensor, "batch states"], float]:
+    """The same in compiled loops, game by game: by implicit steps, or stretches of pushes."""
+    laws, residuals = reader.laws(moves, shares, READER_TOLERANCE)
+    law = reader.doubled.initial
+    for b in (residuals < 0).nonzero()[:, 0].tolist():
+        stretch = partial(reader.half_steps, moves, shares=shares[b : b + 1])
+        found, residuals[b] = _of_reader(stretch, law, READER_TOLERANCE)
+        laws[b] = (found / found.sum(0))[:, 0]
+    return laws, residuals.max().item()
+
+
+def _ended(
+    stretch: Stretch, at: Meeting, law: Laws, tolerance: float, populations: int
+) -> tuple[Laws, float] | None:
     """The law that implicit steps reach after the first pushes, None where they do not end."""
     laws = law[None]
     for _ in range(0, MOST_FIRST, STRETCH):
@@ -91,7 +109,7 @@ def _ended(stretch: Stretch, at: Meeting, law: Laws, tolerance: float) -> tuple[
         sizes = (laws[1:] - laws[:-1]).abs().sum((1, 2))
         if sizes[-1] < min(SMALL, sizes[0].item()):
             break
-    found = implicit_law(at, laws[-1, :, 0], law[:, 0], tolerance)
+    found = implicit_law(at, laws[-1, :, 0], law[:, 0], tolerance, populations)
     if found is None or not _draws_back(stretch, found[0][:, None], law):
         return None
     return found[0][:, None], found[1]
@@ -123,6 +141,8 @@ def _eliminated(kernel: Kernel, probs: Tensor, law: Laws, stretch: Stretch) -> t
     The change is infinite where chains are large, or games differ.
     """
     if (banded := native.banded(kernel)) is not None:
+        if (plan := lanes.plan_of(banded, law.shape[1])) is not None:
+            return lanes.limit_laws(plan, banded, probs, law)
         return native.limit_laws(banded, probs, law, LEAVING, MOST_STEPS)
     actions, states, games = probs.shape
     if not kernel.shared or (table := dense_table(kernel, actions, states)) is None:

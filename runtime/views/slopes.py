@@ -3,7 +3,8 @@
 The derivative of push(mu) is the chain at mu, and what the chances change with mu. Of these, row i
 is one gradient: copy i of the law weighs with the mass that arrives at state i only, so all rows
 are one backward pass over as many copies as there are states. That is the reference; games that fit
-on a tape (`tape.py`) carry the derivatives along it in a compiled loop.
+on a tape (`tape.py`) carry the derivatives along it in a compiled loop, in as many columns as
+they need (`colours.py`).
 """
 
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfdsl.runtime.views import native
+from mfdsl.runtime.views.colours import coloured, dependence
 from mfdsl.runtime.views.folding import Folding
-from mfdsl.runtime.views.tables import Tables
+from mfdsl.runtime.views.tables import Tables, build_tables
 from mfdsl.runtime.views.tape import Line, record
 
 MOST_ENTRIES = 1 << 21  # of the copies of the tables of chances
@@ -38,24 +40,37 @@ class Point:
 class Moves(NamedTuple):
     """Moves for compiled loops: to `places` [S, A, K], with what stands at `chances` on the line.
 
-    `joint` is where the joint law [S, A] begins there.
+    `joint` is where the joint law [S, A] begins there. Derivatives in the states of the law are
+    carried in columns of their `colours` [S]. Distinct chances stand at `distinct` [D]; that of a
+    move is number `rows` [S, A, K] of these, which reads the states
+    `columns[starts[d]:starts[d + 1]]`. The derivative of a push has `band` numbers below and above
+    its diagonal. States are those of `populations` side by side, each with the same mass.
     """
 
     line: Line
     joint: int
     chances: NDArray[np.int64]
     places: NDArray[np.int64]
+    colours: NDArray[np.int64]
+    distinct: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    band: tuple[int, int]
+    populations: int
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
     """One game whose chances read the law, while the places that moves lead to do not.
 
-    Without `moves` the tensor code is used.
+    Without `moves` the tensor code is used. These are in double precision, as are the tables
+    `doubled`.
     """
 
     tables: Tables
     moves: Moves | None = field(repr=False)
+    doubled: Tables = field(repr=False)
     _ahead: Folding = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,18 +86,41 @@ class Reader:
         slope, change = slope_and_change(self.moves, law.numpy(), shares.numpy())
         return Point(law, torch.from_numpy(change), torch.from_numpy(slope))
 
+    def shares(
+        self, probs: Float[Tensor, "batch states actions"]
+    ) -> Float[Tensor, "batch states actions"]:
+        """Policies in double precision; those in single precision are made to add up to 1."""
+        shares = probs.double().contiguous()
+        return shares if probs.dtype == shares.dtype else shares / shares.sum(-1, keepdim=True)
+
+    def laws(
+        self, moves: Moves, shares: Float[Tensor, "batch states actions"], tolerance: float
+    ) -> tuple[Float[Tensor, "batch states"], Float[Tensor, " batch"]]:
+        """The laws that policies keep by implicit steps in compiled loops over its `moves`.
+
+        Also the l1 change of a push at each, -1 where steps do not end.
+        """
+        from mfdsl.runtime.views.native_reading import laws_kept  # needs numba
+
+        laws, residuals = shares.new_empty(shares.shape[:2]), shares.new_empty(len(shares))
+        initial = self.doubled.initial[:, 0].contiguous().numpy()
+        found = laws.numpy(), residuals.numpy()
+        laws_kept(moves, initial, shares.numpy(), tolerance, *found)
+        return laws, residuals
+
     def half_steps(
         self,
+        moves: Moves,
         law: Float[Tensor, "states batch"],
         count: int,
         shares: Float[Tensor, "batch states actions"],
     ) -> Float[Tensor, "laws states batch"]:
-        """The laws and so many after them, each halfway to where it is pushed; needs `moves`."""
+        """The laws and so many after them, each halfway to where its `moves` push it."""
         from mfdsl.runtime.views.native_slopes import half_steps  # needs numba
 
         laws = law.new_empty(law.shape[1], count + 1, law.shape[0])
         laws[:, 0] = law.t()
-        half_steps(self.moves, laws.numpy(), shares.numpy())
+        half_steps(moves, laws.numpy(), shares.numpy())
         return laws.permute(1, 2, 0)
 
     def _slope_and_change(self, law: Vector, shares: Shares) -> Float[Tensor, "states entries"]:
@@ -122,7 +160,17 @@ def reader_of(tables: Tables) -> Reader | None:
     reads, states = tables.program.module.WEIGHTS_READ, len(tables.initial)
     if "law" not in reads or tables.successors[0].numel() * states > MOST_ENTRIES:
         return None
-    return Reader(tables, _moves(tables))
+    doubled = _doubled(tables)
+    return Reader(tables, _moves(doubled), doubled)
+
+
+def _doubled(tables: Tables) -> Tables:
+    """The game with its parameters in double precision, as they are."""
+    if tables.unit.dtype != torch.float32:
+        return tables
+    given = tables.params._asdict()
+    changed = {name: x.double() for name, x in given.items() if x.is_floating_point()}
+    return build_tables(tables.program, tables.params._replace(**changed), tables.stages)
 
 
 def _moves(tables: Tables) -> Moves | None:
@@ -144,4 +192,29 @@ def _moves(tables: Tables) -> Moves | None:
         return None
     places = tables.successors[0].permute(2, 1, 0).contiguous()
     chance = tape.results[0].expand(1, *places.shape)[0].contiguous()
-    return Moves(tape.line, tape.inputs[0], chance.numpy(), places.numpy())
+    where = chance.numpy(), places.numpy()
+    return _told_apart(tape.line, tape.inputs[0], *where, len(program.populations))
+
+
+def _told_apart(
+    line: Line,
+    joint: int,
+    chances: NDArray[np.int64],
+    places: NDArray[np.int64],
+    populations: int,
+) -> Moves:
+    """The moves with what their chances depend on."""
+    states, actions, _ = places.shape
+    inputs = np.zeros((len(line.memory), states), dtype=bool)
+    inputs[joint : joint + states * actions] = np.repeat(np.eye(states, dtype=bool), actions, 0)
+    distinct, rows = np.unique(chances, return_inverse=True)
+    rows = rows.reshape(chances.shape)
+    reads = dependence(line, inputs)[distinct]
+    colours, starts, columns = coloured(reads)
+    touched = np.zeros((states, states), dtype=bool)
+    np.logical_or.at(touched, places.reshape(-1), reads[rows.reshape(-1)])
+    touched[places, np.arange(states)[:, None, None]] = True
+    to, source = np.nonzero(touched)
+    band = int((to - source).max()), int((source - to).max())
+    told = colours, distinct, rows, starts, columns, band
+    return Moves(line, joint, chances, places, *told, populations)

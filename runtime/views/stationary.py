@@ -14,6 +14,7 @@ from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.discounted import best_values, policy_values
 from mfdsl.runtime.views.endless import Endless, endless
 from mfdsl.runtime.views.finite import by_population, expanded, state_values, uniform_policy
+from mfdsl.runtime.views.reading import Reading, reading
 from mfdsl.runtime.views.settling import law_kernel, stationary_law
 from mfdsl.runtime.views.slopes import Reader, reader_of
 from mfdsl.runtime.views.tables import Problem, Tables, build_tables, flow_rewards
@@ -67,9 +68,10 @@ class StationaryView:
 
     def flow(self, policy: TabularPolicy) -> Flow:
         """The law together with what one agent meets there."""
-        if len(policy.probs) == 1 and not torch.is_grad_enabled() and self._small is not None:
-            found = self._small.flow(policy)
-            if found is not None:
+        if not torch.is_grad_enabled():
+            one = self._small if len(policy.probs) == 1 else None
+            compiled = one or self._reading
+            if compiled is not None and (found := compiled.flow(policy)) is not None:
                 return found
         tables = self.tables
         probs = expanded(inner(policy.probs), tables.games)
@@ -86,6 +88,10 @@ class StationaryView:
     @cached_property
     def _small(self) -> Endless | None:
         return endless(self.tables, self.discount)
+
+    @cached_property
+    def _reading(self) -> Reading | None:
+        return reading(self.tables, self.discount, self._reader)
 
     def q_values(
         self, flow: Flow, policy: TabularPolicy | None = None
@@ -132,8 +138,10 @@ class StationaryView:
     def _kept(self, flow: Flow, policy: TabularPolicy) -> Float[Tensor, " batch"]:
         """What the policy is worth at a law that it keeps: the same mean reward at every step."""
         problem = flow.problem
-        if problem is None or flow.residual > 64 * torch.finfo(policy.probs.dtype).eps:
+        moving = flow.residual > 64 * torch.finfo(policy.probs.dtype).eps
+        if problem is None or moving or flow.known is not None:
             return self.value(flow, self.q_values(flow, policy), policy)
         joint = flow.laws[:, 0, :, None] * policy.probs[:, 0]
         rewards = problem.rewards[0].permute(2, 1, 0)
-        return (joint * rewards).sum((1, 2)) / (1 - self.discount)
+        # Populations have equal parts of the law; the mean of an agent of each is asked for.
+        return (joint * rewards).sum((1, 2)) * len(self.program.populations) / (1 - self.discount)

@@ -7,7 +7,7 @@ import torch
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
-from mfdsl.runtime.views import dense, native, settling
+from mfdsl.runtime.views import dense, native, settling, slopes
 from mfdsl.runtime.views.stationary import StationaryView
 from tests.runtime import oracle
 
@@ -103,6 +103,7 @@ def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.M
     monkeypatch.setattr(settling, "MOST_PUSHES", 1)
     monkeypatch.setattr(settling, "STRETCH", 1)
     monkeypatch.setattr(settling, "implicit_law", lambda *rest: None)
+    monkeypatch.setattr(slopes, "_moves", lambda tables: None)
     view = StationaryView.build(stationary_game("susceptible_infected"))
     evaluation = Evaluation(view, view.uniform())
     law = evaluation.flow.laws[0, 0]
