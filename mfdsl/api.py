@@ -17,6 +17,7 @@ from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, Parameters, load
 from mfdsl.parameters import Sweep
+from mfdsl.planning import ALONG
 from mfdsl.proofs import Recheck, proof_of, recheck_file, write_proof
 from mfdsl.report import Report
 from mfdsl.runtime.learning.table import LEARNERS
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.simulator import Rollout
     from mfdsl.runtime.solution import Solution
+    from mfdsl.runtime.solvers.networks.path_solution import PathSolution
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
     from mfdsl.runtime.views.particles import Simulation
     from mfdsl.validating.outcome import Validation
+
+    Solved = TabularPolicy | Learned | PathSolution | ExactSolution
 
 __all__ = [
     "Artifact",
@@ -94,7 +98,8 @@ def check(
     if compilation.model is None or not compilation.ok:
         return Report(compilation)
     with keeping(archive if patient else None):
-        report = Report(compilation, _more(compilation.model, effort, ask, whole_box))
+        more = _more(compilation.model, effort, ask, whole_box)
+    report = Report(compilation, more, whole_box)
     if keep_proof is not None:
         proof = proof_of(
             compilation.model,
@@ -158,9 +163,10 @@ def solve(
     dtype: Dtype | None = None,
     out: str | Path | None = None,
     on_progress: "Callable[[Any], None] | None" = None,
-) -> "Solution | Learned | ExactSolution | ExactSweep":
+) -> "Solution | Learned | PathSolution | ExactSolution | ExactSweep":
     """An approximate equilibrium and its exploitability, by a named solver or a fitting one; of a
-    team what was learned, and its return; of a linear-quadratic game its affine policies.
+    team what was learned, and its return; of a linear-quadratic game its affine policies; along
+    drawn paths of a common noise the policy and bounds of its exploitability.
 
     What is not given is taken from the spec's `solver` block; `solver="auto"` leaves the choice to
     what is proved about the game. A `sweep` of values makes a batch of games, one for each
@@ -193,6 +199,16 @@ def solve(
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
     if settings.solver in EXACT:
         return _exact(game, settings, seed, dtype or "float64", out, swept)
+    if settings.solver == ALONG:
+        from mfdsl.paths_or_tables import along, routed
+
+        settings = routed(game, settings)
+        if along(settings):
+            from mfdsl.pathwise import solved
+
+            if batch.axes:
+                raise UsageError("a batch is for tables", "solve once for each value")
+            return solved(game, settings, seed, device, dtype, out, on_progress)
     job = prepare(game, settings, sweep=batch, seed=seed, device=device, dtype=dtype or "float64")
     folder = start_run(job, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
@@ -253,7 +269,7 @@ def resume(
     tolerance: float | None = None,
     device: Device = "cpu",
     on_progress: "Callable[[Any], None] | None" = None,
-) -> "Solution | Learned":
+) -> "Solution | Learned | PathSolution":
     """Continue the run in a folder, as if it had not stopped, and save it there.
 
     Raises:
@@ -271,6 +287,10 @@ def resume(
     game = _loaded(source, None if isinstance(source, Game) else options.parameters)
     if options.solver in LEARNERS:
         return _resumed(game, folder, iterations, tolerance, device, on_progress)
+    if records.goes_along(options):
+        from mfdsl.pathwise import resumed
+
+        return resumed(game, folder, iterations, tolerance, device, on_progress)
     job = records.job_of_run(game, folder, options, device=device)
     job = records.continued(job, folder, iterations=iterations, tolerance=tolerance)
     solution = solving.run(job, on_progress=on_progress)
@@ -306,7 +326,7 @@ def _resumed(
 
 def simulate(
     game: Game | str | Path,
-    policy: "TabularPolicy | Learned | ExactSolution | str | Callable[..., Any] | None" = None,
+    policy: "Solved | str | Callable[..., Any] | None" = None,
     *,
     agents: int | Mapping[str, int] | None = None,
     batch: int = 1,
@@ -366,21 +386,25 @@ def simulate(
 
 def _behaviour(
     game: Game,
-    policy: "TabularPolicy | Learned | ExactSolution | str | Callable[..., Any] | None",
+    policy: "Solved | str | Callable[..., Any] | None",
     execution: "Execution | None",
 ) -> "Behaviour":
     """What agents do by a policy, the uniform one if none is given."""
     from mfdsl.exact import solution_behaviour
     from mfdsl.learning import learned_behaviour
+    from mfdsl.pathwise import path_behaviour
     from mfdsl.playing import behaviour_named, by_table, executed
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.solvers.networks.path_solution import PathSolution
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
 
     if isinstance(policy, TabularPolicy):
         return by_table(game, policy)
     if isinstance(policy, ExactSolution):
         return solution_behaviour(game, policy)
+    if isinstance(policy, PathSolution):
+        return path_behaviour(game, policy)
     if isinstance(policy, Learned):
         behaviour = learned_behaviour(game, policy)
         return behaviour if execution is None else executed(behaviour, execution)
@@ -409,7 +433,8 @@ def validate(
         UsageError: a number is out of range, or the run is damaged or of another game.
         TypeError: `params` for a game that is loaded already.
     """
-    from mfdsl.validating.validate import trial_of, validate as run
+    from mfdsl.validating.trial import trial_of
+    from mfdsl.validating.validate import validate as run
 
     if isinstance(target, Game):
         target = _loaded(target, params)

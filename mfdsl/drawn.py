@@ -27,4 +27,4 @@ def path_game(game: Game, seed: int = 0) -> PathGame:
         along.model, source_name=name, digest=key[:8], line_of=game.compilation.line_of
     )
     program = load_program(text, along.model, game.name)
-    return PathGame(program, game.agents, along.parameters, along.seen, seed)
+    return PathGame(program, game.agents, along.parameters, along.seen, seed, along.noises)

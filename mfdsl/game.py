@@ -23,6 +23,7 @@ from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
+from mfdsl.planning import ALONG, drawn_states, only_paths
 from mfdsl.report import Report
 from mfdsl.settings import with_settings_checked
 from mfdsl.shipped import find_spec
@@ -110,10 +111,11 @@ class Game:
         try:
             return reduced(model, self.bins)
         except NoTables as error:
-            raise UsageError(
-                f"`{self.name}` has no tables: {error}",
-                error.advice or "simulate it, or use a solver that learns from its agents",
-            ) from None
+            advice = error.advice or "simulate it, or use a solver that learns from its agents"
+            if (states := drawn_states(model)) is not None:
+                along = f"`--solver {ALONG}` goes along drawn paths of {states}"
+                advice = along if only_paths(model, self.bins) else f"{advice}; or {along}"
+            raise UsageError(f"`{self.name}` has no tables: {error}", advice) from None
 
     @cached_property
     def certificates(self) -> "tuple[Certificate, ...]":

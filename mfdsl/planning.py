@@ -11,6 +11,7 @@ from mfdsl.runtime.memory import machine_memory
 NUMBER = 8  # bytes
 QUARTER = 0.25  # part of the memory that policy and values may take; solvers hold more tables
 GENERATED = "gd_mfrl"
+ALONG = "structural_pg"  # who goes along drawn paths of a common noise that no table has
 
 
 def table_bytes(model: Model, bins: Bins) -> int | None:
@@ -37,6 +38,33 @@ def generated(model: Model, bins: Bins) -> str | None:
     if needed is None or needed < QUARTER * machine_memory():
         return None
     return f"policy and values on tables would take {_text(needed)} of {_text(machine_memory())}"
+
+
+def drawn_states(model: Model) -> str | None:
+    """The common states of whose paths some can be drawn, in words: `economy.log_z`; else None."""
+    if model.objective != "nash" or not any(p.kind == "environment" for p in model.players):
+        return None
+    # Loads numpy, which most games do not need here.
+    from mfdsl.compiler.tabular.along import along_path
+    from mfdsl.compiler.tabular.frames import NoTables
+
+    try:
+        found = along_path(model).parameters.values()
+    except NoTables:
+        return None
+    return " and ".join(f"{player}.{name}" for player, name in found)
+
+
+def only_paths(model: Model, bins: Bins) -> str | None:
+    """Why drawn paths take the place of tables: a common state of theirs is continuous, and nobody
+    put it on a grid. None where that is not so.
+    """
+    common = [v for p in model.players if p.kind == "environment" for v in p.states]
+    free = [v.name for v in common if not model.types[v.type].finite and not bins.of(v.name)]
+    states = drawn_states(model) if free else None
+    if states is None:
+        return None
+    return f"`{free[0]}` is continuous: along drawn paths of {states}"
 
 
 def check_tables(model: Model, bins: Bins) -> None:

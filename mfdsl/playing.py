@@ -20,7 +20,8 @@ from mfdsl.files import write_bytes
 from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
-from mfdsl.records import open_run, read_options
+from mfdsl.pathwise import path_run
+from mfdsl.records import goes_along, open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
 from mfdsl.runtime.counted.cells import CountedProgram
 from mfdsl.runtime.counted.chances import chances_of
@@ -84,11 +85,15 @@ def played_by(
         return training.game, trained_behaviour(training, folder), f"the policy of {policy}"
     if values:
         raise UsageError(
-            "a run of tables keeps its parameters", "leave out --set and --params, or solve again"
+            "a run of tables or paths keeps its parameters",
+            "leave out --set and --params, or solve again",
         )
     if read_options(folder).solver in EXACT:
         exact = exact_run(game_of_run(spec, folder), folder)
         return exact.game, exact.behaviour, f"the policy of {policy}"
+    if goes_along(read_options(folder)):
+        run = path_run(game_of_run(spec, folder), folder)
+        return run.job.game, run.behaviour, f"the policy of {policy}"
     found = setting_of_run(spec, policy)
     if found.swept:
         raise UsageError(

@@ -20,7 +20,7 @@ from mfdsl.compiler.source import Span
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError, did_you_mean, unknown
 from mfdsl.licence import chosen, licences, promise_text
-from mfdsl.planning import GENERATED, generated
+from mfdsl.planning import ALONG, GENERATED, generated, only_paths
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
 from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Config, Row, choose
@@ -83,6 +83,8 @@ def resolve(
     if free and name not in LEARNERS and not wanted and not alone(model):
         why = generated(model, bins)
         name, reason = (name, reason) if why is None else (GENERATED, why)
+    if free and name in SOLVERS and (paths := only_paths(model, bins)) is not None:
+        name, reason = ALONG, paths
     if free and not wanted and bins == Bins() and _is_quadratic(model):
         name, reason = RICCATI, "linear_quadratic proved: exact"
     given = {k: v for k, v in block.items() if k not in LOOP_KEYS}

@@ -55,12 +55,16 @@ class AgentProgram:
         """Hash of the text, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def variables(self, field: str, kind: Literal["state", "action"]) -> tuple[str, ...]:
-        """Names in the spec of the entries of a player's tuple: states, then traits; or actions."""
+    def variables(self, field: str, kind: Literal["state", "action", "noise"]) -> tuple[str, ...]:
+        """Names in the spec of the entries of a player's tuple: states, then traits; or actions,
+        or noises.
+        """
         if self.model is None:
             group = getattr(self.module, kind.capitalize()).__annotations__[field]
             return tuple(group._fields)
         player = self.model.player(self.names[field])
+        if kind == "noise":
+            return tuple(variable.name for variable in player.noises)
         group = player.actions if kind == "action" else (*player.states, *player.traits)
         return tuple(variable.name for variable in group)
 

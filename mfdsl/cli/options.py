@@ -114,6 +114,10 @@ Sbatch = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the array as a script for sbatch, run nothing.")
 ]
+ExplainPlan = Annotated[
+    bool,
+    typer.Option("--explain-plan", help="Say how the game would be solved and why, run nothing."),
+]
 Share = Annotated[
     str | None,
     typer.Option("--share", metavar="K/N", help="Only the k-th, from 0, of n shares of the batch."),

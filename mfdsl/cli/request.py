@@ -19,7 +19,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A new solve; `kind` is the precision, None for what is usual for the solver."""
+    """A new solve; `kind` is the precision, None for what is usual for the solver. To
+    `explain` is to run nothing.
+    """
 
     spec: str
     solver: str | None
@@ -34,6 +36,7 @@ class Request:
     device: api.Device
     kind: api.Dtype | None
     out: Path
+    explain: bool = False
 
     def words(self) -> list[str]:
         """The command line, without its share and its folder."""

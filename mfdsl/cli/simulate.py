@@ -229,12 +229,15 @@ def _run(policy: str) -> Path | None:
 
 def _has_tables(spec: str | None, run: Path) -> bool:
     """Whether the game of a run is tabular as it is written, so that its tables can be played."""
-    from mfdsl.records import open_run, read_options
+    from mfdsl.records import goes_along, open_run, read_options
     from mfdsl.runtime.solvers.table import SOLVERS
     from mfdsl.simulating import game_of_run
 
     folder = open_run(run)
-    return read_options(folder).solver in SOLVERS and game_of_run(spec, folder).model.tabular
+    options = read_options(folder)
+    if options.solver not in SOLVERS or goes_along(options):
+        return False
+    return game_of_run(spec, folder).model.tabular
 
 
 def _refuse(flags: Mapping[str, object]) -> None:

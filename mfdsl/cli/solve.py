@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mfdsl import api
 from mfdsl.batches import Batch, check_batch, with_sets
-from mfdsl.cli import arrays, exact, options, training
+from mfdsl.cli import arrays, exact, options, pathwise, plan, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.request import Limits, Request, read_share
 from mfdsl.cli.several import finish_together
@@ -15,6 +15,7 @@ from mfdsl.cli.solved import finish, right
 from mfdsl.cluster import Place
 from mfdsl.errors import UsageError, unknown
 from mfdsl.parameters import read_settings, read_sweeps
+from mfdsl.planning import ALONG
 from mfdsl.processes import check_shared, several
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
@@ -23,6 +24,7 @@ from mfdsl.settings import Settings, resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
 NO_EVENTS = "`--tensorboard` is for networks"
+NO_JOBS = arrays.Wanted(None, None, (), dry_run=False)
 
 
 def solve(
@@ -45,6 +47,7 @@ def solve(
     device: options.Device = options.DeviceChoice.cpu,
     dtype: options.SolverDtype = None,
     tensorboard: options.Tensorboard = False,
+    explain_plan: options.ExplainPlan = False,
     out: options.Out = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -53,7 +56,7 @@ def solve(
     console = Console(json, quiet)
     limits = Limits(iterations, tol, tensorboard)
     if resume is not None:
-        _only_limits(set_, params, sweep, opt, solver, share, cluster, jobs, sbatch)
+        _only_limits(set_, params, sweep, opt, solver, share, cluster, jobs, sbatch, explain_plan)
         return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
         raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
@@ -71,6 +74,7 @@ def solve(
         device=device.value,
         kind=dtype.value if dtype is not None else None,
         out=out or Path("runs"),
+        explain=explain_plan,
     )
     place: Place | None = cluster.value if cluster is not None else None
     return _solved(console, request, arrays.Wanted(place, jobs, sbatch, dry_run))
@@ -79,6 +83,8 @@ def solve(
 def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     """Read the game and its batch, and give them to whom they are for."""
     apart = wanted.check()
+    if apart and request.explain:
+        raise UsageError("`--explain-plan` is of one job", "leave out --cluster and --dry-run")
     game, sets = with_sets(request.spec, request.files, request.settings)
     _introduce(Console(json=console.json, quiet=True) if wanted.dry_run else console, game)
     sweep = read_sweeps(request.sweep)
@@ -89,6 +95,8 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     if apart:
         _check_axes(game, settings, batch)
         return arrays.start(console, request, wanted, batch, game.name)
+    if request.explain:
+        return plan.explain(console, game, settings, request, batch)
     if settings.solver in LEARNERS:
         return _learned(console, game, settings, request, batch)
     _check_limits(settings.solver, request.limits)
@@ -97,6 +105,12 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
         if sets or batch.share != (0, 1):
             raise UsageError(f"{settings.solver} solves a sweep at once", "give one --params")
         return exact.start(console, game, settings, request.seed, kind, request.out, sweep)
+    if settings.solver == ALONG:
+        from mfdsl.paths_or_tables import along, routed
+
+        settings = routed(game, settings)
+        if along(settings):
+            return _along(console, game, settings, request, batch)
     from mfdsl.records import start_run
     from mfdsl.solving import prepare
 
@@ -144,16 +158,9 @@ def _learned(
     console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
 ) -> int:
     """A course of networks; of a batch only a share that is one game."""
-    limits, solver = request.limits, settings.solver
-    _check_limits(solver, limits)
+    _check_limits(settings.solver, request.limits)
     if batch.axes:
-        points = batch.points()
-        if len(points) > 1 and set(batch.axes) == {"seed"}:
-            raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--dry-run`")
-        if len(points) > 1:
-            raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
-        alone = request.at(points[0])
-        return _solved(console, alone, arrays.Wanted(None, None, (), dry_run=False))
+        return _solved(console, _only(request, batch, settings.solver), NO_JOBS)
     return training.start(
         console,
         game,
@@ -162,8 +169,30 @@ def _learned(
         request.device,
         request.kind or "float32",
         request.out,
-        tensorboard=limits.tensorboard,
+        tensorboard=request.limits.tensorboard,
     )
+
+
+def _along(
+    console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
+) -> int:
+    """A run along drawn paths; of a batch only a share that is one game."""
+    check_shared(settings.solver, shareable=False)
+    if batch.axes:
+        return _solved(console, _only(request, batch, f"{settings.solver} along paths"), NO_JOBS)
+    return pathwise.start(
+        console, game, settings, request.seed, request.device, request.kind, request.out
+    )
+
+
+def _only(request: Request, batch: Batch, solver: str) -> Request:
+    """The request for the only game of a batch, as networks learn one at a time."""
+    points = batch.points()
+    if len(points) > 1 and set(batch.axes) == {"seed"}:
+        raise UsageError(f"{solver} learns with one seed at a time", "`--seed 1`, `--dry-run`")
+    if len(points) > 1:
+        raise UsageError("`--sweep` is for tables", f"run `{solver}` for each --set")
+    return request.at(points[0])
 
 
 def _check_limits(solver: str, limits: Limits) -> None:
@@ -196,7 +225,8 @@ def _resumed(
     if run_options.solver in EXACT:
         raise exact.finished(path)
     _introduce(console, game)
-    check_shared(run_options.solver, run_options.solver in SOLVERS)
+    tables = run_options.solver in SOLVERS and not records.goes_along(run_options)
+    check_shared(run_options.solver, tables)
     _check_limits(run_options.solver, limits)
     if run_options.solver in LEARNERS:
         return training.resume(
@@ -208,6 +238,8 @@ def _resumed(
             device,
             tensorboard=limits.tensorboard,
         )
+    if records.goes_along(run_options):
+        return pathwise.resume(console, game, folder, limits.iterations, limits.tolerance, device)
     job = records.job_of_run(game, folder, run_options, device=device)
     job = records.continued(job, folder, iterations=limits.iterations, tolerance=limits.tolerance)
     if several():

@@ -13,6 +13,7 @@ from mfdsl.cli.failure import FINE
 from mfdsl.errors import UsageError
 from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
+from mfdsl.planning import ALONG, drawn_states
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
 from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Row
@@ -72,14 +73,16 @@ def _judge(console: Console, game: api.Game, tol: float | None) -> None:
         other = ""
     else:
         settings = licensed(settings, game.model, certificates)
+        found = _along_paths(game, found)
         entries = [entry.to_json() for entry in found]
         _of_a_game(console, found, learners, settings)
-        tabled = settings.solver in SOLVERS
+        tabled = settings.solver in SOLVERS and settings.solver != ALONG
         tried = tabled and settings.open and game.model.horizon.kind == "finite"
         other = ", or another heuristic that is ahead after 100 iterations" if tried else ""
     exact = _exact(game)
     console.line(f"{exact['solver']}: {exact['applies']}, {exact['because']}")
-    missing = _missing_tables(game) if settings.solver in SOLVERS else None
+    tables = settings.solver in SOLVERS and settings.solver != ALONG
+    missing = _missing_tables(game) if tables else None
     if missing:
         console.line(f"without --solver: none, {missing}")
     else:
@@ -127,12 +130,23 @@ def _with_tables(game: api.Game, entries: tuple[Licence, ...]) -> tuple[Licence,
     return tuple(_refused(e, reason) if (reason := reasons.get(e.solver)) else e for e in entries)
 
 
-def _missing_tables(game: api.Game) -> str | None:
+def _along_paths(game: api.Game, entries: tuple[Licence, ...]) -> tuple[Licence, ...]:
+    """The entries of a game, where drawn paths of a common noise take the place of tables."""
+    states = drawn_states(game.model)
+    if states is None or (missing := _missing_tables(game, hint=False)) is None:
+        return entries
+    why = f"along drawn paths of {states}: {missing}"
+    along = [replace(e, because=why) for e in entries if e.solver == ALONG]
+    others = (e for e in entries if e.solver != ALONG)
+    return (*along, *(e if e.status == "no" else _refused(e, missing) for e in others))
+
+
+def _missing_tables(game: api.Game, *, hint: bool = True) -> str | None:
     """Why a game has no tables, which nearly all solvers need, and what would give it some."""
     try:
         _ = game.reduced
     except UsageError as error:
-        return f"{error.message} ({error.hint})" if error.hint else error.message
+        return f"{error.message} ({error.hint})" if error.hint and hint else error.message
     return None
 
 

@@ -58,7 +58,8 @@ def validate(
 ) -> int:
     """Play a game against its tables, its certificates, its limit and its equilibrium."""
     from mfdsl.validating.excess import CODE, MESSAGE
-    from mfdsl.validating.validate import trial_of, validate as run
+    from mfdsl.validating.trial import trial_of
+    from mfdsl.validating.validate import validate as run
 
     console = Console(json, quiet)
     trial = trial_of(

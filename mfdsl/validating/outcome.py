@@ -9,6 +9,7 @@ from typing import Any, Literal
 from mfdsl.exact import ExactRun
 from mfdsl.game import Game
 from mfdsl.learning import Training
+from mfdsl.pathwise import PathRun
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import finite
@@ -22,9 +23,10 @@ class Trial:
     """A game, who plays it, and how much is tried.
 
     `policy` names the behaviour; `table` is the policy of the run in the folder `run`, None without
-    one, `training` has the networks of a run that learned, and `exact` an exact solution. `games`
-    are played side by side, None for a number that fits the time; `seconds` is the time for all
-    checks together. The least number of agents is asked for that certifies `gain`.
+    one, `training` has the networks of a run that learned, `exact` an exact solution, and `along`
+    one along drawn paths of a common noise. `games` are played side by side, None for a number that
+    fits the time; `seconds` is the time for all checks together. The least number of agents is
+    asked for that certifies `gain`.
     """
 
     game: Game
@@ -39,6 +41,7 @@ class Trial:
     gain: float | None = None
     training: Training | None = None
     exact: ExactRun | None = None
+    along: PathRun | None = None
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,14 @@
 """All checks of a game one after another, each with a share of the time that is left."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
-from mfdsl.exact import exact_run
-from mfdsl.game import Game, load
-from mfdsl.learning import trained_behaviour
-from mfdsl.playing import behaviour_named, by_table
-from mfdsl.records import open_run, read_options
-from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.simulator import SimulationError
-from mfdsl.runtime.solvers.riccati.table import EXACT
-from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
 from mfdsl.validating.certificate_row import NAME as BOUND, certificate_row
 from mfdsl.validating.certified import FinitePopulation
 from mfdsl.validating.closed_forms import (
@@ -27,6 +17,11 @@ from mfdsl.validating.closed_forms import (
     gain_row as exact_gain_row,
 )
 from mfdsl.validating.convergence import convergence_row
+from mfdsl.validating.drawn_paths import (
+    exploitability_row as paths_exploitability_row,
+    returns_row as paths_returns_row,
+    saved_row as paths_saved_row,
+)
 from mfdsl.validating.excess import range_row, write_reproduction
 from mfdsl.validating.frequencies import kernel_row
 from mfdsl.validating.gains import (
@@ -42,7 +37,6 @@ from mfdsl.validating.invariances import invariance_row
 from mfdsl.validating.learned import (
     exploitability_row as learned_exploitability_row,
     gain_row as learned_gain_row,
-    table_of,
 )
 from mfdsl.validating.learned_values import learned_values_row, was_played
 from mfdsl.validating.networks import POLICY, agents_known, policy_row, returns_row, saved_row
@@ -51,10 +45,10 @@ from mfdsl.validating.permutation import Effort, equivariance, equivariance_cert
 from mfdsl.validating.slopes import Claim, judged_interactions, slope_row
 from mfdsl.validating.table import before_after
 from mfdsl.validating.trajectories import mass_row, trajectory_row
+from mfdsl.validating.trial import named_trial
 
 PERMUTATION = "permutation"
 NO_GAIN = "a team has no exploitability: nobody gains at the others' expense"
-MOST_AGENTS = 10**6
 
 Found = Row | tuple[Row, tuple[Excess, ...]]
 
@@ -65,106 +59,6 @@ class Check:
 
     share: float
     run: Callable[[float], Found]
-
-
-def trial_of(
-    target: str | Path | Game,
-    *,
-    policy: str | Path | None = None,
-    params: Mapping[str, ParameterValue] | None = None,
-    agents: Sequence[int] = (10, 100, 1000),
-    games: int | None = None,
-    seed: int = 0,
-    seconds: float = 20.0,
-    gain: float | None = None,
-) -> Trial:
-    """A trial of a game, a spec, or the folder of a run.
-
-    The policy is `still`, `uniform` or a run; by default that of the run if `target` is one, else
-    `uniform`, or `still` where an action has no bounds. With `gain` the least number of agents
-    for which no larger one is possible is asked for.
-
-    Raises:
-        CompileError: the spec has errors.
-        UsageError: a number is out of range, or the run is damaged, of another game or of a sweep.
-    """
-    _check_sizes(agents, games, seconds)
-    if gain is not None and not 0 <= gain < float("inf"):
-        raise UsageError(f"a gain of {gain:g} is out of range", "give one, as `--gain 0.5`")
-
-    def sized(trial: Trial) -> Trial:
-        numbers = tuple(sorted(set(agents)))
-        return replace(trial, agents=numbers, games=games, seed=seed, seconds=seconds, gain=gain)
-
-    folder = Path(target) if not isinstance(target, Game) and Path(target).is_dir() else None
-    named = policy if isinstance(policy, str) and policy in ("still", "uniform") else None
-    if named is None and policy is not None and not Path(policy).is_dir():
-        raise UsageError(f"`{policy}` is not a run folder", "policies by name: uniform, still")
-    run = Path(policy) if policy is not None and named is None else None
-    if folder is not None and named is None:
-        run = folder if run is None else run
-    if run is not None or folder is not None:
-        if params:
-            raise UsageError("a run keeps its parameters", "leave out --set and --params")
-    if run is not None:
-        spec = None if folder is not None or isinstance(target, Game) else target
-        opened = open_run(run)
-        if read_options(opened).solver in LEARNERS:
-            training = training_of_run(game_of_run(spec, opened), opened)
-            behaviour = trained_behaviour(training, opened)
-            table = table_of(training)
-            return sized(Trial(training.game, behaviour, "run", table, run, training=training))
-        if read_options(opened).solver in EXACT:
-            exact = exact_run(game_of_run(spec, opened), opened)
-            return sized(Trial(exact.game, exact.behaviour, "run", run=run, exact=exact))
-        found = setting_of_run(spec, run)
-        if found.swept:
-            raise UsageError(
-                f"{run} has a policy for each value of its sweep",
-                "solve the value to validate with --set",
-            )
-        behaviour = by_table(found.game, found.policy)
-        return sized(Trial(found.game, behaviour, "run", found.policy, run))
-    if folder is not None:
-        game = game_of_run(None, open_run(folder))
-    else:
-        game = target if isinstance(target, Game) else load(target, params=params)
-    return sized(_by_name(game, named))
-
-
-def _by_name(game: Game, named: str | None) -> Trial:
-    """A trial under a policy by name."""
-    unbounded = _unbounded(game)
-    if named == "uniform" and unbounded:
-        raise UsageError(
-            f"the action `{unbounded}` has no bounds, so no law on it is uniform",
-            "`--policy still`, or a run",
-        )
-    name = named or ("still" if unbounded else "uniform")
-    return Trial(game, behaviour_named(name), name)
-
-
-def _unbounded(game: Game) -> str | None:
-    for player in game.model.players:
-        for action in player.actions:
-            kind = game.model.types[action.type]
-            if kind.kind == "real" and kind.ball is None and (kind.lo is None or kind.hi is None):
-                return action.name
-    return None
-
-
-def _check_sizes(agents: Sequence[int], games: int | None, seconds: float) -> None:
-    if not agents:
-        raise UsageError("no number of agents is given", "`--agents 10,100,1000`")
-    for number in agents:
-        if not 1 <= number <= MOST_AGENTS:
-            raise UsageError(
-                f"{number:,} agents are out of range", f"give numbers from 1 to {MOST_AGENTS:,}"
-            )
-    if games is not None and games < 1:
-        raise UsageError(f"{games} games are out of range", "give at least one")
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"{seconds:g} seconds are out of range", "give some, as `--seconds 20`")
 
 
 def validate(trial: Trial, on_row: Callable[[Row], None] | None = None) -> Validation:
@@ -213,8 +107,6 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     """
     asked, trial = trial, _of_any_number(trial)
     known: list[tuple[Claim, ...]] = []
-    gains: list[Gain] = []
-    reports: list[FinitePopulation] = []
 
     def interactions() -> tuple[Claim, ...]:
         if not known:
@@ -228,6 +120,41 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     def convergence(until: float) -> Found:
         found: list[Certificate] = [c.certificate for c in interactions()]
         return convergence_row(trial, found, until)
+
+    plain = [
+        Check(0.1, lambda until: kernel_row(trial, until)),
+        Check(0.1, lambda until: interpreter_row(trial, until)),
+        Check(0.1, lambda until: permutation_row(trial)),
+        Check(0.1, lambda until: invariance_row(trial)),
+        Check(0.1, lambda until: trajectory_row(trial, until)),
+        Check(0.1, lambda until: mass_row(trial, until)),
+        Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
+        Check(0.2, slopes),
+    ]
+    if trial.exact is not None:
+        return [*plain, *_of_closed_forms(trial, convergence)]
+    if trial.along is not None:
+        return [*plain, *_of_paths(trial, convergence)]
+    if trial.game.model.objective == "team":
+        return [*plain, *_of_a_team(trial, convergence)]
+    if asked is not trial:
+        return [*plain, *_of_known_agents(asked)]
+    if trial.training is not None:
+        plain += _of_networks(trial)[:2]
+    if trial.training is not None and trial.table is None:
+        return [*plain, *_of_responses(trial, convergence)]
+    return [*plain, *_of_tables(trial, convergence, on_report)]
+
+
+def _of_tables(
+    trial: Trial,
+    convergence: Callable[[float], Found],
+    on_report: Callable[[FinitePopulation], None],
+) -> list[Check]:
+    """What is checked where the exploitability is exact, and by no run at all."""
+    evaluation = evaluated(trial)
+    gains: list[Gain] = []
+    reports: list[FinitePopulation] = []
 
     def gain(until: float) -> Found:
         row, found = gain_row(trial, evaluation, until)
@@ -244,29 +171,7 @@ def checks(trial: Trial, on_report: Callable[[FinitePopulation], None]) -> list[
     def values(_: float) -> Found:
         return learned_values_row(trial, next(iter(reports), None))
 
-    plain = [
-        Check(0.1, lambda until: kernel_row(trial, until)),
-        Check(0.1, lambda until: interpreter_row(trial, until)),
-        Check(0.1, lambda until: permutation_row(trial)),
-        Check(0.1, lambda until: invariance_row(trial)),
-        Check(0.1, lambda until: trajectory_row(trial, until)),
-        Check(0.1, lambda until: mass_row(trial, until)),
-        Check(0.1, lambda until: range_row(trial, trial.game.compilation.certificates, until)),
-        Check(0.2, slopes),
-    ]
-    if trial.exact is not None:
-        return [*plain, *_of_closed_forms(trial, convergence)]
-    if trial.game.model.objective == "team":
-        return [*plain, *_of_a_team(trial, convergence)]
-    if asked is not trial:
-        return [*plain, *_of_known_agents(asked)]
-    if trial.training is not None:
-        plain += _of_networks(trial)[:2]
-    if trial.training is not None and trial.table is None:
-        return [*plain, *_of_responses(trial, convergence)]
-    evaluation = evaluated(trial)
     return [
-        *plain,
         Check(0.4 if trial.table is not None else 0.8, convergence),
         Check(1.0, lambda until: exploitability_row(trial, evaluation)),
         Check(0.7, gain),
@@ -303,13 +208,29 @@ def _of_closed_forms(trial: Trial, convergence: Callable[[float], Found]) -> lis
     ]
 
 
+def _of_paths(trial: Trial, convergence: Callable[[float], Found]) -> list[Check]:
+    """A run along drawn paths beside its summary and beside simulations."""
+
+    def refused(name: str, why: str) -> Check:
+        return Check(0.0, lambda until: Row(name, "not applicable", why))
+
+    return [
+        Check(0.3, convergence),
+        Check(0.4, lambda until: paths_returns_row(trial, until)),
+        Check(0.5, lambda until: paths_saved_row(trial)),
+        Check(1.0, lambda until: paths_exploitability_row(trial, until)),
+        refused(GAIN, "responses are fitted to the flow of the limit along paths"),
+        refused(BOUND, "the policy of these networks has no table"),
+    ]
+
+
 def _of_any_number(trial: Trial) -> Trial:
     """The same, of a policy by name where networks know their agents one by one: checks of the
     game play other numbers.
     """
     if trial.training is None or not agents_known(trial.training.learner.policy):
         return trial
-    named = _by_name(trial.game, None)
+    named = named_trial(trial.game, None)
     return replace(trial, behaviour=named.behaviour, policy=named.policy, table=None, training=None)
 
 

@@ -42,6 +42,7 @@ SMALL = {  # parameters that make games short: `validate` learns responses in ea
     "crowd_1d": ("H=2", "n=5"),
     "double_well": ("T=2",),
     "lq_game": ("T=2",),
+    "mfax_endogenous": ("T=4", "wealths=6", "incomes=2", "shares=3"),
     "mfax_linear_quadratic": ("T=4", "half=5"),
     "predator_prey": ("T=2", "n=3"),
     "rotating_target": ("T=2", "d=1"),
@@ -71,6 +72,7 @@ GAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "sis": DEEP,
         "mfax_linear_quadratic": (*DEEP, "memory=4"),
         "two_bars": (*DEEP, "batch=20"),
+        "mfax_endogenous": (*DEEP, "paths=2", "evaluate_paths=2", "futures=2", "batch=50"),
     },
     "master": {
         "sis": (*DEEP, "number=4"),

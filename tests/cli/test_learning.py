@@ -26,7 +26,7 @@ from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import resolve
 from mfdsl.validating.networks import policy_row, returns_row, saved_row
 from mfdsl.validating.outcome import Row, Trial
-from mfdsl.validating.validate import trial_of
+from mfdsl.validating.trial import trial_of
 
 TEAM = """\
 ## A team spreads over rooms.

@@ -46,6 +46,9 @@ population person as mu {
   observe x, t, weather.wet
 }
 """
+FELT = WALK.replace(
+    "x' = clip(x + a * (1 - e))", "x' = clip(x + a * (1 - e) + weather.turn)"
+).replace("abs(a)", "abs(a - weather.turn) / 2")
 SMALL = {"wealths": 20, "incomes": 3, "shares": 5, "T": 10}
 CONFIG = StructuralConfig(hidden=16)
 
@@ -134,6 +137,38 @@ def test_the_causal_gap_lies_between_its_bounds_and_the_foreseen_one_above() -> 
     assert found.most - found.least < 0.15 * (found.foreseen - found.least)
 
 
+def test_draws_that_members_feel_are_known_to_nobody_who_decides() -> None:
+    """Moves and rewards read the shock of the stage itself; tables with all pasts are exact."""
+    whole = mfdsl.load(text=FELT).program
+    view = FiniteView.build(whole)
+    exact = Evaluation(view, view.uniform())
+    game = path_game(mfdsl.load(text=FELT))
+    assert set(game.noises.values()) == {("weather", "turn")}
+    paths = game.drawn(5, 4000)
+    uniform = fresh_policy(game, CONFIG, paths)
+    flow = walk(game, game.params(paths.values), uniform.along(game, paths))
+    values = flow.first(flow.sweep(flow.of_policy))
+    error = float(values.std()) / len(values) ** 0.5
+    assert float(values.mean()) == pytest.approx(float(exact.value), abs=4 * error)
+    found = causal_gap(game, uniform, paths=600, futures=32)
+    gap = exact.exploitability.value
+    assert found.least - 3 * found.least_error < gap < found.most + 3 * found.most_error
+    assert found.foreseen > 1.3 * gap
+    assert found.most - found.least < 0.15 * (found.foreseen - found.least)
+
+
+def test_a_policy_that_sees_nothing_common_and_one_from_whom_nothing_is_hidden() -> None:
+    blind = path_game(mfdsl.load(text=WALK.replace("observe x, t, weather.wet", "observe x, t")))
+    assert blind.seen == ()
+    open_ = path_game(mfdsl.load(text=WALK.replace("observe x, t, weather.wet", "")))
+    assert open_.seen == ("weather.wet",)
+    for game in (blind, open_):
+        with torch.no_grad():
+            policy, records = climb(game, CONFIG, iterations=4, paths=8, measure_every=4)
+            found = causal_gap(game, policy, paths=8, futures=4)
+        assert records[1].value > records[0].value and found.least < found.most
+
+
 def test_mfax_endogenous_is_that_of_its_authors_without_shocks() -> None:
     """Their code (commit e22ab469, single precision): the uniform policy is worth -157.7360, and
     rent and wage after 5 steps are 0.2127596, 0.8603243.
@@ -165,7 +200,8 @@ STEP = "wet' = clip(wet + turn, 0, 2)"
         (STEP, "wet' = clip(wet + round(mean(q.x for q in person)), 0, 2)", "the law moves"),
         ("horizon 5", "horizon infinite\ndiscount 0.9", "that end"),
         (X, f"{X}\n  noise y : real ~ normal(0, std = 1)", "continuous"),
-        ("mu[x] * weather.wet", "weather.turn", "reads the draws of a common noise, `turn`"),
+        ("cost   crowd ", "final reward left = -weather.wet\n  cost   crowd ", "a final reward of"),
+        ("noise  e :", "trait  k : int in 0..1 ~ uniform\n  noise  e :", "has traits"),
     ],
 )
 def test_games_without_paths_are_refused(old: str, new: str, why: str) -> None:
@@ -174,6 +210,9 @@ def test_games_without_paths_are_refused(old: str, new: str, why: str) -> None:
         path_game(mfdsl.load(text=WALK.replace(old, new)))
 
 
-def test_a_game_without_common_states_is_refused() -> None:
+def test_a_game_without_common_states_that_matter_is_refused() -> None:
+    text = WALK.replace("weather.wet + 1", "1").replace(" * weather.wet", "")
+    with pytest.raises(UsageError, match="nothing that person does or sees"):
+        path_game(mfdsl.load(text=text.replace(", weather.wet", "")))
     with pytest.raises(UsageError, match="no common state"):
         path_game(mfdsl.load("left_right"))

@@ -11,7 +11,8 @@ import mfdsl
 from mfdsl.validating.gains import Gain, evaluated, exploitability_row as of_tables
 from mfdsl.validating.learned import exploitability_row, worst_type
 from mfdsl.validating.outcome import Row
-from mfdsl.validating.validate import checks, trial_of
+from mfdsl.validating.trial import trial_of
+from mfdsl.validating.validate import checks
 
 CONVERGENCE = "convergence"  # that check takes all the time there is
 QUICK = {"games": 4, "agents": 20, "evaluate_games": 4, "hidden": 8}

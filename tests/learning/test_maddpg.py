@@ -15,7 +15,7 @@ from mfdsl.runtime.learning.off_policy import OffPolicy
 from mfdsl.runtime.learning.set_critics import Concatenated, DeepSets
 from mfdsl.settings import resolve
 from mfdsl.validating.networks import policy_row, returns_row, saved_row
-from mfdsl.validating.validate import trial_of
+from mfdsl.validating.trial import trial_of
 
 MEET = """
 model meet

@@ -15,7 +15,8 @@ from mfdsl.validating.certificate_row import certificate_row, half_width
 from mfdsl.validating.certified import FinitePopulation
 from mfdsl.validating.finite_population import finite_population_report
 from mfdsl.validating.gains import Gain
-from mfdsl.validating.validate import permutation_row, trial_of, validate
+from mfdsl.validating.trial import trial_of
+from mfdsl.validating.validate import permutation_row, validate
 from tests.validating.injected import SIS, with_agents
 
 STEP = """\

@@ -8,7 +8,8 @@ from mfdsl.game import load
 from mfdsl.validating.claimed_maps import claimed_maps
 from mfdsl.validating.invariances import invariance_row, walked
 from mfdsl.validating.outcome import Trial
-from mfdsl.validating.validate import trial_of, validate
+from mfdsl.validating.trial import trial_of
+from mfdsl.validating.validate import validate
 from tests.validating.injected import with_agents
 
 RING = """\

@@ -32,7 +32,8 @@ from mfdsl.validating.interpreted import interpreter_row
 from mfdsl.validating.outcome import Row, Trial
 from mfdsl.validating.slopes import judged_interactions, slope_row
 from mfdsl.validating.trajectories import mass_row, trajectory_row
-from mfdsl.validating.validate import permutation_row, trial_of, validate as run_checks
+from mfdsl.validating.trial import trial_of
+from mfdsl.validating.validate import permutation_row, validate as run_checks
 from tests.validating.injected import SIS, WALK, with_agents, with_tables
 
 Edit = Callable[[str], str]

@@ -6,10 +6,10 @@ the law depends on what was done before. All tables are batch-first, [B paths, S
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,7 +44,8 @@ class Paths:
 @dataclass(frozen=True, eq=False)
 class PathGame:
     """`program` has the tables along a path, `agents` draws them: `parameters` says which parameter
-    is which state of an environment. `seen` are the observed values that all members share.
+    is which state of an environment, `noises` which one is which of its standard draws of a stage,
+    that members feel and do not see. `seen` are the observed values that all members share.
     """
 
     program: Program
@@ -52,6 +53,7 @@ class PathGame:
     parameters: Mapping[str, tuple[str, str]]
     seen: tuple[str, ...]
     seed: int = 0
+    noises: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def stages(self) -> int:
@@ -61,21 +63,25 @@ class PathGame:
     def drawn(self, number: int, count: int) -> Paths:
         """The paths of a number, a function of it and the seed."""
         simulator = self._simulator(count)
-        state, states = simulator.reset(number), []
+        state, states, draws = simulator.reset(number), [], []
         for t in range(self.stages):
             states.append(state)
-            state = self._moved(simulator, t, state, number * self.stages + t)
-        return Paths(number, self._read(states), tuple(states))
+            draws.append(simulator.noise(number * self.stages + t))
+            state = self._moved(simulator, t, state, draws[-1])
+        values = self._read("state", self.parameters, states)
+        return Paths(number, values | self._read("noise", self.noises, draws), tuple(states))
 
     def futures(self, paths: Paths, t: int, count: int) -> Iterator[Params]:
-        """Parameters with other common states at t + 1, drawn from where each path is at t."""
+        """Parameters with other draws at t, and what they make of the common states at t + 1."""
         simulator = self._simulator(paths.count)
         for k in range(count):
-            key = -1 - ((paths.number * self.stages + t) * count + k)
-            after = self._read([self._moved(simulator, t, paths.states[t], key)])
+            draw = simulator.noise(-1 - ((paths.number * self.stages + t) * count + k))
+            after = [self._moved(simulator, t, paths.states[t], draw)]
             changed = {name: value.clone() for name, value in paths.values.items()}
-            for name, value in after.items():
-                changed[name][:, t + 1] = value[:, 0]
+            for name, value in self._read("noise", self.noises, [draw]).items():
+                changed[name][:, t] = value[:, 0]
+            for name, value in self._read("state", self.parameters, after).items():
+                changed[name][:, t + 1 : t + 2] = value
             yield self.params(changed)
 
     def params(self, values: Mapping[str, Tensor], dtype: torch.dtype = torch.float64) -> Params:
@@ -87,18 +93,22 @@ class PathGame:
     def _simulator(self, count: int) -> Simulator:
         return Simulator(self.agents, agents=1, batch=count, seed=self.seed)
 
-    def _moved(self, simulator: Simulator, t: int, state: Any, key: int) -> Any:
-        action, noise = still(simulator.scene(t, state)), simulator.noise(key)
-        step = self.agents.module.step
+    def _moved(self, simulator: Simulator, t: int, state: Any, noise: Any) -> Any:
+        action, step = still(simulator.scene(t, state)), self.agents.module.step
         return simulator.whole(step(simulator.params, simulator.time(t), state, action, noise)[0])
 
-    def _read(self, states: list[Any]) -> dict[str, Tensor]:
-        """The common states by parameter, [B, len(states)]."""
+    def _read(
+        self,
+        kind: Literal["state", "noise"],
+        wanted: Mapping[str, tuple[str, str]],
+        rows: Sequence[Any],
+    ) -> dict[str, Tensor]:
+        """Common states or draws by parameter, [B, len(rows)]."""
         fields = {name: place for place, name in self.agents.names.items()}
         found = {}
-        for name, (player, variable) in self.parameters.items():
-            place = self.agents.variables(fields[player], "state").index(variable)
-            found[name] = torch.stack([getattr(s, fields[player])[place] for s in states], 1)
+        for name, (player, variable) in wanted.items():
+            place = self.agents.variables(fields[player], kind).index(variable)
+            found[name] = torch.stack([getattr(r, fields[player])[place] for r in rows], 1)
         return found
 
 
@@ -221,26 +231,17 @@ class Room:
 def walk(game: PathGame, params: Params, act: Act, room: Room | None = None) -> Walk:
     """The flow when all follow a policy."""
     program, module = game.program, game.program.module
-    sizes = tuple(program.states.values())
-    states, actions = program.state_count, program.action_count
+    states = program.state_count
     paths = program.batch_of(params)
     law = module.initial_law(params).reshape(-1, states).expand(paths, -1).contiguous()
     found = Walk(game, params, [law], [], [], [], [])
     room = room or Room.of(game, paths, law.dtype)
     for t in range(game.stages):
-        time = torch.tensor(t)
         seen = observed(game, params, t, law)
         probs = room.probs[t].copy_(act(t, seen))
         mass = law[..., None] * probs
-        joint = mass.view(paths, *sizes, *program.actions.values())
-        met = module.field(params, time, joint)
-        rewards = room.rewards[t].copy_(module.rewards(params, time, joint))
-        if module.MASKED:
-            rewards.masked_fill_(~legal_at(game, params, t), -torch.inf)
-        table = room.places[t].view(paths, states, actions, -1)
-        table.copy_(module.successors(params, time, met))
-        room.chances[t].view_as(table).copy_(module.weights(params, time, met))
-        moves = Moves(room.places[t], room.chances[t])
+        space = room.rewards[t], room.places[t], room.chances[t]
+        rewards, moves = stage_tables(game, params, t, mass, space)
         law = moves.push(mass.flatten(1), states)
         found.laws.append(law)
         found.seen.append(seen)
@@ -248,6 +249,27 @@ def walk(game: PathGame, params: Params, act: Act, room: Room | None = None) -> 
         found.rewards.append(rewards)
         found.moves.append(moves)
     return found
+
+
+def stage_tables(
+    game: PathGame,
+    params: Params,
+    t: int,
+    mass: Float[Tensor, "paths states actions"],
+    space: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Float[Tensor, "paths states actions"], Moves]:
+    """Rewards and moves at a stage where so many do what; they are written into `space`."""
+    program, module, time = game.program, game.program.module, torch.tensor(t)
+    rewards, places, chances = space
+    joint = mass.view(len(mass), *program.states.values(), *program.actions.values())
+    met = module.field(params, time, joint)
+    rewards.copy_(module.rewards(params, time, joint))
+    if module.MASKED:
+        rewards.masked_fill_(~legal_at(game, params, t), -torch.inf)
+    table = places.view(*mass.shape, -1)
+    table.copy_(module.successors(params, time, met))
+    chances.view_as(table).copy_(module.weights(params, time, met))
+    return rewards, Moves(places, chances)
 
 
 def observed(game: PathGame, params: Params, t: int, law: Tensor) -> Float[Tensor, "paths seen"]:
@@ -271,13 +293,18 @@ def legal_at(game: PathGame, params: Params, t: int) -> Bool[Tensor, "paths stat
 
 def final_value(flow: Walk) -> Float[Tensor, "paths states"] | None:
     """Reward of the states at the end, None when the game has none."""
-    program = flow.game.program
+    return final_at(flow.game, flow.params, flow.laws[-1])
+
+
+def final_at(
+    game: PathGame, params: Params, last: Float[Tensor, "paths states"]
+) -> Float[Tensor, "paths states"] | None:
+    """Reward of the states where this is their law at the end."""
+    program = game.program
     if not program.module.HAS_FINAL:
         return None
-    last = flow.laws[-1]
     public = last.view(len(last), *program.states.values())
-    time = torch.tensor(flow.game.stages)
-    reward: Tensor = program.module.final_rewards(flow.params, time, public)
+    reward: Tensor = program.module.final_rewards(params, torch.tensor(game.stages), public)
     return reward.reshape(-1, last.shape[1]).expand_as(last).contiguous()
 
 

@@ -64,6 +64,18 @@ class StructuralConfig(NetworkConfig):
     memory: int = Field(
         0, ge=0, le=1024, description="units that remember the common state; 0: it is seen as it is"
     )
+    paths: int = Field(
+        0,
+        ge=0,
+        description="drawn paths of the common noise in each step; 0: tables where there are some",
+    )
+    evaluate_every: int = Field(1, ge=1, description="along paths: iterations between measurements")
+    evaluate_paths: int = Field(
+        8, ge=2, description="along paths: other ones that policies are measured on"
+    )
+    futures: int = Field(
+        16, ge=2, description="along paths: draws of what may come next, for causal bounds"
+    )
 
 
 class MasterConfig(DeepMunchausenConfig):

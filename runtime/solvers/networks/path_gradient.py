@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -37,23 +38,44 @@ class PathPolicy:
 
     def along(self, game: PathGame, paths: Paths) -> Act:
         """What it does on these paths."""
-        leaves = [leaf.detach() for leaf in unpacked(self.shape, self.weights.values)]
-        own = first_layer(self.shape, leaves)[0].view(game.stages, -1, self.shape.hidden)
         params = game.params(paths.values)
 
         def act(t: int, seen: Tensor) -> Tensor:
-            told = self.read(seen) @ leaves[len(self.shape.reading.parts)][0]
-            units = (own[t] + told[:, None]).flatten(0, 1)[None]
-            scores = deepened(self.shape, leaves, units).view(len(seen), own.shape[1], -1)
+            scores = self.scores(t, seen).view(len(seen), game.program.state_count, -1)
             if game.program.module.MASKED:
                 scores = scores.masked_fill(~legal_at(game, params, t), -torch.inf)
             return torch.softmax(scores, -1)
 
         return act
 
-    def read(self, seen: Float[Tensor, "paths seen"]) -> Float[Tensor, "paths seen"]:
-        """What all see, about one in size."""
-        return (seen.float() - self.centre) / self.scale
+    def scores(
+        self, t: int, seen: Float[Tensor, "paths seen"], rows: Int[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows actions"]:
+        """Outputs at rows (path, state) of a stage, all of them without."""
+        leaves, own = self._unpacked
+        told = self.told(leaves, seen)
+        if rows is None:
+            units = (own[t] + told[:, None]).flatten(0, 1)
+        else:
+            states = own.shape[1]
+            units = own[t].index_select(0, rows % states) + told.index_select(0, rows // states)
+        return deepened(self.shape, leaves, units[None])[0]
+
+    @cached_property
+    def _unpacked(self) -> tuple[list[Tensor], Float[Tensor, "stages states hidden"]]:
+        """The matrices, and what the first layer makes of all stages and own states."""
+        leaves = [leaf.detach() for leaf in unpacked(self.shape, self.weights.values)]
+        stages = self.shape.reading.stages
+        return leaves, first_layer(self.shape, leaves)[0].view(stages, -1, self.shape.hidden)
+
+    def told(
+        self, leaves: list[Tensor], seen: Float[Tensor, "paths seen"]
+    ) -> Float[Tensor, "paths hidden"]:
+        """What the first layer makes of what all see."""
+        if not self.shape.law:
+            return self.centre.new_zeros(len(seen), self.shape.hidden)
+        read = (seen.float() - self.centre) / self.scale
+        return read @ leaves[len(self.shape.reading.parts)][0]
 
 
 def first_layer(
@@ -93,6 +115,8 @@ def fresh_policy(game: PathGame, config: StructuralConfig, paths: Paths) -> Path
     start = PathPolicy(shape, found, torch.zeros_like(ones), ones)
     params = game.params(paths.values, torch.float32)
     seen = torch.cat(walk(game, params, start.along(game, paths)).seen)
+    if not seen.numel():
+        return start
     scale = seen.std(0)
     return replace(start, centre=seen.mean(0), scale=scale.where(scale > 0, 1))
 
@@ -125,32 +149,36 @@ def climb(
             if report is not None:
                 report(records[-1])
         if iteration < iterations:
-            drawn = game.drawn(MEASURED + 1 + iteration, paths)
-            policy = stepped(game, policy, config, iteration, drawn, room)
+            policy = advanced(game, policy, config, iteration, paths, room)
     return policy, records
 
 
-def stepped(
+def advanced(
     game: PathGame,
     policy: PathPolicy,
     config: StructuralConfig,
     iteration: int,
-    paths: Paths,
+    paths: int,
     room: Room | None = None,
 ) -> PathPolicy:
-    """The policy after one step along these paths."""
-    flow = walk(game, game.params(paths.values, torch.float32), policy.along(game, paths), room)
-    slope = return_slope(policy, config, flow, iteration)
+    """The policy after the steps of an iteration, each along other paths."""
     rate = config.learning_rate * (iteration + 1) ** -config.decay
-    return replace(policy, weights=adam(policy.weights, slope, rate))
+    for step in range(config.updates):
+        number = iteration * config.updates + step
+        drawn = game.drawn(MEASURED + 1 + number, paths)
+        acts = policy.along(game, drawn)
+        flow = walk(game, game.params(drawn.values, torch.float32), acts, room)
+        slope = return_slope(policy, config, flow, number)
+        policy = replace(policy, weights=adam(policy.weights, slope, rate))
+    return policy
 
 
 def return_slope(
-    policy: PathPolicy, config: StructuralConfig, flow: Walk, iteration: int
+    policy: PathPolicy, config: StructuralConfig, flow: Walk, number: int
 ) -> Float[Tensor, "1 weights"]:
     """The derivative of minus the return in the weights, the mean over the paths.
 
-    The price of entropy is paid beside the rewards.
+    The price of entropy is paid beside the rewards. `number` is that of the step, for its draws.
     """
     leaves = unpacked(policy.shape, policy.weights.values)
     total = [torch.zeros_like(leaf) for leaf in leaves]
@@ -164,9 +192,9 @@ def return_slope(
         count = flow.laws[t].flatten() * flow.game.program.discount**t / len(value)
         rows = torch.arange(count.numel())
         if config.batch:
-            number = max(1, config.batch // flow.game.stages)
-            rows = _drawn_rows(count, number, (config.seed, iteration * flow.game.stages + t))
-            count = (count.sum() / number).expand(number)
+            size = max(1, config.batch // flow.game.stages)
+            rows = _drawn_rows(count, size, (config.seed, number * flow.game.stages + t))
+            count = (count.sum() / size).expand(size)
         with torch.enable_grad():
             scores = _scores(policy, leaves, flow, t, rows)
             paid = (torch.softmax(scores, -1) * gain[rows]).sum(-1)
@@ -182,7 +210,7 @@ def _scores(
     """Outputs of the network at rows (path, state) of a stage; -inf where probabilities are 0."""
     states, shape = flow.laws[0].shape[1], policy.shape
     own = first_layer(shape, leaves, stages=slice(t, t + 1))[0]
-    told = policy.read(flow.seen[t]) @ leaves[len(shape.reading.parts)][0]
+    told = policy.told(leaves, flow.seen[t])
     units = own.index_select(0, rows % states) + told.index_select(0, rows // states)
     scores = deepened(shape, leaves, units[None])[0]
     closed = flow.probs[t].flatten(0, 1)[rows] == 0
