@@ -150,7 +150,7 @@ def anarchy(
     if quadratics(model).reason is None:
         return _quadratic(game)
     if (reason := refusal(PLANNER, game.program)) is not None:
-        raise UsageError(reason, "give the spec a number of steps, or a discount")
+        raise UsageError(reason, "write `horizon 50`, or `horizon infinite` with its discount")
     params = game.program.params(dtype=getattr(torch, dtype), device=find_device(device))
     found: list[Equilibrium] = []
     for name, options, start in _searches(game, starts):

@@ -9,13 +9,13 @@ from mfdsl.errors import UsageError
 
 
 def read_text(path: Path) -> str:
-    """The text of `path`.
+    """The text of `path`, without the mark that some editors and spreadsheets begin UTF-8 with.
 
     Raises:
         UsageError: there is no such file, it is a folder, or it is not UTF-8 text.
     """
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"`{path}` is not UTF-8 text") from None
     except OSError as error:

@@ -9,16 +9,19 @@ of an enum.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mfdsl.batches import OPTION, SEED
 from mfdsl.errors import UsageError, unknown
 from mfdsl.named_tables import Cell, NamedTable
-from mfdsl.records import RunOptions, explained, open_run, read_options
+from mfdsl.records import RunOptions, explained, goes_along, open_run, read_options
+from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.settings import resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +143,21 @@ def _tables(runs: Sequence[_Run], part: Part) -> NamedTable:
     names, rows = _axes(runs), []
     known: tuple[Axis, ...] | None = None
     for run in runs:
-        program = game_of_run(None, run.folder).program
+        if goes_along(run.options):
+            raise UsageError(
+                f"{run.folder.path} went along drawn paths, and has a network in place of tables",
+                "`games` gives its figures, `mfdsl simulate --record FILE.npz` what agents do",
+            )
+        if run.options.solver not in SOLVERS:
+            raise UsageError(
+                f"{run.folder.path} is a run of {run.options.solver}, which makes no tables",
+                "`mfdsl simulate --policy RUN --record FILE.npz` writes what agents do",
+            )
+        game = game_of_run(None, run.folder)
+        if run.options.bins:
+            made = run.options.options | run.options.bins
+            game = replace(game, bins=resolve(game.model, run.options.solver, options=made).bins)
+        program = game.program
         states, actions = program.state_axes(), program.action_axes()
         with explained():
             tensor = run.folder.laws() if part == "flow" else run.folder.policy(program).probs
@@ -148,6 +165,13 @@ def _tables(runs: Sequence[_Run], part: Part) -> NamedTable:
         if known is not None and [a.name for a in axes] != [a.name for a in known]:
             raise UsageError(f"{run.folder.path} has other variables than {runs[0].folder.path}")
         known = axes
+        if len(tensor) != len(run.points) or tensor[0, 0].numel() != prod(a.size for a in axes):
+            raise UsageError(
+                f"the {part} of {run.folder.path} has {len(tensor)} games of "
+                f"{tensor[0, 0].numel()} numbers a stage, its spec has {len(run.points)} of "
+                f"{prod(a.size for a in axes)}",
+                "solve again: a file of the run was changed",
+            )
         for point, table in zip(run.points, tensor, strict=True):
             places = (*_names(run, runs), *_places(run, point, names))
             rows += [(*places, *row) for row in _rows(table, axes)]

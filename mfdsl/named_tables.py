@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mfdsl.runtime.policy import Axis
 
 Cell = str | int | float
+NOISE = 0.5  # of shares that were measured; what is further off was meant otherwise
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ def _observed(path: Path, line: int, header: Sequence[str], cells: Sequence[str]
     time = _float(path, line, "t", entries.pop("t"))
     if time < 0 or time != int(time):
         raise UsageError(f"`{path}`, line {line}: t is {time:g}", "stages are 0, 1, 2, ...")
+    if not -NOISE <= share <= 1 + NOISE:
+        raise UsageError(
+            f"`{path}`, line {line}: share is {share:g}", "shares lie between 0 and 1, 20 % is 0.2"
+        )
     if weight < 0:
         raise UsageError(f"`{path}`, line {line}: weight is {weight:g}", "weights are at least 0")
     return ObservedRow(line, int(time), entries, share, weight)

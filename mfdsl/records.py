@@ -14,6 +14,7 @@ from mfdsl.bundle import FOLDER, MAIN, bundle_of
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
 from mfdsl.parameters import Sweep
+from mfdsl.planning import ALONG
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.runs import RunError, RunFolder
 from mfdsl.runtime.solvers.base import SolverError
@@ -114,6 +115,11 @@ def read_options(folder: RunFolder) -> RunOptions:
         raise UsageError(message) from None
 
 
+def goes_along(options: RunOptions) -> bool:
+    """Whether a run went along drawn paths of its common noise, and so has no tables."""
+    return options.solver == ALONG and bool(options.options.get("paths"))
+
+
 def open_run(path: Path) -> RunFolder:
     """The run in a folder.
 
@@ -131,11 +137,14 @@ def same_game(game: "Game", options: RunOptions, folder: RunFolder) -> None:
         UsageError: the run is of another game, or of another version of this one.
     """
     if artifact_key(game.compilation) != options.key:
+        own = folder.path / "spec.mfg"
         kind = "another version of the game" if game.name == options.game else "another game"
-        raise UsageError(
-            f"{folder.path} is a run of {kind}, `{options.game}`",
-            f"leave out the spec to use the run's own {folder.path / 'spec.mfg'}",
-        )
+        help_ = f"leave out the spec to use the run's own {own}"
+        if game.compilation.name == own.as_posix():
+            help_ = (
+                f"{own}, a file beside it or options.json was changed after the run: solve again"
+            )
+        raise UsageError(f"{folder.path} is a run of {kind}, `{options.game}`", help_)
 
 
 def job_of_run(

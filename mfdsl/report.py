@@ -24,12 +24,20 @@ def told(certificate: Certificate) -> bool:
     return certificate.claim not in SPECIAL or certificate.verdict == "proved"
 
 
+AS_BOUND = "parameters at the values that are bound"
+
+
 @dataclass(frozen=True)
 class Report:
-    """The outcome of checking one spec; `model` is None when there are errors."""
+    """The outcome of checking one spec; `model` is None when there are errors.
+
+    With `whole_box` the certificates of `regularity` are about all values of the parameters in
+    their ranges; what the compiler establishes and decides, ranges and what is required, never is.
+    """
 
     compilation: Compilation
     regularity: tuple[Certificate, ...] = ()
+    whole_box: bool = False
 
     @property
     def spec(self) -> str:
@@ -56,6 +64,17 @@ class Report:
         """What was established about the model."""
         return (*self.compilation.certificates, *self.regularity)
 
+    @property
+    def _shown(self) -> tuple[Certificate, ...]:
+        """The certificates with the words that tell apart what they are about."""
+        if not self.whole_box:
+            return self.certificates
+        bound = (
+            c.model_copy(update={"assumptions": (*c.assumptions, AS_BOUND)})
+            for c in self.compilation.certificates
+        )
+        return (*bound, *self.regularity)
+
     def to_json(self, *, timed: bool = True) -> dict[str, Any]:
         """The JSON contract of `mfdsl check`; without `timed` equal specs give equal bytes."""
         exclude = None if timed else {"seconds"}
@@ -63,7 +82,7 @@ class Report:
             "spec": self.spec,
             "ok": self.ok,
             "diagnostics": render_json(self.diagnostics, self.compilation.sources),
-            "certificates": [c.model_dump(exclude=exclude) for c in self.certificates],
+            "certificates": [c.model_dump(exclude=exclude) for c in self._shown],
             "model": model_json(self.model) if self.model is not None else None,
         }
         return entries | ({"seconds": self.compilation.seconds} if timed else {})
@@ -71,7 +90,7 @@ class Report:
     def screen(self) -> str:
         """The model in a line, one row for each certificate, and the verdict."""
         lines = [headline(self.model)] if self.model is not None and self.ok else [self.spec]
-        found = [(c.claim, certificate_text(c), c.verdict) for c in self.certificates if told(c)]
+        found = [(c.claim, certificate_text(c), _verdict(c)) for c in self._shown if told(c)]
         rows = list(dict.fromkeys(found))
         claim_width = max((len(claim) for claim, _, _ in rows), default=0)
         text_width = max((len(text) for _, text, _ in rows), default=0)
@@ -83,8 +102,13 @@ class Report:
 
     def explained(self) -> str:
         """Every certificate in full: terms, witnesses, reasons, helps."""
-        return explained(self.certificates, self.compilation)
+        return explained(self._shown, self.compilation)
 
     def __str__(self) -> str:
         shown = render_text(self.diagnostics, self.compilation.sources)
         return f"{shown}\n\n{self.screen()}" if shown else self.screen()
+
+
+def _verdict(certificate: Certificate) -> str:
+    as_bound = AS_BOUND in certificate.assumptions
+    return f"{certificate.verdict} as bound" if as_bound else certificate.verdict

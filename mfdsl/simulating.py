@@ -32,6 +32,7 @@ from mfdsl.runtime.views.particles import Simulation, games_of, simulate as run_
 from mfdsl.solving import find_device
 
 AGENTS = 1000
+ROUNDING = 1e-3  # of the sum of chances in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +113,21 @@ def setting_of_run(spec: str | Path | None, run: Path, device: Device = "cpu") -
     job = job_of_run(game_of_run(spec, folder), folder, options, device=device)
     with explained():
         policy = folder.policy(job.game.program)
+    _refuse_no_chances(policy, folder)
     probs = policy.probs.to(device=job.device)
     policy = TabularPolicy(probs, policy.states, policy.actions)
     return Setting(job.game, job.params, policy, run, bool(options.batch.axes))
+
+
+def _refuse_no_chances(policy: TabularPolicy, folder: RunFolder) -> None:
+    """Nobody can follow what is left where a solver ended in numbers that are not finite."""
+    probs = policy.probs
+    sums_to_one = (probs.sum(-1) - 1).abs() <= ROUNDING  # no number is near to nan
+    if not bool((probs >= 0).all() and sums_to_one.all()):
+        raise UsageError(
+            f"the policy of {folder.path} cannot be played: not all of it is probabilities",
+            "`summary.json` there says how the solve ended; solve again with smaller steps",
+        )
 
 
 def run_agents(

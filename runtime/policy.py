@@ -35,7 +35,8 @@ class Axis:
         """
         if isinstance(value, str):
             if value not in self.labels:
-                raise ValueError(f"{self.name} has no value {value}; it has {list(self.labels)}")
+                known = ", ".join(self.labels) or "numbers"
+                raise ValueError(f"{self.name} has no value {value}; it has {known}")
             return self.labels.index(value)
         if self.step is not None:
             return self._nearest(float(value))

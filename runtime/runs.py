@@ -201,12 +201,15 @@ class RunFolder:
         Raises:
             RunError: the file is missing or damaged.
         """
-        path = self.path / "flow.npz"
+        path, content = self.path / "flow.npz", self._read("flow.npz")
         try:
-            with numpy.load(io.BytesIO(self._read("flow.npz")), allow_pickle=False) as arrays:
-                return torch.from_numpy(arrays["laws"])
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+            with numpy.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                laws = torch.from_numpy(arrays["laws"])
+        except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
             raise RunError(f"{path} is damaged: {error}") from error
+        if laws.ndim != 3 or not laws.numel():
+            raise RunError(f"{path} is damaged: it holds no laws by stage and state")
+        return laws
 
     def state(self) -> dict[str, Tensor]:
         """The tensors from which the solver continues.

@@ -1,9 +1,11 @@
 """Files that are no specs, imports that lead nowhere, data that does not fit: one message each."""
 
+import io
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mfdsl.compiler.diagnostics import Diagnostic
@@ -136,6 +138,12 @@ def test_a_model_is_not_imported_and_a_library_is_not_solved(tmp_path: Path) -> 
     assert only(compiled(tmp_path, LIBRARY)).message == "`tools` is a library, not a model"
 
 
+def archived(toll: list[complex]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, toll=np.array(toll))
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -154,6 +162,7 @@ def test_a_model_is_not_imported_and_a_library_is_not_solved(tmp_path: Path) -> 
         ("toll.json", "[" + "1" * 5000 + "]", "too many digits"),
         ("toll.npz", "no archive", "not an npz file"),
         ("toll.npz", b"PK\x03\x04 cut off", "not an npz file"),
+        ("toll.npz", archived([1, 2j, 3]), "holds complex128, not numbers"),
         ("toll.txt", "1", "cannot read data from `toll.txt`"),
     ],
 )

@@ -62,7 +62,7 @@ def flatten(value: object, where: str) -> tuple[list[float], tuple[int, ...]]:
 
 def _json(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_float=read_float)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=read_float)
     except (UnicodeDecodeError, RecursionError):
         raise DataError(f"`{path.name}` is not JSON text") from None
     except json.JSONDecodeError as error:
@@ -124,6 +124,6 @@ def _npz(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
         if isinstance(error, DataError):
             raise
         raise DataError(f"`{path.name}` is not an npz file of plain numbers") from None
-    if not numpy.issubdtype(array.dtype, numpy.number):
+    if array.dtype.kind not in "iuf":
         raise DataError(f"`{path.name}` holds {array.dtype}, not numbers")
     return [float(x) for x in array.reshape(-1)], tuple(array.shape)

@@ -116,6 +116,8 @@ class _Ranked:
                 leaf = self.builder.add("ind", [leaf], None, INT)
             first = self.builder.const(-kind.first, INT)
             found.append(self.builder.add("add", [leaf, first], None, INT) if kind.first else leaf)
+        if not found:  # the same actions are legal everywhere
+            return self.builder.const(0, INT)
         return self._entry(self.choices.row_of, found, INT)
 
     def _own(
@@ -157,10 +159,13 @@ def _legal(model: Model) -> NDArray[np.bool_]:
     only, nodes, read = model.population, model.nodes, _states_read(model)
     leaf_of = {(nodes[k].op, nodes[k].attr): k for k in _under(model)}
     variables = [*(("state", s) for s in read), *(("action", a) for a in only.actions)]
-    places = {(op, v.name): axis for axis, (op, v) in enumerate(variables)}
-    axes = {leaf: places[key] for key, leaf in leaf_of.items() if key in places}
     sizes = [model.types[v.type].size for _, v in variables]
+    leaves = [leaf_of.get((op, v.name)) for op, v in variables]  # None: legality does not read it
+    axes = {leaf: axis for axis, leaf in enumerate(k for k in leaves if k is not None)}
     arrays = [np.asarray(a.values, dtype=np.float64).reshape(a.dims) for a in model.arrays]
     facts = Facts(nodes, model.types, {}, arrays, {g.name: grid_space(g) for g in model.grids}, 0)
     value = Evaluator(facts, axes).value(given(only.legal))
-    return np.broadcast_to(value.lo > 0, sizes).reshape(*sizes[: len(read)], -1)
+    legal = np.broadcast_to(value.lo > 0, [sizes[leaves.index(leaf)] for leaf in axes])
+    unread = [axis for axis, leaf in enumerate(leaves) if leaf is None]
+    legal = np.broadcast_to(np.expand_dims(legal, unread), sizes)
+    return legal.reshape(*sizes[: len(read)], -1)

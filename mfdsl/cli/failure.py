@@ -37,6 +37,10 @@ class Stopped(Exception):
     """Ctrl-C inside of a verb; typer would make a silent exit code of a KeyboardInterrupt."""
 
 
+class EndOfFile(Exception):
+    """A file that ends too early; typer would take an EOFError for Ctrl-D, by which people stop."""
+
+
 def interruptible(verb: Callable[..., int | None]) -> Callable[..., int | None]:
     """The verb with Ctrl-C as an exception of ours."""
 
@@ -48,6 +52,8 @@ def interruptible(verb: Callable[..., int | None]) -> Callable[..., int | None]:
             if not is_interruption(error):
                 raise
             raise Stopped from None
+        except EOFError as error:
+            raise EndOfFile(str(error)) from error
 
     return wrapped
 

@@ -104,6 +104,13 @@ def _power(tape: Recorder, args: Arguments, options: Options, value: Tensor) -> 
     return _each("pow")(tape, args, options, value)
 
 
+def _log_sigmoid(tape: Recorder, args: Arguments, options: Options, value: Tensor) -> Places:
+    """min(x, 0) - softplus(-abs(x)), as what is below 0 is far from where softplus is cut off."""
+    x = tape.places_of(args[0])
+    small = _on(tape, "softplus", value, _on(tape, "neg", value, _on(tape, "abs", value, x)))
+    return _on(tape, "sub", value, _on(tape, "minimum", value, x, tape.places_of(0.0)), small)
+
+
 def _clamped(tape: Recorder, args: Arguments, options: Options, value: Tensor) -> Places:
     bounds = dict(zip(("min", "max"), args[1:], strict=False)) | dict(options)
     places = tape.places_of(args[0])
@@ -221,6 +228,7 @@ ROWS: dict[str, Row] = {
     **{name: _denied for name in ("__invert__", "logical_not")},
     **{name: _both("minimum") for name in ("__and__", "logical_and")},
     **{name: _both("maximum") for name in ("__or__", "logical_or")},
+    "log_sigmoid": _log_sigmoid,
     **{"any": _reduced("amax"), "all": _reduced("amin")},
     **{"einsum": _product, "scatter_add": _scattered},
 }

@@ -111,7 +111,14 @@ BAD = {
     "t,h,share\n": r"has no rows",
     "t,h,share,weight\n1,S,.4,-1\n": r"weight is -1",
     "t,t,h,share\n1,1,S,0.4\n": r"needs one column `t`",
+    "t,h,share\n1,S,20\n": r"line 2: share is 20",
 }
+
+
+def test_a_table_may_begin_as_spreadsheets_begin_it(tmp_path: Path) -> None:
+    (tmp_path / "seen.csv").write_bytes(b"\xef\xbb\xbft,h,share\r\n1,S,0.4\r\n")
+    (row,) = read_observations(tmp_path / "seen.csv", ["h"])
+    assert (row.time, row.values, row.share) == (1, {"h": "S"}, 0.4)
 
 
 @pytest.mark.parametrize("text", BAD)

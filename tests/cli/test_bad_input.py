@@ -263,6 +263,18 @@ def test_an_internal_error_is_one_line_and_a_file_to_reproduce_it(
     assert "Traceback" in text and "model rooms" in text and "'check'" in text
 
 
+def test_a_file_that_ends_too_early_is_not_taken_for_the_end_of_the_input(
+    mfdsl: Any, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr("mfdsl.api.compile_file", fail)
+    outcome = mfdsl("check", spec)
+    assert outcome.code == 2
+    assert "internal error, a bug in mfdsl: EndOfFile: Ran out of input" in outcome.err
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen(

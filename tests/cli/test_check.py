@@ -147,6 +147,29 @@ def test_fix_applies_the_helps_and_the_spec_then_passes(mfdsl: Any, spec: Path) 
     assert spec.read_text() == text
 
 
+def test_fix_counts_from_behind_the_mark_of_the_encoding(mfdsl: Any, spec: Path) -> None:
+    text = spec.read_text()
+    spec.write_bytes(b"\xef\xbb\xbf" + text.replace("clip(", "clipp(").encode())
+    assert mfdsl("fix", spec).code == 0
+    assert spec.read_text() == text
+
+
+def test_what_is_required_is_about_bound_values_also_beside_the_whole_box(
+    mfdsl: Any, spec: Path
+) -> None:
+    spec.write_text(
+        "model slope\nparam c : real in [0, 2] = 1\nobjective nash\nhorizon 2\n"
+        "population p as mu {\n  state x : int in 0..1 ~ uniform\n  action a : int in 0..1\n"
+        "  x' = a\n  reward r = -c * mu[x]\n  require lipschitz(reward, mu) <= 0.6\n}\n"
+    )
+    outcome = mfdsl("check", spec, "--whole-box", "--ask", "lipschitz(reward, mu)")
+    required, asked = (line for line in outcome.out.splitlines() if "lipschitz" in line)
+    assert " = 0.5 " in required and required.endswith("proved as bound")
+    assert " = 1 " in asked and asked.endswith("proved")
+    alone = mfdsl("check", spec, "--effort", "none")
+    assert "as bound" not in alone.out
+
+
 def test_fix_prints_what_it_cannot_mend(mfdsl: Any, spec: Path) -> None:
     spec.write_text(spec.read_text().replace("horizon 4\n", ""))
     outcome = mfdsl("fix", spec)

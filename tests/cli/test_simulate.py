@@ -54,3 +54,12 @@ def test_a_folder_gets_the_laws_over_time(mfdsl: Any, spec: Path) -> None:
 
 def test_agents_default_to_what_the_spec_says(mfdsl: Any, spec: Path) -> None:
     assert mfdsl("simulate", spec, "--json").json["agents"] == 100
+
+
+def test_numbers_that_are_no_probabilities_are_not_played(mfdsl: Any, spec: Path) -> None:
+    flags = ("--solver", "omd", "--opt", "learning_rate=1e308", "--iterations", "5", "-o", "runs")
+    assert mfdsl("solve", spec, *flags).code == 1
+    (run,) = Path("runs").iterdir()
+    for verb in (("simulate", "--policy", run), ("validate", run)):
+        outcome = mfdsl(*verb)
+        assert outcome.code == 2 and "not all of it is probabilities" in outcome.err

@@ -71,6 +71,39 @@ def test_grids_from_solve_to_simulate_and_on(mfdsl: Any, tmp_path: Path) -> None
     assert json.loads(again.out)["iterations"] == 25
 
 
+def test_a_run_on_grids_is_a_table_of_the_places_of_its_points(mfdsl: Any, tmp_path: Path) -> None:
+    spec, out = tmp_path / "slope.mfg", tmp_path / "runs"
+    spec.write_text(GRID)
+    mfdsl("solve", spec, "--opt", "bins=5", "--solver", "omd", "--iterations", "2", "-o", out)
+    assert mfdsl("table", run_in(out), "-o", "flow.csv").code == 0
+    head, *rows = (line.split(",") for line in Path("flow.csv").read_text().splitlines())
+    assert head == ["t", "x", "share"]
+    assert [float(x) for t, x, _ in rows if t == "0"] == [-1, -0.5, 0, 0.5, 1]
+    assert sum(float(share) for t, _, share in rows if t == "2") == pytest.approx(1)
+
+
+def test_a_run_without_tables_says_so(mfdsl: Any, tmp_path: Path) -> None:
+    assert mfdsl("solve", "lq_game", "-o", tmp_path / "runs").code == 0
+    outcome = mfdsl("table", run_in(tmp_path / "runs"), "-o", "flow.csv")
+    assert outcome.code == 2 and "a run of riccati, which makes no tables" in outcome.err
+
+
+def test_a_run_whose_files_were_changed_is_no_table(mfdsl: Any, tmp_path: Path) -> None:
+    for name in ("sis", "crowd_1d"):
+        mfdsl("solve", name, "--solver", "omd", "--iterations", "1", "-o", tmp_path / name)
+    run, other = (run_in(tmp_path / name) for name in ("sis", "crowd_1d"))
+    (run / "flow.npz").write_bytes((other / "flow.npz").read_bytes())
+    assert "numbers a stage" in mfdsl("table", run, "-o", "flow.csv").err
+    np.savez(run / "flow.npz", laws=np.array(["a", "b"]))
+    assert "flow.npz is damaged" in mfdsl("table", run, "-o", "flow.csv").err
+    (run / "flow.npz").unlink()
+    assert "damaged" not in mfdsl("table", run, "-o", "flow.csv").err
+    spec = run / "spec.mfg"
+    spec.write_text(spec.read_text().replace("= 0.81 ", "= 0.82 ", 1))
+    refused = mfdsl("simulate", "--policy", run).err
+    assert "another version of the game" in refused and "changed after the run" in refused
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -87,3 +87,48 @@ def test_kept_loops_are_read_alone_until_their_text_changes(tmp_path: Path) -> N
     third = used(tmp_path)
     assert (third["read"], third["made"]) == (0, 1)
     assert third["law"] == third["plain"] == [1.0, 4.0, 2.0]
+
+
+PARTS = """
+from mfdsl.runtime.kept_loops import njit
+FACTOR = 2
+
+@njit(cache=True)
+def part(x):
+    return x + 1
+"""
+WHOLE = """
+import parts
+from mfdsl.runtime.kept_loops import njit
+from parts import part
+
+@njit(cache=True)
+def whole(x):
+    return parts.FACTOR * part(x)
+"""
+USE_WHOLE = "import loops; s = loops.whole.stats; print(loops.whole(1.0), len(s.cache_hits))"
+
+
+def whole_of(folder: Path) -> str:
+    """The value of the whole at 1, and how many loops were read to find it."""
+    here = os.pathsep.join([str(folder), *sys.path])
+    kept = {"PYTHONPATH": here, "NUMBA_CACHE_DIR": str(folder / "kept")}
+    done = subprocess.run(
+        [sys.executable, "-c", USE_WHOLE], env=os.environ | kept, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_loops_of_other_files_and_damaged_ones_are_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "loops.py").write_text(WHOLE)
+    assert whole_of(tmp_path) == "4.0 0"
+    (tmp_path / "parts.py").write_text(PARTS.replace("x + 1", "x + 2"))
+    assert whole_of(tmp_path) == "6.0 0"
+    kept = [path for path in (tmp_path / "kept").rglob("*.nb*") if "whole" in path.name]
+    assert kept
+    for path in kept:
+        path.write_bytes(b"" if path.suffix == ".nbi" else b"no loop")
+    assert whole_of(tmp_path) == "6.0 0"
+    assert whole_of(tmp_path) == "6.0 1"

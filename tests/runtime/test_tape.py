@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid, softplus
 
 from mfdsl.runtime.views.tape import CODES, OPERATIONS, Tape, record
 
@@ -18,6 +18,7 @@ FUNCTIONS: dict[str, Function] = {
     "arithmetic": lambda t, x: 2.0 - x * WEIGHTS + 3 / (1.5 + x) - (-x).add(x, alpha=0.25),
     "powers": lambda t, x: x**2 + x.abs() ** 1.5 + x.abs().sqrt() + 2 * x**3,
     "of one": lambda t, x: x.exp() + x.sin() * x.cos() + x.tanh() + softplus(x) + (x + 3).log(),
+    "logistic": lambda t, x: logsigmoid(x) + logsigmoid(60 * x) - logsigmoid(-800 * x),
     "rounding": lambda t, x: (3 * x).floor() + (5 * x).ceil() + (7 * x).round() + (9 * x).long(),
     "comparisons": lambda t, x: (
         ((x > 0.2) | (x <= -0.5)).to(x) + (~(x == 0) & (x < 0.7)).double() + (x.ne(0)).long()

@@ -39,6 +39,21 @@ population p {
 }
 """
 
+# Legality reads no state and the second of three actions only; or a state and the last action.
+SOME = """
+model some
+objective nash
+horizon 3
+population p as mu {
+  state  x : int in -2..3 ~ uniform
+  action b : bool
+  action a : int in -1..1 where RULE
+  x' = clip(x + a)
+  reward r = -mu[x] + mu[a = a] * ind(b)
+}
+"""
+RULES = ("a != 0", "(a == 0) == (x > 1)")
+
 
 def ranked(monkeypatch: pytest.MonkeyPatch, text: str | None = None, **given: float) -> Game:
     """A game whose tables have ranks, however small they are."""
@@ -51,7 +66,10 @@ def ranked(monkeypatch: pytest.MonkeyPatch, text: str | None = None, **given: fl
     return game
 
 
-@pytest.mark.parametrize("text", [None, TWO], ids=["routing", "two"])
+TEXTS = (None, TWO, *(SOME.replace("RULE", rule) for rule in RULES))
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=["routing", "two", "actions alone", "some actions"])
 def test_rows_list_what_the_interpreter_calls_legal(
     text: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
