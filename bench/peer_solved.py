@@ -1,10 +1,10 @@
 """Which solver brings which game of the peers to a thousandth of where it starts.
 
-`python -m bench.peer_solved [--seconds 2] [--games sis garnet]` runs every solver with tables and
-its defaults on every finite game of MFGLib, OpenSpiel, Bench-MFG and MFAX until its exploitability
-is at most a thousandth of that of the uniform policy, for so many seconds of computing time, and
-`--solver auto` as the command line runs it, trials included. Writes the page and the numbers in
-`bench/results`.
+`python -m bench.peer_solved [--seconds 2] [--games sis garnet] [--solvers omd]` runs every solver
+with tables and its defaults on every finite game of MFGLib, OpenSpiel, Bench-MFG and MFAX until its
+exploitability is at most a thousandth of that of the uniform policy, for so many seconds of
+computing time, and `--solver auto` as the command line runs it, trials included. Writes the page
+and the numbers in `bench/results`.
 """
 
 import argparse
@@ -43,9 +43,11 @@ SOLVERS: Mapping[str, Mapping[str, Any]] = {
     "mf_omo": {},
     "mf_omi": {},
     "mf_pso": {},
+    "successive_averages": {},
 }
 FROM_ANYWHERE = ("omd", "policy_iteration", "fixed_point", "fictitious_play", "prior_descent")
 LOGARITHMS = ("scores", "log_probs", "log_prior")
+UNMEASURED = {"refused": "not run yet"}
 COSTLY = ("mf_omo", "mf_omi", "mf_pso")
 MOST_ENTRIES = 1 << 20  # of tables on which these run
 MOST_PRODUCTS = 5e9  # of one Newton step of a projection, stages * actions * states^3
@@ -103,8 +105,10 @@ CASES = (
 )
 
 
-def measured(case: Case, seconds: float) -> dict[str, Any]:
-    """All solvers on one game, and what `auto` takes and reaches."""
+def measured(
+    case: Case, seconds: float, only: Sequence[str] | None = None, kept: Any = None
+) -> dict[str, Any]:
+    """All solvers on one game, and what `auto` takes and reaches; the rest as `kept` if `only`."""
     game = replace(mfdsl.load(case.spec, params=dict(case.params)), bins=case.bins)
     program = game.program
     logits = drawn(program, case.drawn)
@@ -116,11 +120,12 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
         "kind": program.kind,
         "sizes": [program.state_count, program.action_count, program.horizon],
         "start": start,
-        "seconds": seconds,
-        "solvers": {},
+        "seconds": seconds if only is None else kept["seconds"],
+        "solvers": {} if only is None else dict(kept["solvers"]),
     }
     entries = program.state_count * program.action_count * (program.horizon or 1)
-    for name, options in SOLVERS.items():
+    for name in SOLVERS if only is None else only:
+        options = SOLVERS[name]
         why = refusal(name, program)
         products = entries * program.state_count**2
         if why is None and name in COSTLY and entries > MOST_ENTRIES:
@@ -134,7 +139,7 @@ def measured(case: Case, seconds: float) -> dict[str, Any]:
         found["solvers"][name] = (
             {"refused": why} if why else timed(game, name, options, start, seconds, logits)
         )
-    found["auto"] = chosen(game, start, logits)
+    found["auto"] = chosen(game, start, logits) if only is None else kept["auto"]
     return found
 
 
@@ -240,7 +245,7 @@ def page(numbers: Mapping[str, Any]) -> str:
                 f"{states} x {actions}, {horizon or found['kind']}",
                 f"{found['start']:.3g}",
                 f"{found['seconds']:g}",
-                *(cell(found["solvers"][solver]) for solver in SOLVERS),
+                *(cell(found["solvers"].get(solver, UNMEASURED)) for solver in SOLVERS),
                 auto["solver"],
                 cell(auto),
             ]
@@ -264,9 +269,10 @@ a thousandth of the start, its trials included. `mf_pso` shows the best policy t
 OpenSpiel's tabular code solves in the place of the one it states (docs/peers.md). `(drawn)`:
 Bench-MFG's `rock_paper_scissors` and `four_rooms_obstacles` are at an equilibrium under the uniform
 policy, so solvers begin at a policy drawn with seed 1, a thousandth is one of its exploitability,
-and only those run that begin anywhere. OpenSpiel's `sioux_falls` has no row, and is not solved: its
-tables fit (241,056 states x 6 legal links x 81 stages, 1.7 GiB of policy and values), but three
-evaluations and two steps of `omd` took 76 s of computing time and 9.0 GiB.
+and only those run that begin anywhere. OpenSpiel's `sioux_falls` (241,056 states x 6 legal links x
+81 stages) has no row: an iteration on its tables takes 10 to 20 s. `python -m bench.sioux_falls`
+solves it with `successive_averages` on tables of the moments when cars decide: 272 iterations and
+42 s to 9.98e-4 of the start, confirmed on the tables of all states. `auto` takes that solver there.
 
 {conclusion(numbers)}
 
@@ -298,19 +304,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each solver and game")
     parser.add_argument("--games", nargs="*", default=None, help="only these")
+    parser.add_argument(
+        "--solvers", nargs="*", choices=SOLVERS, help="only these; the rest as measured before"
+    )
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     kept = RESULTS / "peer_solved.json"
-    numbers = json.loads(kept.read_text()) if given.games is not None and kept.exists() else {}
+    partly = given.games is not None or given.solvers is not None
+    numbers = json.loads(kept.read_text()) if partly and kept.exists() else {}
     for case in CASES:
         if given.games is not None and case.name not in given.games:
             continue
         try:
-            numbers[case.name] = measured(case, given.seconds)
+            before = numbers.get(case.name)
+            only = None if before is None else given.solvers
+            numbers[case.name] = measured(case, given.seconds, only, before)
         except UsageError as error:
             print(f"{case.name}: {error}", flush=True)
             continue
-        print(case.name, numbers[case.name]["auto"], flush=True)
+        print(case.name, numbers[case.name]["solvers" if only else "auto"], flush=True)
         write({c.name: numbers[c.name] for c in CASES if c.name in numbers})
 
 

@@ -28,6 +28,7 @@ TRIALS: tuple[Candidate, ...] = (
 )
 # Iterations of these cost tens of those above.
 COSTLY: tuple[Candidate, ...] = (("mf_omi", {}), ("mf_omo", {}))
+LARGE = "successive_averages"
 ROUNDS = 100
 LONGER = 400
 FINALISTS = 3
@@ -58,13 +59,15 @@ def tried(settings: Settings, program: Program, params: Params) -> Settings:
     of the uniform policy, the three that are ahead go on to 400, and then, on small tables, those
     that are `COSTLY` make 100. A trial that reaches the tolerance ends the search. The choice
     depends on the game only. It is not made where somebody named a solver or one is licensed, for
-    few iterations, for large tables, and on a horizon without end, where an iteration may take
-    thousands of steps of the law.
+    few iterations, and on a horizon without end, where an iteration may take thousands of steps of
+    the law. Tables too large for trials get `LARGE` where moves read the law, as in traffic.
     """
     entries = program.state_count * program.action_count * (program.horizon or 1)
     if not settings.open or settings.solver not in SOLVERS or program.kind != "finite":
         return settings
-    if settings.iterations < ROUNDS or entries > MOST_ENTRIES:
+    if entries > MOST_ENTRIES:
+        return _untried(settings, program)
+    if settings.iterations < ROUNDS:
         return settings
     found = _begun(TRIALS, settings, program, params)
     start = found[0].solution.history[0].exploitability
@@ -81,6 +84,14 @@ def tried(settings: Settings, program: Program, params: Params) -> Settings:
     return replace(
         settings, solver=best.name, config=best.config, reason=f"{settings.reason}; {reason}"
     )
+
+
+def _untried(settings: Settings, program: Program) -> Settings:
+    """The settings of a game with tables too large for trials."""
+    if "law" not in program.module.SUCCESSORS_READ | program.module.WEIGHTS_READ:
+        return settings
+    reason = f"{settings.reason}; moves read the law, and the tables are too large for trials"
+    return replace(settings, solver=LARGE, config=SOLVERS[LARGE].config(), reason=reason)
 
 
 def _begun(

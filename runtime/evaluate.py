@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mfdsl.runtime.exploitability import SETTLED, Exploitability, exploitability
 from mfdsl.runtime.flow import Flow
-from mfdsl.runtime.layout import outer
+from mfdsl.runtime.layout import outer, outer_laws
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
-from mfdsl.runtime.views.streamed import Passes, streamed
+from mfdsl.runtime.views.streamed import Passes, Streamed, streamed
 
 
 class View(Protocol):
@@ -88,6 +88,13 @@ class Evaluation:
         return self.view.flow(self.policy)
 
     @cached_property
+    def laws(self) -> Float[Tensor, "batch laws states"]:
+        """The laws of the population along the flow."""
+        if isinstance(self._streamed, Streamed):
+            return outer_laws(self._streamed.laws)
+        return self.flow.laws
+
+    @cached_property
     def q(self) -> Float[Tensor, "batch stages states actions"]:
         """Q of the policy against its own flow."""
         if self._streamed is not None:
@@ -97,6 +104,8 @@ class Evaluation:
     @cached_property
     def best_q(self) -> Float[Tensor, "batch stages states actions"]:
         """Q of the best response to the flow."""
+        if isinstance(self._streamed, Streamed):
+            return outer(self._streamed.best_q)
         return self.view.q_values(self.flow)
 
     @cached_property

@@ -89,3 +89,16 @@ def test_what_somebody_names_or_limits_is_not_tried() -> None:
     game = mfdsl.load("a_sis_players")
     swept = prepare(game, resolve(game.model, "auto"), sweep={"c_home": (0.4, 0.5)})
     assert (swept.settings.solver, swept.settings.reason) == ("omd", "no solver is licensed")
+
+
+@pytest.mark.parametrize(("name", "solver"), [("sis", "successive_averages"), ("beach_bar", "omd")])
+def test_large_tables_are_not_tried(
+    name: str, solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moves that read the law, as in an epidemic or in traffic, make the difference."""
+    monkeypatch.setattr("mfdsl.trials.MOST_ENTRIES", 0)
+    monkeypatch.setattr("mfdsl.trials.solve", None)
+    found = settings_of(mfdsl.load(name))
+    assert found.solver == solver
+    assert found.config == SOLVERS[solver].config()
+    assert ("too large for trials" in found.reason) == (solver != "omd")

@@ -109,6 +109,19 @@ class FrankWolfeConfig(Config):
     )
 
 
+class SuccessiveAveragesConfig(Config):
+    """Options of successive_averages."""
+
+    damping: float = Field(
+        2.0,
+        gt=0,
+        description="c: a state whose best action has turned n times steps c / (c + 1 + n)",
+    )
+    patience: int = Field(
+        50, ge=0, description="iterations without a new best policy, then blocks move one by one"
+    )
+
+
 class PolicyMirrorDescentConfig(Config):
     """Options of pmd."""
 
@@ -336,7 +349,7 @@ SOLVERS: dict[str, Row] = {
         Row(
             "mf_omo",
             OccupationOptimisationConfig,
-            "gradient steps on an objective over laws and values whose zeros are the equilibria",
+            "a path of laws, values and gaps to where an objective is zero: at an equilibrium",
             "nothing is known to be enough: the objective is not convex",
             "Guo, Hu and Zhang 2022, arXiv 2206.09608",
             "mfdsl.runtime.solvers.occupation_optimisation",
@@ -361,6 +374,15 @@ SOLVERS: dict[str, Row] = {
             "mfdsl.runtime.solvers.particle_swarm",
             "ParticleSwarm",
             varied=("seed",),
+        ),
+        Row(
+            "successive_averages",
+            SuccessiveAveragesConfig,
+            "averages of best responses, each state at its pace; then the best one block by block",
+            "nothing is known to be enough; for games whose rewards or moves jump in the law",
+            "Kesten 1958, doi 10.1214/aoms/1177706705",
+            "mfdsl.runtime.solvers.successive_averages",
+            "SuccessiveAverages",
         ),
         Row(
             "symm_pmd",

@@ -164,6 +164,11 @@ class ScatteredKernel:
     def expect(self, values: Tensor, base: Tensor, discount: float, out: Tensor) -> None:
         """Write base + discount * sum over k of weight * value of the successor."""
         ahead = values.reshape(-1).index_select(0, self.flat.view(-1)).view(self.flat.shape)
+        if len(ahead) == 1:  # no draw to sum over: one pass in the place of three
+            shape = ahead.shape[1:]
+            paid, found = base.reshape(shape), out.view(shape)
+            torch.addcmul(paid, self.weights[0], ahead[0], value=discount, out=found)
+            return
         torch.add(base, (self.weights * ahead).sum(0).view_as(base), alpha=discount, out=out)
 
 

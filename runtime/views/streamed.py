@@ -79,6 +79,13 @@ class Streamed:
         q = torch.empty_like(self.probs)
         return q, *self._back(q)
 
+    @cached_property
+    def best_q(self) -> Float[Tensor, "stages actions states batch"]:
+        """Q of the best response, -inf at illegal actions, in one more pass."""
+        q = torch.empty_like(self.probs)
+        self._back(None, q)
+        return q
+
     def at_start(self, which: int) -> Float[Tensor, "batch populations"]:
         """Mean return of `scored[which]` over the initial law."""
         return by_population((self.laws[0] * self.scored[which]).t(), self.view.program)
@@ -90,7 +97,7 @@ class Streamed:
         """
         return self._back(None)
 
-    def _back(self, q: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _back(self, q: Tensor | None, best_q: Tensor | None = None) -> tuple[Tensor, Tensor]:
         stages, actions, states, games = self.probs.shape
         block = max(1, CHUNK_ENTRIES // (actions * states * games))
         last = self.laws[stages - 1] * self.probs[stages - 1 :]
@@ -99,10 +106,17 @@ class Streamed:
         best = own.clone()
         for first in reversed(range(0, stages, block)):
             stretch = slice(first, min(first + block, stages))
-            self._back_over(stretch, own, best, None if q is None else q[stretch])
+            kept = tuple(None if table is None else table[stretch] for table in (q, best_q))
+            self._back_over(stretch, own, best, kept)
         return own, best
 
-    def _back_over(self, stretch: slice, own: Tensor, best: Tensor, q: Tensor | None) -> None:
+    def _back_over(
+        self,
+        stretch: slice,
+        own: Tensor,
+        best: Tensor,
+        kept: tuple[Tensor | None, ...],
+    ) -> None:
         """Take both values from after these stages to the first of them."""
         tables, probs = self.view.tables, self.probs[stretch]
         joint = self.laws[stretch][:, None] * probs
@@ -113,15 +127,15 @@ class Streamed:
         discount = self.view.discount
         if (loops := native.compiled_loops(tables.kernel, own.shape[-1])) is not None:
             paid = rewards if legal is None else rewards.masked_fill(~legal, -torch.inf)
-            native.sweep(loops, paid, probs, own, discount, q)
-            native.sweep(loops, paid, None, best, discount)
+            native.sweep(loops, paid, probs, own, discount, kept[0])
+            native.sweep(loops, paid, None, best, discount, kept[1])
             return
         kernels = [_kernel_at(tables, stretch.start + k, row) for k, row in enumerate(joint)]
-        for share, value, kept in ((probs, own, q), (None, best, None)):
+        for share, value, table in ((probs, own, kept[0]), (None, best, kept[1])):
             found = sweep(Problem(rewards, kernels, legal, value), share, discount)
             value.copy_(state_values_inside(found[0], None if share is None else share[0]))
-            if kept is not None:
-                kept.copy_(found)
+            if table is not None:
+                table.copy_(found)
 
 
 def streamed(view: object, policy: TabularPolicy) -> Passes | None:

@@ -129,9 +129,9 @@ def stage_kernel(tables: Tables, t: Int[Tensor, ""], joint: Tensor) -> Kernel:
     weights = _weights(tables, t, field)
     places = _successors(tables, t, field)
     games = len(joint)
-    games_last = torch.arange(games, device=places.device)
-    flat = (places * games + games_last).contiguous()
-    return ScatteredKernel(flat, weights)
+    if games > 1:
+        places = (places * games + torch.arange(games, device=places.device)).contiguous()
+    return ScatteredKernel(places, weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,10 @@ import pytest
 
 OPTIONS = {
     "prior_descent": (),
-    "mf_omo": ("--opt", "updates=2"),
+    "mf_omo": (),
     "mf_omi": (),
     "mf_pso": ("--opt", "particles=5"),
+    "successive_averages": ("--opt", "patience=1"),
 }
 
 

@@ -55,10 +55,14 @@ def test_scores_are_those_of_the_tables(
     torch.testing.assert_close(found.q, wanted[1], rtol=0, atol=1e-12)
     torch.testing.assert_close(found.values, wanted[2], rtol=0, atol=1e-12)
     torch.testing.assert_close(found.best_value, wanted[3], rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.best_q, expected.best_q, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.laws, expected.laws, rtol=0, atol=1e-12)
     torch.testing.assert_close(view.exploitability(policy), plain.exploitability(policy))
 
 
-@pytest.mark.parametrize("solver", ["omd", "fictitious_play", "policy_iteration"])
+@pytest.mark.parametrize(
+    "solver", ["omd", "fictitious_play", "policy_iteration", "successive_averages"]
+)
 def test_solvers_take_the_same_steps(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     for large in (False, True):

@@ -12,12 +12,19 @@ from tests.runtime.solvers.games import gaps, program, run
 
 SOLVERS = {
     "prior_descent": {},
-    "mf_omo": {"updates": 3},
+    "mf_omo": {"method": "gradient", "updates": 3},
     "mf_omi": {},
     "mf_pso": {"particles": 6},
+    "successive_averages": {"patience": 2},
 }
 # What the best of 25 policies leaves of the start on games of a few stages, at most.
-LEFT = {"prior_descent": 0.5, "mf_omo": 0.5, "mf_omi": 0.3, "mf_pso": 0.9}
+LEFT = {
+    "prior_descent": 0.5,
+    "mf_omo": 0.5,
+    "mf_omi": 0.3,
+    "mf_pso": 0.9,
+    "successive_averages": 0.5,
+}
 
 TWO = """
 model two_crowds
