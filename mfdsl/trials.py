@@ -26,6 +26,7 @@ TRIALS: tuple[Candidate, ...] = (
     ("prior_descent", {"response": "soft", "inner": 5}),
     ("prior_descent", {}),
 )
+ENDLESS: tuple[Candidate, ...] = (("omd", {}), ("successive_averages", {}), ("prior_descent", {}))
 # Iterations of these cost tens of those above.
 COSTLY: tuple[Candidate, ...] = (("mf_omi", {}), ("mf_omo", {}))
 LARGE = "successive_averages"
@@ -58,24 +59,26 @@ def tried(settings: Settings, program: Program, params: Params) -> Settings:
     All of `TRIALS` make 100 iterations. While none has come to a thousandth of the exploitability
     of the uniform policy, the three that are ahead go on to 400, and then, on small tables, those
     that are `COSTLY` make 100. A trial that reaches the tolerance ends the search. The choice
-    depends on the game only. It is not made where somebody named a solver or one is licensed, for
-    few iterations, and on a horizon without end, where an iteration may take thousands of steps of
-    the law. Tables too large for trials get `LARGE` where moves read the law, as in traffic.
+    depends on the game only. It is not made where somebody named a solver or one is licensed, and
+    for few iterations. On a horizon without end only `ENDLESS` are tried, and on small tables
+    only: elsewhere an iteration may take thousands of steps of the law. Tables too large for
+    trials get `LARGE` where moves read the law, as in traffic.
     """
     entries = program.state_count * program.action_count * (program.horizon or 1)
-    if not settings.open or settings.solver not in SOLVERS or program.kind != "finite":
+    endless = program.kind == "stationary"
+    if not settings.open or settings.solver not in SOLVERS or program.kind == "infinite":
         return settings
-    if entries > MOST_ENTRIES:
-        return _untried(settings, program)
+    if entries > (MOST_COSTLY_ENTRIES if endless else MOST_ENTRIES):
+        return settings if endless else _untried(settings, program)
     if settings.iterations < ROUNDS:
         return settings
-    found = _begun(TRIALS, settings, program, params)
+    found = _begun(ENDLESS if endless else TRIALS, settings, program, params)
     start = found[0].solution.history[0].exploitability
     if not _settled(found, start, settings) and settings.iterations >= LONGER:
         ahead = sorted(found, key=lambda trial: trial.gap)
         longer = _continued(ahead[:FINALISTS], settings, program, params)
         found = [longer.get((trial.name, trial.config), trial) for trial in found]
-    if not _settled(found, start, settings) and entries <= MOST_COSTLY_ENTRIES:
+    if not _settled(found, start, settings) and not endless and entries <= MOST_COSTLY_ENTRIES:
         found += _begun(COSTLY, settings, program, params)
     best = min(found, key=lambda trial: trial.gap)
     names = ", ".join(dict.fromkeys(trial.name for trial in found))

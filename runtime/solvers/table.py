@@ -463,7 +463,8 @@ SOLVERS: dict[str, Row] = {
 def choose(horizon_kind: HorizonKind) -> tuple[str, str]:
     """The solver to use when none is named and none is proved to work, with the reason.
 
-    Over a finite horizon it is where trials of several heuristics begin.
+    Over a finite horizon, and for small stationary games, it is where trials of several heuristics
+    begin.
     """
     why = "no solver is licensed"
     if horizon_kind == "stationary":
