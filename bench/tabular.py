@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--largest", type=int, default=10**9, help="skip games with more states")
     parser.add_argument("--smallest", type=int, default=0, help="skip games with fewer states")
+    parser.add_argument("--named", nargs="*", help="only games with one of these in their names")
     parser.add_argument("--peers", default=sys.executable, help="interpreter that has the peers")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--who", choices=RUNNERS, help=argparse.SUPPRESS)
@@ -216,7 +217,10 @@ def main() -> None:
         print(json.dumps(asdict(RUNNERS[arguments.who](CASES[arguments.case]))))
         return
     sizes = range(arguments.smallest, arguments.largest + 1)
-    table = measure([case for case in CASES if case.states in sizes], arguments.peers)
+    cases = [case for case in CASES if case.states in sizes]
+    if arguments.named:
+        cases = [case for case in cases if any(part in case.name for part in arguments.named)]
+    table = measure(cases, arguments.peers)
     print(json.dumps({"rows": table}) if arguments.json else "\n".join([HEAD, *map(line, table)]))
 
 

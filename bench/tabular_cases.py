@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-Parameters = dict[str, int]
+Parameters = dict[str, int | float | str]
 MFGLIB_STATES = 3_000
-OPENSPIEL_STATES = 400
+OPENSPIEL_STATES = 2_500
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,50 @@ SPIEL = tuple(
         ("periodic aversion (Python)", 21, 20, "periodic_aversion", "python_mfg_periodic_aversion"),
     )
 )
+BRAESS: Parameters = {"max_num_time_step": 100, "time_step_length": 0.05}
+ONE_SHOT = tuple(
+    Case(
+        f"one shot, {kind}",
+        1,
+        f"specs/{spec}",
+        {},
+        "openspiel",
+        "mean_field_nfg",
+        {"num_actions": 3, "reward_function": kind},
+    )
+    for kind, spec in (
+        ("coop", "nfg_coop"),
+        ("dom", "nfg_dom"),
+        ("biased_indirect_rps", "nfg_biased_rps"),
+    )
+)
+ROUTES = (
+    Case(
+        "routes (C++), 100 stages",
+        287,
+        "specs/dynamic_routing",
+        {},
+        "openspiel",
+        "mfg_dynamic_routing",
+        {"network": "braess", **BRAESS},
+    ),
+    Case(
+        "routes (Python), 100 stages",
+        287,
+        "specs/dynamic_routing",
+        {},
+        "openspiel",
+        "python_mfg_dynamic_routing",
+        BRAESS,
+    ),
+)
 CASES = (
     *DEFAULTS,
     *map(beach, (100, 300, 500, 1_000, 3_000, 10_000, 100_000)),
     *map(motion, (20, 30)),
     *SPIEL,
+    *ONE_SHOT,
+    *ROUTES,
     *map(ring, (10, 50)),
     *map(crowd, (10, 20, 50, 100, 200, 500)),
 )

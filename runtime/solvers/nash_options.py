@@ -1,8 +1,8 @@
 """Options of prior descent, of occupation measures and of the swarm. It never imports torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mfdsl.runtime.solvers.config import Config
 
@@ -41,6 +41,12 @@ class PriorDescentConfig(Config):
 class OccupationOptimisationConfig(Config):
     """Options of mf_omo."""
 
+    method: Literal["auto", "path", "gradient"] = Field(
+        "auto",
+        description="path: Newton's method along a path to an equilibrium, exact but with matrices "
+        "of states; gradient: Adam on the objective; auto: path where it is affordable",
+    )
+    offset: float = Field(1.0, gt=0, description="least gap at the start of the path")
     learning_rate: float = Field(0.1, gt=0, description="first step of Adam")
     updates: int = Field(10, ge=1, description="steps of Adam in each iteration")
     flow_weight: float = Field(1.0, gt=0, description="weight of the flow equations, c1")
@@ -52,6 +58,17 @@ class OccupationOptimisationConfig(Config):
     patience: int = Field(
         100, ge=1, description="steps without a new low of the objective, then they halve"
     )
+
+    @model_validator(mode="after")
+    def _options_of_the_method(self) -> Self:
+        fields = type(self).model_fields
+        changed = [n for n, field in fields.items() if getattr(self, n) != field.default]
+        if self.method == "gradient" and "offset" in changed:
+            raise ValueError("`offset` is an option of method=path")
+        named = [n for n in changed if n not in ("method", "offset")]
+        if self.method != "gradient" and named:
+            raise ValueError(f"`{named[0]}` is an option of gradient steps: add method=gradient")
+        return self
 
 
 class OccupationInclusionConfig(Config):

@@ -21,6 +21,40 @@ class Residual:
     gaps: Float[Tensor, " batch"]
 
 
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """What agents meet at a law: `q` = r + discount P V after, in units, and where they `come` to.
+
+    Moves lead to `places` with `chances`, both [K, T, A, S, B].
+    """
+
+    q: Float[Tensor, "stages actions states batch"]
+    comes: Float[Tensor, "stages states batch"]
+    places: Int[Tensor, "noises stages actions states batch"]
+    chances: Float[Tensor, "noises stages actions states batch"]
+
+
+def meeting(
+    view: FiniteView | StationaryView,
+    mass: Float[Tensor, "stages actions states batch"],
+    values: Float[Tensor, "stages states batch"],
+    scale: Float[Tensor, " batch"],
+) -> Meeting:
+    """What agents meet at the law `mass` of states and actions, with `values` V from stage 0 on.
+
+    Rewards are divided by `scale`. After the last stage V is the final reward; on a stationary
+    horizon the one stage follows itself. All stages are one call of the module.
+    """
+    places, chances = moves_at(view.tables, mass)
+    comes = pushed(places, chances, mass)
+    rewards = rewards_at(view.tables, mass) / scale
+    ahead = values
+    if not isinstance(view, StationaryView):
+        ahead = torch.cat([values[1:], tail_at(view, comes[-1], mass, rewards, scale)[None]])
+    q = rewards + view.discount * expected_after(places, chances, ahead)
+    return Meeting(q, comes, places, chances)
+
+
 def residual(
     view: FiniteView | StationaryView,
     mass: Float[Tensor, "stages actions states batch"],
@@ -38,17 +72,13 @@ def residual(
     the equilibria (Guo, Hu and Zhang 2022, arXiv 2206.09608).
     """
     tables = view.tables
-    places, chances = _moves(tables, mass)
-    comes = _pushed(places, chances, mass)
+    met = meeting(view, mass, values, scale)
     laws = mass.sum(1)
-    rewards = _rewards(tables, mass) / scale
     if isinstance(view, StationaryView):
-        short = laws - comes
-        ahead = values
+        short = laws - met.comes
     else:
-        short = laws - torch.cat([tables.initial[None], comes[:-1]])
-        ahead = torch.cat([values[1:], (_tail(view, comes[-1], mass, rewards) / scale)[None]])
-    wrong = rewards + view.discount * _expected(places, chances, ahead) - values[:, None] + gaps
+        short = laws - torch.cat([tables.initial[None], met.comes[:-1]])
+    wrong = met.q - values[:, None] + gaps
     if tables.legal is not None:
         wrong = wrong.masked_fill(~tables.legal, 0)
     stages = torch.arange(len(mass), dtype=mass.dtype, device=mass.device)
@@ -62,22 +92,28 @@ def residual(
     )
 
 
-def _rewards(tables: Tables, mass: Tensor) -> Tensor:
+def rewards_at(tables: Tables, mass: Tensor) -> Float[Tensor, "stages actions states batch"]:
+    """The rewards of all stages, differentiable in the mass."""
     if tables.rewards is None:
         return flow_rewards(tables, mass)
     return tables.rewards.expand_as(mass)
 
 
-def _tail(view: FiniteView, law: Tensor, mass: Tensor, rewards: Tensor) -> Tensor:
-    """What is paid after the last stage, as in the view: nothing, or the last mean for ever."""
+def tail_at(
+    view: FiniteView, law: Tensor, mass: Tensor, rewards: Tensor, scale: Tensor
+) -> Float[Tensor, "states batch"]:
+    """What is paid after the last stage, as in the view: nothing, or the last mean for ever.
+
+    It is in units of `scale`, as `rewards` are.
+    """
     if view.truncation is None:
         final = final_rewards(view.tables, law)
-        return torch.zeros_like(law) if final is None else final
+        return torch.zeros_like(law) if final is None else final / scale
     mean = (mass[-1] * rewards[-1]).sum((0, 1)) / (1 - view.discount)
     return mean.expand_as(law)
 
 
-def _moves(
+def moves_at(
     tables: Tables, mass: Tensor
 ) -> tuple[Int[Tensor, "noises stages actions states batch"], Tensor]:
     """Where moves lead and with what probability, [K, T, A, S, B], differentiable in the mass."""
@@ -103,7 +139,7 @@ def _moves(
     )
 
 
-def _pushed(places: Tensor, chances: Tensor, mass: Tensor) -> Float[Tensor, "stages states batch"]:
+def pushed(places: Tensor, chances: Tensor, mass: Tensor) -> Float[Tensor, "stages states batch"]:
     """The law after a move from each stage."""
     stages, _, states, games = mass.shape
     moved = chances * mass
@@ -113,7 +149,7 @@ def _pushed(places: Tensor, chances: Tensor, mass: Tensor) -> Float[Tensor, "sta
     )
 
 
-def _expected(places: Tensor, chances: Tensor, values: Tensor) -> Tensor:
+def expected_after(places: Tensor, chances: Tensor, values: Tensor) -> Tensor:
     """The mean of the values after a move, [T, A, S, B]."""
     ahead = values.reshape(-1)[_flat(places, values.shape[1])]
     return (chances * ahead).sum(0)
