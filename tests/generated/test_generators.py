@@ -1,10 +1,11 @@
 """Generators: exact starts, densities that are densities, and laws that they come near."""
 
-from math import sqrt
+from math import isnan, sqrt
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mfdsl.game import load
 from mfdsl.runtime.learning.base import LessonError
@@ -18,7 +19,8 @@ from mfdsl.runtime.learning.generated.space import space_of
 from mfdsl.runtime.learning.sight import model_of
 from tests.generated.lessons import learner_of
 
-SHARE = torch.tensor([0.0, 0.25, 1.0])
+SHARE = torch.tensor([0.0, 0.5, 1.0])
+ALONE = torch.zeros(1, 0)  # one game, of which nothing is told
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -29,19 +31,27 @@ def made(name: str, told: int = 0) -> Implicit | Flow | FlowMatching | Mixture:
     torch.manual_seed(3)
     match name:
         case "flow":
-            return Flow(2, 16, told)
+            return Flow(2, 16, 2, told)
         case "cfm":
-            return FlowMatching(2, 16, 2, told)
+            return FlowMatching(2, 16, 2, 2, told)
         case "mdn":
-            return Mixture(2, 16, 2, told)
-    return Implicit(2, 0, 16, 2, told)
+            return Mixture(2, 16, 2, 2, told)
+    return Implicit(2, 0, 16, 2, 2, told)
+
+
+def stirred(generator: nn.Module, size: float = 0.1) -> Any:
+    """The generator with other weights: some are 0 at first."""
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.add_(size * torch.randn(weight.shape, generator=draws(5)))
+    return generator
 
 
 @pytest.mark.parametrize("name", ["implicit", "flow", "cfm", "mdn"])
 def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
     start, noise = torch.randn(50, 2, generator=draws()), torch.randn(3, 50, 2, generator=draws(1))
     generator = made(name)
-    generator.calibrate(3 + 2 * torch.randn(3, 50, 2, generator=draws(2)))
+    generator.calibrate(3 + 2 * torch.randn(3, 50, 2, generator=draws(2)), ALONE)
     found = generator.draw(start, SHARE, noise)
     assert torch.equal(found[0], start)
     assert not torch.allclose(found[2], start)
@@ -51,6 +61,8 @@ def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
 def test_what_is_told_of_a_game_stands_beside_the_time(name: str) -> None:
     """Rows of several games are those of each of them, and differ by what is told."""
     generator = made(name, told=1)
+    if name == "implicit":
+        stirred(generator)
     start = torch.randn(2, 40, 2, generator=draws())
     noise = torch.randn(2, 40, 2, generator=draws(1))
     share = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
@@ -64,19 +76,18 @@ def test_what_is_told_of_a_game_stands_beside_the_time(name: str) -> None:
 
 def test_traits_stay_as_they_are() -> None:
     start, noise = torch.randn(50, 3, generator=draws()), torch.randn(3, 50, 3, generator=draws(1))
-    found = Implicit(3, 1, 16, 2).draw(start, SHARE, noise)
+    found = stirred(Implicit(3, 1, 16, 2, 2)).draw(start, SHARE, noise)
+    assert not torch.allclose(found[2, :, 0], start[:, 0])
     assert torch.equal(found[..., 2], start[:, 2].expand(3, 50))
 
 
 @pytest.mark.parametrize("name", ["flow", "mdn"])
 def test_densities_are_those_of_draws(name: str) -> None:
     """They add up to 1, and their means agree with those of draws."""
-    generator = made(name)
+    generator = stirred(made(name))
     assert isinstance(generator, Flow | Mixture)
-    with torch.no_grad():
-        for weight in generator.parameters():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=draws(5)))
-    generator.calibrate(torch.randn(500, 2, generator=draws(2)) * torch.tensor([1.0, 2.0]))
+    mixed = torch.tensor([[1.0, 0.5], [0.0, 2.0]])
+    generator.calibrate(torch.randn(3, 500, 2, generator=draws(2)) @ mixed, ALONE)
     line = torch.linspace(-20, 20, 801)
     points = torch.cartesian_prod(line, line)
     with torch.no_grad():
@@ -109,10 +120,10 @@ def rings(count: int, seed: int) -> Tensor:
 )
 def test_fitted_generators_come_near_a_law_with_two_clouds(name: str, kind: Kind) -> None:
     paths = rings(4000, 0)
-    generator = made(name)
-    generator.calibrate(paths)
-    fitting = Fitting(generator, kind, 300, 128, 5e-3)
+    fitting = Fitting(made(name), kind, 300, 128, 5e-3)
     fitting.fit(paths, 1.0, draws(1))
+    generator = fitting.drawn
+    assert not isinstance(generator, Autoregressive)
     other, share = rings(2000, 7), torch.tensor([0.5, 1.0])
     noise = torch.randn(2, 2000, 2, generator=draws(2))
     with torch.no_grad():
@@ -120,6 +131,16 @@ def test_fitted_generators_come_near_a_law_with_two_clouds(name: str, kind: Kind
     start = energy_distance(other[0], other[2])
     assert energy_distance(drawn[1], other[2]) < 0.08 * start
     assert float((drawn[1, :, 0] > 0).float().mean()) == pytest.approx(0.5, abs=0.06)
+
+
+def test_nothing_is_fitted_to_agents_who_left_all_bounds() -> None:
+    fitting = Fitting(made("implicit"), "energy", 3, 16, 5e-3)
+    before = {name: value.clone() for name, value in fitting.state().items()}
+    paths = rings(100, 0)
+    paths[2, 5] = torch.inf
+    assert isnan(fitting.fit(paths, 1.0, draws(1)))
+    after = fitting.state()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_the_critic_of_wgan_learns_to_tell_points_apart() -> None:
@@ -157,10 +178,8 @@ def test_an_autoregressive_law_adds_up_to_one_and_draws_what_it_says() -> None:
     program = load("four_rooms").agents
     space = space_of(program)
     torch.manual_seed(1)
-    generator = Autoregressive(space.types, model_of(program), 16, 2)
+    generator = stirred(Autoregressive(space.types, model_of(program), 16, 2), 0.5)
     with torch.no_grad():
-        for weight in generator.parameters():
-            weight.add_(0.5 * torch.randn(weight.shape, generator=draws(2)))
         table = generator.table(SHARE)
         noise = torch.randn(3, 40_000, 1, generator=draws(3))
         drawn = generator.draw(torch.zeros(40_000, 1), SHARE, noise)[2, :, 0].long()
@@ -168,6 +187,71 @@ def test_an_autoregressive_law_adds_up_to_one_and_draws_what_it_says() -> None:
     counts = torch.bincount(drawn, minlength=table.shape[1]) / len(drawn)
     error = 4.5 * (table[2] / len(drawn)).sqrt() + 1e-4
     assert bool((counts - table[2]).abs().lt(error).all())
+
+
+def test_counts_give_the_likelihood_of_all_points() -> None:
+    """That of each point by itself, and a few rows in the place of a thousand points."""
+    program = load("four_rooms").agents
+    space = space_of(program)
+    torch.manual_seed(1)
+    generator = stirred(Autoregressive(space.types, model_of(program), 16, 2), 0.5)
+    points = torch.randint(104, (3, 1000, 1), generator=draws(4)).float()
+    counted = generator.followers(points, 3 * 128)
+    assert counted is not None and sum(len(rows.moment) for rows in counted) == 3 * (1 + 11)
+    with torch.no_grad():
+        found = generator.likelihood(counted, SHARE)
+        assert float(found) == pytest.approx(float(generator.log_probs(points, SHARE).mean()), 1e-5)
+    assert generator.followers(points, 30) is None
+
+
+def test_moments_are_those_of_the_paths_at_each_time() -> None:
+    """Without any step of its network: means, covariances, and those with the starts."""
+    start = torch.randn(4000, 2, generator=draws())
+    moved = start @ torch.tensor([[0.3, 0.1], [0.0, 0.5]]) + torch.tensor([3.0, -1.0])
+    moved = moved + 0.2 * torch.randn(4000, 2, generator=draws(1))
+    paths = torch.stack([start, moved, 1e-2 * moved])
+    generator = made("implicit")
+    generator.calibrate(paths, ALONE)
+    noise = torch.randn(3, 4000, 2, generator=draws(2))
+    with torch.no_grad():
+        found = generator.draw(start, SHARE, noise)
+    for t in range(1, 3):
+        wanted, drawn = (torch.cov(torch.cat([start, p[t]], 1).T) for p in (paths, found))
+        unit = paths[t].std()
+        assert torch.allclose(found[t].mean(0) / unit, paths[t].mean(0) / unit, atol=0.05)
+        assert torch.allclose(drawn[2:] / unit, wanted[2:] / unit, atol=0.06)
+
+
+def test_displacements_leave_the_moments_of_the_paths() -> None:
+    """Whatever the network does; without `settled` it moves means and covariances."""
+    paths = rings(4000, 0)
+    generator = stirred(made("implicit"), 0.3)
+    generator.calibrate(paths, ALONE)
+    noise = torch.randn(3, 4000, 2, generator=draws(2))
+
+    def apart() -> float:
+        with torch.no_grad():
+            found = generator.draw(paths[0], SHARE, noise)[1:]
+        mean = (found.mean(1) - paths[1:].mean(1)).abs().max()
+        spread = (found.std(1) / paths[1:].std(1) - 1).abs().max()
+        return float(max(mean, spread))
+
+    before = apart()
+    generator.settled(paths[0][None, :2048], ALONE, draws(3))
+    assert before > 0.2 and apart() < 0.06
+
+
+def test_means_of_games_are_affine_in_what_is_told() -> None:
+    told = torch.tensor([[-1.0], [0.0], [1.0]])
+    start = told[:, None] + torch.randn(3, 2000, 2, generator=draws())
+    paths = torch.stack([start, 0.5 * start, 0.1 * start]).flatten(1, 2)
+    generator = made("implicit", told=1)
+    generator.calibrate(paths, told)
+    begun = 0.5 + torch.randn(1, 2000, 2, generator=draws(1))
+    noise = torch.randn(1, 2000, 2, generator=draws(2))
+    with torch.no_grad():
+        found = generator.draw(begun, torch.tensor([[1.0, 0.5]]), noise)
+    assert torch.allclose(found[0], 0.1 * begun[0], atol=0.02)
 
 
 def test_long_ranges_are_digits() -> None:

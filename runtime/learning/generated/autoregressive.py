@@ -14,10 +14,16 @@ from torch import Tensor, nn
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.features import places_of
-from mfdsl.runtime.learning.generated.generators import CLOCK, begun, beside
+from mfdsl.runtime.learning.generated.counts import Followers, followers
+from mfdsl.runtime.learning.generated.generators import CLOCK, begun, beside, clock
 from mfdsl.runtime.learning.networks import Mlp
 
 LONGEST = 128  # values of a factor
+UNSEEN = (
+    1e-3  # part of the chances of a factor that is even: likelihood lets those of rare values go
+)
+# to 0, and where these are paid for (as -log of a density) that is an error without bounds
+TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +72,8 @@ class Autoregressive(nn.Module):
             self.networks.append(Mlp(before + CLOCK + told, [hidden] * layers, size, "silu", 0.1))
             before += size
 
-    def calibrate(self, seen: Tensor) -> None:
-        """Nothing to scale."""
+    def calibrate(self, paths: Tensor, told: Tensor) -> None:
+        """Nothing is linear."""
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d] from normal numbers; at share 0 the starts."""
@@ -104,6 +110,23 @@ class Autoregressive(nn.Module):
             read.append(nn.functional.one_hot(digits[place], size).to(read[0]))
         return total
 
+    def followers(self, points: Tensor, most: int) -> list[Followers] | None:
+        """What the likelihood needs of points [M, n, d]; None where that is more than `most`."""
+        return followers(self._digits(points), self.sizes, most)
+
+    def likelihood(self, found: list[Followers], share: Tensor) -> Tensor:
+        """The mean of `log_probs` over the points at moments `share` that are counted."""
+        times, total = clock(share), share.new_zeros(())
+        for place, rows in enumerate(found):
+            digits = list(rows.before.unbind(-1))
+            read = [
+                nn.functional.one_hot(digit, size).to(times)
+                for digit, size in zip(digits, self.sizes, strict=False)
+            ]
+            logs = self._log_chances(place, [times[rows.moment], *read], digits)
+            total = total + (rows.counts * logs.where(rows.counts > 0, 0.0)).sum()
+        return total / found[0].counts.sum()
+
     def table(self, share: Tensor) -> Tensor:
         """The probabilities [T, S] of all points, in the order of their tables (row-major)."""
         axes = [torch.arange(len(s.digits)) + s.first for s in self.scalars]
@@ -111,12 +134,19 @@ class Autoregressive(nn.Module):
         return self.log_probs(every.expand(len(share), *every.shape), share).exp()
 
     def _log_chances(self, place: int, read: list[Tensor], digits: list[Tensor]) -> Tensor:
-        """Of one factor, given those before; values that no point has are left out."""
+        """Of one factor, given those before; values that no point has are left out.
+
+        A part is even among the others: likelihood lets chances of what no path met go to 0, and
+        where agents are paid by minus their logarithm that is an error without bounds.
+        """
         logits = self.networks[place](torch.cat(read, -1))
         possible = self._possible(place, digits)
-        if possible is not None:
-            logits = logits.masked_fill(~possible, -torch.inf)
-        return torch.log_softmax(logits, -1)
+        if possible is None:
+            possible = torch.ones_like(logits, dtype=torch.bool)
+        chances = torch.softmax(logits.masked_fill(~possible, -torch.inf), -1)
+        even = possible / possible.sum(-1, keepdim=True)
+        logs = ((1 - UNSEEN) * chances + UNSEEN * even).clamp(min=TINY).log()
+        return logs.masked_fill(~possible, -torch.inf)
 
     def _possible(self, place: int, digits: list[Tensor]) -> Tensor | None:
         start = 0

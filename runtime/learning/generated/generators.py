@@ -1,11 +1,12 @@
 """Generators of the law of a population at every time, from noise and from where agents start.
 
-`implicit`: x_t = x_0 + sqrt(t/T) f(x_0, z, t), which is the initial law at t = 0 whatever the
-network is (the interpolation of APAC-Net, Lin et al. 2021, arXiv:2002.10113, moved to the
-noise scale of a diffusion). `flow`: a conditional RealNVP with a density (Dinh et al. 2017,
-arXiv:1605.08803). `cfm`: conditional flow matching (Lipman et al. 2023, arXiv:2210.02747),
-which regresses velocities and needs no discriminator. All work on points that are centred and
-scaled by what was seen at first; at t = 0 all give the starts themselves.
+All of them draw standard points, to which moments of the paths give means and covariances at each
+time (`moments.py`); at t = 0 all give the starts themselves. `implicit`: points that are linear in
+the start and in noise, as those of linear-quadratic games are, and displacements
+sqrt(t/T) f(x_0, z, t) (after APAC-Net, Lin et al. 2021, arXiv:2002.10113, at the noise scale of a
+diffusion). `flow`: a conditional RealNVP with a density (Dinh et al. 2017, arXiv:1605.08803).
+`cfm`: conditional flow matching (Lipman et al. 2023, arXiv:2210.02747), which regresses velocities
+and needs no discriminator.
 
 Where one generator draws the laws of a family of games, what it is told of each of them stands
 beside the time: `share` is then [T, 1 + k] and every row has its own starts, [T, n, d].
@@ -17,12 +18,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from mfdsl.runtime.learning.generated.moments import Moments, affine, designed
 from mfdsl.runtime.learning.networks import Mlp
 
 CLOCK = 4  # features of the time
 EULER = 16  # steps along a learned velocity
+LEAST_PART = 1e-2  # of its variance that a direction has before moments are corrected
 STEEPEST = 2.0  # bound of the logarithm of a scale in a coupling
-LEAST_SPREAD = 1e-3
 
 
 class Generator(Protocol):
@@ -33,8 +35,8 @@ class Generator(Protocol):
         [n, d]; `noise` [T, n, d] is standard normal. With k told numbers `share` is [T, 1 + k].
         """
 
-    def calibrate(self, seen: Tensor) -> None:
-        """Centre and scale by points [..., n, d]."""
+    def calibrate(self, paths: Tensor, told: Tensor) -> None:
+        """Read off paths [T + 1, R, d] of games of which `told` [C, k] is told what is linear."""
 
 
 def elapsed(share: Tensor) -> Tensor:
@@ -58,31 +60,16 @@ def begun(share: Tensor, start: Tensor, points: Tensor) -> Tensor:
 
 
 class Scaled(nn.Module):
-    """Points in the unit of their deviation over all times."""
+    """Points with the means and covariances that paths have at their time."""
 
-    centre: Tensor
-    spread: Tensor
-
-    def __init__(self, axes: int) -> None:
+    def __init__(self, axes: int, steps: int, told: int) -> None:
         super().__init__()
         self.axes = axes
-        self.register_buffer("centre", torch.zeros(axes))
-        self.register_buffer("spread", torch.ones(axes))
+        self.moments = Moments(axes, steps, told)
 
-    def calibrate(self, seen: Tensor) -> None:
-        """Centre and scale by points [..., n, d]."""
-        flat = seen.reshape(-1, self.axes)
-        self.centre.copy_(flat.mean(0))
-        deviation = flat.std(0)
-        self.spread.copy_(torch.where(deviation > LEAST_SPREAD, deviation, 1.0))
-
-    def scaled(self, points: Tensor) -> Tensor:
-        """Points around 0 with deviations around 1."""
-        return (points - self.centre) / self.spread
-
-    def unscaled(self, points: Tensor) -> Tensor:
-        """The way back."""
-        return self.centre + self.spread * points
+    def calibrate(self, paths: Tensor, told: Tensor) -> None:
+        """Read moments off paths [T + 1, R, d] of games of which `told` [C, k] is told."""
+        self.moments.read(paths, told)
 
 
 def beside(share: Tensor, count: int) -> Tensor:
@@ -91,26 +78,67 @@ def beside(share: Tensor, count: int) -> Tensor:
 
 
 class Implicit(Scaled):
-    """Displacements by a network of the start, noise and time; traits (the last `fixed` entries)
-    stay as they are.
+    """Displacements by a network of the start, noise and time, from points that are linear in both;
+    traits (the last `fixed` entries) stay as they are.
+
+    What displacements do to means and covariances is taken back by `drift` and `unit`, after a fit
+    (`settled`).
     """
 
-    def __init__(self, axes: int, fixed: int, hidden: int, layers: int, told: int = 0) -> None:
-        super().__init__(axes)
+    drift: Tensor
+    unit: Tensor
+
+    def __init__(
+        self, axes: int, fixed: int, hidden: int, layers: int, steps: int, told: int = 0
+    ) -> None:
+        super().__init__(axes, steps, told)
         self.fixed = fixed
-        moving = axes - fixed
-        self.network = Mlp(axes + moving + CLOCK + told, [hidden] * layers, moving, "silu", 0.1)
+        self.network = Mlp(2 * axes + CLOCK + told, [hidden] * layers, axes, "silu", 0.0)
+        self.register_buffer("drift", torch.zeros(steps + 1, 1 + told, axes))
+        self.register_buffer("unit", torch.eye(axes).repeat(steps + 1, 1, 1))
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
         """Points [T, n, d]; at share 0 the starts."""
-        moving = self.axes - self.fixed
-        first = self.scaled(start).expand(len(share), *start.shape[-2:])
-        inputs = torch.cat([first, noise[..., :moving], beside(share, start.shape[-2])], -1)
-        moved = elapsed(share).sqrt()[:, None, None] * self.network(inputs)
+        straight, bent = self._terms(start, share, noise)
+        times = self.moments.at(share)
+        standard = (straight + bent - affine(self.drift[times], share)) @ self.unit[times]
+        found = begun(share, start, self.moments.placed(standard, share))
         if self.fixed:
-            moved = torch.cat([moved, moved.new_zeros(*moved.shape[:-1], self.fixed)], -1)
-        found: Tensor = start + moved * self.spread
+            same = start[..., -self.fixed :].expand(*found.shape[:-1], -1)
+            found = torch.cat([found[..., : -self.fixed], same], -1)
         return found
+
+    @torch.no_grad()
+    def settled(self, starts: Tensor, told: Tensor, draws: torch.Generator) -> None:
+        """Let draws have the moments of the paths, from starts [C, n, d] of games of which `told`
+        [C, k] is told.
+
+        The moments of what is linear are known, so that only the displacements are sampled.
+        """
+        games, steps = len(told), self.moments.steps
+        times = (torch.arange(1, steps + 1).to(told) / steps)[:, None]
+        drifts, units = [self.drift[0].double()], [self.unit[0].double()]
+        solved = torch.linalg.pinv(designed(told))
+        for time in times:
+            share = torch.cat([time.expand(games, 1), told], 1)
+            noise = torch.randn(starts.shape, generator=draws).to(starts)
+            straight, bent = (v.double() for v in self._terms(starts, share, noise))
+            drift = solved @ bent.mean(1)
+            bent = (bent - (designed(told) @ drift)[:, None]).flatten(0, 1)
+            crossed = straight.flatten(0, 1).T @ bent / len(bent)
+            whole = crossed + crossed.T + bent.T @ bent / len(bent)
+            values, axes = torch.linalg.eigh(whole + torch.eye(self.axes).to(whole))
+            drifts.append(drift)
+            units.append((axes * values.clamp(min=LEAST_PART).rsqrt()) @ axes.T)
+        self.drift.copy_(torch.stack(drifts))
+        self.unit.copy_(torch.stack(units))
+
+    def _terms(self, start: Tensor, share: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """What is linear, and displacements, of standard points [T, n, d]."""
+        first = self.moments.begun(start.expand(len(share), *start.shape[-2:]), share)
+        inputs = torch.cat([first, noise, beside(share, start.shape[-2])], -1)
+        bent = elapsed(share).sqrt()[:, None, None] * self.network(inputs)
+        return self.moments.straight(first, noise, share), bent
 
 
 class Coupling(nn.Module):
@@ -143,8 +171,10 @@ class Coupling(nn.Module):
 class Flow(Scaled):
     """Couplings from a normal law to the law at each time, with its density."""
 
-    def __init__(self, axes: int, hidden: int, told: int = 0, couplings: int = 6) -> None:
-        super().__init__(axes)
+    def __init__(
+        self, axes: int, hidden: int, steps: int, told: int = 0, couplings: int = 6
+    ) -> None:
+        super().__init__(axes, steps, told)
         parts = [Coupling(axes, bool(k % 2), hidden, told) for k in range(couplings)]
         self.couplings = nn.ModuleList(parts)
 
@@ -153,13 +183,13 @@ class Flow(Scaled):
         points, times = noise, beside(share, noise.shape[1])
         for coupling in self.couplings:
             points = coupling(points, times)
-        return begun(share, start, self.unscaled(points))
+        return begun(share, start, self.moments.placed(points, share))
 
     def log_density(self, points: Tensor, share: Tensor) -> Tensor:
         """The logarithm of the density [T, n] at points [T, n, d]."""
         times = beside(share, points.shape[1])
-        noise = self.scaled(points)
-        total = -self.spread.log().sum().expand(points.shape[:-1])
+        noise = self.moments.standard(points, share)
+        total = -self.moments.volume(share)[:, None].expand(points.shape[:-1])
         for coupling in reversed(self.couplings):
             assert isinstance(coupling, Coupling)
             noise, volume = coupling.backward(noise, times)
@@ -170,8 +200,8 @@ class Flow(Scaled):
 class FlowMatching(Scaled):
     """A velocity along which noise moves to the law at each time."""
 
-    def __init__(self, axes: int, hidden: int, layers: int, told: int = 0) -> None:
-        super().__init__(axes)
+    def __init__(self, axes: int, hidden: int, layers: int, steps: int, told: int = 0) -> None:
+        super().__init__(axes, steps, told)
         self.network = Mlp(axes + 1 + CLOCK + told, [hidden] * layers, axes, "silu", 0.1)
 
     def velocity(self, points: Tensor, way: Tensor, times: Tensor) -> Tensor:
@@ -187,13 +217,13 @@ class FlowMatching(Scaled):
             way = points.new_full((*points.shape[:-1], 1), k * step)
             half = points + step / 2 * self.velocity(points, way, times)
             points = points + step * self.velocity(half, way + step / 2, times)
-        return begun(share, start, self.unscaled(points))
+        return begun(share, start, self.moments.placed(points, share))
 
     def regression(self, points: Tensor, share: Tensor, noise: Tensor, way: Tensor) -> Tensor:
         """The mean squared error of velocities on straight lines from `noise` to points
         [T, n, d], at the parts `way` [T, n, 1] of them.
         """
-        goal = self.scaled(points)
+        goal = self.moments.standard(points, share)
         there = (1 - way) * noise + way * goal
         found = self.velocity(there, way, beside(share, points.shape[1]))
         return ((found - (goal - noise)) ** 2).mean()

@@ -61,10 +61,8 @@ class GeneratedField:
         self.arena: Arena = arena_of(self.lesson, self.space, config.steps)
         self.fitting: Fitting = generator_of(config, self.arena, len(self.family.ranges))
         self.responder = responder_of(config, self.lesson, self.arena, self.family)
-        made, unit = self.fitting.drawn, lesson.params.unit
-        for module in (made, self.fitting.generator, self.fitting.critic):
-            if module is not None:
-                module.to(unit)
+        made = self.fitting.drawn
+        self.fitting.to(lesson.params.unit)
         self._policy = nn.ModuleDict({"generator": made, "actor": self.responder.policy})
         self.paths: Tensor | None = None
 
@@ -234,8 +232,8 @@ class GeneratedField:
         return self.paths
 
     def _begin(self) -> None:
-        """First paths, by which points are scaled: the policy against the untrained generator; or
-        those of the run that the course begins with.
+        """First paths and a first fit: the policy against the untrained generator, whose law nobody
+        should answer; or those of the run that the course begins with.
         """
         if self.config.begin:
             warmed(self, state_of(self.config.begin, self.config.vary))
@@ -243,9 +241,8 @@ class GeneratedField:
         points = self.crowd(self.config.crowd, 0, self.family.values)
         walks = self.walks(points, self._each, 1)
         self.paths = torch.cat([one.paths for one in walks], 1)
-        for made in (self.fitting.generator, self.fitting.average):
-            if made is not None:
-                made.calibrate(self.paths)
+        told = self.family.told(self.family.values)
+        self.fitting.fit(self.paths, 1.0, self._draws(-HELD_OUT), told)
 
     @property
     def kept(self) -> int:

@@ -1,7 +1,5 @@
 """Generators, their losses and responses by their names in the options."""
 
-from copy import deepcopy
-
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
 from mfdsl.runtime.learning.generated.discriminators import Critic
@@ -57,25 +55,23 @@ def generator_of(config: GeneratedConfig, arena: Arena, told: int = 0) -> Fittin
             f"`{name}` is not fitted by `{loss}`", "leave `loss` out, it takes what fits"
         )
     made = _network(name, config, arena, told)
-    critic = average = None
-    if loss == "wgan_gp":
-        critic, average = Critic(space.width, config.width, told), deepcopy(made)
-    return Fitting(made, loss, config.fit_steps, config.fit_batch, config.fit_rate, critic, average)
+    critic = Critic(space.width, config.width, told) if loss == "wgan_gp" else None
+    return Fitting(made, loss, config.fit_steps, config.fit_batch, config.fit_rate, critic)
 
 
 def _network(name: str, config: GeneratedConfig, arena: Arena, told: int) -> AnyGenerator:
-    axes, width, layers = arena.space.width, config.width, config.layers
+    axes, width, layers, steps = arena.space.width, config.width, config.layers, arena.steps
     match name:
         case "flow":
-            return Flow(axes, width, told)
+            return Flow(axes, width, steps, told)
         case "cfm":
-            return FlowMatching(axes, width, layers, told)
+            return FlowMatching(axes, width, layers, steps, told)
         case "mdn":
-            return Mixture(axes, width, layers, told)
+            return Mixture(axes, width, layers, steps, told)
         case "autoreg":
             model = model_of(arena.program)
             return Autoregressive(arena.space.types, model, width, layers, told)
-    return Implicit(axes, arena.space.fixed, width, layers, told)
+    return Implicit(axes, arena.space.fixed, width, layers, steps, told)
 
 
 def responder_of(

@@ -21,8 +21,8 @@ EDGE = 1e-6  # of a uniform number, so that its normal one is finite
 class Mixture(Scaled):
     """Weights, means and deviations of the parts by a network of the time and what is told."""
 
-    def __init__(self, axes: int, hidden: int, layers: int, told: int = 0) -> None:
-        super().__init__(axes)
+    def __init__(self, axes: int, hidden: int, layers: int, steps: int, told: int = 0) -> None:
+        super().__init__(axes, steps, told)
         self.network = Mlp(CLOCK + told, [hidden] * layers, PARTS * (1 + 2 * axes), "silu", 0.1)
         self.apart = nn.Parameter(torch.randn(PARTS, axes))
 
@@ -48,13 +48,15 @@ class Mixture(Scaled):
         normal = torch.cat([first[..., None], noise[..., 1:]], -1)
         chosen = part[..., None].expand(-1, -1, self.axes)
         points = means.gather(1, chosen) + deviations.gather(1, chosen) * normal
-        return begun(share, start, self.unscaled(points))
+        return begun(share, start, self.moments.placed(points, share))
 
     def log_density(self, points: Tensor, share: Tensor) -> Tensor:
         """The logarithm of the density [T, n] at points [T, n, d]."""
         logs, means, deviations = self.parts(share)
-        apart = (self.scaled(points)[:, :, None] - means[:, None]) / deviations[:, None]
+        apart = (self.moments.standard(points, share)[:, :, None] - means[:, None]) / deviations[
+            :, None
+        ]
         each = -0.5 * (apart**2).sum(-1) - deviations.log().sum(-1)[:, None] + logs[:, None]
-        volume = self.spread.log().sum() + 0.5 * self.axes * log(2 * pi)
+        volume = self.moments.volume(share)[:, None] + 0.5 * self.axes * log(2 * pi)
         found: Tensor = torch.logsumexp(each, -1) - volume
         return found
