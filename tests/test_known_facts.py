@@ -12,11 +12,12 @@ from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.runtime.program import Program, load_program
 from mfdsl.runtime.solution import Solution
 from mfdsl.runtime.solvers.loop import solve
+from tests import shipped
+from tests.shipped import model_of
 
 CHECKOUT = Path(__file__).parents[1]
 SLOW = {"stationary_sis"}  # solved by a test of its own
-TABULAR = {p.stem: compile_file(p).require_model() for p in CHECKOUT.glob("specs/*.mfg")}
-NAMES = sorted({n for n, m in TABULAR.items() if m.tabular and m.solver} - SLOW)
+NAMES = sorted({n for n in shipped.NAMES if model_of(n).tabular and model_of(n).solver} - SLOW)
 
 
 @functools.cache

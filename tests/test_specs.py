@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,14 +13,11 @@ from mfdsl.compiler.ir import meaning
 from mfdsl.compiler.ir.model import Model
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.program import Params, Program, load_program
+from tests import shipped
+from tests.shipped import SPECS
 
-SPECS = Path(__file__).parents[1] / "specs"
 TOO_LARGE = {"sioux_falls"}  # 30 million pairs of state and action: test_catalogue.py plays it
-NAMES = sorted(
-    p.stem
-    for p in SPECS.glob("*.mfg")
-    if p.stem not in TOO_LARGE and compile_file(p).require_model().tabular
-)
+NAMES = [n for n in shipped.NAMES if n not in TOO_LARGE and shipped.model_of(n).tabular]
 ATOMS = 12
 DRAWS = 1_000_000
 STAGES = 8
@@ -49,8 +45,10 @@ class Subject:
 
 @functools.cache
 def subject(name: str, **parameters: float) -> Subject:
-    options = Options(parameters=parameters)
-    model = compile_file(SPECS / f"{name}.mfg", options).require_model()
+    model = shipped.model_of(name)
+    if parameters:
+        options = Options(parameters=parameters)
+        model = compile_file(SPECS / f"{name}.mfg", options).require_model()
     program = load_program(emit_torch(model, source_name=name, digest=""), model, name)
     params = program.params()
     states = torch.tensor(meaning.joint_states(model))
