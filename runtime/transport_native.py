@@ -1,61 +1,29 @@
 """Exact optimal transport between clouds of equal masses, as compiled loops (needs numba).
 
-Masses are whole units: of n points each holds m / gcd(n, m), of m sites each takes n / gcd(n, m).
-The dual puts a price on each site; a point wants the site where cost less price is least. Prices
-start from those of transport between groups of neighbours, which start from those of groups three
-times as large, the largest from transport along each axis alone (from coarse to fine as Merigot
-2011, doi 10.1111/j.1467-8659.2011.02032.x); every point takes the site it wants while there is
-room, and what is left over is placed along shortest augmenting paths between sites, which keep
-prices and plan complementary (Jonker and Volgenant 1987, with capacities). So the end is a plan of
-least cost up to the rounding of sums, whatever the start: a start only saves paths.
+Prices start from those of transport between groups of neighbours, which start from those of groups
+three times as large, the largest from transport along each axis alone (from coarse to fine as
+Merigot 2011, doi 10.1111/j.1467-8659.2011.02032.x). A start only saves paths: `transport_paths.py`
+ends at a plan of least cost whatever it is.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.transport_paths import (
+    LANES,
+    VECTORS,
+    least,
+    place_the_rest,
+    settled,
+    wanted_sites,
+)
 
-LANES = 16  # rows are padded to whole vector registers, with a cost of infinity
 SKEWED = 0.05  # worth a look at other axes: off-diagonal share of the covariances
 FINER = 3  # times as many groups as before
 SMALLEST = 1e-300
 FEWEST = 12  # groups; fewer are not worth their while
 EXACT = 0.1  # share of groups without room, below which prices along axes are good enough
 SOFT = 0.4  # width of the kernel that smooths prices, in areas of groups
-# Sums may be reordered, which lets minima fill vector registers; there are no nans here.
-VECTORS = {"nnan", "nsz", "reassoc"}
-
-
-class Plan(NamedTuple):
-    """Who is where: entries [site, 0..held[site] - 1] name points and their units there."""
-
-    point: NDArray[np.int32]
-    units: NDArray[np.int32]
-    held: NDArray[np.int64]
-    room: NDArray[np.int64]
-    waiting: NDArray[np.int64]
-
-
-class Links(NamedTuple):
-    """What one unit of a site costs more at another: `extra[k, j]`, least over the points in k.
-
-    Rows with `stale` are of an older plan. There are none where a site holds one point.
-    """
-
-    extra: NDArray[np.float64]
-    stale: NDArray[np.bool_]
-
-
-class Search(NamedTuple):
-    """The labels of one search for room, by site; sites `closed` in this order at `distance`."""
-
-    label: NDArray[np.float64]
-    before: NDArray[np.int32]
-    open_price: NDArray[np.float64]
-    closed: NDArray[np.int64]
-    distance: NDArray[np.float64]
 
 
 @njit(cache=True)
@@ -67,8 +35,8 @@ def transport(x, y, value, in_x, in_y):  # type: ignore[no-untyped-def]
     for b in range(len(x)):
         cost = _costs(x[b], y[b])
         price = _prices(x[b], y[b], cost)
-        plan = _settled(cost, _wanted(cost, price, len(y[b]))[0], len(y[b]))
-        _place_the_rest(cost, price, plan)
+        plan = settled(cost, wanted_sites(cost, price, len(y[b]))[0], len(y[b]))
+        place_the_rest(cost, price, plan)
         _measure(x[b], y[b], cost, plan, value[b : b + 1], in_x[b], in_y[b])
 
 
@@ -100,7 +68,7 @@ def _prices(x, y, cost):  # type: ignore[no-untyped-def]
     points, sites = _grouped(x, count), _grouped(y, count)
     across = _costs(points, sites)
     price = _prices_of_axes(points, sites, across)
-    if _settled(across, _wanted(across, price, count)[0], count).waiting.sum() <= EXACT * count:
+    if settled(across, wanted_sites(across, price, count)[0], count).waiting.sum() <= EXACT * count:
         return _prices_of_axes(x, y, cost)
     while True:
         net = _solved(across, price, count)
@@ -138,8 +106,8 @@ def _grouped(x, count):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _solved(cost, price, m):  # type: ignore[no-untyped-def]
     """What each of as many points as sites pays in the plan of least cost, less the price."""
-    plan = _settled(cost, _wanted(cost, price, m)[0], m)
-    _place_the_rest(cost, price, plan)
+    plan = settled(cost, wanted_sites(cost, price, m)[0], m)
+    place_the_rest(cost, price, plan)
     net = np.zeros(len(price))
     for k in range(m):
         net[plan.point[k, 0]] = cost[plan.point[k, 0], k] - price[k]
@@ -172,7 +140,7 @@ def _extended(points, net, y, heat):  # type: ignore[no-untyped-def]
     for j in range(m):
         for i in range(len(row)):
             row[i] = across[j, i] - net[i]
-        low = row[_least(row, lanes)]
+        low = row[least(row, lanes)]
         total = 0.0
         for i in range(n):
             share = max(0.0, 1 - (row[i] - low) * scale)
@@ -193,7 +161,7 @@ def _prices_of_axes(x, y, cost):  # type: ignore[no-untyped-def]
         if share > SKEWED:
             axes = np.array([[cosine, sine], [-sine, cosine]])
             others = _prices_along(axes, x, y, cost.shape[1])
-            if _wanted(cost, others, len(y))[1] > _wanted(cost, price, len(y))[1]:
+            if wanted_sites(cost, others, len(y))[1] > wanted_sites(cost, price, len(y))[1]:
                 return others
     return price
 
@@ -265,222 +233,6 @@ def _coordinates(x, axis):  # type: ignore[no-untyped-def]
         for d in range(len(axis)):
             along[i] += axis[d] * x[i, d]
     return along
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _wanted(cost, price, m):  # type: ignore[no-untyped-def]
-    """The site each point wants, and the value of the dual at the prices."""
-    wanted = np.empty(len(cost), np.int64)
-    net, lanes = np.empty(cost.shape[1]), np.empty(LANES)
-    bound = 0.0
-    for i in range(len(cost)):
-        row = cost[i]
-        for j in range(len(net)):
-            net[j] = row[j] - price[j]
-        wanted[i] = _least(net, lanes)
-        bound += net[wanted[i]]
-    return wanted, bound / len(cost) + price[:m].sum() / m
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _least(label, lanes):  # type: ignore[no-untyped-def]
-    """A place of the smallest label: the minimum lane by lane, then who has it."""
-    for k in range(LANES):
-        lanes[k] = label[k]
-    for start in range(LANES, len(label), LANES):
-        for k in range(LANES):
-            lanes[k] = min(lanes[k], label[start + k])
-    low = np.inf
-    for k in range(LANES):
-        low = min(low, lanes[k])
-    start = 0
-    while lanes[start] != low:
-        start += 1
-    while label[start] != low:
-        start += LANES
-    return start
-
-
-@njit(cache=True)
-def _first(bits):  # type: ignore[no-untyped-def]
-    """A place of the smallest of numbers that are not negative, given their bits as integers.
-
-    The minimum of integers fills vector registers without lanes in memory. One just below 0 by
-    rounding counts as the smallest, which it is.
-    """
-    low = bits[0]
-    for j in range(len(bits)):
-        low = min(low, bits[j])
-    start, here = -LANES, False
-    while not here:
-        start += LANES
-        for k in range(LANES):
-            here |= bits[start + k] == low
-    while bits[start] != low:
-        start += 1
-    return start
-
-
-@njit(cache=True)
-def _settled(cost, wanted, m):  # type: ignore[no-untyped-def]
-    """Everybody where they want to be, in the order of the points and while there is room."""
-    n = len(cost)
-    unit = np.gcd(n, m)
-    holds, takes = m // unit, n // unit
-    shape = (m, min(takes, n))
-    plan = Plan(
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
-        np.zeros(m, np.int64),
-        np.full(m, takes),
-        np.full(n, holds),
-    )
-    for i in range(n):
-        j = wanted[i]
-        moved = min(plan.waiting[i], plan.room[j])
-        if moved > 0:
-            _add(j, i, moved, plan.point, plan.units, plan.held)
-            plan.room[j] -= moved
-            plan.waiting[i] -= moved
-    return plan
-
-
-@njit(cache=True)
-def _place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
-    m, width = len(plan.room), len(price)
-    price -= price[:m].max()  # then no label is negative, and their bits are in the same order
-    shared = m if plan.point.shape[1] > 1 else 0
-    links = Links(np.empty((shared, width)), np.ones(m, np.bool_))
-    search = Search(
-        np.empty(width),
-        np.empty(width, np.int32),
-        np.empty(width),
-        np.empty(m, np.int64),
-        np.empty(m),
-    )
-    for i in range(len(cost)):
-        while plan.waiting[i] > 0:
-            site = _search(i, cost, price, plan, links, search)
-            _augment(i, site, cost, plan, links, search)
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _search(source, cost, price, plan, links, search):  # type: ignore[no-untyped-def]
-    """The nearest site with room (Dijkstra on costs less prices); prices follow."""
-    # Out of their tuples once: each reading of an array from a tuple counts a reference, and so
-    # does each row that is taken out of an array.
-    label, before, open_price, order, distance = search
-    bits = label.view(np.int64)
-    point, room, extra, stale = plan.point, plan.room, links.extra, links.stale
-    for j in range(len(price)):
-        open_price[j] = price[j]
-        label[j] = cost[source, j] - price[j]
-        before[j] = -1
-    closed = 0
-    while True:
-        k = _first(bits)
-        reach = label[k]
-        if room[k] > 0:
-            break
-        order[closed], distance[closed] = k, reach
-        closed += 1
-        base = reach + price[k]
-        open_price[k], label[k] = -np.inf, np.inf  # never opened again
-        if len(extra) == 0:  # the one point there says what its unit costs more elsewhere
-            i = point[k, 0]
-            _relax(k, cost, i, base - cost[i, k], label, before, open_price)
-            continue
-        if stale[k]:
-            stale[k] = False
-            _renew(k, cost, point, plan.held[k], extra)
-        _relax(k, extra, k, base, label, before, open_price)
-    for c in range(closed):
-        price[order[c]] -= reach - distance[c]
-    return k
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _relax(k, rows, r, base, label, before, open_price):  # type: ignore[no-untyped-def]
-    for j in range(len(label)):
-        through = base + rows[r, j] - open_price[j]
-        if through < label[j]:
-            label[j] = through
-            before[j] = k
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _lower(extra, k, cost, i):  # type: ignore[no-untyped-def]
-    for j in range(extra.shape[1]):
-        extra[k, j] = min(extra[k, j], cost[i, j] - cost[i, k])
-
-
-@njit(cache=True, fastmath=VECTORS)
-def _renew(k, cost, point, held, extra):  # type: ignore[no-untyped-def]
-    i = point[k, 0]
-    for j in range(extra.shape[1]):
-        extra[k, j] = cost[i, j] - cost[i, k]
-    for e in range(1, held):
-        _lower(extra, k, cost, point[k, e])
-
-
-@njit(cache=True)
-def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untyped-def]
-    """Move as many units as the path to the site allows, from its end to the source."""
-    point, units, held, room, waiting = plan
-    extra, stale = links
-    before, leaves = search.before, search.closed  # the searched order is not read again
-    moved = min(waiting[source], room[site])
-    steps, k = 0, site
-    while before[k] >= 0:
-        previous = before[k]
-        leaves[steps] = _cheapest_to_move(previous, k, cost, point, held)
-        moved = min(moved, units[previous, leaves[steps]])
-        steps, k = steps + 1, previous
-    waiting[source] -= moved
-    room[site] -= moved
-    k = site
-    for step in range(steps + 1):
-        previous, i = before[k], source
-        if step < steps:
-            i = point[previous, leaves[step]]
-            stale[previous] |= _remove(previous, leaves[step], moved, point, units, held)
-        if _add(k, i, moved, point, units, held) and len(extra) > 0 and not stale[k]:
-            _lower(extra, k, cost, i)
-        k = previous
-
-
-@njit(cache=True)
-def _cheapest_to_move(k, j, cost, point, held):  # type: ignore[no-untyped-def]
-    """The entry of site k whose unit costs least more at site j."""
-    found, least = 0, np.inf
-    for e in range(held[k]):
-        more = cost[point[k, e], j] - cost[point[k, e], k]
-        if more < least:
-            found, least = e, more
-    return found
-
-
-@njit(cache=True)
-def _add(k, i, moved, point, units, held):  # type: ignore[no-untyped-def]
-    """Whether the point is new among those that site k holds."""
-    for e in range(held[k]):
-        if point[k, e] == i:
-            units[k, e] += moved
-            return False
-    point[k, held[k]], units[k, held[k]] = i, moved
-    held[k] += 1
-    return True
-
-
-@njit(cache=True)
-def _remove(k, entry, moved, point, units, held):  # type: ignore[no-untyped-def]
-    """Whether nothing is left of an entry of site k; then the last one takes its place."""
-    units[k, entry] -= moved
-    if units[k, entry] > 0:
-        return False
-    held[k] -= 1
-    point[k, entry], units[k, entry] = point[k, held[k]], units[k, held[k]]
-    return True
 
 
 @njit(cache=True)
