@@ -82,19 +82,24 @@ def expanded_paths(patterns: Iterable[str]) -> list[Path]:
     return found
 
 
-def read_sweeps(sweeps: Iterable[str]) -> dict[str, tuple[float, ...]]:
+def read_sweeps(
+    sweeps: Iterable[str], settings: Iterable[str] = ()
+) -> dict[str, tuple[float, ...]]:
     """Values of `name=a:b:n` (n points from a to b, both included) and `name=v1,v2,v3`.
 
     A name is that of a parameter, or `opt.` and an option of the solver.
 
     Raises:
-        UsageError: a sweep is malformed, or names what another one names.
+        UsageError: a sweep is malformed, or names what another one or one of the settings names.
     """
     values: dict[str, tuple[float, ...]] = {}
+    fixed = read_settings(settings)
     for sweep in sweeps:
         name, text = _split("--sweep", sweep, "--sweep beta=0.1:0.9:5")
         if name in values:
             raise UsageError(f"`{name}` is swept twice", "give all its values in one --sweep")
+        if name in fixed:
+            raise UsageError(f"`{name}` is set and swept", f"leave out `--set {name}=...`")
         values[name] = _points(sweep, text)
     return values
 
@@ -175,6 +180,8 @@ def _wordy(text: str) -> bool:
 
 
 def _number(where: str, text: str) -> int | float:
+    if "_" in text or not text.isascii():  # Python would read 1_0 as 10
+        raise UsageError(f"`{where}`: `{text}` is not a number")
     try:
         return int(text)
     except ValueError:

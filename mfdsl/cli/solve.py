@@ -87,7 +87,7 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
         raise UsageError("`--explain-plan` is of one job", "leave out --cluster and --dry-run")
     game, sets = with_sets(request.spec, request.files, request.settings)
     _introduce(Console(json=console.json, quiet=True) if wanted.dry_run else console, game)
-    sweep = read_sweeps(request.sweep)
+    sweep = read_sweeps(request.sweep, request.settings)
     batch = Batch(sweep, sets, (), request.share)
     settings = _settings(game, request, batch)
     batch = replace(batch, seeds=_seeds(console, settings.solver, request))

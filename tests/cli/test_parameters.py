@@ -24,7 +24,7 @@ def test_the_last_setting_of_a_name_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["n", "=3", "n=", "n=1.2.3", "n=inf", "n=nan", "n=[1, x]", "n=1..3"]
+    "setting", ["n", "=3", "n=", "n=1.2.3", "n=inf", "n=nan", "n=[1, x]", "n=1..3", "n=1_0", "n=٣"]
 )
 def test_a_malformed_setting_is_a_usage_error_that_quotes_it(setting: str) -> None:
     with pytest.raises(UsageError, match="--set"):
@@ -49,6 +49,8 @@ def test_a_malformed_sweep_is_a_usage_error(sweep: str) -> None:
 def test_a_parameter_is_swept_once() -> None:
     with pytest.raises(UsageError, match="swept twice"):
         read_sweeps(["a=1,2", "a=3,4"])
+    with pytest.raises(UsageError, match="`a` is set and swept"):
+        read_sweeps(["a=1,2"], ["b=3", "a=4"])
 
 
 def test_several_sweeps_combine_and_the_last_varies_fastest() -> None:

@@ -93,7 +93,10 @@ def space_of(program: AgentProgram) -> Space:
             "use tables, where they fit",
         )
     if any(kind.periodic and not kind.finite for kind in types):
-        raise LessonError(f"{program.name} has angles, and a generator draws on lines")
+        raise LessonError(
+            f"{program.name} has angles, and a generator draws on lines",
+            "use tables, where they fit",
+        )
     ends = [_ends(kind) for kind in types]
     low = torch.cat([torch.as_tensor(e[0]) for e in ends])
     high = torch.cat([torch.as_tensor(e[1]) for e in ends])
