@@ -69,6 +69,7 @@ class Calibration:
             "rows": self.rows,
             "worst": {"difference": self.worst[0], "line": self.worst[1]},
             "blurred": list(self.fit.blurred),
+            "at_end": list(self.fit.at_end),
             "converged": self.fit.converged,
             "evaluations": self.fit.evaluations,
         }

@@ -84,6 +84,9 @@ def _show(console: Console, found: "Calibration") -> None:
     for way in found.fit.blurred:
         moved = " ".join(f"{step:+.3g} {name}" for name, step in way.items())
         console.line(f"blurred   no share moves along {moved}")
+    if found.fit.at_end:
+        names = ", ".join(found.fit.at_end)
+        console.line(f"at an end {names}: the data ask for more than the range in the spec has")
     if not found.fit.converged:
         console.line("stopped   before it settled: give more --evaluations")
 

@@ -46,7 +46,8 @@ class Fit:
 
     `rms` is the weighted root mean square of `left` [rows], shares of the equilibrium minus
     observed ones. `blurred` has combinations of parameters that the data do not see, the
-    coefficients by name. `equilibrium` is the one at the fitted values.
+    coefficients by name; `at_end` names those at an end of their range, where the data ask for
+    more and errors mean little. `equilibrium` is the one at the fitted values.
     """
 
     values: dict[str, float]
@@ -54,6 +55,7 @@ class Fit:
     rms: float
     left: Array = field(repr=False)
     blurred: tuple[dict[str, float], ...]
+    at_end: tuple[str, ...]
     converged: bool
     evaluations: int
     equilibrium: LogitEquilibrium = field(repr=False)
@@ -127,6 +129,7 @@ def fit(
         rms=float(np.sqrt((found.fun**2).sum() / max(1e-300, (data.weights**2).sum()))),
         left=left,
         blurred=blurred,
+        at_end=tuple(n for n, e in zip(response.names, found.active_mask, strict=True) if e),
         converged=bool(found.status > 0),
         evaluations=int(found.nfev),
         equilibrium=path.at(found.x),

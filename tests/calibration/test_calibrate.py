@@ -45,7 +45,7 @@ def test_known_parameters_are_recovered(name: str, tmp_path: Path) -> None:
     game = load(SPECS / f"{name}.mfg", params=params)
     observed(game, truth, temperature, tmp_path / "seen.csv")
     found = mfdsl.calibrate(game, tmp_path / "seen.csv", [*truth], temperature=temperature)
-    assert found.fit.converged and not found.fit.blurred
+    assert found.fit.converged and not found.fit.blurred and not found.fit.at_end
     assert found.values == pytest.approx(truth, abs=1e-6)
     assert found.fit.rms < 1e-7
 
@@ -85,6 +85,19 @@ def test_what_the_data_do_not_see_is_said(tmp_path: Path) -> None:
     (way,) = found.fit.blurred
     assert way["a1"] == pytest.approx(way["a2"])
     assert all(np.isnan(error) for error in found.fit.errors.values())
+
+
+def test_a_fit_at_the_end_of_its_range_is_called_so(tmp_path: Path) -> None:
+    """Nobody is paid enough within the range to be where all were seen."""
+    spec = tmp_path / "one.mfg"
+    spec.write_text(
+        "model one\nobjective nash\nhorizon 2\nparam c : real in [0, 2] = 1\n"
+        "population people as mu {\n  state x : int in 0..1 ~ uniform\n"
+        "  action a : int in 0..1\n  x' = a\n  reward r = c * x\n}\n"
+    )
+    (tmp_path / "seen.csv").write_text("t,x,share\n1,1,1\n")
+    found = mfdsl.calibrate(spec, tmp_path / "seen.csv", ["c"], temperature=1.0)
+    assert found.fit.at_end == ("c",) and found.values["c"] == pytest.approx(2, abs=1e-6)
 
 
 def test_a_missing_variable_is_summed_over(tmp_path: Path) -> None:
