@@ -95,7 +95,7 @@ def gd2(seeds: int) -> list[Row]:
 def flock(axes: int, seed: int, iterations: int = 12) -> Row:
     """GD2: birds on some axes; the state has twice as many numbers."""
     game = load("flocking", params={"d": axes})
-    options = {**EXACT_LAW, "crowd": 2048, "paths": 4096, "evaluate_every": iterations}
+    options = {**EXACT_LAW, "crowd": 4096, "paths": 8192, "evaluate_every": iterations}
     learner = learner_of(game, options, seed, iterations)
     found, seconds = trained(learner, iterations)
     covariances = flocking().float()
