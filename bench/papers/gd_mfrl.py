@@ -53,8 +53,8 @@ SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
 EARLIER = (
-    "Rows `without` moments were run before generators drew around the moments of the paths, GD7 with"
-    " 200 steps of the generator an iteration. The others ran while two cores did the work of three"
+    "Rows `without` moments were run before generators drew around the moments of the paths, GD7"
+    " with 200 steps of the generator an iteration. The others ran while two cores did the work of three"
     " to seven processes, which makes their seconds longer."
 )
 
