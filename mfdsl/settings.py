@@ -216,6 +216,8 @@ def validated(solver: str, options: Mapping[str, Any]) -> Config:
         return row.config.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # options that do not go together
+            raise UsageError(f"options of {solver}: {_lower(first['msg'])}") from None
         name = ".".join(map(str, first["loc"]))
         description = row.config.model_fields[name].description
         raise UsageError(

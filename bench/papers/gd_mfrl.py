@@ -54,8 +54,8 @@ EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.
 EXACT_LAW |= {"evaluate_games": 2}
 EARLIER = (
     "Rows `without` moments were run before generators drew around the moments of the paths, GD7"
-    " with 200 steps of the generator an iteration. The others ran while two cores did the work of three"
-    " to seven processes, which makes their seconds longer."
+    " with 200 steps of the generator an iteration. The others ran while two cores did the work of"
+    " three to seven processes, which makes their seconds longer."
 )
 
 

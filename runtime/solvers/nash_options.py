@@ -41,10 +41,11 @@ class PriorDescentConfig(Config):
 class OccupationOptimisationConfig(Config):
     """Options of mf_omo."""
 
-    method: Literal["auto", "path", "gradient"] = Field(
+    route: Literal["auto", "path", "gradient"] = Field(
         "auto",
         description="path: Newton's method along a path to an equilibrium, exact but with matrices "
-        "of states; gradient: Adam on the objective; auto: path where it is affordable",
+        "of states; gradient: Adam on the objective; auto: path where it is affordable and no "
+        "option of Adam is given",
     )
     offset: float = Field(1.0, gt=0, description="least gap at the start of the path")
     learning_rate: float = Field(0.1, gt=0, description="first step of Adam")
@@ -59,15 +60,20 @@ class OccupationOptimisationConfig(Config):
         100, ge=1, description="steps without a new low of the objective, then they halve"
     )
 
-    @model_validator(mode="after")
-    def _options_of_the_method(self) -> Self:
+    @property
+    def descends(self) -> str | None:
+        """An option of gradient steps that differs from what it is by itself."""
         fields = type(self).model_fields
-        changed = [n for n, field in fields.items() if getattr(self, n) != field.default]
-        if self.method == "gradient" and "offset" in changed:
-            raise ValueError("`offset` is an option of method=path")
-        named = [n for n in changed if n not in ("method", "offset")]
-        if self.method != "gradient" and named:
-            raise ValueError(f"`{named[0]}` is an option of gradient steps: add method=gradient")
+        changed = (n for n, field in fields.items() if getattr(self, n) != field.default)
+        return next((n for n in changed if n not in ("route", "offset")), None)
+
+    @model_validator(mode="after")
+    def _options_of_the_route(self) -> Self:
+        offset = self.offset != type(self).model_fields["offset"].default
+        if offset and (self.route == "gradient" or self.descends is not None):
+            raise ValueError("`offset` is an option of route=path")
+        if self.route == "path" and self.descends is not None:
+            raise ValueError(f"`{self.descends}` is an option of route=gradient")
         return self
 
 

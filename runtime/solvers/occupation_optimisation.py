@@ -36,13 +36,14 @@ class OccupationOptimisation:
         """
         assert isinstance(view, FiniteView | StationaryView)
         single = view.uniform().probs.dtype != torch.float64
-        method = self.config.method
-        if method == "path" and single:
+        route = self.config.route
+        if route == "path" and single:
             raise SolverError(
-                "method=path of mf_omo needs double precision: run in float64, or take "
-                "method=gradient"
+                "route=path of mf_omo needs double precision: run in float64, or take "
+                "route=gradient"
             )
-        if method == "path" or (method == "auto" and not single and _affordable(view)):
+        free = route == "auto" and self.config.descends is None and not single
+        if route == "path" or (free and _affordable(view)):
             return PathSteps(self.config).init(view)
         return GradientSteps(self.config).init(view)
 

@@ -12,7 +12,7 @@ from tests.runtime.solvers.games import gaps, program, run
 
 SOLVERS = {
     "prior_descent": {},
-    "mf_omo": {"method": "gradient", "updates": 3},
+    "mf_omo": {"route": "gradient", "updates": 3},
     "mf_omi": {},
     "mf_pso": {"particles": 6},
     "successive_averages": {"patience": 2},

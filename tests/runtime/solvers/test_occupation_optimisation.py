@@ -99,7 +99,7 @@ def test_it_starts_at_the_exploitability_of_the_uniform_policy() -> None:
     for name in ("ring", "dynamic_rps", "cycle"):
         played = program(name)
         view = FiniteView.build(played)
-        state = make_solver("mf_omo", {"method": "gradient"}).init(view)
+        state = make_solver("mf_omo", {"route": "gradient"}).init(view)
         found = residual(
             view,
             inner(state.mass),
@@ -131,7 +131,7 @@ def test_a_stationary_objective_is_zero_at_an_equilibrium() -> None:
 def test_a_step_is_adam_and_a_projection() -> None:
     played = program("cycle")
     view = FiniteView.build(played)
-    solver = make_solver("mf_omo", {"method": "gradient", "learning_rate": 0.05, "updates": 2})
+    solver = make_solver("mf_omo", {"route": "gradient", "learning_rate": 0.05, "updates": 2})
     state = solver.init(view)
     point = [part.clone() for part in (state.mass, state.values, state.gaps)]
     moments = [(part * 0, part * 0) for part in point]
@@ -184,7 +184,7 @@ def test_small_games_of_the_peers_are_solved(name: str) -> None:
     played = mfdsl.load(name).program
     start = run(played, "mf_omo", 0).exploitability.value
     found = solve(
-        played, None, "mf_omo", {"method": "gradient"}, iterations=100, tolerance=1e-6 * start
+        played, None, "mf_omo", {"route": "gradient"}, iterations=100, tolerance=1e-6 * start
     )
     assert found.status is Status.converged
 
@@ -202,6 +202,6 @@ def test_weights_follow_the_residuals() -> None:
 
 def test_the_run_uses_the_weights_it_balances() -> None:
     played = mfdsl.load("rock_paper_scissors").program
-    options: dict[str, str | float] = {"method": "gradient", "updates": 5}
+    options: dict[str, str | float] = {"route": "gradient", "updates": 5}
     even = gaps(run(played, "mf_omo", 12, **options))
     assert gaps(run(played, "mf_omo", 12, balance=1, **options)) != even

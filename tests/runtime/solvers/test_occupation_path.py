@@ -162,7 +162,7 @@ def test_points_of_the_path_fulfil_both_equations_and_gaps_shrink_with_the_price
 ) -> None:
     game = played(name)
     view = build_view(game)
-    state = run(game, "mf_omo", 4, method="path").state
+    state = run(game, "mf_omo", 4, route="path").state
     known = state["weights"] > 0
     mass = state["masses"].exp().where(known, 0.0)
     price = state["price"].exp()
@@ -241,13 +241,14 @@ def test_each_game_of_a_batch_has_its_own_path() -> None:
         assert batch.exploitability.per_game[place] == pytest.approx(alone.exploitability.value)
 
 
-def test_the_method_is_chosen_by_precision_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_route_is_chosen_by_precision_size_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
     game = program("cycle")
     view, rough = build_view(game), build_view(game, game.params(dtype=torch.float32))
     assert isinstance(make_solver("mf_omo").init(view), Path)
     assert not isinstance(make_solver("mf_omo").init(rough), Path)
+    assert not isinstance(make_solver("mf_omo", {"gap_weight": 2.0}).init(view), Path)
     with pytest.raises(SolverError, match="needs double precision: run in float64"):
-        make_solver("mf_omo", {"method": "path"}).init(rough)
+        make_solver("mf_omo", {"route": "path"}).init(rough)
     monkeypatch.setattr("mfdsl.runtime.solvers.occupation_optimisation.MOST_NUMBERS", 10)
     assert not isinstance(make_solver("mf_omo").init(view), Path)
 
@@ -255,10 +256,11 @@ def test_the_method_is_chosen_by_precision_and_size(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"updates": 5}, "`updates` is an option of gradient steps: add method=gradient"),
-        ({"method": "gradient", "offset": 2.0}, "`offset` is an option of method=path"),
+        ({"route": "path", "updates": 5}, "`updates` is an option of route=gradient"),
+        ({"updates": 5, "offset": 2.0}, "`offset` is an option of route=path"),
+        ({"route": "gradient", "offset": 2.0}, "`offset` is an option of route=path"),
     ],
 )
-def test_options_of_the_other_method_are_refused(options: dict[str, object], said: str) -> None:
+def test_options_of_the_other_route_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         make_solver("mf_omo", options)
