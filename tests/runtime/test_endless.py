@@ -98,6 +98,18 @@ def test_compiled_calls_agree_with_the_tensor_code(
     assert found.exploitability.per_population == pytest.approx(gap, abs=1e-9)
 
 
+@pytest.mark.parametrize("games", [1, 2])
+@pytest.mark.parametrize("name", ["walls", "two_kinds"])
+def test_the_gain_at_a_law_that_is_kept_counts_all_populations(name: str, games: int) -> None:
+    """Values of a policy there are mean rewards; an evaluation sweeps for them."""
+    view = StationaryView.build(program_of(name))
+    policy = view.policy(drawn(view, games))
+    with torch.no_grad():
+        found = view.exploitability(policy)
+        each = Evaluation(view, policy).exploitability.per_game
+    assert found.tolist() == pytest.approx(each, abs=1e-9)
+
+
 def test_batches_gradients_and_single_precision_are_left_to_the_tensor_code() -> None:
     program = program_of("lasry_lions_chain")
     view = StationaryView.build(program)
