@@ -207,7 +207,8 @@ def test_a_sweep_is_its_games_one_by_one(mfdsl: Any, solved: Any) -> None:
 
 
 def test_a_sweep_says_which_of_its_games_cannot_be_solved(mfdsl: Any) -> None:
-    values = (f"--set={k}={v}" for k, v in (LQ1B | {"ST": 2}).items() if k != "S")
+    kept = {k: v for k, v in (LQ1B | {"ST": 2}).items() if k not in ("S", "sigma")}
+    values = (f"--set={k}={v}" for k, v in kept.items())
     outcome = mfdsl("solve", "lq_game", *values, "--sweep", "S=0.5,2", "--sweep", "sigma=0.2")
     assert outcome.code == USAGE
     assert "at S = 0.5 at sigma = 0.2: the reactions at t = 9 have no unique" in outcome.err
