@@ -1,9 +1,8 @@
 """Interval arithmetic on numpy arrays, one rule for each operator of the model.
 
-Sums and products carry their exact rounding error (Knuth's TwoSum and Dekker's TwoProduct, 1971),
-so an end moves outwards only where it was rounded inwards; other inexact results are widened by
-one unit in the last place, those of the mathematical library by a few, or enclosed by balls where
-`balls.rigorous()` asks for that.
+Sums, products and quotients are rounded outwards by their exact errors (`directed`); other
+inexact results are widened by one unit in the last place, those of the mathematical library by a
+few, or enclosed by balls where `balls.rigorous()` asks for that.
 """
 
 from collections.abc import Callable
@@ -12,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mfdsl.compiler.analysis import balls
+from mfdsl.compiler.analysis import balls, directed
+from mfdsl.compiler.analysis.directed import nudged
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-SPLITTER = 134217729.0  # 2**27 + 1, halves a 53-bit significand
 LIBRARY_ERROR = 4  # units in the last place that a function of the library may be off
 LOGISTIC_ERROR = 6  # the same for one that is made of three rounded steps
-SPLIT_LIMIT = 2.0**970  # above this splitting overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,9 @@ def point(value: Array | np.float64) -> Interval:
     return Interval(array, array)
 
 
-def _nudged(value: Array, down: bool) -> Array:
-    """The next float below or above."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return np.nextafter(value, -np.inf if down else np.inf)
-
-
 def _widened(lo: Array, hi: Array, times: int = 1) -> Interval:
     for _ in range(times):
-        lo, hi = _nudged(lo, True), _nudged(hi, False)
+        lo, hi = nudged(lo, True), nudged(hi, False)
     return Interval(lo, hi)
 
 
@@ -83,7 +75,7 @@ def outward(name: str, down: bool, *ends: Array) -> Array:
             finite = [np.where(inside, end, 1.0) for end in ends]
             return np.where(inside & (found != -np.inf), balls.rounded(name, down, *finite), found)
     for _ in range(LOGISTIC_ERROR if name == "logistic" else LIBRARY_ERROR):
-        found = _nudged(found, down)
+        found = nudged(found, down)
     return found
 
 
@@ -97,63 +89,20 @@ def whole(*arguments: Interval) -> bool:
         )
 
 
-def _directed(value: Array, error: Array, down: bool) -> Array:
-    """`value + error` rounded down or up; an error that is not finite widens."""
-    unsure = ~np.isfinite(error)
-    move = (error < 0) | unsure if down else (error > 0) | unsure
-    return np.where(move, _nudged(value, down), value)
-
-
-def _sum(a: Array, b: Array, down: bool) -> Array:
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = a + b
-        back = total - a
-        error = (a - (total - back)) + (b - back)
-    total = np.where(np.isnan(total), -np.inf if down else np.inf, total)
-    exact = np.isinf(a) | np.isinf(b)
-    return _directed(total, np.where(exact, 0.0, error), down)
-
-
-def _split(a: Array) -> tuple[Array, Array]:
-    high = SPLITTER * a
-    high = high - (high - a)
-    return high, a - high
-
-
-def _products(a: Array, b: Array) -> tuple[Array, Array]:
-    """The product rounded down and up."""
-    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        total = a * b
-        (a1, a2), (b1, b2) = _split(a), _split(b)
-        error = a2 * b2 - (((total - a1 * b1) - a2 * b1) - a1 * b2)
-    zero = (a == 0) | (b == 0)
-    tiny = (np.abs(total) < 1e-290) & ~zero
-    large = (np.abs(a) > SPLIT_LIMIT) | (np.abs(b) > SPLIT_LIMIT)
-    error = np.where(tiny | large, np.nan, error)
-    exact = zero | np.isinf(a) | np.isinf(b)
-    total, error = np.where(zero, 0.0, total), np.where(exact, 0.0, error)
-    return _directed(total, error, True), _directed(total, error, False)
-
-
 def add(*arguments: Interval) -> Interval:
     """The sum of intervals, rounded outwards."""
-    lo, hi = arguments[0].lo, arguments[0].hi
+    ends = arguments[0].lo, arguments[0].hi
     for other in arguments[1:]:
-        lo, hi = _sum(lo, other.lo, True), _sum(hi, other.hi, False)
-    return Interval(lo, hi)
+        ends = directed.sums(ends, (other.lo, other.hi))
+    return Interval(*ends)
 
 
 def multiply(*arguments: Interval) -> Interval:
     """The product of intervals, rounded outwards."""
-    lo, hi = arguments[0].lo, arguments[0].hi
+    ends = arguments[0].lo, arguments[0].hi
     for other in arguments[1:]:
-        mine = (lo,) if lo is hi else (lo, hi)
-        theirs = (other.lo,) if other.lo is other.hi else (other.lo, other.hi)
-        ends = [_products(a, b) for a in mine for b in theirs]
-        lo, hi = ends[0]
-        for low, high in ends[1:]:
-            lo, hi = np.minimum(lo, low), np.maximum(hi, high)
-    return Interval(lo, hi)
+        ends = directed.products(ends, (other.lo, other.hi))
+    return Interval(*ends)
 
 
 def _neg(a: Interval) -> Interval:
@@ -170,26 +119,11 @@ def _inverse(b: Interval) -> Interval:
     )
 
 
-def _quotient(a: Array, b: Array, down: bool) -> Array:
-    """`a / b` for a finite `b` that is not 0; a quotient without remainder is not rounded."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        result = a / b
-    low, high = _products(result, b)
-    exact = (low == a) & (high == a)
-    return np.where(exact | np.isinf(a), result, _nudged(result, down))
-
-
 def _div(a: Interval, b: Interval) -> Interval:
     away = (b.lo > 0) | (b.hi < 0)
     if not bool(np.all(away & np.isfinite(b.lo) & np.isfinite(b.hi))):
         return multiply(a, _inverse(b))
-    pairs = [(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
-    low = [_quotient(x, y, True) for x, y in pairs]
-    high = [_quotient(x, y, False) for x, y in pairs]
-    return Interval(
-        np.minimum(np.minimum(low[0], low[1]), np.minimum(low[2], low[3])),
-        np.maximum(np.maximum(high[0], high[1]), np.maximum(high[2], high[3])),
-    )
+    return Interval(*directed.quotients((a.lo, a.hi), (b.lo, b.hi)))
 
 
 def _pow(a: Interval, b: Interval) -> Interval:
@@ -266,9 +200,9 @@ def _root(a: Array, down: bool) -> Array:
     """The square root, correctly rounded by IEEE 754; a root whose square is `a` is exact."""
     with np.errstate(invalid="ignore"):
         result = np.sqrt(np.maximum(a, 0.0))
-    low, high = _products(result, result)
+    low, high = directed.product(result, result)
     exact = (low == a) & (high == a)
-    return np.where(exact | np.isinf(a), result, np.maximum(_nudged(result, down), 0.0))
+    return np.where(exact | np.isinf(a), result, np.maximum(nudged(result, down), 0.0))
 
 
 def _sqrt(a: Interval) -> Interval:

@@ -6,8 +6,8 @@ limit for all of it together: what it leaves out is unknown, with the reason "bu
 
 import time
 
-from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.effort import SECONDS, STRUCTURE
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
 from mfdsl.compiler.analysis.opened import Box, box_of
@@ -17,8 +17,6 @@ from mfdsl.compiler.analysis.subjects import interactions
 from mfdsl.compiler.analysis.whole_box import over_box
 from mfdsl.compiler.ir.model import Model, Player
 
-SECONDS = {"none": 0.0, "solve": 0.4, "default": 0.6, "high": 30.0}
-STRUCTURE = 0.4  # of the time, for the structure
 SHARE = 0.2  # of the time that is left, for one claim
 
 
@@ -55,6 +53,8 @@ def regularity(
 
 def _asymmetries(model: Model, deadline: float, box: Box) -> list[Certificate]:
     """How far the agents of populations that differ are from being alike."""
+    from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry  # agents rarely differ
+
     found = []
     for player in model.populations:
         hidden = player.traits and not seen(model, player)

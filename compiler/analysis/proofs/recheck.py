@@ -1,7 +1,7 @@
 """A proof checked again: bounds of leaves, witnesses and rules, without a search."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mfdsl.compiler.analysis import balls
@@ -20,32 +20,41 @@ from mfdsl.compiler.ir.model import Model
 @dataclass(frozen=True)
 class Rechecked:
     """Whether a certificate holds again. `rigor` is that of the arithmetic now, `why` says what is
-    wrong. A certificate that decides nothing claims its bounds only.
+    wrong. A certificate that decides nothing claims its bounds only. In a proof over the box of
+    parameters it may hold `as_bound` only: at the values that are bound.
     """
 
     certificate: Certificate
     ok: bool
     rigor: Literal["exact", "balls", "enclosure", "float64", "samples"]
     why: str | None = None
+    as_bound: bool = False
 
 
 class WrongModelError(ValueError):
     """A proof of another model."""
 
 
-def recheck(model: Model, proof: Proof, rules: Sequence[Certificate] = ()) -> tuple[Rechecked, ...]:
+def recheck(
+    model: Model,
+    proof: Proof,
+    rules: Sequence[Certificate] = (),
+    bound: Sequence[Certificate] = (),
+) -> tuple[Rechecked, ...]:
     """Every certificate of a proof, checked against a model.
 
     Lipschitz constants are bounded again on the boxes of the proof, and their witnesses evaluated
     again, in balls if python-flint is installed. What needs no search is compared with `rules`, the
-    same certificates made anew.
+    same certificates made anew, and with those that are `bound`: made at the bound values of the
+    parameters, whatever the proof is over.
 
     Raises:
         WrongModelError: the proof is of another model, or of other values of its parameters.
     """
     if model_hash(model) != proof.model:
         raise WrongModelError(f"the proof is of another model than `{model.name}`")
-    return tuple(_checked(model, claimed, rules) for claimed in proof.claims)
+    rows = (_checked(model, claimed, rules, bound) for claimed in proof.claims)
+    return tuple(row if proof.whole_box else replace(row, as_bound=False) for row in rows)
 
 
 def claims_nothing(certificate: Certificate) -> bool:
@@ -53,17 +62,27 @@ def claims_nothing(certificate: Certificate) -> bool:
     return certificate.verdict == "unknown" and certificate.upper is None and not certificate.lower
 
 
-def _checked(model: Model, claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
+def _checked(
+    model: Model,
+    claimed: Claimed,
+    rules: Sequence[Certificate],
+    bound: Sequence[Certificate],
+) -> Rechecked:
     if claims_nothing(claimed.certificate):
         return Rechecked(claimed.certificate, True, claimed.certificate.rigor)
-    return _by_rule(claimed, rules) if claimed.asked is None else _by_replay(model, claimed)
+    if claimed.asked is not None:
+        return _by_replay(model, claimed, claimed.asked)
+    over = _by_rule(claimed, rules)
+    if over.ok:
+        return over
+    here = _by_rule(claimed, bound)
+    return replace(here, as_bound=True) if here.ok or not _named(claimed, rules) else over
 
 
 def _by_rule(claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
     old = claimed.certificate
-    same = [r for r in rules if _name(r) == _name(old)]
     why = f"no rule gives `{old.claim}` of {old.subject}"
-    for new in same:
+    for new in _named(claimed, rules):
         problem = difference(old, new)
         if problem is None:
             return Rechecked(old, True, new.rigor)
@@ -71,13 +90,17 @@ def _by_rule(claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
     return Rechecked(old, False, old.rigor, why)
 
 
+def _named(claimed: Claimed, rules: Sequence[Certificate]) -> list[Certificate]:
+    """The rules that are about what a certificate is about."""
+    return [rule for rule in rules if _name(rule) == _name(claimed.certificate)]
+
+
 def _name(certificate: Certificate) -> tuple[object, ...]:
     return certificate.claim, certificate.subject, certificate.source, certificate.norm
 
 
-def _by_replay(model: Model, claimed: Claimed) -> Rechecked:
-    old, asked = claimed.certificate, claimed.asked
-    assert asked is not None
+def _by_replay(model: Model, claimed: Claimed, asked: Asked) -> Rechecked:
+    old, at_values = claimed.certificate, asked.free != box_of(model)
     rigor: Literal["balls", "enclosure"] = "balls" if balls.available() else "enclosure"
     question = question_of(model, asked)
     if question is None:
@@ -88,12 +111,12 @@ def _by_replay(model: Model, claimed: Claimed) -> Rechecked:
             if asked.free:
                 (new,) = over_box(model, [new])
     except ReplayError as error:
-        return Rechecked(old, False, rigor, str(error))
+        return Rechecked(old, False, rigor, str(error), at_values)
     if (new.claim, new.norm, new.assumptions) != (old.claim, old.norm, old.assumptions):
         why: str | None = f"the proof is of `{new.claim}` ({new.norm})"
     else:
         why = difference(old, new)
-    return Rechecked(old, why is None, rigor, why)
+    return Rechecked(old, why is None, rigor, why, at_values)
 
 
 def question_of(model: Model, asked: Asked) -> Question | None:

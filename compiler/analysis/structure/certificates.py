@@ -1,13 +1,14 @@
-"""All structure certificates of a model, cheap ones first, within a time limit."""
+"""All structure certificates of a model, cheap ones first, within a time limit.
+
+What decides claims that few ask for alone is loaded when it is their turn.
+"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import Box, assumptions, named, opened
-from mfdsl.compiler.analysis.structure.contraction import contraction
-from mfdsl.compiler.analysis.structure.existence import existence
 from mfdsl.compiler.analysis.structure.independent import (
     independent,
     independent_value,
@@ -15,10 +16,9 @@ from mfdsl.compiler.analysis.structure.independent import (
 from mfdsl.compiler.analysis.structure.independent_moves import independent_dynamics
 from mfdsl.compiler.analysis.structure.law_claims import LAW_CLAIMS, law_claims, law_claims_over
 from mfdsl.compiler.analysis.structure.legal import of_legal_majors
-from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
 from mfdsl.compiler.analysis.structure.stages import mean_of
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.model import Model, Player
 
 SECONDS = 0.5
 SHARE = 0.4  # of the time that is left, for one group
@@ -26,7 +26,11 @@ AFTERWARDS = ("existence", "contraction")
 
 
 def structure_certificates(
-    model: Model, budget_seconds: float = SECONDS, *, box: Box | None = None
+    model: Model,
+    budget_seconds: float = SECONDS,
+    *,
+    box: Box | None = None,
+    claims: Collection[str] | None = None,
 ) -> tuple[Certificate, ...]:
     """What is proved, refuted or unknown of the structure of a model.
 
@@ -34,11 +38,15 @@ def structure_certificates(
     `monotone`, `strictly_monotone`, `potential`, `concave_potential`, `skew_affine`,
     `monotone_on_flows`, `existence` and `contraction`. What the time does not suffice for is
     unknown with the reason "budget". With a `box` they are about all values of its parameters.
+    With `claims` only these are looked at, those that are decided together with them, and the first
+    two, on which others rest.
     """
     deadline = time.perf_counter() + budget_seconds
     whole = opened(model, box) if box else model
     found: list[Certificate] = []
     for names, group in _groups(model, whole, Copies(facts_of(whole)), box or {}):
+        if claims is not None and found and not any(name in claims for name, _ in names):
+            continue
         left = deadline - time.perf_counter()
         if left <= 0:
             found += [_left_out(name, subject) for name, subject in names]
@@ -69,11 +77,11 @@ def _groups(model: Model, whole: Model, copies: Copies, box: Box) -> Iterator[Gr
     acting = [p for p in model.players if p.kind != "environment"]
     yield (
         [("linear_quadratic", p.name) for p in acting],
-        lambda *_: [linear_quadratic(whole, copies, p) for p in acting],
+        lambda *_: [_linear_quadratic(whole, copies, p) for p in acting],
     )
     yield (
         [("existence", "equilibrium")],
-        lambda seconds, _: [existence(whole, copies, seconds)],
+        lambda seconds, _: [_existence(whole, copies, seconds)],
     )
     laws = [(name, "reward") for name in LAW_CLAIMS]
 
@@ -85,7 +93,25 @@ def _groups(model: Model, whole: Model, copies: Copies, box: Box) -> Iterator[Gr
 
     yield laws, of_laws
     soft = [("contraction", "soft fixed point")]
-    yield soft, lambda seconds, _: [contraction(whole, copies, seconds)]
+    yield soft, lambda seconds, _: [_contraction(whole, copies, seconds)]
+
+
+def _linear_quadratic(model: Model, copies: Copies, player: Player) -> Certificate:
+    from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic
+
+    return linear_quadratic(model, copies, player)
+
+
+def _existence(model: Model, copies: Copies, seconds: float) -> Certificate:
+    from mfdsl.compiler.analysis.structure.existence import existence
+
+    return existence(model, copies, seconds)
+
+
+def _contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
+    from mfdsl.compiler.analysis.structure.contraction import contraction
+
+    return contraction(model, copies, seconds)
 
 
 def _independent(model: Model, copies: Copies, seconds: float) -> list[Certificate]:

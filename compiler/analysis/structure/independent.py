@@ -8,9 +8,9 @@ which a reward, or the chance of a next state, differs for certain refute.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
-from mfdsl.compiler.analysis.lipschitz import Subject
 from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
@@ -30,6 +30,9 @@ from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, written_out
 from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.model import Model, Place, Player
 from mfdsl.compiler.ir.walk import MEMBERS, reachable
+
+if TYPE_CHECKING:
+    from mfdsl.compiler.analysis.lipschitz import Subject
 
 SECONDS = 1.0
 Failed = (UnsupportedError, TooLargeError, TooManyNodes)
@@ -52,7 +55,7 @@ def laws_of(model: Model, name: str) -> Source | None:
     return Source(name, frozenset(found)) if found else None
 
 
-def nodes_of(model: Model, copies: Copies, subject: Subject) -> list[int]:
+def nodes_of(model: Model, copies: Copies, subject: "Subject") -> list[int]:
     """The terms of a subject, those of rewards as means over their noises."""
     if not subject.paid or subject.owner is None:
         return [term.node for term in subject.terms]
