@@ -67,9 +67,10 @@ class LawChains:
         edges = self.mdp.laws.cumsum(-1)[law][..., None, :-1]
         shape = (*law.shape, self.samples)
         uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
-        states = (uniform[..., None] >= edges).sum(-1)
-        one = torch.nn.functional.one_hot(states, self.mdp.laws.shape[1])
-        return one.double().mean(-2)
+        beyond = (uniform[..., None, :] >= edges.transpose(-1, -2)).sum(-1)  # [E, T, S - 1]
+        none = torch.zeros_like(beyond[..., :1])
+        ends = torch.cat((none + self.samples, beyond, none), -1)
+        return -ends.diff(dim=-1).double() / self.samples
 
     def _rule(self, table: Tensor, seen: Tensor) -> Tensor:
         return self._choice(torch.softmax(torch.einsum("esr,ets->etr", table, seen), -1))

@@ -80,6 +80,16 @@ GAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "lq_game": (*DEEP, *GRID, "number=2", "laws=spec"),
     },
 }
+LATE = (  # modules that the command line loads when it needs them
+    "mfdsl.cli.solve",
+    "mfdsl.api",
+    "mfdsl.learning",
+    "mfdsl.compiler.backend.particles.module",
+    "mfdsl.compiler.analysis.lipschitz",
+    "mfdsl.runtime.learning.generated.learner",
+    "mfdsl.runtime.solvers.networks.path_course",
+    "torch._dynamo",
+)
 CASES = [(solver, spec) for solver, games in GAMES.items() for spec in games]
 
 
@@ -105,7 +115,7 @@ def command(arguments: list[str], threads: int) -> None:
 def processes() -> Any:
     """Where processes come from: one that has imported all there is to import, and done nothing."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload([__name__])
+    found.set_forkserver_preload([__name__, *LATE])
     return found
 
 
