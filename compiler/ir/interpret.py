@@ -83,6 +83,8 @@ ELEMENTARY: dict[str, Callable[..., Number]] = {
 }
 
 OWN = ("state", "trait", "action", "noise", "draw")
+# Not all arguments of these are wanted; bodies of binders have environments of their own.
+CHOOSING = frozenset(("if", "and", "or", "element", *MEMBERS, "array_over", *REDUCTIONS))
 
 _REDUCE: dict[str, Callable[[list[Number]], Number]] = {
     "sum_over": sum,
@@ -100,9 +102,11 @@ def evaluate(model: Model, root: int, environment: Environment) -> Value:
     stack = [root]
     while stack:
         index = stack[-1]
-        missing = [i for i in _needed(model, index, known) if i not in known]
-        if missing:
-            stack.append(missing[0])
+        node = model.nodes[index]
+        needed = _needed(model, index, known) if node.op in CHOOSING else node.args
+        missing = next((i for i in needed if i not in known), None)
+        if missing is not None:
+            stack.append(missing)
             continue
         known[index] = _value(model, index, known, environment)
         stack.pop()
@@ -110,13 +114,13 @@ def evaluate(model: Model, root: int, environment: Environment) -> Value:
 
 
 def _needed(model: Model, index: int, known: Mapping[int, Value]) -> Sequence[int]:
-    """Arguments that have to be valued next; bodies of binders have environments of their own."""
+    """Arguments of one that chooses which have to be valued next."""
     node = model.nodes[index]
     if node.op == "if":
         condition, then, otherwise = node.args
         if condition not in known:
             return (condition,)
-        if np.ndim(known[condition]):
+        if _is_array(known[condition]):
             return node.args
         return (then,) if known[condition] else (otherwise,)
     if node.op in ("and", "or"):
@@ -129,9 +133,11 @@ def _needed(model: Model, index: int, known: Mapping[int, Value]) -> Sequence[in
         return ()
     if node.op == "element":
         return node.args[1:]
-    if node.op in (*MEMBERS, "array_over", *REDUCTIONS):
-        return ()
-    return node.args
+    return ()
+
+
+def _is_array(value: Value) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def _value(model: Model, index: int, known: Mapping[int, Value], environment: Environment) -> Value:
@@ -140,7 +146,7 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
     if node.op in ELEMENTARY:
         return _entrywise(ELEMENTARY[node.op], args)
     if node.op == "if":
-        if np.ndim(args[0]):
+        if _is_array(args[0]):
             return _entrywise(lambda c, a, b: a if c else b, args)
         return known[node.args[1] if known[node.args[0]] else node.args[2]]
     if node.op in ("and", "or") and model.node_type(index).dims:
@@ -170,7 +176,7 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
 
 def _entrywise(rule: Callable[..., Value], args: Sequence[Value]) -> Value:
     """The rule on every entry of arrays of one shape; scalars meet every entry."""
-    if not any(np.ndim(a) for a in args):
+    if not any(map(_is_array, args)):
         return rule(*args)
     spread = np.broadcast_arrays(*args)
     flat = [
@@ -264,7 +270,7 @@ def _entry(array: Value, positions: Sequence[int]) -> Value:
         if not 0 <= position < size:
             raise IndexError(f"position {position} of an axis of {size}")
     found = array[tuple(positions)]
-    return found if np.ndim(found) else found.item()
+    return found if _is_array(found) else found.item()
 
 
 def _over_members(model: Model, node: Node, environment: Environment) -> Value:
@@ -328,7 +334,7 @@ def _weighted(
 
 def _reduction(model: Model, node: Node, environment: Environment) -> Value:
     values = _bodies(model, node, environment)
-    if any(np.ndim(v) for v in values):
+    if any(map(_is_array, values)):
         return _entrywise(lambda *v: _REDUCE[node.op](list(v)), values)
     return _REDUCE[node.op](values)
 
