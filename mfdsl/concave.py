@@ -24,6 +24,7 @@ from mfdsl.compiler.ir.model import Model, Node
 from mfdsl.compiler.ir.walk import LAW, MEANS, OWN, reachable
 
 CLAIM = "concave_social_value"
+NOISES = ("noise", "peer_noise", "common_noise")
 
 AFFINE, CONVEX, CONCAVE = 0, 1, -1
 
@@ -85,11 +86,15 @@ def _reads_oneself(model: Model, root: int) -> bool:
 
 
 def _shapes(model: Model) -> list[Shape]:
-    """The shape of every node of the arena."""
+    """The shape of every node; none is known of noises if a law moves their chances."""
     values = {p.name: p.value for p in model.parameters}
+    chances = [n.density for p in model.players for n in p.noises if n.density is not None]
+    moved = any(model.nodes[i].op in LAW for i in reachable(model.nodes, chances))
     found: list[Shape] = []
     for node in model.nodes:
-        found.append(_shape(node, [found[i] for i in node.args], values))
+        drawn = moved and node.op in NOISES
+        shape = _shape(node, [found[i] for i in node.args], values)
+        found.append(Shape(None, law=True) if drawn else shape)
     return found
 
 
@@ -205,7 +210,7 @@ def _falls_with_own_mass(model: Model, shapes: list[Shape], root: int, populatio
             factors = [i for i in node.args if not shapes[i].law]
             rest = [i for i in node.args if shapes[i].law]
             number = shapes[factors[0]].number if len(factors) == 1 else None
-            if number is None or (node.op == "div" and shapes[node.args[1]].law):
+            if number is None or len(rest) != 1 or (node.op == "div" and rest[0] != node.args[0]):
                 return False
             sign, node = sign * number, model.nodes[rest[0]]
         else:

@@ -69,7 +69,10 @@ def _structural(model: Model) -> Iterable[Certificate]:
     if not _reads_law(model, [node for node in moves if node is not None]):
         yield _proved(FREE, model, "no next value and no noise reads the population")
     for claim, final in ((REWARD_MODULUS, False), (FINAL_MODULUS, True)):
-        if not _reads_law(model, [t.node for t in player.rewards if t.final == final]):
+        terms = [t.node for t in player.rewards if t.final == final]
+        if any(model.nodes[i].op == "noise" for i in reachable(model.nodes, terms)):
+            terms += [n.density for n in player.noises if n.density is not None]
+        if not _reads_law(model, terms):
             yield _proved(claim, model, "no term reads the population", upper=0.0, norm="l1")
 
 

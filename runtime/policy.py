@@ -35,7 +35,7 @@ class Axis:
         """
         if isinstance(value, str):
             if value not in self.labels:
-                known = ", ".join(self.labels) or "numbers"
+                known = ", ".join(self.labels) or f"numbers, {self.size} from {self.first}"
                 raise ValueError(f"{self.name} has no value {value}; it has {known}")
             return self.labels.index(value)
         if self.step is not None:

@@ -38,6 +38,8 @@ CASES = [
     ("cost near = if x == 1 then mu[x = 1] else 0", True),
     ("reward round = if x == 0 then mu[x = 1] else (if x == 1 then -mu[x = 0] else 0)", True),
     ("cost odd = mu[x] * (1 - mu[x])", False),
+    ("cost odd = 2 * mu[x] * (1 - mu[x])", False),
+    ("cost odd = 2 * mu[x] * mu[x = 0]", False),
     ("cost both = mu[x]^2 + (if x == 1 then mu[x = 1] else 0)", False),
     ("cost move = abs(a)", True),
     ("cost together = (mean(q.x for q in walker) - 1)^2", True),
@@ -87,3 +89,9 @@ def test_convex_rewards_are_caught_by_the_same_sample() -> None:
     mixed = view.policy((middle / mass).where(mass > 0, view.uniform().probs))
     values = [float(Evaluation(view, view.policy(p.contiguous())).value) for p in (stay, left)]
     assert float(Evaluation(view, mixed).value) < sum(values) / 2 - 1e-3
+
+
+def test_a_reward_drawn_with_the_chance_of_a_law_is_not_taken_for_one_that_reads_none() -> None:
+    """On average it is the mass at the own action, whose social value is convex."""
+    assert not proved("noise e : bool ~ bernoulli(mu[a = a])\n  reward luck = ind(e)")
+    assert proved("noise e : bool ~ bernoulli(0.3)\n  reward luck = ind(e)")

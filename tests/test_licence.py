@@ -350,6 +350,22 @@ def test_what_never_reads_the_law_is_known_from_the_model(
     assert all(c.verdict == "proved" for c in found)
 
 
+def test_a_reward_that_is_paid_with_the_chance_of_a_law_reads_it() -> None:
+    text = """model lottery
+objective nash
+horizon 2
+population p as mu {
+  state  x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  noise  e : bool ~ bernoulli(mu[a = a])
+  x' = a
+  reward luck = ind(e)
+}
+"""
+    found = with_structure(mfdsl.load(text=text).model, ())
+    assert {c.claim: c.upper for c in found} == {FINAL: 0.0}
+
+
 def test_moduli_are_found_under_the_names_that_a_spec_gives() -> None:
     asked = certificate("lipschitz(reward, driver) <= 3", upper=2.5)
     assert findings([asked])[MODULUS].upper == 2.5

@@ -198,6 +198,7 @@ class Context:
     expansions: int = 0
     unrolled: int = 0
     steps: int | None = None
+    stationary: bool = False
     objective: Literal["nash", "team"] = "nash"
 
     def scope(self, env: Env) -> PlayerScope | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, choose_axes, leaves_of
-from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -69,32 +69,40 @@ def check_interaction(ctx: Context, model: Model) -> None:
 def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:
     """Comparisons that come out the same for every value of the variables, whatever the parameters.
 
-    Those that read the law or a parameter are left alone: other values may decide otherwise.
+    Those that read the law or a parameter are left alone: other values may decide otherwise. A
+    comparison that stands for several, as under a `sum`, is one where all come out alike.
     """
-    found = 0
+    outcomes: dict[Place, set[bool | None]] = {}
     for index in sorted(_below(model, _roots(model))):
-        if found == MAX_REPORTS:
-            return
-        node, place = model.nodes[index], model.places[index]
-        if node.op not in ("lt", "le", "eq", "ne") or place is None:
+        place = model.places[index]
+        if model.nodes[index].op not in ("lt", "le", "eq", "ne") or place is None:
             continue
-        kinds = [model.node_type(i) for i in node.args]
-        if any(kind.finite and kind.size == 1 for kind in kinds):  # as the law of `x = here` is
-            continue
-        parts = {model.nodes[i].op for i in _below(model, [index])}
-        if parts & {"param", *LAW}:
-            continue
-        value = Evaluator(facts, choose_axes(facts, leaves_of(facts.nodes, [index]))).value(index)
-        always, never = bool(np.all(value.lo > 0)), bool(np.all(value.hi <= 0))
-        if always or never:
-            found += 1
-            ctx.sink.report(
-                "MFG802",
-                f"this condition is {'always' if always else 'never'} true",
-                Span(place.file, place.start, place.end),
-                "for every value of its variables",
-                severity="warning",
-            )
+        known = outcomes.setdefault(place, set())
+        if None not in known and len(known) < 2:
+            known.add(_outcome(facts, model, index))
+    alike = {place: known.pop() for place, known in outcomes.items() if len(known) == 1}
+    decided = [(place, always) for place, always in alike.items() if always is not None]
+    for place, always in decided[:MAX_REPORTS]:
+        ctx.sink.report(
+            "MFG802",
+            f"this condition is {'always' if always else 'never'} true",
+            Span(place.file, place.start, place.end),
+            "for every value of its variables",
+            severity="warning",
+        )
+
+
+def _outcome(facts: Facts, model: Model, index: int) -> bool | None:
+    """What a comparison always is, None where that is open."""
+    kinds = [model.node_type(i) for i in model.nodes[index].args]
+    if any(kind.finite and kind.size == 1 for kind in kinds):  # as the law of `x = here` is
+        return None
+    if {model.nodes[i].op for i in _below(model, [index])} & {"param", *LAW}:
+        return None
+    value = Evaluator(facts, choose_axes(facts, leaves_of(facts.nodes, [index]))).value(index)
+    if np.all(value.lo > 0):
+        return True
+    return False if np.all(value.hi <= 0) else None
 
 
 def _roots(model: Model) -> list[int]:

@@ -85,6 +85,14 @@ def time(ctx: Context, env: Env, span: Span) -> Term | Poison:
     """The time index `t`."""
     if env.static:
         return ctx.error("MFG211", "`t` is not known before the run", span, "the time index")
+    if ctx.stationary:
+        return ctx.error(
+            "MFG105",
+            "`t` cannot be read in a stationary game",
+            span,
+            "the law does not change with time, so every step is alike",
+            helps=["`horizon infinite` begins at the initial law and counts its steps"],
+        )
     if env.at_end and ctx.steps is not None:
         return ctx.integer(ctx.steps)
     return ctx.node("time", (), INT, None)

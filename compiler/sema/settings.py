@@ -34,6 +34,7 @@ def lower_settings(ctx: Context, unit: ast.Unit) -> Settings | None:
     if horizon is None or discount is None:
         return None
     ctx.steps = horizon.steps
+    ctx.stationary = horizon.kind == "stationary"
     return Settings(horizon, discount, solver, places)
 
 

@@ -123,3 +123,8 @@ def test_an_example_of_a_failure_names_no_member_inside_a_mean() -> None:
     (diagnostic,) = compilation.diagnostics
     assert diagnostic.code == "MFG301"
     assert all("q." not in note for note in diagnostic.notes)
+
+
+def test_a_condition_that_is_true_for_one_value_of_an_index_is_no_constant() -> None:
+    assert codes(compiled(cost="sum(mu[x = i] * ind(i <= x) for i in 0..2)")) == []
+    assert codes(compiled(cost="sum(mu[x = i] * ind(x < i + 3) for i in 0..2)")) == ["MFG802"]

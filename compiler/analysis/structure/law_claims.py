@@ -2,7 +2,8 @@
 
 Over a box of parameters: for two laws that are held fixed the inner product of the differences of
 rewards and laws is affine in a parameter that the rewards are affine in, so the ends of such
-parameters are enough. All others are opened, and their box is halved where a claim stays open.
+parameters are enough. All others are opened, and their box is halved where a claim stays open; so
+are those that decide which actions are legal, since they say which laws there are.
 """
 
 import time
@@ -81,8 +82,10 @@ def law_claims_over(
     def decide(some: Model, share: float) -> list[Certificate]:
         return law_claims(some, Copies(facts_of(some)), dynamics, share)
 
-    read = read_of(copies.nodes, parts, box)
-    affine = [n for n in read if is_affine(copies.nodes, parts, n)]
+    masks = [p.legal for p in model.players if p.legal is not None]
+    read = read_of(copies.nodes, [*parts, *masks], box)
+    choosing = read_of(copies.nodes, masks, box)
+    affine = [n for n in read if n not in choosing and is_affine(copies.nodes, parts, n)]
     found = _over(model, {n: box[n] for n in read}, affine, decide, seconds)
     if moving and found[0].verdict != "proved":
         # Flows move with these parameters: the ends of others are enough, but not theirs.

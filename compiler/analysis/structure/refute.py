@@ -162,7 +162,7 @@ def _candidates(
     game: Rewards, more: Sequence[Direction]
 ) -> Iterator[tuple[Laws, Laws, Mapping[Key, Fraction]]]:
     kinds, shared = _sampled(game)
-    if not any(kinds.values()):
+    if not all(kinds.values()):
         return
     for direction in more:
         pair = _along(game, direction, shared)

@@ -95,3 +95,24 @@ def test_random_linear_games_agree_with_eigenvalues(seed: int) -> None:
     assert certificate(model, "monotone").verdict == expected
     symmetric = abs(small[0, 1] - small[1, 0]) < 1e-12
     assert certificate(model, "potential").verdict == ("proved" if symmetric else "refuted")
+
+
+def test_a_mask_that_reads_time_leaves_the_search_without_members() -> None:
+    """Which members of `late` are legal is open, so no two laws are tried."""
+    text = """model masked
+objective nash
+horizon 2
+population early as me {
+  state s : int in 0..1 ~ uniform
+  action a : int in 0..1
+  s' = a
+  reward herd = me[s = s]
+}
+population late as ml {
+  state s : int in 0..1 ~ uniform
+  action a : int in 0..1 where t == 0 or a == 0
+  s' = a
+  reward space = -ml[s = s]
+}
+"""
+    assert certificate(model_of(text), "monotone").verdict != "proved"

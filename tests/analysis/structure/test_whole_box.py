@@ -133,3 +133,22 @@ population agent as mu {{
 
 def test_a_parameter_that_nothing_reads_is_not_in_the_box() -> None:
     assert list(box_of(game("-k * mu[x]"))) == ["k"]
+
+
+def test_a_parameter_that_makes_actions_legal_is_in_the_box() -> None:
+    """Where k is 1 nobody may take the action whose mass raises rewards; where k is 2 all may."""
+    model = model_of("""model masked
+objective nash
+horizon 2
+param k : real in [0, 2] = 1
+population agent as mu {
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..2 where a <= k
+  x' = x
+  reward crowd = -mu[a = a] + 5 * ind(a == 2) * mu[a = 2]
+}
+""")
+    for claim in ("monotone", "strictly_monotone", "concave_potential", "monotone_on_flows"):
+        assert certificate(model, claim).verdict == "proved"
+        assert certificate(bound(model, {"k": 2.0}), claim).verdict == "refuted"
+        assert over(model, claim).verdict != "proved"
