@@ -10,9 +10,9 @@ import numpy as np
 
 from mfdsl.runtime.kept_loops import njit
 from mfdsl.runtime.transport_paths import (
+    FAR,
     LANES,
     VECTORS,
-    least,
     place_the_rest,
     settled,
     wanted_sites,
@@ -35,37 +35,42 @@ def transport(x, y, value, in_x, in_y):  # type: ignore[no-untyped-def]
     for b in range(len(x)):
         cost = _costs(x[b], y[b])
         price = _prices(x[b], y[b], cost)
-        plan = settled(cost, wanted_sites(cost, price, len(y[b]))[0], len(y[b]))
-        place_the_rest(cost, price, plan)
+        wanted, paid, _ = wanted_sites(cost, price, len(y[b]))
+        plan = settled(cost, wanted, len(y[b]))
+        place_the_rest(cost, price, paid, plan)
         _measure(x[b], y[b], cost, plan, value[b : b + 1], in_x[b], in_y[b])
 
 
 @njit(cache=True, fastmath=VECTORS)
 def _costs(x, y):  # type: ignore[no-untyped-def]
+    """Squared distances of points in the plane or in more dimensions; one pass for the plane."""
     n, m = len(x), len(y)
     across = y.T.copy()
     cost = np.empty((n, (m + LANES - 1) // LANES * LANES))
     for i in range(n):
-        cost[i, :m] = 0.0
         cost[i, m:] = np.inf
-        for d in range(x.shape[1]):
+        first, last = x[i, 0], x[i, -1]
+        for j in range(m):
+            cost[i, j] = (first - across[0, j]) ** 2 + (last - across[-1, j]) ** 2
+        for d in range(1, x.shape[1] - 1):
             at = x[i, d]
             for j in range(m):
-                gap = at - across[d, j]
-                cost[i, j] += gap * gap
+                cost[i, j] += (at - across[d, j]) ** 2
     return cost
 
 
 @njit(cache=True)
 def _prices(x, y, cost):  # type: ignore[no-untyped-def]
     """Prices to start from: those of groups, from coarse to fine, or along axes for few sites."""
-    coarsest = len(y)
-    while coarsest // FINER >= FEWEST:
-        coarsest //= FINER
-    if coarsest == len(y):
+    levels = [(x, y)]
+    while len(levels[-1][1]) // FINER >= FEWEST:
+        points, sites = levels[-1]
+        count = len(sites) // FINER
+        levels.append((_grouped(points, count), _grouped(sites, count)))
+    if len(levels) == 1:
         return _prices_of_axes(x, y, cost)
-    count = coarsest
-    points, sites = _grouped(x, count), _grouped(y, count)
+    points, sites = levels.pop()
+    count = len(sites)
     across = _costs(points, sites)
     price = _prices_of_axes(points, sites, across)
     if settled(across, wanted_sites(across, price, count)[0], count).waiting.sum() <= EXACT * count:
@@ -73,12 +78,13 @@ def _prices(x, y, cost):  # type: ignore[no-untyped-def]
     while True:
         net = _solved(across, price, count)
         heat = SOFT * np.sqrt(_area(points)) * np.sqrt(_area(sites)) / count
-        count = min(count * FINER, len(y))
-        if count * FINER > len(y):
-            return _extended(points, net, y, heat)
-        coarse, points, sites = points, _grouped(x, count), _grouped(y, count)
-        across = _costs(points, sites)
+        coarse = points
+        points, sites = levels.pop()
+        count = len(sites)
         price = _extended(coarse, net, sites, heat)
+        if len(levels) == 0:
+            return price
+        across = _costs(points, sites)
 
 
 @njit(cache=True)
@@ -106,8 +112,9 @@ def _grouped(x, count):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _solved(cost, price, m):  # type: ignore[no-untyped-def]
     """What each of as many points as sites pays in the plan of least cost, less the price."""
-    plan = settled(cost, wanted_sites(cost, price, m)[0], m)
-    place_the_rest(cost, price, plan)
+    wanted, paid, _ = wanted_sites(cost, price, m)
+    plan = settled(cost, wanted, m)
+    place_the_rest(cost, price, paid, plan)
     net = np.zeros(len(price))
     for k in range(m):
         net[plan.point[k, 0]] = cost[plan.point[k, 0], k] - price[k]
@@ -135,19 +142,22 @@ def _extended(points, net, y, heat):  # type: ignore[no-untyped-def]
     n, m = len(points), len(y)
     across = _costs(y, points)
     price = np.zeros((m + LANES - 1) // LANES * LANES)
-    row, lanes = np.empty(across.shape[1]), np.empty(LANES)
+    row = np.empty(across.shape[1])
+    bits, highest = row.view(np.int64), net[:n].max()
     scale = 1 / max(8 * heat, SMALLEST)
     for j in range(m):
+        lowest = FAR
         for i in range(len(row)):
-            row[i] = across[j, i] - net[i]
-        low = row[least(row, lanes)]
+            bits[i] = np.float64(across[j, i] + (highest - net[i])).view(np.int64)
+            lowest = min(lowest, bits[i])
+        low = np.int64(lowest).view(np.float64)
         total = 0.0
         for i in range(n):
             share = max(0.0, 1 - (row[i] - low) * scale)
             share *= share
             share *= share
             total += share * share
-        price[j] = low - heat * np.log(total)
+        price[j] = low - heat * np.log(total) - highest
     return price
 
 
@@ -161,7 +171,7 @@ def _prices_of_axes(x, y, cost):  # type: ignore[no-untyped-def]
         if share > SKEWED:
             axes = np.array([[cosine, sine], [-sine, cosine]])
             others = _prices_along(axes, x, y, cost.shape[1])
-            if wanted_sites(cost, others, len(y))[1] > wanted_sites(cost, price, len(y))[1]:
+            if wanted_sites(cost, others, len(y))[2] > wanted_sites(cost, price, len(y))[2]:
                 return others
     return price
 

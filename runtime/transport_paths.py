@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mfdsl.runtime.kept_loops import njit
 
 LANES = 16  # rows are padded to whole vector registers, with a cost of infinity
-# Sums may be reordered, which lets minima fill vector registers; there are no nans here.
+FAR = 0x7FF0000000000000  # the bits of infinity
+# Sums may be reordered, which lets them fill vector registers; there are no nans here.
 VECTORS = {"nnan", "nsz", "reassoc"}
 
 
@@ -41,59 +42,58 @@ class Links(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The labels of one search for room, by site; sites `closed` in this order at `distance`."""
+    """The labels of one search for room, by site; sites `closed` in this order at `distance`.
 
-    label: NDArray[np.float64]
-    before: NDArray[np.int32]
+    A label is the bits of a distance as an integer, with the number of the site in the last of
+    them: the least of these integers, which fills vector registers, says who and how far. With up
+    to 4,096 sites distances lose 2^-40 of themselves at most. They count from what the source paid
+    at first, so that they are small beside costs, whose sums are rounded more than that.
+    """
+
+    label: NDArray[np.int64]
+    before: NDArray[np.int64]
     open_price: NDArray[np.float64]
     closed: NDArray[np.int64]
     distance: NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True)
 def wanted_sites(cost, price, m):  # type: ignore[no-untyped-def]
-    """The site each point wants, and the value of the dual at the prices."""
-    wanted = np.empty(len(cost), np.int64)
-    net, lanes = np.empty(cost.shape[1]), np.empty(LANES)
+    """The site each point wants, what it pays there less the price, and the value of the dual.
+
+    Prices [width] are lowered by the highest: then net costs are not negative, and their bits, as
+    integers, are in the same order.
+    """
+    price -= price[:m].max()
+    n, width = cost.shape
+    wanted, paid = np.empty(n, np.int64), np.empty(n)
+    net = np.empty(width)
+    bits = net.view(np.int64)
     bound = 0.0
-    for i in range(len(cost)):
-        row = cost[i]
-        for j in range(len(net)):
-            net[j] = row[j] - price[j]
-        wanted[i] = least(net, lanes)
-        bound += net[wanted[i]]
-    return wanted, bound / len(cost) + price[:m].sum() / m
-
-
-@njit(cache=True, fastmath=VECTORS)
-def least(label, lanes):  # type: ignore[no-untyped-def]
-    """A place of the smallest label: the minimum lane by lane, then who has it."""
-    for k in range(LANES):
-        lanes[k] = label[k]
-    for start in range(LANES, len(label), LANES):
-        for k in range(LANES):
-            lanes[k] = min(lanes[k], label[start + k])
-    low = np.inf
-    for k in range(LANES):
-        low = min(low, lanes[k])
-    start = 0
-    while lanes[start] != low:
-        start += 1
-    while label[start] != low:
-        start += LANES
-    return start
+    for i in range(n):
+        low = _net(cost, i, price, bits)
+        wanted[i] = _place(low, bits)
+        paid[i] = net[wanted[i]]
+        bound += paid[i]
+    return wanted, paid, bound / n + price[:m].sum() / m
 
 
 @njit(cache=True)
-def _first(bits):  # type: ignore[no-untyped-def]
-    """A place of the smallest of numbers that are not negative, given their bits as integers.
+def _net(cost, i, price, bits):  # type: ignore[no-untyped-def]
+    """Net costs of a point as `bits`, and the least of them.
 
-    The minimum of integers fills vector registers without lanes in memory. One just below 0 by
-    rounding counts as the smallest, which it is.
+    A minimum of integers fills vector registers without lanes in memory.
     """
-    low = bits[0]
+    low = FAR
     for j in range(len(bits)):
+        bits[j] = np.float64(cost[i, j] - price[j]).view(np.int64)
         low = min(low, bits[j])
+    return low
+
+
+@njit(cache=True)
+def _place(low, bits):  # type: ignore[no-untyped-def]
+    """The first place of a number, which is there."""
     start, here = -LANES, False
     while not here:
         start += LANES
@@ -111,85 +111,90 @@ def settled(cost, wanted, m):  # type: ignore[no-untyped-def]
     unit = np.gcd(n, m)
     holds, takes = m // unit, n // unit
     shape = (m, min(takes, n))
-    plan = Plan(
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
-        np.zeros(m, np.int64),
-        np.full(m, takes),
-        np.full(n, holds),
-    )
+    point, units = np.empty(shape, np.int32), np.empty(shape, np.int32)
+    held, room, waiting = np.zeros(m, np.int64), np.full(m, takes), np.full(n, holds)
     for i in range(n):
         j = wanted[i]
-        moved = min(plan.waiting[i], plan.room[j])
+        moved = min(waiting[i], room[j])
         if moved > 0:
-            _add(j, i, moved, plan.point, plan.units, plan.held)
-            plan.room[j] -= moved
-            plan.waiting[i] -= moved
-    return plan
+            point[j, held[j]], units[j, held[j]] = i, moved
+            held[j] += 1
+            room[j] -= moved
+            waiting[i] -= moved
+    return Plan(point, units, held, room, waiting)
 
 
 @njit(cache=True)
-def place_the_rest(cost, price, plan):  # type: ignore[no-untyped-def]
-    """Place who waits along shortest paths; the plan and prices [width] end complementary."""
+def place_the_rest(cost, price, paid, plan):  # type: ignore[no-untyped-def]
+    """Place who waits along shortest paths; the plan and prices [width] end complementary.
+
+    `paid` is the least that each point could pay at the prices, which only fall from here on.
+    """
     m, width = len(plan.room), len(price)
-    price -= price[:m].max()  # then no label is negative, and their bits are in the same order
     shared = m if plan.point.shape[1] > 1 else 0
     links = Links(np.empty((shared, width)), np.ones(m, np.bool_))
     search = Search(
-        np.empty(width),
-        np.empty(width, np.int32),
+        np.empty(width, np.int64),
+        np.empty(width, np.int64),
         np.empty(width),
         np.empty(m, np.int64),
         np.empty(m),
     )
     for i in range(len(cost)):
         while plan.waiting[i] > 0:
-            site = _search(i, cost, price, plan, links, search)
+            site = _search(i, cost, price, paid[i], plan, links, search)
             _augment(i, site, cost, plan, links, search)
 
 
-@njit(cache=True, fastmath=VECTORS)
-def _search(source, cost, price, plan, links, search):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _search(source, cost, price, paid, plan, links, search):  # type: ignore[no-untyped-def]
     """The nearest site with room (Dijkstra on costs less prices); prices follow."""
     # Out of their tuples once: each reading of an array from a tuple counts a reference, and so
     # does each row that is taken out of an array.
     label, before, open_price, order, distance = search
-    bits = label.view(np.int64)
     point, room, extra, stale = plan.point, plan.room, links.extra, links.stale
+    sites = np.int64(1)  # a power of two, for the last bits of labels
+    while sites < len(label):
+        sites *= 2
     for j in range(len(price)):
         open_price[j] = price[j]
-        label[j] = cost[source, j] - price[j]
-        before[j] = -1
+        label[j] = FAR
+    low = _relax(np.int64(-1), cost, source, -paid, sites, label, before, open_price)
     closed = 0
     while True:
-        k = _first(bits)
-        reach = label[k]
+        k = low & (sites - 1)
+        reach = np.int64(low & -sites).view(np.float64)
         if room[k] > 0:
             break
         order[closed], distance[closed] = k, reach
         closed += 1
         base = reach + price[k]
-        open_price[k], label[k] = -np.inf, np.inf  # never opened again
+        open_price[k], label[k] = -np.inf, FAR  # never opened again
         if len(extra) == 0:  # the one point there says what its unit costs more elsewhere
-            i = point[k, 0]
-            _relax(k, cost, i, base - cost[i, k], label, before, open_price)
+            i = np.int64(point[k, 0])
+            low = _relax(k, cost, i, base - cost[i, k], sites, label, before, open_price)
             continue
         if stale[k]:
             stale[k] = False
             _renew(k, cost, point, plan.held[k], extra)
-        _relax(k, extra, k, base, label, before, open_price)
+        low = _relax(k, extra, k, base, sites, label, before, open_price)
     for c in range(closed):
         price[order[c]] -= reach - distance[c]
     return k
 
 
-@njit(cache=True, fastmath=VECTORS)
-def _relax(k, rows, r, base, label, before, open_price):  # type: ignore[no-untyped-def]
+@njit(cache=True, inline="always")
+def _relax(k, rows, r, base, sites, label, before, open_price):  # type: ignore[no-untyped-def]
+    """Labels by way of site k, and the least of them all."""
+    low = FAR
     for j in range(len(label)):
-        through = base + rows[r, j] - open_price[j]
-        if through < label[j]:
-            label[j] = through
-            before[j] = k
+        through = np.float64(base + rows[r, j] - open_price[j]).view(np.int64) & -sites | j
+        known = label[j]
+        before[j] = k if through < known else before[j]
+        through = min(through, known)
+        label[j] = through
+        low = min(low, through)
+    return low
 
 
 @njit(cache=True, fastmath=VECTORS)

@@ -311,7 +311,7 @@ def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generato
         agents = torch.randperm(course.view.own.shape[1], generator=generator)[:members]
 
     def scenes(value: Tensor) -> Tensor:
-        return value[part.to(value.device)]
+        return value.index_select(0, part.to(value.device))  # half the time of `value[part]`
 
     def mine(value: Tensor) -> Tensor:
         if agents is None:

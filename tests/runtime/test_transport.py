@@ -117,6 +117,28 @@ def test_compiled_loops_and_the_network_simplex_agree(kind: str, n: int, m: int)
             assert np.allclose(in_small[b], slope_small, rtol=0, atol=1e-9 * size * n * m)
 
 
+@pytest.mark.parametrize(("n", "m"), [(300, 300), (300, 100), (70, 35), (13, 39)])
+def test_prices_prove_that_a_plan_is_of_least_cost(n: int, m: int) -> None:
+    native = pytest.importorskip("mfdsl.runtime.transport_native", exc_type=ImportError)
+    made = clouds(max(n, m), min(n, m), 2, seed=n + m, batch=3)
+    x, y = (v.clamp(-1, 1).numpy() for v in made)  # some meet in the corners
+    for points, sites in zip(x, y, strict=True):
+        cost = native._costs(points, sites)
+        price = native._prices(points, sites, cost)
+        wanted, paid, _ = native.wanted_sites(cost, price, len(sites))
+        plan = native.settled(cost, wanted, len(sites))
+        native.place_the_rest(cost, price, paid, plan)
+        flow = np.zeros((len(points), len(sites)))
+        for k, held in enumerate(plan.held):
+            np.add.at(flow[:, k], plan.point[k, :held], plan.units[k, :held])
+        whole = flow.sum()
+        assert np.all(flow.sum(1) * len(points) == whole)
+        assert np.all(flow.sum(0) * len(sites) == whole)
+        spent = (flow * cost[:, : len(sites)]).sum() / whole
+        bound = native.wanted_sites(cost, price, len(sites))[2]  # of any plan (duality)
+        assert spent == pytest.approx(bound, rel=1e-13)
+
+
 @pytest.mark.parametrize(("n", "m"), [(30, 10), (10, 30), (12, 12), (30, 29)])
 def test_with_and_without_the_compiled_loops(
     n: int, m: int, monkeypatch: pytest.MonkeyPatch
