@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any, cast
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime.nrt import rtsys
@@ -28,7 +29,7 @@ READS_ALONE = all(hasattr(FunctionCache, name) for name in _INSIDE)
 # What reading files raises that were cut short or written over.
 _CUT_SHORT = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, MemoryError)
 DAMAGED = (*_CUT_SHORT, LookupError, TypeError, ValueError)
-PLAIN = (bool, int, float, str, bytes, tuple, type(None))
+PLAIN = (bool, int, float, str, bytes, tuple, type(None), np.generic, np.ndarray)
 
 
 class _KeptLoop(FunctionCache):
@@ -93,6 +94,10 @@ def _plain(value: Any) -> str:
     """The same text in every process; sets have no order of their own."""
     if isinstance(value, dict):
         return str([(name, _plain(one)) for name, one in sorted(value.items())])
+    if isinstance(value, tuple):
+        return str([_plain(one) for one in value])
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.tolist()}"
     return str(sorted(value)) if isinstance(value, set | frozenset) else repr(value)
 
 

@@ -90,8 +90,11 @@ def test_kept_loops_are_read_alone_until_their_text_changes(tmp_path: Path) -> N
 
 
 PARTS = """
+import numpy as np
 from mfdsl.runtime.kept_loops import njit
 FACTOR = 2
+SINGLE = np.int64(1)
+SEVERAL = np.array([1.0, 1.0])
 
 @njit(cache=True)
 def part(x):
@@ -100,11 +103,11 @@ def part(x):
 WHOLE = """
 import parts
 from mfdsl.runtime.kept_loops import njit
-from parts import part
+from parts import SEVERAL, SINGLE, part
 
 @njit(cache=True)
 def whole(x):
-    return parts.FACTOR * part(x)
+    return parts.FACTOR * SINGLE * SEVERAL[1] * part(x)
 """
 USE_WHOLE = "import loops; s = loops.whole.stats; print(loops.whole(1.0), len(s.cache_hits))"
 
@@ -125,6 +128,11 @@ def test_loops_of_other_files_and_damaged_ones_are_made_anew(tmp_path: Path) -> 
     (tmp_path / "loops.py").write_text(WHOLE)
     assert whole_of(tmp_path) == "4.0 0"
     (tmp_path / "parts.py").write_text(PARTS.replace("x + 1", "x + 2"))
+    assert whole_of(tmp_path) == "6.0 0"
+    changed = PARTS.replace("x + 1", "x + 2").replace("int64(1)", "int64(5)")
+    (tmp_path / "parts.py").write_text(changed)
+    assert whole_of(tmp_path) == "30.0 0"
+    (tmp_path / "parts.py").write_text(changed.replace("[1.0, 1.0]", "[1.0, 0.2]"))
     assert whole_of(tmp_path) == "6.0 0"
     kept = [path for path in (tmp_path / "kept").rglob("*.nb*") if "whole" in path.name]
     assert kept
