@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 Parameters = dict[str, int | float | str]
 MFGLIB_STATES = 3_000
 OPENSPIEL_STATES = 2_500
+SETTING = "setting"  # in place of parameters: a preset of OpenSpiel's factory
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,26 @@ ONE_SHOT = tuple(
         ("biased_indirect_rps", "nfg_biased_rps"),
     )
 )
+LINE: Parameters = {"max_num_time_step": 5, "time_step_length": 1.0}
 ROUTES = (
+    Case(
+        "one road (C++), 5 stages",
+        8,
+        "bench/specs/routing_line",
+        {},
+        "openspiel",
+        "mfg_dynamic_routing",
+        {"network": "line", **LINE},
+    ),
+    Case(
+        "one road (Python), 5 stages",
+        8,
+        "bench/specs/routing_line",
+        {},
+        "openspiel",
+        "python_mfg_dynamic_routing",
+        {SETTING: "dynamic_routing_line"},
+    ),
     Case(
         "routes (C++), 100 stages",
         287,

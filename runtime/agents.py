@@ -25,6 +25,10 @@ REQUIRED = (
 ).split()
 
 
+class SimulationError(ValueError):
+    """A simulation that cannot be run as it is asked for; the message says why."""
+
+
 @dataclass(frozen=True, eq=False)
 class AgentProgram:
     """A loaded module of agents; `players` gives the kind of each player by its field name.

@@ -78,6 +78,13 @@ class Evaluation:
     view: View
     policy: TabularPolicy
 
+    @classmethod
+    def of(cls, view: View, flow: Flow) -> "Evaluation":
+        """That of a policy whose flow is known."""
+        found = cls(view, flow.policy)
+        found.__dict__["flow"] = flow  # where the property keeps it
+        return found
+
     @cached_property
     def _streamed(self) -> Passes | None:
         return streamed(self.view, self.policy)

@@ -1,7 +1,8 @@
 """Run folders: everything about one solve on disk, written beside and renamed so none is half done.
 
 A run holds spec.mfg, options.json, versions.json, metrics.jsonl (one line for each report),
-policy.safetensors, state.safetensors (to continue), flow.npz and summary.json.
+policy.safetensors, state.safetensors (to continue), flow.npz and summary.json. One that did not
+begin at the uniform policy has the first one in start.safetensors.
 """
 
 import errno
@@ -26,10 +27,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Record, Solution, finite
 
+POLICY = "policy.safetensors"
+START = "start.safetensors"
 REQUIRED = ("spec.mfg", "options.json", "versions.json")
 REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -138,16 +141,9 @@ class RunFolder:
         """
         flow = io.BytesIO()
         numpy.savez_compressed(flow, laws=solution.flow.laws.cpu().numpy())
-        names = {
-            kind: json.dumps([asdict(axis) for axis in axes])
-            for kind, axes in (
-                ("states", solution.policy.states),
-                ("actions", solution.policy.actions),
-            )
-        }
         self.write(
             {
-                "policy.safetensors": packed({"probs": solution.policy.probs}, names),
+                POLICY: policy_bytes(solution.policy),
                 "state.safetensors": packed(solution.state, {"solver": solution.solver}),
                 "flow.npz": flow.getvalue(),
                 "metrics.jsonl": lines_of(solution.history),
@@ -186,14 +182,31 @@ class RunFolder:
         Raises:
             RunError: the file is missing or damaged, or belongs to a game of other sizes.
         """
-        probs = self.tensors("policy.safetensors").get("probs")
+        probs = self.tensors(POLICY).get("probs")
         sizes = (program.state_count, program.action_count)
         if probs is None or probs.ndim != 4 or tuple(probs.shape[2:]) != sizes:
             raise RunError(
-                f"{self.path / 'policy.safetensors'} does not hold a policy for "
+                f"{self.path / POLICY} does not hold a policy for "
                 f"{sizes[0]} states and {sizes[1]} actions"
             )
         return TabularPolicy(probs, program.state_axes(), program.action_axes())
+
+    def saved_policy(self) -> TabularPolicy:
+        """The saved policy over its own axes, whatever program it is of.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        probs = self.tensors(POLICY).get("probs")
+        try:
+            with safetensors.safe_open(self.path / POLICY, "pt") as file:
+                metadata = file.metadata() or {}
+            states, actions = (_axes(metadata[kind]) for kind in ("states", "actions"))
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            probs = None
+        if probs is None or probs.ndim != 4:
+            raise RunError(f"{self.path / POLICY} is damaged: it does not hold a policy")
+        return TabularPolicy(probs, states, actions)
 
     def laws(self) -> Tensor:
         """The saved flow [B, T + 1, S].
@@ -303,6 +316,18 @@ def packed(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
     whole = {name: value.contiguous() for name, value in tensors.items()}
     content: bytes = safetensors.torch.save(whole, metadata)
     return content
+
+
+def _axes(text: str) -> tuple[Axis, ...]:
+    """The axes that `policy_bytes` wrote."""
+    return tuple(Axis(**{**axis, "labels": tuple(axis["labels"])}) for axis in json.loads(text))
+
+
+def policy_bytes(policy: TabularPolicy) -> bytes:
+    """The content of a safetensors file with a policy and its axes."""
+    kinds = (("states", policy.states), ("actions", policy.actions))
+    names = {kind: json.dumps([asdict(axis) for axis in axes]) for kind, axes in kinds}
+    return packed({"probs": policy.probs}, names)
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:

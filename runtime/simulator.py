@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.model import DEFAULT_AGENTS
-from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.agents import AgentProgram, SimulationError as SimulationError
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
@@ -20,10 +20,6 @@ from mfdsl.runtime.transport import surrogate_in_use
 NEGLIGIBLE = 1e-4
 WORKING_COPIES = 12  # tensors of the size of all draws and states that a step holds at once
 LARGEST_KEPT = 31 << 20  # bytes, just below the most that glibc adapts to
-
-
-class SimulationError(ValueError):
-    """A simulation that cannot be run as it is asked for; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)

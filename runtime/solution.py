@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,6 +11,9 @@ from mfdsl.runtime.exploitability import Exploitability
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.status import Status
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.solvers.networks.path_solution import PathSolution
 
 
 @dataclass(frozen=True)
@@ -90,22 +93,30 @@ class Solution:
         that are not finite are null.
         """
         value = self.value[0] if len(self.value) == 1 else list(self.value)
-        entries = {
-            "solver": self.solver,
-            "options": dict(self.options),
-            "seed": self.seed,
-            "status": self.status.name,
-            "message": self.message,
-            "iterations": self.iterations,
-            "seconds": self.seconds,
-            "exploitability": self.exploitability.to_json(),
-            "value": value,
-            "history": [record.to_json() for record in self.history],
-            "license": asdict(self.license) if self.license else None,
-        }
+        entries = outcome_json(self, value, [record.to_json() for record in self.history])
         if len(self.endings) > 1:
             entries["endings"] = [ending.to_json() for ending in self.endings]
-        return {name: finite(entry) for name, entry in entries.items()}
+        return entries
+
+
+def outcome_json(
+    found: "Solution | PathSolution", value: float | list[float], history: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What runs on tables and along paths say alike; numbers that are not finite are null."""
+    entries = {
+        "solver": found.solver,
+        "options": dict(found.options),
+        "seed": found.seed,
+        "status": found.status.name,
+        "message": found.message,
+        "iterations": found.iterations,
+        "seconds": found.seconds,
+        "exploitability": found.exploitability.to_json(),
+        "value": value,
+        "history": history,
+        "license": asdict(found.license) if found.license else None,
+    }
+    return {name: finite(entry) for name, entry in entries.items()}
 
 
 def finite(value: Any) -> Any:

@@ -16,6 +16,7 @@ from mfdsl.runtime.interruption import is_interruption, patient
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.blocks import Blocks, Passage, blocks_for
 from mfdsl.runtime.solvers.course import Course, Games, begin, evaluated, view_for
 from mfdsl.runtime.solvers.members import Stopping, outcome, worst
 from mfdsl.runtime.solvers.table import SOLVERS, Config
@@ -60,6 +61,7 @@ def solve(
     `iterations` counts from the start of the first run: with a `state` of a solution (and its
     `history`) the run continues where that one ended, as if it had not stopped. `stop` is asked
     after each iteration. Ctrl-C ends with the last complete iterate, at once when pressed twice.
+    Small games make many iterations in one call (`blocks.py`), with the same rows and the same end.
     The exact solvers draw no random numbers; `seed` is kept with the solution. Those that learn
     from games play them with the `crowd`, which has the seed.
 
@@ -100,21 +102,70 @@ def _advance(
     report: Callable[[Record], None],
     watch: Callable[[Course], bool] | None,
 ) -> None:
-    while True:
-        iteration = course.stand.state.iteration
-        last = iteration >= stopping.iterations
-        if last or iteration % stopping.evaluate_every == 0:
-            _record(course, report)
-            _judge(course, stopping, last=last)
-        asked = watch is not None and watch(course)
-        if not course.running:
-            return
-        if asked or stopping.stop():
-            _interrupt(course)
-            return
+    blocks = blocks_for(course.games)
+    _arrive(course, stopping, report)
+    while not _over(course, stopping, watch):
         course.set_aside()
-        if not course.gather():
+        if course.gather():
+            _arrive(course, stopping, report)
+        elif blocks is None:
             course.stand = course.stand.moved()
+            _arrive(course, stopping, report)
+        else:
+            _pass_through(course, blocks, stopping, report, watched=watch is not None)
+
+
+def _over(course: Course, stopping: Stopping, watch: Callable[[Course], bool] | None) -> bool:
+    """Whether the run ends here, after an iteration."""
+    asked = watch is not None and watch(course)
+    if not course.running:
+        return True
+    if asked:
+        _interrupt(course)
+    return asked or _stopped(course, stopping)
+
+
+def _stopped(course: Course, stopping: Stopping) -> bool:
+    """Whether somebody stops the run; then this is noted."""
+    asked = stopping.stop()
+    if asked:
+        _interrupt(course)
+    return asked
+
+
+def _arrive(course: Course, stopping: Stopping, report: Callable[[Record], None]) -> None:
+    """Report and judge the iteration at which the games stand, if it is one to report."""
+    iteration = course.stand.state.iteration
+    if stopping.reports(iteration):
+        _record(course, report)
+        _judge(course, stopping, last=iteration >= stopping.iterations)
+
+
+def _pass_through(
+    course: Course,
+    blocks: Blocks,
+    stopping: Stopping,
+    report: Callable[[Record], None],
+    *,
+    watched: bool,
+) -> None:
+    """Make iterations in blocks to the end of the run, or one where it is watched."""
+    passage, (member,) = Passage(blocks, course.stand), course.members
+    last = course.stand.state.iteration + 1 if watched else stopping.iterations
+    try:
+        for row in passage.rows(last, stopping.evaluate_every, stopping.tolerance):
+            if stopping.reports(row.iteration):
+                member.note(row.iteration, row.gap, row.value)
+                _report(course, Record(row.iteration, row.gap, row.moment - course.began), report)
+                if math.isfinite(row.gap):
+                    member.judge(stopping, last=row.iteration >= stopping.iterations)
+                else:
+                    course.stand = passage.stand()
+                    _judge(course, stopping, last=True)
+            if not watched and (member.status is not None or _stopped(course, stopping)):
+                break
+    finally:
+        course.stand = passage.stand()
 
 
 def _record(course: Course, report: Callable[[Record], None]) -> None:
@@ -124,14 +175,17 @@ def _record(course: Course, report: Callable[[Record], None]) -> None:
     for place, gap, value in zip(stand.places, gaps, values, strict=True):
         if course.members[place].status is None:
             course.members[place].note(iteration, gap, value)
-    if course.history and course.history[-1].iteration >= iteration:
-        return
-    seconds = time.perf_counter() - course.began
     social = SOLVERS[course.games.solver_name].social
     value = tuple(member.value for member in course.members) if social else None
-    record = Record(iteration, worst(course.members), seconds, value)
-    course.history.append(record)
-    report(record)
+    seconds = time.perf_counter() - course.began
+    _report(course, Record(iteration, worst(course.members), seconds, value), report)
+
+
+def _report(course: Course, record: Record, report: Callable[[Record], None]) -> None:
+    """Add a line to the history unless it is there from an earlier run."""
+    if not course.history or course.history[-1].iteration < record.iteration:
+        course.history.append(record)
+        report(record)
 
 
 def _judge(course: Course, stopping: Stopping, *, last: bool) -> None:

@@ -19,6 +19,10 @@ class Stopping:
     patience: int | None
     stop: Callable[[], bool]
 
+    def reports(self, iteration: int) -> bool:
+        """Whether an iteration is scored: the last one, and multiples of `evaluate_every`."""
+        return iteration >= self.iterations or iteration % self.evaluate_every == 0
+
 
 @dataclass
 class Member:

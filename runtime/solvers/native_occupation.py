@@ -26,22 +26,11 @@ def met(walk, joint, values, scale, discount, after_itself, turns):  # type: ign
     moves = np.zeros((stages, pairs, states))
     q_slope, come_slope = np.zeros((stages, pairs, read)), np.zeros((stages, states, read))
     memory = walk.line.memory.copy()
-    constant = len(walk.line.code) == 0
-    slope = np.zeros((1 if constant else len(memory), read))
+    slope = np.zeros((1 if len(walk.line.code) == 0 else len(memory), read))
     rewards = np.zeros((actions, states))
     for t in range(stages):
         memory[walk.time] = t
-        for a in range(actions):
-            for s in range(states):
-                memory[walk.joint + a * states + s] = joint[t, a, s]
-        play(walk.line, memory)
-        if not constant:
-            slope[:] = 0.0
-            for c in range(read):
-                for s in range(states):
-                    for a in range(actions):
-                        slope[walk.joint + a * states + s, c] = turns[t, c, s, a]
-            play_slopes(walk.line, memory, slope)
+        play_stage(walk, joint[t], turns[t], memory, slope)
         paid(walk, t, memory, slope, scale, rewards, q[t], q_slope[t])
         ahead = values[t] if after_itself else np.zeros(states)
         if not after_itself and t + 1 < stages:
@@ -75,6 +64,26 @@ def met(walk, joint, values, scale, discount, after_itself, turns):  # type: ign
             q_slope[last],
         )
     return q, comes, moves, q_slope, come_slope
+
+
+@njit(cache=True, **WITHIN)
+def play_stage(walk, joint, turns, memory, slope):  # type: ignore[no-untyped-def]
+    """The arithmetic of one stage under the law [A, S], with its slopes along the changes
+    [R, S, A] unless it is constant.
+    """
+    actions, states = joint.shape
+    for a in range(actions):
+        for s in range(states):
+            memory[walk.joint + a * states + s] = joint[a, s]
+    play(walk.line, memory)
+    if len(walk.line.code) == 0:
+        return
+    slope[:] = 0.0
+    for c in range(len(turns)):
+        for s in range(states):
+            for a in range(actions):
+                slope[walk.joint + a * states + s, c] = turns[c, s, a]
+    play_slopes(walk.line, memory, slope)
 
 
 @njit(cache=True, **WITHIN)

@@ -23,8 +23,8 @@ from mfdsl.runtime.solvers.occupation_residual import (
     tail_at,
 )
 from mfdsl.runtime.views.finite import FiniteView, reads_law
-from mfdsl.runtime.views.small import Walk, small
 from mfdsl.runtime.views.stationary import StationaryView
+from mfdsl.runtime.views.walk import Walk, written
 
 View = FiniteView | StationaryView
 MOST_COPIED = 1 << 23  # numbers of the copies of one table
@@ -129,8 +129,8 @@ def walk_of(view: View) -> Walk | None:
     """The game for compiled loops, None where it is large or has operations without a row."""
     if view not in _walks:
         endless = isinstance(view, FiniteView) and view.truncation is not None
-        found = small(view.tables, view.discount, endless=endless)
-        _walks[view] = None if found is None else found.walk
+        doubles = view.tables.unit.dtype == torch.float64
+        _walks[view] = written(view.tables, endless=endless) if doubles else None
     return _walks[view]
 
 

@@ -39,6 +39,29 @@ def coloured(rows: Pattern) -> Colours:
     return Colours(colours.astype(np.int64), starts.astype(np.int64), np.nonzero(rows)[1])
 
 
+def straight(line: Line, inputs: NDArray[np.bool_]) -> int:
+    """How many instructions, from the first on, have the same slopes whatever the inputs are.
+
+    `inputs` [places] marks those; what is multiplied or divided by constants has such slopes.
+    """
+    varies = inputs.copy()
+    for n, (operation, start, count, terms, *offsets) in enumerate(line.code.tolist()):
+        first, second, third = (varies[line.places[at : at + count * terms]] for at in offsets)
+        bent = {
+            CODES["mul"]: (first & second).any(),
+            CODES["div"]: second.any(),
+            CODES["where"]: first.any(),
+            **{CODES[name]: False for name in "copy add sub neg sum".split()},
+        }.get(operation, True)
+        if bent:
+            return n
+        of_two = operation in {CODES[name] for name in "add sub mul".split()}
+        chosen = second | third if operation == CODES["where"] else first
+        met = chosen | second if of_two else chosen
+        varies[start : start + count] = met.reshape(count, terms).any(1)
+    return len(line.code)
+
+
 def dependence(line: Line, inputs: Pattern) -> Pattern:
     """What the numbers on a line depend on [places, S], given what the inputs among them do.
 

@@ -149,7 +149,8 @@ class FiniteView:
         return self.value(flow, self.q_values(flow)) - own
 
     @cached_property
-    def _small(self) -> Small | None:
+    def compiled(self) -> Small | None:
+        """The game for compiled loops where it is small."""
         return small(self.tables, self.discount, endless=self.truncation is not None)
 
     def _found(self, policy: TabularPolicy) -> Flow | None:
@@ -157,9 +158,9 @@ class FiniteView:
         probs = policy.probs
         if len(probs) > 1 or probs.shape[1] != self.stages or torch.is_grad_enabled():
             return None
-        return None if self._small is None else self._small.flow(policy, self._kernels)
+        return None if self.compiled is None else self.compiled.flow(policy, self.kernels)
 
-    def _kernels(self, joint: Float[Tensor, "stages actions states batch"]) -> Sequence[Kernel]:
+    def kernels(self, joint: Float[Tensor, "stages actions states batch"]) -> Sequence[Kernel]:
         """The transitions along joint laws."""
         kept = {} if reads_law(self.tables) else self.kept
         return _StageKernels(self.tables, joint, kept).folded()

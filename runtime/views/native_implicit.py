@@ -42,7 +42,7 @@ def implicit_law(moves, shares, law, start, tolerance, found):  # type: ignore[n
     It is -1 where steps do not end at one, or it does not draw back what is pushed off to `start`.
     """
     states = len(law)
-    room = room_for(moves)
+    room = room_for(moves, shares)
     off, back = np.empty(states), np.empty(states)
     for exact in (False, True):
         residual = followed(moves, shares, room, law, FIRST, tolerance, exact, found)
@@ -96,23 +96,29 @@ def stepped(moves, shares, room, here, point, system, correction, length, noise,
     """
     states, each = len(here[0]), len(here[0]) // moves.populations
     law, change, slope = point
-    law[:], change[:], slope[:] = here
+    begun, moved, bent = here
+    populations, (lower, upper) = moves.populations, moves.band
+    for s in range(states):
+        law[s], change[s] = begun[s], moved[s]
     first = before = 0.0
     ratio = -1.0
     for n in range(MOST_CORRECTIONS):
         for s in range(states):
-            correction[s] = length * change[s] - (law[s] - here[0][s])
+            correction[s] = length * change[s] - (law[s] - begun[s])
         for first_of in range(0, states, each):
             gone = 0.0
             for s in range(first_of, first_of + each):
                 gone += correction[s]
             for s in range(first_of, first_of + each):  # see `implicit.py`
-                correction[s] -= gone * moves.populations * law[s]
+                correction[s] -= gone * populations * law[s]
+        met = bent if n == 0 else slope
         for s in range(states):
-            for j in range(states):
-                system[s, j] = -length * slope[s, j]
+            for j in range(max(0, s - lower), min(states, s + upper + 1)):
+                system[s, j] = -length * met[s, j]
+            for j in range(s + upper + 1, min(states, s + lower + upper + 1)):
+                system[s, j] = 0
             system[s, s] += 1
-        if not solved(system, moves.band[0], moves.band[1], correction):
+        if not solved(system, lower, upper, correction):
             return -1.0
         size = size_of(correction)
         if not size < math.inf:
@@ -131,7 +137,7 @@ def stepped(moves, shares, room, here, point, system, correction, length, noise,
             if ahead < -NEGATIVE:
                 return -1.0
             law[s] = max(ahead, 0.0)
-        level(law, moves.populations)
+        level(law, populations)
         look(moves, law, shares, *room, slope, change)
     return -1.0
 

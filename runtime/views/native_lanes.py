@@ -11,7 +11,7 @@ from mfdsl.runtime.kept_loops import njit
 from mfdsl.runtime.views.native_chains import VECTORS
 
 BLOCK = 64  # games at a time, at most
-FEW_SWEEPS = 4
+FEW_SWEEPS = 16  # fewer cost more improvements, which are dearer
 NEVER = 1e-30  # chances far below what leaves for good; products of less are slow, being denormal
 
 

@@ -16,9 +16,17 @@ from mfdsl.runtime.views.native_tape import play
 @njit(cache=True, error_model="numpy")
 def play_slopes(line, memory, slopes):  # type: ignore[no-untyped-def]
     """Fill `slopes` [places, inputs] of a line that has been played, from those of its inputs."""
+    play_some(line, memory, slopes, 0, len(line.code))
+
+
+@njit(cache=True, error_model="numpy")
+def play_some(line, memory, slopes, begin, end):  # type: ignore[no-untyped-def]
+    """The same for the instructions from `begin` to `end`."""
     code, places, _ = line
-    for n in range(len(code)):
+    for n in range(begin, end):
         operation, start, count, terms = code[n, 0], code[n, 1], code[n, 2], code[n, 3]
+        if operation != tape.SCATTER:
+            slopes[start : start + count] = 0
         first, second, third = code[n, 4], code[n, 5], code[n, 6]
         if operation == tape.COPY or operation >= tape.FETCH:
             gathered_slopes(operation, memory, slopes, start, count, terms, places, first, second)
@@ -126,17 +134,26 @@ def of_one(operation, a):  # type: ignore[no-untyped-def]
 def slope_and_change(moves, law, shares):  # type: ignore[no-untyped-def]
     """The derivative [S, S] of push(law) - law, and that change [S], under `shares` [S, A]."""
     states = len(law)
-    memory, slopes, gains = room_for(moves)
+    memory, slopes, gains = room_for(moves, shares)
     slope, change = np.empty((states, states)), np.empty(states)
     look(moves, law, shares, memory, slopes, gains, slope, change)
     return slope, change
 
 
 @njit(cache=True)
-def room_for(moves):  # type: ignore[no-untyped-def]
-    """Room to work in: the line's memory, its derivatives, and those of the chances."""
-    memory = moves.line.memory.copy()
-    return memory, np.zeros((len(memory), most(moves.colours) + 1)), np.empty(len(moves.columns))
+def room_for(moves, shares):  # type: ignore[no-untyped-def]
+    """Room to work in: the line's memory, its derivatives, and those of the chances.
+
+    Derivatives that a policy [S, A] has at all laws are there.
+    """
+    states, actions = shares.shape
+    memory, colours = moves.line.memory.copy(), moves.colours
+    slopes, gains = np.zeros((len(memory), most(colours) + 1)), np.empty(len(moves.columns))
+    for s in range(states):
+        for a in range(actions):
+            slopes[moves.joint + s * actions + a, colours[s]] = shares[s, a]
+    play_some(moves.line, memory, slopes, 0, moves.straight)
+    return memory, slopes, gains
 
 
 @njit(cache=True)
@@ -151,26 +168,26 @@ def most(numbers):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ignore[no-untyped-def]
     """`slope_and_change` into arrays that are there."""
-    line, joint, _, places, colours, distinct, rows, starts, columns, _, _ = moves
+    line, joint, _, places, same, colours, distinct, rows, starts, columns, _, _ = moves
     states, actions = shares.shape
-    slopes[:] = 0
     slope[:] = 0
     for s in range(states):
         slope[s, s], change[s] = -1, -law[s]
         for a in range(actions):
             memory[joint + s * actions + a] = law[s] * shares[s, a]
-            slopes[joint + s * actions + a, colours[s]] = shares[s, a]
     play(line, memory)
-    play_slopes(line, memory, slopes)
+    play_some(line, memory, slopes, same, len(line.code))
     for d in range(len(distinct)):
         for e in range(starts[d], starts[d + 1]):
             gains[e] = slopes[distinct[d], colours[columns[e]]]
     whole = len(columns) == len(distinct) * states
+    noises, tos, which = places.shape[2], places.reshape(-1), rows.reshape(-1)
     for s in range(states):
         for a in range(actions):
             share, mass = shares[s, a], law[s] * shares[s, a]
-            for k in range(places.shape[2]):
-                to, d = places[s, a, k], rows[s, a, k]
+            move = (s * actions + a) * noises
+            for m in range(move, move + noises):
+                to, d = tos[m], which[m]
                 chance, first = memory[distinct[d]], starts[d]
                 change[to] += mass * chance
                 slope[to, s] += share * chance
@@ -205,7 +222,7 @@ def half_steps(moves, laws, shares):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def half_step(moves, memory, before, shares, after):  # type: ignore[no-untyped-def]
     """Write the law halfway to where another is pushed."""
-    line, joint, chances, places, _, _, _, _, _, _, _ = moves
+    line, joint, chances, places = moves.line, moves.joint, moves.chances, moves.places
     states, actions = shares.shape
     for s in range(states):
         after[s] = before[s] / 2

@@ -24,52 +24,74 @@ WITHIN = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper"
 @njit(cache=True, error_model="numpy")
 def play(line, memory):  # type: ignore[no-untyped-def]
     """Carry out the instructions of a line on its memory, in which the inputs stand."""
-    code, places, _ = line
-    for n in range(len(code)):
-        operation, start, count, terms = code[n, 0], code[n, 1], code[n, 2], code[n, 3]
-        size = count * terms
-        first = places[code[n, 4] : code[n, 4] + size]
-        second = places[code[n, 5] : code[n, 5] + size]
-        if operation == COPY or operation >= FETCH:
-            gathered(operation, memory, start, count, terms, first, second)
-        elif operation < WHERE:
-            of_two(operation, memory, start, first, second)
-        elif operation == WHERE:
-            third = places[code[n, 6] : code[n, 6] + size]
-            for i in range(count):
-                truth = memory[first[i]] != 0
-                memory[start + i] = memory[second[i]] if truth else memory[third[i]]
-        else:
-            of_one(operation, memory, start, first)
+    carry_out(line.code, line.places, memory)
 
 
 @njit(cache=True, **WITHIN)
-def gathered(operation, memory, start, count, terms, first, second):  # type: ignore[no-untyped-def]
+def carry_out(code, places, memory):  # type: ignore[no-untyped-def]
+    """The same on its arrays.
+
+    Who holds a slice, or the arrays of a tuple, is counted, which takes longer than a short
+    instruction: the most common ones do without.
+    """
+    for n in range(len(code)):
+        operation, start, count, terms = code[n, 0], code[n, 1], code[n, 2], code[n, 3]
+        first, second, third = code[n, 4], code[n, 5], code[n, 6]
+        if operation == MUL:
+            for i in range(count):
+                memory[start + i] = memory[places[first + i]] * memory[places[second + i]]
+        elif operation == ADD:
+            for i in range(count):
+                memory[start + i] = memory[places[first + i]] + memory[places[second + i]]
+        elif operation == COPY or operation >= FETCH:
+            gathered(operation, memory, places, start, count, terms, first, second)
+        elif operation == SUB:
+            for i in range(count):
+                memory[start + i] = memory[places[first + i]] - memory[places[second + i]]
+        elif operation < WHERE:
+            pairs = places[first : first + count], places[second : second + count]
+            of_two(operation, memory, start, pairs[0], pairs[1])
+        elif operation == WHERE:
+            for i in range(count):
+                chosen = second if memory[places[first + i]] != 0 else third
+                memory[start + i] = memory[places[chosen + i]]
+        else:
+            of_one(operation, memory, start, places[first : first + count])
+
+
+@njit(cache=True, **WITHIN)
+def gathered(operation, memory, places, start, count, terms, first, second):  # type: ignore[no-untyped-def]
     """Copies, sums and extrema of terms; numbers from and to places that are worked out."""
     if operation == COPY:
         for i in range(count):
-            memory[start + i] = memory[first[i]]
+            memory[start + i] = memory[places[first + i]]
     elif operation == SCATTER:
         for i in range(count):
-            memory[second[i]] += memory[first[i]]
+            memory[places[second + i]] += memory[places[first + i]]
     elif operation == FETCH:
         for i in range(count):
-            place = memory[first[i]]
+            place = memory[places[first + i]]
             known = place >= 0 and place < len(memory)
             memory[start + i] = memory[int(place)] if known else np.nan
+    elif operation == SUM:
+        for i in range(count):
+            total = 0.0
+            for k in range(first + i * terms, first + (i + 1) * terms):
+                total += memory[places[k]]
+            memory[start + i] = total
+    elif operation == DOT:
+        for i in range(count):
+            total = 0.0
+            for k in range(i * terms, (i + 1) * terms):
+                total += memory[places[first + k]] * memory[places[second + k]]
+            memory[start + i] = total
     else:
         for i in range(count):
-            total = 0.0 if operation == SUM or operation == DOT else memory[first[i * terms]]
-            for k in range(i * terms, (i + 1) * terms):
-                number = memory[first[k]]
-                if operation == SUM:
-                    total += number
-                elif operation == DOT:
-                    total += number * memory[second[k]]
-                elif operation == AMAX:
-                    total = number if number > total or number != number else total
-                else:
-                    total = number if number < total or number != number else total
+            total = memory[places[first + i * terms]]
+            for k in range(first + i * terms, first + (i + 1) * terms):
+                number = memory[places[k]]
+                beyond = number > total if operation == AMAX else number < total
+                total = number if beyond or number != number else total
             memory[start + i] = total
 
 
@@ -149,121 +171,147 @@ def along(walk, probs, populations, discount):  # type: ignore[no-untyped-def]
     the best response [T, A, S], and both returns [2, P].
     """
     stages, _, states = probs.shape
-    memory = walk.line.memory.copy()
-    laws = np.empty((stages + 1, states))
-    for s in range(states):
-        laws[0, s] = walk.initial[s]
-    joint, rewards = np.empty(probs.shape), np.empty(probs.shape)
-    kept = 1 if len(walk.chances) else stages
-    entries = max(len(walk.chances), len(walk.chance_places))
-    chances = np.empty((kept, entries))
-    targets = np.empty((kept if len(walk.target_places) else 1, entries), dtype=np.int64)
-    for e in range(len(walk.chances)):
-        chances[0, e] = walk.chances[e]
-    for e in range(len(walk.targets)):
-        targets[0, e] = walk.targets[e]
-    for t in range(stages):
-        meet(walk, t, laws[t], probs[t], memory, joint[t], rewards[t])
-        chance, target = chances[min(t, kept - 1)], targets[min(t, len(targets) - 1)]
-        for e in range(len(walk.chance_places)):
-            chance[e] = memory[walk.chance_places[e]]
-        for e in range(len(walk.target_places)):
-            place = memory[walk.target_places[e]]
-            known = place >= 0 and place < states
-            target[e] = int(place) if known else 0
-            if not known:  # a law that is not finite leads nowhere
-                chance[e] = np.nan
-        push(walk, joint[t], chance, target, laws[t + 1])
-    values = np.zeros((2, states))
-    after(walk, laws[stages], joint[stages - 1], rewards[stages - 1], discount, values)
-    final = values[0].copy()
-    q, best = np.empty(probs.shape), np.empty(probs.shape)
-    for t in range(stages - 1, -1, -1):
-        chance, target = chances[min(t, kept - 1)], targets[min(t, len(targets) - 1)]
-        legal = walk.legal[min(t, len(walk.legal) - 1)]
-        back(walk, rewards[t], legal, chance, target, discount, probs[t], values, q[t], best[t])
-    returns = np.zeros((2, populations))
-    share = states // populations
-    for which in range(2):
-        for s in range(states):
-            returns[which, s // share] += laws[0, s] * values[which, s] * populations
+    laws, joint, rewards = (
+        np.empty((stages + 1, states)),
+        np.empty(probs.shape),
+        np.empty(probs.shape),
+    )
+    q, best, returns = np.empty(probs.shape), np.empty(probs.shape), np.empty((2, populations))
+    memory, chances, targets = room(walk, stages)
+    forth(walk, probs, memory, chances, targets, laws, joint, rewards)
+    final = over(walk, probs, chances, targets, discount, laws, joint, rewards, q, best, returns)
     return laws, joint, rewards, final, q, best, returns
 
 
 @njit(cache=True, **WITHIN)
-def meet(walk, t, law, probs, memory, joint, rewards):  # type: ignore[no-untyped-def]
-    """The joint law and the rewards of a stage, with what else the line of the game says of it."""
-    actions, states = probs.shape
-    memory[walk.time] = t
-    for a in range(actions):
-        for s in range(states):
-            joint[a, s] = law[s] * probs[a, s]
-            memory[walk.joint + a * states + s] = joint[a, s]
-    play(walk.line, memory)
-    legal = walk.legal[min(t, len(walk.legal) - 1)]
-    for a in range(actions):
-        for s in range(states):
-            if len(walk.known):
-                rewards[a, s] = walk.known[min(t, len(walk.known) - 1), a, s]
+def room(walk, stages):  # type: ignore[no-untyped-def]
+    """Memory for the line; chances and targets of all entries [T or 1, E], known ones in place."""
+    entries = max(len(walk.chances), len(walk.chance_places))
+    chances = np.empty((1 if len(walk.chances) else stages, entries))
+    targets = np.empty((stages if len(walk.target_places) else 1, entries), dtype=np.int64)
+    for e in range(len(walk.chances)):
+        chances[0, e] = walk.chances[e]
+    for e in range(len(walk.targets)):
+        targets[0, e] = walk.targets[e]
+    return walk.line.memory.copy(), chances, targets
+
+
+@njit(cache=True, **WITHIN)
+def forth(walk, probs, memory, chances, targets, laws, joint, rewards):  # type: ignore[no-untyped-def]
+    """Write the laws along a policy, and what one agent meets at each stage."""
+    stages, _, states = probs.shape
+    code, places, joints = walk.line.code, walk.line.places, walk.joints
+    known, paid, legal = walk.known, walk.paid, walk.legal
+    landing, starts = walk.landing, walk.starts
+    chance_places, target_places = walk.chance_places, walk.target_places
+    middle = np.empty(len(starts) - 1)
+    for s in range(states):
+        laws[0, s] = walk.initial[s]
+    for t in range(stages):
+        memory[walk.time] = t
+        for a in range(probs.shape[1]):
+            for s in range(states):
+                joint[t, a, s] = laws[t, s] * probs[t, a, s]
+                memory[joints[a, s]] = joint[t, a, s]
+        carry_out(code, places, memory)
+        meet(t, memory, known, paid, legal, rewards)
+        at, to = min(t, len(chances) - 1), min(t, len(targets) - 1)
+        for e in range(len(chance_places)):
+            chances[at, e] = memory[chance_places[e]]
+        for e in range(len(target_places)):
+            place = memory[target_places[e]]
+            there = place >= 0 and place < states
+            targets[to, e] = int(place) if there else 0
+            if not there:  # a law that is not finite leads nowhere
+                chances[at, e] = np.nan
+        push(t, at, to, landing, starts, joint, chances, targets, middle, laws)
+
+
+@njit(cache=True, **WITHIN)
+def meet(t, memory, known, paid, legal, rewards):  # type: ignore[no-untyped-def]
+    """Write the rewards of a stage, once the line of the game is carried out."""
+    allowed = min(t, len(legal) - 1)
+    for a in range(rewards.shape[1]):
+        for s in range(rewards.shape[2]):
+            if not legal[allowed, a, s]:
+                rewards[t, a, s] = 0.0
+            elif len(known):
+                rewards[t, a, s] = known[min(t, len(known) - 1), a, s]
             else:
-                rewards[a, s] = memory[walk.paid[a, s]]
-            if not legal[a, s]:
-                rewards[a, s] = 0.0
+                rewards[t, a, s] = memory[paid[a, s]]
 
 
 @njit(cache=True, **WITHIN)
-def push(walk, joint, chance, target, law):  # type: ignore[no-untyped-def]
-    """Write the law after a move."""
-    middle = np.zeros(len(walk.starts) - 1)
-    for a in range(len(joint)):
-        for s in range(joint.shape[1]):
-            middle[walk.landing[a, s]] += joint[a, s]
-    for s in range(len(law)):
-        law[s] = 0.0
+def push(t, at, to, landing, starts, joint, chances, targets, middle, laws):  # type: ignore[no-untyped-def]
+    """Write the law after the move of a stage."""
+    middle[:] = 0.0
+    for a in range(joint.shape[1]):
+        for s in range(joint.shape[2]):
+            middle[landing[a, s]] += joint[t, a, s]
+    for s in range(laws.shape[1]):
+        laws[t + 1, s] = 0.0
     for row in range(len(middle)):
-        for e in range(walk.starts[row], walk.starts[row + 1]):
-            law[target[e]] += chance[e] * middle[row]
+        for e in range(starts[row], starts[row + 1]):
+            laws[t + 1, targets[to, e]] += chances[at, e] * middle[row]
 
 
 @njit(cache=True, **WITHIN)
-def after(walk, law, joint, rewards, discount, values):  # type: ignore[no-untyped-def]
-    """Values after the last stage: the final reward, or the last mean reward for ever."""
+def over(walk, probs, chances, targets, discount, laws, joint, rewards, q, best, returns):  # type: ignore[no-untyped-def]
+    """Write the values of the policy and of the best response; the final rewards [S]."""
+    stages, _, states = probs.shape
+    landing, starts, legal = walk.landing, walk.starts, walk.legal
+    values, middle = np.zeros((2, states)), np.empty((2, len(starts) - 1))
     if walk.endless:
         mean = 0.0
-        for a in range(len(joint)):
-            for s in range(joint.shape[1]):
-                mean += joint[a, s] * rewards[a, s]
-        for s in range(len(law)):
-            values[0, s] = values[1, s] = mean / (1 - discount)
+        for a in range(joint.shape[1]):
+            for s in range(states):
+                mean += joint[stages - 1, a, s] * rewards[stages - 1, a, s]
+        values[:] = mean / (1 - discount)
     elif len(walk.last_paid):
-        memory = walk.last_line.memory.copy()
-        for s in range(len(law)):
-            memory[walk.last_law + s] = law[s]
-        play(walk.last_line, memory)
-        for s in range(len(law)):
-            values[0, s] = values[1, s] = memory[walk.last_paid[s]]
+        end(walk, laws, values)
+    final = values[0].copy()
+    for t in range(stages - 1, -1, -1):
+        at, to = min(t, len(chances) - 1), min(t, len(targets) - 1)
+        for row in range(middle.shape[1]):
+            own, most = 0.0, 0.0
+            for e in range(starts[row], starts[row + 1]):
+                own += chances[at, e] * values[0, targets[to, e]]
+                most += chances[at, e] * values[1, targets[to, e]]
+            middle[0, row], middle[1, row] = discount * own, discount * most
+        back(t, rewards, legal, landing, middle, probs, values, q, best)
+    share = states // returns.shape[1]
+    returns[:] = 0.0
+    for which in range(2):
+        for s in range(states):
+            returns[which, s // share] += laws[0, s] * values[which, s] * returns.shape[1]
+    return final
 
 
 @njit(cache=True, **WITHIN)
-def back(walk, rewards, legal, chance, target, discount, probs, values, q, best):  # type: ignore[no-untyped-def]
+def end(walk, laws, values):  # type: ignore[no-untyped-def]
+    """Values after the last stage: the final reward."""
+    memory = walk.last_line.memory.copy()
+    for s in range(laws.shape[1]):
+        memory[walk.last_law + s] = laws[len(laws) - 1, s]
+    play(walk.last_line, memory)
+    for s in range(laws.shape[1]):
+        values[0, s] = values[1, s] = memory[walk.last_paid[s]]
+
+
+@njit(cache=True, **WITHIN)
+def back(t, rewards, legal, landing, middle, probs, values, q, best):  # type: ignore[no-untyped-def]
     """One stage back for the policy (row 0 of `values`) and for the best response (row 1)."""
-    middle = np.empty((2, len(walk.starts) - 1))
-    for row in range(middle.shape[1]):
-        own, most = 0.0, 0.0
-        for e in range(walk.starts[row], walk.starts[row + 1]):
-            own += chance[e] * values[0, target[e]]
-            most += chance[e] * values[1, target[e]]
-        middle[0, row], middle[1, row] = discount * own, discount * most
-    for s in range(rewards.shape[1]):
+    allowed = min(t, len(legal) - 1)
+    for s in range(rewards.shape[2]):
         values[0, s], values[1, s] = 0.0, -np.inf
-    for a in range(len(rewards)):
-        for s in range(rewards.shape[1]):
-            row = walk.landing[a, s]
-            if legal[a, s]:
-                q[a, s] = rewards[a, s] + middle[0, row]
-                best[a, s] = rewards[a, s] + middle[1, row]
-                values[1, s] = max(values[1, s], best[a, s])
-                if probs[a, s] > 0:
-                    values[0, s] += probs[a, s] * q[a, s]
+    for a in range(rewards.shape[1]):
+        for s in range(rewards.shape[2]):
+            row = landing[a, s]
+            if legal[allowed, a, s]:
+                q[t, a, s] = rewards[t, a, s] + middle[0, row]
+                best[t, a, s] = rewards[t, a, s] + middle[1, row]
+                values[1, s] = max(values[1, s], best[t, a, s])
+                if probs[t, a, s] > 0:
+                    values[0, s] += probs[t, a, s] * q[t, a, s]
             else:
-                q[a, s] = best[a, s] = -np.inf
+                q[t, a, s] = best[t, a, s] = -np.inf

@@ -1,8 +1,9 @@
-"""Small games without end whose moves read the law, policy by policy in compiled loops.
+"""Small games without end whose moves read the law, in compiled loops.
 
-A policy of a few states costs less than a tensor operation, so that a batch is one call that goes
-from policy to policy: its law (`native_implicit.py`), rewards from a tape, values by elimination,
-the best response by policy improvement (`native_reading.py`). All is done in double precision;
+A policy of a few states costs less than a tensor operation, so that a few policies are one call
+that goes from one to the next: its law (`native_implicit.py`), rewards from a tape, values by
+elimination, the best response by policy improvement (`native_reading.py`). From eight on policies
+go side by side (`native_lane_laws.py`, `native_lane_worth.py`). All is done in double precision;
 policies in single precision are brought to add up to 1 and results are rounded. The tensor code of
 `settling.py` and `discounted.py` stays the reference.
 """
@@ -20,9 +21,11 @@ from mfdsl.runtime.views import native
 from mfdsl.runtime.views.discounted import MOST_IMPROVEMENTS, VALUE_TOLERANCE
 from mfdsl.runtime.views.endless import Meeting, meeting_of
 from mfdsl.runtime.views.settling import kept_laws, law_kernel
-from mfdsl.runtime.views.slopes import Moves, Reader
+from mfdsl.runtime.views.slopes import Moves, Reader, lanes_of
 from mfdsl.runtime.views.small import Later
 from mfdsl.runtime.views.tables import Problem, Tables
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,26 +42,34 @@ class Reading:
 
     def flow(self, policy: TabularPolicy) -> Flow | None:
         """The flow of a batch of policies with all values; None where the tensor code is needed."""
-        from mfdsl.runtime.views.native_reading import worth  # needs numba
-
         kind, program = policy.probs.dtype, self.tables.program
         shares = self.reader.shares(policy.probs[:, 0])
         laws, residual = kept_laws(self.reader, self.moves, shares)
         games, states, actions = shares.shape
         rewards, q, best = (np.empty((games, actions, states)) for _ in range(3))
         returns = np.zeros((games, 2, len(program.populations)))
-        fresh = self.entries._replace(chances=np.empty_like(self.entries.chances))
-        played, met = shares.numpy(), laws.numpy()
-        limits = (self.discount, MOST_IMPROVEMENTS, VALUE_TOLERANCE)
-        written = (rewards, q, best, returns)
-        if worth(self.moves, fresh, self.band, self.meeting, played, met, limits, *written) < games:
+        if not self._scored(shares.numpy(), laws.numpy(), rewards, q, best, returns):
             return None
-        paid = torch.from_numpy(rewards).to(kind).permute(1, 2, 0).contiguous()[None]
+        paid = _as(kind, np.ascontiguousarray(rewards.transpose(1, 2, 0))[None])
         kernels = Later(lambda: (law_kernel(self.tables, self._joint(laws, policy)),))
         problem = Problem(paid, kernels, self.tables.legal, None)
-        own, most = torch.from_numpy(returns).to(kind).unbind(1)
+        own, most = _as(kind, returns[:, 0]), _as(kind, returns[:, 1])
         answers = Answers(problem, _public(q, kind), _public(best, kind), own, most)
         return Flow(laws[:, None].to(kind), policy, problem, residual, answers)
+
+    def _scored(self, shares: Numbers, laws: Numbers, *written: Numbers) -> bool:
+        """Write rewards, Q and returns of policies [B, S, A] at laws; whether all are found."""
+        limits = (self.discount, MOST_IMPROVEMENTS, VALUE_TOLERANCE)
+        if width := lanes_of(len(shares)):
+            from mfdsl.runtime.views.native_lane_worth import worth_lanes  # needs numba
+
+            given = self.moves, self.meeting, shares, laws
+            return bool(worth_lanes(*given, limits, width, *written))
+        from mfdsl.runtime.views.native_reading import worth  # needs numba
+
+        fresh = self.entries._replace(chances=np.empty_like(self.entries.chances))
+        game = self.moves, fresh, self.band, self.meeting
+        return bool(worth(*game, shares, laws, limits, *written) == len(shares))
 
     def _joint(self, laws: Tensor, policy: TabularPolicy) -> Tensor:
         """The joint laws [A, S, B] of states and actions."""
@@ -83,5 +94,10 @@ def reading(tables: Tables, discount: float, reader: Reader | None) -> Reading |
     return Reading(tables, discount, reader, moves, entries, envelope(entries), meeting)
 
 
-def _public(table: NDArray[np.float64], kind: torch.dtype) -> Tensor:
-    return torch.from_numpy(table).to(kind).transpose(1, 2)[:, None]
+def _public(table: Numbers, kind: torch.dtype) -> Tensor:
+    return _as(kind, table.swapaxes(1, 2)[:, None])
+
+
+def _as(kind: torch.dtype, numbers: Numbers) -> Tensor:
+    found = torch.from_numpy(numbers)
+    return found if kind == found.dtype else found.to(kind)

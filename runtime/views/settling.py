@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -92,7 +93,7 @@ def kept_laws(
     """The same in compiled loops, game by game: by implicit steps, or stretches of pushes."""
     laws, residuals = reader.laws(moves, shares, READER_TOLERANCE)
     law = reader.doubled.initial
-    for b in (residuals < 0).nonzero()[:, 0].tolist():
+    for b in np.flatnonzero(residuals.numpy() < 0).tolist():
         stretch = partial(reader.half_steps, moves, shares=shares[b : b + 1])
         found, residuals[b] = _of_reader(stretch, law, READER_TOLERANCE)
         laws[b] = (found / found.sum(0))[:, 0]

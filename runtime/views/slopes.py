@@ -8,6 +8,7 @@ they need (`colours.py`).
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfdsl.runtime.views import native
-from mfdsl.runtime.views.colours import coloured, dependence
+from mfdsl.runtime.views.colours import coloured, dependence, straight
 from mfdsl.runtime.views.folding import Folding
-from mfdsl.runtime.views.tables import Tables, build_tables
+from mfdsl.runtime.views.tables import Tables, doubled
 from mfdsl.runtime.views.tape import Line, record
 
 MOST_ENTRIES = 1 << 21  # of the copies of the tables of chances
+FEW_POLICIES = 8  # from where lanes pay, which are as many or a multiple
+MOST_LANES = 32
 
 Vector = Float[Tensor, " states"]
 Shares = Float[Tensor, "states actions"]
@@ -41,7 +44,8 @@ class Moves(NamedTuple):
     """Moves for compiled loops: to `places` [S, A, K], with what stands at `chances` on the line.
 
     `joint` is where the joint law [S, A] begins there. Derivatives in the states of the law are
-    carried in columns of their `colours` [S]. Distinct chances stand at `distinct` [D]; that of a
+    carried in columns of their `colours` [S]; the first instructions, as many as are `straight`,
+    have the same at all laws. Distinct chances stand at `distinct` [D]; that of a
     move is number `rows` [S, A, K] of these, which reads the states
     `columns[starts[d]:starts[d + 1]]`. The derivative of a push has `band` numbers below and above
     its diagonal. States are those of `populations` side by side, each with the same mass.
@@ -51,6 +55,7 @@ class Moves(NamedTuple):
     joint: int
     chances: NDArray[np.int64]
     places: NDArray[np.int64]
+    straight: int
     colours: NDArray[np.int64]
     distinct: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -100,13 +105,21 @@ class Reader:
 
         Also the l1 change of a push at each, -1 where steps do not end.
         """
-        from mfdsl.runtime.views.native_reading import laws_kept  # needs numba
+        found = laws, residuals = np.empty(shares.shape[:2]), np.empty(len(shares))
+        given = moves, self._initial, shares.numpy(), tolerance
+        if width := lanes_of(len(shares)):
+            from mfdsl.runtime.views.native_lane_laws import laws_kept_lanes  # needs numba
 
-        laws, residuals = shares.new_empty(shares.shape[:2]), shares.new_empty(len(shares))
-        initial = self.doubled.initial[:, 0].contiguous().numpy()
-        found = laws.numpy(), residuals.numpy()
-        laws_kept(moves, initial, shares.numpy(), tolerance, *found)
-        return laws, residuals
+            laws_kept_lanes(*given, width, *found)
+        else:
+            from mfdsl.runtime.views.native_reading import laws_kept  # needs numba
+
+            laws_kept(*given, *found)
+        return torch.from_numpy(laws), torch.from_numpy(residuals)
+
+    @cached_property
+    def _initial(self) -> NDArray[np.float64]:
+        return self.doubled.initial[:, 0].contiguous().numpy()
 
     def half_steps(
         self,
@@ -153,6 +166,11 @@ class Reader:
         return chances.detach()[0], gradient.view(states, states, actions)
 
 
+def lanes_of(policies: int) -> int:
+    """How many policies of a game go side by side in compiled loops, 0 where each goes alone."""
+    return min(MOST_LANES, policies // FEW_POLICIES * FEW_POLICIES)
+
+
 def reader_of(tables: Tables) -> Reader | None:
     """The game as its chances read the law; None where they do not, places do, or in a batch."""
     if tables.successors is None or tables.games > 1:
@@ -160,17 +178,8 @@ def reader_of(tables: Tables) -> Reader | None:
     reads, states = tables.program.module.WEIGHTS_READ, len(tables.initial)
     if "law" not in reads or tables.successors[0].numel() * states > MOST_ENTRIES:
         return None
-    doubled = _doubled(tables)
-    return Reader(tables, _moves(doubled), doubled)
-
-
-def _doubled(tables: Tables) -> Tables:
-    """The game with its parameters in double precision, as they are."""
-    if tables.unit.dtype != torch.float32:
-        return tables
-    given = tables.params._asdict()
-    changed = {name: x.double() for name, x in given.items() if x.is_floating_point()}
-    return build_tables(tables.program, tables.params._replace(**changed), tables.stages)
+    exact = doubled(tables)
+    return Reader(tables, _moves(exact), exact)
 
 
 def _moves(tables: Tables) -> Moves | None:
@@ -216,5 +225,6 @@ def _told_apart(
     touched[places, np.arange(states)[:, None, None]] = True
     to, source = np.nonzero(touched)
     band = int((to - source).max()), int((source - to).max())
-    told = colours, distinct, rows, starts, columns, band
+    same = straight(line, np.logical_or.reduce(inputs, axis=1))
+    told = same, colours, distinct, rows, starts, columns, band
     return Moves(line, joint, chances, places, *told, populations)

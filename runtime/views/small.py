@@ -3,14 +3,15 @@
 Against MFGLib's and OpenSpiel's games of a few states, tensor operations cost more than what they
 calculate, above all where moves read the law and every stage needs operations of its own. Here the
 functions of the module are written down once (`tape.py`), and the stages, back and forth, are one
-loop in `native_tape.py`. The tensor code of `finite.py` stays the reference; it has batches,
-devices, gradients, single precision, large games, and functions that cannot be written down.
+loop in `native_tape.py`, in double precision; results for policies in single precision are rounded.
+The tensor code of `finite.py` stays the reference; it has batches, devices, gradients, large games,
+and functions that cannot be written down.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, cast, overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -20,44 +21,13 @@ from torch import Tensor
 
 from mfdsl.runtime.flow import Answers, Flow
 from mfdsl.runtime.policy import TabularPolicy
-from mfdsl.runtime.views import native
 from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.legal_ranks import Ranks, ranked, ranks_of
 from mfdsl.runtime.views.tables import Problem, Tables
-from mfdsl.runtime.views.tape import Line, Places, Tape, record
+from mfdsl.runtime.views.walk import Walk, written
 
-MOST_STAGE = 1 << 16  # entries of one stage
-MOST_WORK = 1 << 20  # terms of one evaluation; beyond, vector instructions are faster
-MOST_MOVING = 1 << 24  # the same where moves are worked out at every stage
 Numbers = NDArray[np.float64]
-Where = NDArray[np.int64]
 Kernels = Callable[[Float[Tensor, "stages actions states 1"]], Sequence[Kernel]]
-
-
-class Walk(NamedTuple):
-    """One game for the compiled loop; of every pair below one is empty.
-
-    A state and action land in the row `landing[a, s]`; entries `starts[row]:starts[row + 1]` go on
-    to `targets` with `chances`, or to what stands on the line at `target_places` and
-    `chance_places`. Rewards are `known` [T or 1, A, S] or stand at `paid` [A, S].
-    """
-
-    line: Line
-    time: int
-    joint: int
-    landing: Where
-    starts: Where
-    targets: Where
-    target_places: Where
-    chances: Numbers
-    chance_places: Where
-    known: Numbers
-    paid: Where
-    legal: NDArray[np.bool_]
-    initial: Numbers
-    endless: bool
-    last_line: Line
-    last_law: int
-    last_paid: Where
 
 
 class Later(Sequence[Kernel]):
@@ -83,155 +53,82 @@ class Later(Sequence[Kernel]):
         return self._made[t]
 
 
+class Found(NamedTuple):
+    """What the compiled loops find of a policy, with actions by rank.
+
+    Laws [T + 1, S], joint laws and rewards [T, R, S], final rewards [S], Q of the policy and of the
+    best response [T, R, S], and both returns [2, P].
+    """
+
+    laws: Numbers
+    joint: Numbers
+    rewards: Numbers
+    final: Numbers
+    q: Numbers
+    best: Numbers
+    returns: Numbers
+
+
 @dataclass(frozen=True, eq=False)
 class Small:
-    """A small game and its walk."""
+    """A small game and its walk, which is in double precision and has actions by rank."""
 
     tables: Tables
     walk: Walk = field(repr=False)
+    ranks: Ranks = field(repr=False)
     discount: float
 
     def flow(self, policy: TabularPolicy, kernels: Kernels) -> Flow:
         """The flow of a policy with all values; `kernels` makes transitions of joint laws."""
         from mfdsl.runtime.views.native_tape import along  # needs numba
 
-        walk = self.walk
-        played = np.ascontiguousarray(policy.probs.numpy()[0].transpose(0, 2, 1))
         count = len(self.tables.program.populations)
-        laws, joint, rewards, final, q, best, returns = along(walk, played, count, self.discount)
+        found = along(self.walk, self.numbers_of(policy.probs), count, self.discount)
+        return self.told(Found(*found), policy, kernels)
+
+    def told(self, found: Found, policy: TabularPolicy, kernels: Kernels) -> Flow:
+        """The flow of a policy of which all is known."""
+        kind, walk = policy.probs.dtype, self.walk
         ends = walk.endless or len(walk.last_paid)
+
+        def by_action(table: Numbers) -> Tensor:
+            return _tensor(self.ranks.wide(table, 0.0)[..., None], kind)
+
         problem = Problem(
-            rewards=torch.from_numpy(rewards[..., None]),
-            kernels=Later(lambda: kernels(torch.from_numpy(joint[..., None]))),
+            rewards=by_action(found.rewards),
+            kernels=Later(lambda: kernels(by_action(found.joint))),
             legal=self.tables.legal,
-            final=torch.from_numpy(final[:, None]) if ends else None,
+            final=_tensor(found.final[:, None], kind) if ends else None,
         )
         answers = Answers(
             problem,
-            q=torch.from_numpy(q.transpose(0, 2, 1)[None]),
-            best_q=torch.from_numpy(best.transpose(0, 2, 1)[None]),
-            own=torch.from_numpy(returns[:1]),
-            most=torch.from_numpy(returns[1:]),
+            q=self.table_of(found.q, kind),
+            best_q=self.table_of(found.best, kind),
+            own=_tensor(found.returns[:1], kind),
+            most=_tensor(found.returns[1:], kind),
         )
-        return Flow(torch.from_numpy(laws[None]), policy, problem, answers=answers)
+        return Flow(_tensor(found.laws[None], kind), policy, problem, answers=answers)
+
+    def numbers_of(self, table: Float[Tensor, "1 stages states actions"]) -> Numbers:
+        """The public table by rank, [T, R, S], in double precision."""
+        flat = np.ascontiguousarray(table.numpy()[0].transpose(0, 2, 1), dtype=np.float64)
+        return self.ranks.narrow(flat)
+
+    def table_of(
+        self, numbers: Numbers, kind: torch.dtype, rest: float = -np.inf
+    ) -> Float[Tensor, "1 stages states actions"]:
+        """The public table of numbers by rank, with the same number at actions without a rank."""
+        return _tensor(self.ranks.wide(numbers, rest)[..., None], kind).permute(3, 0, 2, 1)
 
 
 def small(tables: Tables, discount: float, *, endless: bool) -> Small | None:
     """The game for the compiled loop, None where the tensor code is used."""
-    unit = tables.unit
-    plain = tables.games == 1 and unit.dtype == torch.float64 and unit.device.type == "cpu"
-    entries = tables.program.action_count * tables.program.state_count
-    if tables.kernel is None:
-        entries *= tables.program.noise_count
-    most = _most(tables) // max(1, tables.stages)
-    if not plain or entries > min(most, MOST_STAGE) or not native.available():
+    if (walk := written(tables, endless=endless)) is None:
         return None
-    last = _last(tables) if tables.program.module.HAS_FINAL and not endless else _nothing()
-    walk = None if last is None else _walk(tables, last, endless=endless)
-    return None if walk is None else Small(tables, walk, discount)
+    ranks = ranks_of(walk.legal)
+    return Small(tables, ranked(walk, ranks), ranks, discount)
 
 
-def _walk(tables: Tables, last: Tape, *, endless: bool) -> Walk | None:
-    entries = _entries(tables)
-    tape = _tape(tables, moves=entries is None)
-    if tape is None:
-        return None
-    program = tables.program
-    states, actions = program.state_count, program.action_count
-    none, nowhere = np.zeros(0), np.zeros(0, np.int64)
-    landing = np.arange(actions * states).reshape(actions, states)
-    paid, *moved = tape.results
-    targets, target_places, chances, chance_places = nowhere, nowhere, none, nowhere
-    if entries is not None:
-        landing, starts, targets, chances = entries
-    else:
-        weights, successors = moved
-        noises = successors.shape[-1]
-        starts = np.arange(actions * states + 1) * noises
-        chance_places = _by_row(weights, states, actions, noises)
-        target_places = _by_row(successors, states, actions, noises)
-        if tables.successors is not None:
-            targets = tables.successors[0].permute(1, 2, 0).reshape(-1).numpy().copy()
-            target_places = nowhere
-    known = np.zeros((0, actions, states))
-    if tables.rewards is not None:
-        known = np.ascontiguousarray(tables.rewards[..., 0].numpy())
-    legal = np.ones((1, actions, states), dtype=bool)
-    if tables.legal is not None:
-        legal = np.ascontiguousarray(tables.legal[..., 0].numpy())
-    work = tape.work + 3 * len(target_places if len(target_places) else targets) + landing.size * 6
-    if work * tables.stages > _most(tables):
-        return None
-    return Walk(
-        line=tape.line,
-        time=tape.inputs[0],
-        joint=tape.inputs[1],
-        landing=np.ascontiguousarray(landing),
-        starts=starts,
-        targets=targets,
-        target_places=target_places,
-        chances=chances,
-        chance_places=chance_places,
-        known=known,
-        paid=np.ascontiguousarray(paid.expand(1, states, actions)[0].t().numpy()),
-        legal=legal,
-        initial=tables.initial[:, 0].contiguous().numpy(),
-        endless=endless,
-        last_line=last.line,
-        last_law=last.inputs[0] if last.inputs else 0,
-        last_paid=last.results[0].reshape(-1).contiguous().numpy() if last.results else nowhere,
-    )
-
-
-def _most(tables: Tables) -> int:
-    return MOST_MOVING if tables.kernel is None else MOST_WORK
-
-
-def _entries(tables: Tables) -> native.Entries | None:
-    """The moves that are the same at all stages and laws."""
-    choice = getattr(tables.kernel, "choice", None)
-    return choice.entries if isinstance(choice, native.Choice) else None
-
-
-def _tape(tables: Tables, *, moves: bool) -> Tape | None:
-    """Rewards, and moves where they are not known, of stage t at a joint law [A, S]."""
-    program, params = tables.program, tables.params
-    module = program.module
-    states, actions = program.state_count, program.action_count
-
-    def stage(t: Tensor, joint: Tensor) -> list[Tensor]:
-        paid = joint.new_zeros(1, states, actions)
-        if tables.rewards is None:
-            paid = module.rewards(params, t.reshape(1), joint).reshape(-1, states, actions)
-        if not moves:
-            return [paid]
-        field = module.field(params, t, joint)
-        return [paid, module.weights(params, t, field), module.successors(params, t, field)]
-
-    even = torch.full((1, actions, states, 1), 1 / (actions * states), dtype=torch.float64)
-    return record(stage, torch.tensor(0), tables.public_joint(even)[0])
-
-
-def _last(tables: Tables) -> Tape | None:
-    """The final reward of a law [S]."""
-    program, params = tables.program, tables.params
-    end, states = torch.tensor(tables.stages), program.state_count
-
-    def final(law: Tensor) -> list[Tensor]:
-        paid = cast(Tensor, program.module.final_rewards(params, end, law))
-        return [paid.reshape(-1, states).expand(1, states)]
-
-    even = torch.full((1, *program.states.values()), 1 / states, dtype=torch.float64)
-    return record(final, even)
-
-
-def _nothing() -> Tape:
-    """No final reward."""
-    code, places = np.zeros((0, 7), np.int64), np.zeros(0, np.int64)
-    return Tape(Line(code, places, np.zeros(0)), (), ())
-
-
-def _by_row(places: Places, states: int, actions: int, noises: int) -> Where:
-    """Places [1, S or 1, A or 1, K] of all entries, those of action a and state s side by side."""
-    table = places.expand(1, states, actions, noises)[0].permute(1, 0, 2)
-    return table.reshape(-1).contiguous().numpy()
+def _tensor(numbers: Numbers, kind: torch.dtype) -> Tensor:
+    found = torch.from_numpy(numbers)
+    return found if kind == torch.float64 else found.to(kind)

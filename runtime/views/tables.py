@@ -107,6 +107,24 @@ def build_tables(program: Program, params: Params, stages: int) -> Tables:
     return replace(tables, kernel=_shared_kernel(tables), rewards=_shared_rewards(tables))
 
 
+def doubled(tables: Tables) -> Tables:
+    """The game in double precision, with the decimals that its parameters are the nearest to.
+
+    A step function that reads 0.05 would otherwise jump elsewhere than it was written to.
+    """
+    if tables.unit.dtype != torch.float32:
+        return tables
+    given = tables.params._asdict()
+    changed = {name: _decimals(x) for name, x in given.items() if x.is_floating_point()}
+    return build_tables(tables.program, tables.params._replace(**changed), tables.stages)
+
+
+def _decimals(numbers: Tensor) -> Tensor:
+    """For each number in single precision the shortest decimal that is rounded to it."""
+    found = [float(str(number)) for number in numbers.cpu().numpy().reshape(-1)]
+    return torch.tensor(found, dtype=torch.float64, device=numbers.device).view(numbers.shape)
+
+
 def _shared_kernel(tables: Tables) -> Kernel | None:
     module = tables.program.module
     if (module.SUCCESSORS_READ | module.WEIGHTS_READ) & {"time", "law"}:

@@ -204,8 +204,16 @@ def _rows(places: Places) -> tuple[Any, ...]:
     return (places.reshape(-1).contiguous().numpy(),)
 
 
+def _chosen(tape: Recorder, args: Arguments, options: Options, value: Tensor) -> Places:
+    """`where`; what is known to be chosen is only moved."""
+    if options or len(args) != 3 or tape.knows(args[0]):
+        return _each("where")(tape, args, options, value)
+    one, other = (tape.places_of(part).expand(value.shape) for part in args[1:])
+    return torch.where(args[0], one, other)
+
+
 NUMBER_BY_NUMBER = {
-    **{name: name for name in "minimum maximum where remainder atan2".split()},
+    **{name: name for name in "minimum maximum remainder atan2".split()},
     **{
         name: name for name in "neg abs exp log sqrt sin cos tanh softplus floor ceil round".split()
     },
@@ -228,7 +236,7 @@ ROWS: dict[str, Row] = {
     **{name: _denied for name in ("__invert__", "logical_not")},
     **{name: _both("minimum") for name in ("__and__", "logical_and")},
     **{name: _both("maximum") for name in ("__or__", "logical_or")},
-    "log_sigmoid": _log_sigmoid,
+    **{"where": _chosen, "log_sigmoid": _log_sigmoid},
     **{"any": _reduced("amax"), "all": _reduced("amin")},
     **{"einsum": _product, "scatter_add": _scattered},
 }

@@ -12,7 +12,7 @@ from mfdsl.game import load
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.views import slopes
-from mfdsl.runtime.views.colours import coloured, dependence
+from mfdsl.runtime.views.colours import coloured, dependence, straight
 from mfdsl.runtime.views.native_implicit import solved
 from mfdsl.runtime.views.stationary import StationaryView
 from mfdsl.runtime.views.tape import record
@@ -186,6 +186,21 @@ def test_columns_that_meet_in_no_row_share_a_colour() -> None:
     assert found.of_column.tolist() == [0, 0, 0, 1]
     assert found.starts.tolist() == [0, 2, 3, 5]
     assert found.columns.tolist() == [0, 3, 1, 2, 3]
+
+
+def test_slopes_are_the_same_until_a_line_bends() -> None:
+    """Sums, and what is multiplied by constants; of two instructions more one is a product."""
+
+    def function(x: Tensor) -> list[Tensor]:
+        line = (1 - x.sum() * 0.3) / 0.7
+        return [torch.stack([line + x[1], line * x[0], x[2].exp()])]
+
+    tape = record(function, torch.ones(4, dtype=UNIT))
+    assert tape is not None
+    inputs = np.zeros(len(tape.line.memory), dtype=bool)
+    inputs[tape.inputs[0] + np.arange(4)] = True
+    assert straight(tape.line, inputs) == len(tape.line.code) - 2
+    assert straight(tape.line, inputs & False) == len(tape.line.code) - 1
 
 
 def test_dependence_follows_a_line() -> None:

@@ -110,14 +110,30 @@ def test_another_policy_against_the_flow_has_its_own_values() -> None:
 
 
 @torch.no_grad()
-def test_batches_and_single_precision_go_by_tensors() -> None:
+def test_batches_go_by_tensors() -> None:
     program = mfdsl.load(SPECS / "sis.mfg").program
     batch = FiniteView.build(program, program.params({"c_ill": [1.0, 2.0]}))
-    single = FiniteView.build(program, program.params(dtype=torch.float32))
     many = FiniteView.build(program)
     assert batch.flow(batch.uniform()).answers is None
-    assert single.flow(single.uniform()).answers is None
     assert many.flow(many.policy(many.uniform().probs.repeat(2, 1, 1, 1))).answers is None
+
+
+@pytest.mark.parametrize("name", ["sis", "crowd_1d", "dynamic_routing"])
+def test_single_precision_is_double_precision_rounded(name: str) -> None:
+    program = mfdsl.load(SPECS / f"{name}.mfg").program
+    single = FiniteView.build(program, program.params(dtype=torch.float32))
+    double = FiniteView.build(program)
+    assert single.compiled is not None and double.compiled is not None
+    probs = some_policy(single, 2)
+    with torch.no_grad():
+        mine = Evaluation(single, single.policy(probs))
+        assert mine.flow.known is not None and mine.flow.problem is not None
+        wanted = Evaluation(double, double.policy(probs.double()))
+    alike = [(mine.flow.laws, wanted.flow.laws), (mine.q, wanted.q), (mine.best_q, wanted.best_q)]
+    for found, right in [*alike, (mine.values, wanted.values)]:
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), right, rtol=1e-6, atol=1e-5)
+    assert mine.flow.problem.rewards.dtype == mine.flow.joint.dtype == torch.float32
 
 
 def test_a_law_that_is_not_finite_ends_in_values_that_are_not() -> None:

@@ -24,6 +24,9 @@ FUNCTIONS: dict[str, Function] = {
         ((x > 0.2) | (x <= -0.5)).to(x) + (~(x == 0) & (x < 0.7)).double() + (x.ne(0)).long()
     ),
     "choices": lambda t, x: torch.where(t == 1, x, 0.5 * x) + torch.where(x >= 0, 1.0, x),
+    "known choices": lambda t, x: torch.where(
+        torch.arange(3) < 2, x, torch.where(WEIGHTS > 0, 7, t)
+    ),
     "extrema": lambda t, x: x.clamp(-0.3, 0.4) + torch.minimum(x, WEIGHTS) + x.clamp(min=WEIGHTS),
     "remainders": lambda t, x: torch.atan2(x, WEIGHTS) + ((4 * x).long() - 3) % 3,
     "sums": lambda t, x: x.sum((0, 2))[:, None] + x.amax(1, keepdim=True) - x.amin() + x.sum(),
@@ -75,6 +78,12 @@ def test_every_operation_is_among_those_tried() -> None:
     tapes = [record(lambda t, x, f=f: [f(t, x)], *arguments(0)) for f in FUNCTIONS.values()]
     used = {code for tape in tapes if tape is not None for code in tape.line.code[:, 0]}
     assert {OPERATIONS[code] for code in used} == set(CODES)
+
+
+def test_a_choice_that_is_known_is_no_instruction() -> None:
+    tape = record(lambda t, x: [FUNCTIONS["known choices"](t, x)], *arguments(0))
+    assert tape is not None
+    assert not len(tape.line.code)
 
 
 def test_equal_calculations_are_done_once() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mfdsl.runtime.exploitability import Exploitability
-from mfdsl.runtime.solution import License, finite
+from mfdsl.runtime.solution import License, outcome_json
 from mfdsl.runtime.solvers.networks.path_gradient import PathPolicy
 from mfdsl.runtime.status import Status
 
@@ -45,17 +45,4 @@ class PathSolution:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of `mfdsl solve` along paths; numbers that are not finite are null."""
-        entries = {
-            "solver": self.solver,
-            "options": dict(self.options),
-            "seed": self.seed,
-            "status": self.status.name,
-            "message": self.message,
-            "iterations": self.iterations,
-            "seconds": self.seconds,
-            "exploitability": self.exploitability.to_json(),
-            "value": self.value,
-            "history": [asdict(report) for report in self.history],
-            "license": asdict(self.license) if self.license else None,
-        }
-        return {name: finite(entry) for name, entry in entries.items()}
+        return outcome_json(self, self.value, [asdict(report) for report in self.history])
