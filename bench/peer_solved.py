@@ -23,12 +23,16 @@ from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.evaluate import Evaluation, build_view
+from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution
+from mfdsl.runtime.solvers.base import make_solver
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.needs import refusal
+from mfdsl.runtime.solvers.starts import STARTS, begun as begun_from
 from mfdsl.settings import resolve
 from mfdsl.solving import prepare, run
+from mfdsl.starting import GIVEN, Start
 
 RESULTS = Path(__file__).parent / "results"
 GOAL = 1e-3
@@ -45,8 +49,6 @@ SOLVERS: Mapping[str, Mapping[str, Any]] = {
     "mf_pso": {},
     "successive_averages": {},
 }
-FROM_ANYWHERE = ("omd", "policy_iteration", "fixed_point", "fictitious_play", "prior_descent")
-LOGARITHMS = ("scores", "log_probs", "log_prior")
 UNMEASURED = {"refused": "not run yet"}
 COSTLY = ("mf_omo", "mf_omi", "mf_pso")
 MOST_ENTRIES = 1 << 20  # of tables on which these run
@@ -134,8 +136,8 @@ def measured(
             why = "not run: its projections are too large"
         if why is None and name == "mf_pso" and wandering(program) and entries > MOST_SWARM:
             why = "not run: the stationary laws of a swarm take too long"
-        if why is None and logits is not None and name not in FROM_ANYWHERE:
-            why = "not run: it keeps more than a policy"
+        if why is None and logits is not None and name not in STARTS:
+            why = "not run: it does not begin from a policy"
         found["solvers"][name] = (
             {"refused": why} if why else timed(game, name, options, start, seconds, logits)
         )
@@ -165,9 +167,7 @@ def begun(
     """The state of a solver that plays the softmax of the logits, None for the uniform policy."""
     if logits is None:
         return None
-    state = dict(solve(program, None, solver, options, iterations=1, tolerance=0.0).state)
-    kept = {name: logits.log_softmax(-1) for name in LOGARITHMS if name in state}
-    return {**state, **kept, "probs": logits.softmax(-1)}
+    return begun_from(solver, make_solver(solver, options), build_view(program), logits.softmax(-1))
 
 
 def timed(
@@ -199,9 +199,8 @@ def chosen(game: Game, start: float, logits: Tensor | None) -> dict[str, Any]:
     """The solver that `auto` takes when asked for a thousandth, and what it reaches."""
     began = time.process_time()
     settings = replace(resolve(game.model, "auto", tolerance=GOAL * start), bins=game.bins)
-    job = prepare(game, settings, sweep={})
-    options = job.settings.config.model_dump()
-    job = replace(job, state=begun(game.program, job.settings.solver, options, logits))
+    start_from = None if logits is None else Start(GIVEN, TabularPolicy(logits.softmax(-1)))
+    job = prepare(game, settings, sweep={}, start=start_from)
     trials = time.process_time() - began
     solution = run(job, stop=lambda: time.process_time() - began - trials > MOST_AUTO)
     return summary(solution, start) | {
@@ -257,10 +256,10 @@ def page(numbers: Mapping[str, Any]) -> str:
 $ python -m bench.peer_solved
 ```
 
-Seconds of computing time on one core until the exploitability of the present policy is at most
-1e-3 of that of the uniform policy; in brackets what the last policy had left of it after the
-seconds in column `s` (`--games NAME --seconds 60` gives slow games more). `-`: the solver is not
-defined there, or not run: `mf_omo`, `mf_omi` and `mf_pso` on tables of more than a million entries,
+Seconds of computing time on one core until the exploitability of the present policy is at most 1e-3
+of that of the uniform policy; in brackets what the last policy had left of it after the seconds in
+column `s` (`--games NAME --seconds 60` gives slow games more). `-`: the solver is not defined
+there, or not run: `mf_omo`, `mf_omi` and `mf_pso` on tables of more than a million entries,
 `mf_omi` also where one step of its projection needs more than 5e9 products, `mf_pso` on
 `kinetic_congestion`, where a stationary law takes thousands of pushes for each particle. All with
 their defaults, `fixed_point` with `damping = 0.9`. `auto` is `mfdsl solve SPEC --solver auto --tol`
@@ -268,11 +267,12 @@ a thousandth of the start, its trials included. `mf_pso` shows the best policy t
 `endogenous_paths` has one path of productivity, and wealth on 200 points. `(cached)`: the game that
 OpenSpiel's tabular code solves in the place of the one it states (docs/peers.md). `(drawn)`:
 Bench-MFG's `rock_paper_scissors` and `four_rooms_obstacles` are at an equilibrium under the uniform
-policy, so solvers begin at a policy drawn with seed 1, a thousandth is one of its exploitability,
-and only those run that begin anywhere. OpenSpiel's `sioux_falls` (241,056 states x 6 legal links x
-81 stages) has no row: an iteration on its tables takes 10 to 20 s. `python -m bench.sioux_falls`
-solves it with `successive_averages` on tables of the moments when cars decide: 272 iterations and
-42 s to 9.98e-4 of the start, confirmed on the tables of all states. `auto` takes that solver there.
+policy, so solvers begin at a policy drawn with seed 1 (as with `--start`), a thousandth is one of
+its exploitability, and only those run that begin anywhere. OpenSpiel's `sioux_falls` (241,056
+states x 6 legal links x 81 stages) has no row: an iteration on its tables takes 10 to 20 s. `python
+-m bench.sioux_falls` solves it with `successive_averages` on tables of the moments when cars
+decide: 272 iterations and 42 s to 9.98e-4 of the start, confirmed on the tables of all states.
+`auto` takes that solver there.
 
 {conclusion(numbers)}
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from mfdsl import api
 from mfdsl.errors import UsageError
@@ -22,14 +21,14 @@ from mfdsl.findings import CONCAVE_SOCIAL, FREE, Finding, findings
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import licence_for
 from mfdsl.quadratic import quadratics
-from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import Solution, finite
-from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.base import SolverError, make_solver
 from mfdsl.runtime.solvers.loop import solve, view_for
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.riccati.solution import ExactSolution
 from mfdsl.runtime.solvers.riccati.table import RICCATI
+from mfdsl.runtime.solvers.starts import begun, drawn
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import PLANNER, resolve
 from mfdsl.solving import find_device
@@ -214,10 +213,11 @@ def _searched(
 ) -> list[Equilibrium]:
     """What one solver finds from one start; nothing where it cannot begin there."""
     state = None
-    if start:
-        view = view_for(game.program, params, name)
-        state = _begun(view, name, seed + start)
     try:
+        if start:
+            view = view_for(game.program, params, name)
+            probs = drawn(view.uniform().probs, (seed + start,))
+            state = begun(name, make_solver(name, options), view, probs)
         solution: Solution = solve(
             game.program,
             params,
@@ -231,20 +231,6 @@ def _searched(
         return []
     gap = solution.exploitability.value
     return [Equilibrium(solution.value[0], gap, name, start)] if gap == gap else []
-
-
-def _begun(view: View, name: str, seed: int) -> dict[str, Tensor]:
-    """The state of a solver at a policy that is drawn."""
-    uniform = view.uniform().probs.contiguous()
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.rand(uniform.shape[1:], generator=generator, dtype=torch.float64)
-    spread = -(-draws.clamp(min=1e-12).log()).log()
-    scores = torch.log_softmax(uniform.log() + 2 * spread.to(uniform), -1)
-    state = {"iteration": torch.tensor(0), "probs": scores.exp()}
-    if name == "omd":
-        rate = uniform.new_ones(len(uniform))
-        state |= {"scores": scores, "rate": rate, "gap": torch.full_like(rate, torch.inf)}
-    return state
 
 
 def _kept(found: list[Equilibrium], tolerance: float) -> tuple[Equilibrium, ...]:

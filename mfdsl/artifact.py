@@ -14,15 +14,10 @@ from typing import Any
 
 import mfdsl
 from mfdsl.bundle import MAIN, bundle_of
-from mfdsl.compiler.backend.particles.emit import emit_particles
-from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.diagnostics import Diagnostic
 from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import ABI, Model
 from mfdsl.compiler.source import SourceFile, Span
-from mfdsl.compiler.tabular.frames import NoTables
-from mfdsl.compiler.tabular.grids import Bins
-from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.files import write_folder
 from mfdsl.report import Report
 from mfdsl.summary import model_card
@@ -95,6 +90,9 @@ def _contents(
     compilation: Compilation, parameters: Mapping[str, ParameterValue], key: str
 ) -> dict[str, bytes]:
     """Content of each file by its name inside the folder."""
+    from mfdsl.compiler.backend.particles.emit import emit_particles
+    from mfdsl.compiler.backend.torch_emit import emit_torch
+
     bundle = bundle_of(compilation)
     kept = _compiled_inside(bundle, parameters)
     model = kept.require_model()
@@ -118,6 +116,10 @@ def _with_tables(model: Model) -> Model | None:
     """The model that has tables, None when there is none without grids."""
     if model.tabular and not model.computes_arrays:
         return model
+    from mfdsl.compiler.tabular.frames import NoTables
+    from mfdsl.compiler.tabular.grids import Bins
+    from mfdsl.compiler.tabular.reduce import reduced
+
     try:
         return reduced(model, Bins()).model
     except NoTables:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mfdsl.artifact import artifact_key
 from mfdsl.compiler.backend.particles.emit import emit_particles
 from mfdsl.compiler.ir.counted import NotCounted, parts
 from mfdsl.compiler.ir.model import Model
@@ -75,7 +74,7 @@ def _refused(game: Game, why: str) -> UsageError:
 
 def _loaded(game: Game, model: Model) -> AgentProgram:
     """The module of a part."""
-    name, key = Path(game.compilation.name).name, artifact_key(game.compilation)
+    name, key = Path(game.compilation.name).name, game.key
     line_of = game.compilation.line_of
     text = emit_particles(model, source_name=name, digest=key[:8], line_of=line_of)
     return load_agents(text, model, game.name)

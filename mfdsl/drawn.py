@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from mfdsl.artifact import artifact_key
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.tabular.along import along_path
 from mfdsl.compiler.tabular.frames import NoTables
@@ -22,7 +21,7 @@ def path_game(game: Game, seed: int = 0) -> PathGame:
         along = along_path(game.model)
     except NoTables as error:
         raise UsageError(f"`{game.name}` has no paths: {error}", error.advice) from None
-    name, key = Path(game.compilation.name).name, artifact_key(game.compilation)
+    name, key = Path(game.compilation.name).name, game.key
     text = emit_torch(
         along.model, source_name=name, digest=key[:8], line_of=game.compilation.line_of
     )

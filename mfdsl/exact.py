@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mfdsl.artifact import artifact_key
 from mfdsl.compiler.analysis.structure.quadratics import (
     LinearQuadratic,
     Quadratic as Read,
@@ -255,7 +254,7 @@ def _limit_program(game: Spec) -> AgentProgram:
     )
     model = game.model.model_copy(update={"nodes": nodes})
     name = Path(game.compilation.name).name
-    key = artifact_key(game.compilation)
+    key = game.key
     text = emit_particles(model, source_name=name, digest=key[:8])
     return load_agents(text, model, game.name)
 

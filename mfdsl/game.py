@@ -1,6 +1,6 @@
 """A game that compiled: what a spec becomes for Python, before anything is run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +19,11 @@ from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.reduced import Reduced
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.tabular.choices import ranks
-from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
-from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.planning import ALONG, drawn_states, only_paths
 from mfdsl.report import Report
-from mfdsl.settings import with_settings_checked
+from mfdsl.settings import bins_of_block, with_settings_checked
 from mfdsl.shipped import find_spec
 from mfdsl.summary import model_card
 
@@ -46,7 +44,8 @@ class Game:
     """A spec that compiled: its model, its module text and, once asked for, its program.
 
     `parameters` are the values it was compiled with in place of defaults, `bins` the points of the
-    grids on which its tables put continuous variables.
+    grids on which its tables put continuous variables: those of the spec's `solver` block unless
+    somebody asks for others.
     """
 
     compilation: Compilation
@@ -62,6 +61,11 @@ class Game:
     def name(self) -> str:
         """The name that the spec gives itself."""
         return self.model.name
+
+    @cached_property
+    def key(self) -> str:
+        """What tells the game from others and from its own other versions: see `artifact_key`."""
+        return artifact_key(self.compilation)
 
     def check(self) -> Report:
         """Diagnostics and certificates."""
@@ -79,15 +83,14 @@ class Game:
         """
         match target:
             case "torch" | "agents" | "tables":
+                name, digest = Path(self.compilation.name).name, self.key[:8]
+                line_of = self.compilation.line_of
+                if target == "tables" or (target == "torch" and self.model.tabular):
+                    model = self.reduced.model if self.reduced else self.model
+                    return emit_torch(model, source_name=name, digest=digest, line_of=line_of)
                 from mfdsl.compiler.backend.particles.emit import emit_particles
 
-                tables = target == "tables" or (target == "torch" and self.model.tabular)
-                emit = emit_torch if tables else emit_particles
-                model = self.reduced.model if tables and self.reduced else self.model
-                name = Path(self.compilation.name).name
-                key = artifact_key(self.compilation)
-                line_of = self.compilation.line_of
-                return emit(model, source_name=name, digest=key[:8], line_of=line_of)
+                return emit_particles(self.model, source_name=name, digest=digest, line_of=line_of)
             case "json":
                 return self.model.model_dump_json(indent=1) + "\n"
             case "mfg":
@@ -108,6 +111,9 @@ class Game:
         model = self.model
         if model.tabular and not model.computes_arrays and ranks(model) is None:
             return None
+        from mfdsl.compiler.tabular.frames import NoTables
+        from mfdsl.compiler.tabular.reduce import reduced
+
         try:
             return reduced(model, self.bins)
         except NoTables as error:
@@ -123,6 +129,12 @@ class Game:
         from mfdsl.compiler.analysis.regularity import regularity
 
         return (*self.compilation.certificates, *regularity(self.model, "solve"))
+
+    def certificates_of(self, claims: Collection[str]) -> "tuple[Certificate, ...]":
+        """What the check proved, and what a short look adds on these claims about the structure."""
+        from mfdsl.compiler.analysis.effort import structure
+
+        return (*self.compilation.certificates, *structure(self.model, claims, "solve"))
 
     @cached_property
     def program(self) -> "Program":
@@ -168,7 +180,7 @@ class Game:
             raise UsageError(
                 str(error), "`--opt credit=team`, or gradients along the path"
             ) from None
-        name, key = Path(self.compilation.name).name, artifact_key(self.compilation)
+        name, key = Path(self.compilation.name).name, self.key
         line_of = self.compilation.line_of
         text = emit_particles(model, source_name=name, digest=key[:8], line_of=line_of)
         return load_agents(text, model, self.name)
@@ -221,5 +233,19 @@ def load(
     else:
         raise TypeError("load takes a path or a text, one of the two")
     compilation = with_settings_checked(compilation)
-    compilation.require_model()
-    return Game(compilation, options.parameters)
+    return Game(compilation, options.parameters, bins_of_block(compilation.require_model()))
+
+
+def loaded(game: Game | str | Path, params: Parameters | None) -> Game:
+    """A game as it is, or that of a file or of a shipped game's name.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: a name that is neither a file nor a shipped game.
+        TypeError: `params` for a game that is loaded already.
+    """
+    if not isinstance(game, Game):
+        return load(game, params=params)
+    if params:
+        raise TypeError("the game is loaded already: give params to `load`")
+    return game

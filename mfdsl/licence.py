@@ -112,6 +112,17 @@ def licence_for(
     )
 
 
+def claims_read(solver: str) -> frozenset[str] | None:
+    """The claims about the structure of a game that the licence of a solver rests on.
+
+    None where a proof comes with a rate or options, for which the slopes count as well.
+    """
+    rules = [rule for rule in RULES if rule.solver == solver]
+    if any(rule.proved for rule in rules):
+        return None
+    return frozenset(need for rule in rules for need in rule.needs)
+
+
 def chosen(entries: Iterable[Licence], limit: int) -> Licence | None:
     """The licensed solver that keeps its promise within the limit; without any such promise, one
     that converges for certain at a rate that is not stated; None where nothing is licensed so.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mfdsl.compiler.driver import ParameterValue
-from mfdsl.compiler.ir.fold import read_float
+from mfdsl.compiler.ir.fold import read_float, told_apart
 from mfdsl.compiler.ir.model import Model, Parameter
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import read_text
@@ -146,8 +146,9 @@ def _check_range(model: Model, parameter: Parameter, values: tuple[float, ...]) 
     high = math.inf if kind.hi is None else kind.hi
     for value in values:
         if not low <= value <= high:
+            text, low_text, high_text = told_apart(value, low, high)
             raise UsageError(
-                f"`{parameter.name} = {value:g}` is outside its range [{low:g}, {high:g}]"
+                f"`{parameter.name} = {text}` is outside its range [{low_text}, {high_text}]"
             )
         if kind.kind != "real" and value != int(value):
             raise UsageError(f"`{parameter.name} = {value:g}` is not an integer")
@@ -208,7 +209,8 @@ def _points(sweep: str, text: str) -> tuple[float, ...]:
         raise UsageError(f"`{where}`: the count is a whole number from 1 to {MAX_SWEEP:,}")
     if count == 1:
         return (first,)
-    return tuple(first + (last - first) * i / (count - 1) for i in range(count))
+    inner = (first + (last - first) * i / (count - 1) for i in range(count - 1))
+    return (*inner, last)  # computed like the others, the last one may lie beyond its range
 
 
 def _from_toml(path: Path, name: str, value: Any) -> ParameterValue:

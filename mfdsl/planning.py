@@ -1,5 +1,6 @@
 """Tables or a generator: what tables would take, beside what the machine has. Imports no torch."""
 
+from dataclasses import dataclass, replace
 from math import prod
 
 from mfdsl.compiler.ir.model import Model, Variable
@@ -9,13 +10,28 @@ from mfdsl.errors import UsageError
 from mfdsl.runtime.memory import machine_memory
 
 NUMBER = 8  # bytes
+LONG = 10**15  # of numbers from here on only the magnitude is told
 QUARTER = 0.25  # part of the memory that policy and values may take; solvers hold more tables
 GENERATED = "gd_mfrl"
+_LEARNS = f"; or `--solver {GENERATED}`, which learns without tables"
 ALONG = "structural_pg"  # who goes along drawn paths of a common noise that no table has
 
 
-def table_bytes(model: Model, bins: Bins) -> int | None:
-    """The bytes of a policy and its values on tables [T, S, A] of a game with one population.
+@dataclass(frozen=True)
+class Wanted:
+    """What tables of a game would hold: states, and bytes of policy and values [T, S, A]."""
+
+    states: int
+    bytes: int
+
+    @property
+    def held(self) -> int:
+        """The states with as many actions of which this machine holds policy and values."""
+        return machine_memory() * self.states // self.bytes
+
+
+def wanted_tables(model: Model, bins: Bins) -> Wanted | None:
+    """What tables of a game with one population would hold.
 
     Where only few actions are legal in any state, A is the most of them.
 
@@ -26,18 +42,34 @@ def table_bytes(model: Model, bins: Bins) -> int | None:
     player = model.players[0]
     few = ranks(model)
     actions = player.actions if few is None else ()
-    sizes = [few, *(_size(model, v, bins) for v in (*player.states, *player.traits, *actions))]
-    if None in sizes[1:]:
+    states = [_size(model, variable, bins) for variable in (*player.states, *player.traits)]
+    each = [few or 1, *(_size(model, variable, bins) for variable in actions)]
+    if None in (*states, *each):
         return None
-    return 2 * NUMBER * prod(s for s in sizes if s is not None) * (model.horizon.steps or 1)
+    count = prod(size for size in states if size is not None)
+    entries = count * prod(size for size in each if size is not None) * (model.horizon.steps or 1)
+    return Wanted(count, 2 * NUMBER * entries)
 
 
 def generated(model: Model, bins: Bins) -> str | None:
     """Why a generator takes the place of tables, None where tables fit."""
-    needed = table_bytes(model, bins)
-    if needed is None or needed < QUARTER * machine_memory():
+    wanted = wanted_tables(model, bins) if _drawable(model) else None
+    if wanted is None or wanted.bytes < QUARTER * machine_memory():
         return None
-    return f"policy and values on tables would take {_text(needed)} of {_text(machine_memory())}"
+    size = f"{_text(wanted.bytes)} of {_text(machine_memory())}"
+    return f"tables of {_count_text(wanted.states)} states would take {size}"
+
+
+def _drawable(model: Model) -> bool:
+    """Whether a generator draws the law of a game with one population over a finite horizon: states
+    are finite, or real without angles, and members can have weights.
+    """
+    player = model.players[0]
+    kinds = [model.types[v.type] for v in (*player.states, *player.traits)]
+    alike = len({kind.finite for kind in kinds}) == 1
+    lines = all(kind.finite or not kind.periodic for kind in kinds)
+    weighted = not any(node.op == "w2" for node in model.nodes)
+    return model.horizon.kind == "finite" and alike and lines and weighted
 
 
 def drawn_states(model: Model) -> str | None:
@@ -73,13 +105,35 @@ def check_tables(model: Model, bins: Bins) -> None:
     Raises:
         UsageError: policy and values alone take more than the memory of the machine.
     """
-    needed = table_bytes(model, bins)
-    if needed is not None and needed > machine_memory():
-        raise UsageError(
-            f"not enough memory for `{model.name}`: its tables would have {_text(needed)} of policy"
-            f" and values, there are {_text(machine_memory())}",
-            f"`--solver {GENERATED}` stands a generator in the place of the law; or fewer `bins`",
-        )
+    wanted = wanted_tables(model, bins)
+    if wanted is None or wanted.bytes <= machine_memory():
+        return
+    raise UsageError(
+        f"`{model.name}` has {_count_text(wanted.states)} states on tables, which take "
+        f"{_text(wanted.bytes)}; this machine has {_text(machine_memory())}, enough for "
+        f"{_count_text(wanted.held)} states with as many actions",
+        _smaller(model, bins) + (_LEARNS if _drawable(model) else ""),
+    )
+
+
+def _smaller(model: Model, bins: Bins) -> str:
+    """What makes tables of a game fit: the most points of its grids that do, if it has any."""
+    if bins == Bins():
+        return "make the ranges of its variables smaller"
+    if bins.every is None:
+        most = max(bins.named, key=lambda name: bins.named[name])
+        return f"fewer points for `{most}`, which has the most: `--opt bins.{most}=21`"
+    low, high = 1, bins.every  # `low` points fit or none do, `high` do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = wanted_tables(model, replace(bins, every=middle))
+        fits = found is not None and found.bytes < QUARTER * machine_memory()
+        low, high = (middle, high) if fits else (low, middle)
+    return f"`--opt bins={low}` fits" if low > 1 else "no grid of two points each fits"
+
+
+def _count_text(count: int) -> str:
+    return f"{count:,}" if count < LONG else f"some 10^{len(str(count)) - 1}"
 
 
 def _size(model: Model, variable: Variable, bins: Bins) -> int | None:
@@ -88,7 +142,7 @@ def _size(model: Model, variable: Variable, bins: Bins) -> int | None:
     return None if each is None else each ** prod(kind.dims)
 
 
-def _text(count: float) -> str:
+def _text(count: int) -> str:
     if count >= 2**50:
-        return f"{count / 2**40:,.0f} TiB"
+        return f"{_count_text(count // 2**40)} TiB"
     return f"{count / 2**30:,.1f} GiB"

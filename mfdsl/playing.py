@@ -125,7 +125,8 @@ def by_table(game: Game, policy: TabularPolicy) -> Behaviour:
     Raises:
         UsageError: the table is of another game, or tells apart what cannot be told apart in it.
     """
-    game = game if game.bins != Bins() else replace(game, bins=_grids_of(game, policy))
+    grids = _grids_of(game, policy)
+    game = game if _agree(game.bins, grids) else replace(game, bins=grids)
     small = game.reduced or reduced(game.model, game.bins)
     sizes = [axis.size for axis in (*policy.states, *policy.actions)]
     if sizes != [*game.program.states.values(), *game.program.actions.values()]:
@@ -134,6 +135,15 @@ def by_table(game: Game, policy: TabularPolicy) -> Behaviour:
         return Tabled(policy, small, game.model)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _agree(bins: Bins, grids: Bins) -> bool:
+    """Whether `bins` make these grids, which are named one by one."""
+    return (
+        all(bins.of(name) == count for name, count in grids.named.items())
+        and all(bins.low.get(name) == end for name, end in grids.low.items())
+        and all(bins.high.get(name) == end for name, end in grids.high.items())
+    )
 
 
 def _grids_of(game: Game, policy: TabularPolicy) -> Bins:

@@ -66,6 +66,7 @@ class Recheck:
                     "upper": row.certificate.upper,
                     "norm": row.certificate.norm,
                     "ok": row.ok,
+                    "as_bound": row.as_bound,
                     "rigor": row.rigor,
                     "why": row.why,
                 }
@@ -86,7 +87,8 @@ class Recheck:
 
 
 def _text(row: Rechecked) -> str:
-    return f"{certificate_text(row.certificate)}, {row.certificate.verdict}"
+    as_bound = " as bound" if row.as_bound else ""
+    return f"{certificate_text(row.certificate)}, {row.certificate.verdict}{as_bound}"
 
 
 def _outcome(row: Rechecked) -> str:
@@ -168,11 +170,11 @@ def recheck_file(
     with answering(_or_search(replayer_of(searches))):
         compilation = with_settings_checked(compile_file(find_spec(spec), options))
     model = compilation.require_model()
-    rules = [c for c in compilation.certificates if not c.claim.startswith("lipschitz(")]
+    bound = [c for c in compilation.certificates if not c.claim.startswith("lipschitz(")]
     with leaving_out():  # constants are replayed from the proof
-        rules += regularity(model, EFFORT, whole_box=proof.whole_box)
+        rules = regularity(model, EFFORT, whole_box=proof.whole_box)
     try:
-        rows = recheck(model, proof, rules)
+        rows = recheck(model, proof, rules, bound)
     except WrongModelError as error:
         hint = "the spec, its files or its parameters have changed: check it again"
         raise UsageError(str(error), hint) from None

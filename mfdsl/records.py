@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mfdsl.artifact import artifact_key
 from mfdsl.batches import Batch, batch_of
 from mfdsl.bundle import FOLDER, MAIN, bundle_of
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
 from mfdsl.parameters import Sweep
 from mfdsl.planning import ALONG
+from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
-from mfdsl.runtime.runs import RunError, RunFolder
+from mfdsl.runtime.runs import START, RunError, RunFolder, policy_bytes
 from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import Job, prepare
+from mfdsl.starting import GIVEN, RANDOM, Start, license_from
 
 if TYPE_CHECKING:
     from mfdsl.game import Game
@@ -44,6 +46,7 @@ class RunOptions(BaseModel):
     sets: dict[str, dict[str, int | float | tuple[float, ...]]] = {}
     seeds: tuple[int, ...] = ()
     share: tuple[int, int] = (0, 1)
+    start: str | None = None
 
     @property
     def batch(self) -> Batch:
@@ -57,7 +60,14 @@ def start_run(job: Job, out: Path) -> RunFolder:
     Raises:
         UsageError: the folder cannot be written to.
     """
-    return start_folder(job.game, job.settings, job.seed, job.dtype, out, job.batch)
+    if job.start is None:
+        return start_folder(job.game, job.settings, job.seed, job.dtype, out, job.batch)
+    origin, policy = job.start.origin, job.start.policy
+    assert policy is not None
+    folder = start_folder(job.game, job.settings, job.seed, job.dtype, out, job.batch, origin)
+    with explained():
+        folder.write({START: policy_bytes(policy)})
+    return folder
 
 
 def start_folder(
@@ -67,8 +77,10 @@ def start_folder(
     dtype: Literal["float32", "float64"],
     out: Path,
     sweep: Sweep | Batch | None = None,
+    start: str | None = None,
 ) -> RunFolder:
-    """A new run folder under `out` for a solver that is about to run.
+    """A new run folder under `out` for a solver that is about to run; `start` is the origin of the
+    policy that it begins from, where that is not the uniform one.
 
     Raises:
         UsageError: the folder cannot be written to.
@@ -76,7 +88,7 @@ def start_folder(
     batch = batch_of(sweep or {})
     options = RunOptions(
         game=game.name,
-        key=artifact_key(game.compilation),
+        key=game.key,
         parameters=dict(game.parameters),
         sweep=dict(batch.sweep),
         solver=settings.solver,
@@ -89,6 +101,7 @@ def start_folder(
         sets={label: dict(values) for label, values in batch.sets.items()},
         seeds=batch.seeds,
         share=batch.share,
+        start=start,
     )
     with explained():
         bundle = bundle_of(game.compilation)
@@ -136,7 +149,7 @@ def same_game(game: "Game", options: RunOptions, folder: RunFolder) -> None:
     Raises:
         UsageError: the run is of another game, or of another version of this one.
     """
-    if artifact_key(game.compilation) != options.key:
+    if game.key != options.key:
         own = folder.path / "spec.mfg"
         kind = "another version of the game" if game.name == options.game else "another game"
         help_ = f"leave out the spec to use the run's own {own}"
@@ -156,7 +169,7 @@ def job_of_run(
         UsageError: the run is of another game, or its options no longer exist.
     """
     settings = settings_of_run(game, folder, options)
-    return prepare(
+    job = prepare(
         game,
         settings,
         sweep=options.batch,
@@ -164,6 +177,32 @@ def job_of_run(
         device=device,
         dtype=options.dtype,
     )
+    if options.start is None:
+        return job
+    return replace(job, license=license_from(job.license, job.settings.solver))
+
+
+def start_of(given: str | Path | TabularPolicy, game: "Game") -> Start:
+    """Where a solve of a game begins: `random`, at the policy of a run, or at one that is given.
+
+    Raises:
+        UsageError: the folder is no run, or one of another game or without a table.
+    """
+    if isinstance(given, TabularPolicy):
+        return Start(GIVEN, given)
+    if given == RANDOM:
+        return Start(RANDOM)
+    folder = open_run(Path(given))
+    options = read_options(folder)
+    if options.game != game.name:
+        raise UsageError(f"{folder.path} is a run of `{options.game}`, and this is `{game.name}`")
+    if options.solver not in SOLVERS or goes_along(options):
+        raise UsageError(
+            f"{folder.path} is a run of {options.solver}, which makes no table",
+            "begin from a run of a solver of tables",
+        )
+    with explained():
+        return Start(str(folder.path), folder.saved_policy())
 
 
 def settings_of_run(game: "Game", folder: RunFolder, options: RunOptions) -> Settings:

@@ -33,6 +33,11 @@ TOLERANCE = 1e-6
 
 TEAMS = "mf_ppo"  # who solves a team unless somebody says otherwise
 PLANNER = "social_gradient"  # where a team is one population with finite variables
+# Solvers whose theorems hold from every policy. Those of mirror_prox and pmd measure how far an
+# equilibrium is from the uniform one.
+FROM_ANYWHERE = frozenset(
+    ("fixed_point", "policy_iteration", "soft_fixed_point", "frank_wolfe", PLANNER)
+)
 LOOP_KEYS = ("method", "iterations", "tolerance", "bins")
 GRID_KEYS = ("bins", "low", "high")
 FEWEST_BINS = 2
@@ -104,8 +109,15 @@ def resolve(
     return Settings(name, config, limit, float(goal), reason, bins, unnamed, limited)
 
 
-def licensed(settings: Settings, model: Model, certificates: Sequence[Certificate]) -> Settings:
-    """The settings with a solver that is proved to work, where there is one and none was named.
+def licensed(
+    settings: Settings,
+    model: Model,
+    certificates: Sequence[Certificate],
+    *,
+    anywhere: bool = False,
+) -> Settings:
+    """The settings with a solver that is proved to work, where there is one and none was named;
+    with `anywhere` it is proved to from every policy.
 
     It has to keep its promise within the iterations; where nobody limited them they are raised to
     what the proof asks for, up to 100,000.
@@ -113,6 +125,8 @@ def licensed(settings: Settings, model: Model, certificates: Sequence[Certificat
     if not settings.open or settings.solver not in SOLVERS:
         return settings
     entries = licences(certificates, case_of(model, settings.tolerance))
+    if anywhere:
+        entries = tuple(entry for entry in entries if entry.solver in FROM_ANYWHERE)
     entry = chosen(entries, settings.iterations if settings.limited else MOST_PROMISED)
     if entry is None:
         slow = next((e for e in entries if e.iterations is not None), None)
@@ -132,12 +146,7 @@ def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
     """The grids: `bins` points for all continuous variables, `bins.x` for one, from `low.x` to
     `high.x` where the spec gives no bounds.
     """
-    continuous = {
-        v.name: model.types[v.type]
-        for p in model.players
-        for v in (*p.states, *p.traits, *p.actions)
-        if not model.types[v.type].finite
-    }
+    continuous = _continuous(model)
     found: dict[str, dict[str, Any]] = {kind: {} for kind in GRID_KEYS}
     for key, value in options.items():
         kind, _, name = key.partition(".")
@@ -154,6 +163,22 @@ def _bins(model: Model, options: Mapping[str, Any]) -> Bins:
         found[kind][name] = value
     every = found["bins"].pop("", None)
     return Bins(every, *found.values())
+
+
+def _continuous(model: Model) -> dict[str, Type]:
+    """The types of the continuous variables by name."""
+    return {
+        v.name: model.types[v.type]
+        for p in model.players
+        for v in (*p.states, *p.traits, *p.actions)
+        if not model.types[v.type].finite
+    }
+
+
+def bins_of_block(model: Model) -> Bins:
+    """The grids that the spec's `solver` block asks for; none where all variables are finite."""
+    asked = "bins" in model.solver and _continuous(model)
+    return _bins(model, {"bins": model.solver["bins"]} if asked else {})
 
 
 def _check_bins(key: str, value: Any) -> None:
@@ -209,9 +234,9 @@ def validated(solver: str, options: Mapping[str, Any]) -> Config:
         UsageError: an option is unknown or out of range.
     """
     row = METHODS[solver]
-    for name in options:
+    for name, value in options.items():
         if name not in row.config.model_fields:
-            raise unknown(f"option of {solver}", name, row.config.model_fields)
+            raise _unknown_option(solver, name, value)
     try:
         return row.config.model_validate(dict(options))
     except ValidationError as error:
@@ -224,6 +249,24 @@ def validated(solver: str, options: Mapping[str, Any]) -> Config:
             f"option `{name} = {first['input']}` of {solver}: {_lower(first['msg'])}",
             f"{name} is the {description}" if description else None,
         ) from None
+
+
+def _unknown_option(solver: str, name: str, value: Any) -> UsageError:
+    """The error for an option that a solver does not have: whose it is, or which was meant."""
+    error = unknown(f"option of {solver}", name, METHODS[solver].config.model_fields)
+    owners = _owners(name)
+    if not owners:
+        return error
+    return UsageError(
+        error.message,
+        f"{' and '.join(owners)} {'has' if len(owners) == 1 else 'have'} it: "
+        f"`--solver {owners[0]} --opt {name}={value}`",
+    )
+
+
+def _owners(option: str) -> list[str]:
+    """The solvers that have an option."""
+    return [name for name, row in METHODS.items() if option in row.config.model_fields]
 
 
 def with_settings_checked(compilation: Compilation) -> Compilation:

@@ -2,33 +2,37 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mfdsl.batches import SEED, Batch, Number, Point, batch_of, check_batch
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model, Values
-from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
-from mfdsl.licence import licence_for, licence_text
+from mfdsl.licence import claims_read, licence_for, licence_text
 from mfdsl.parameters import Sweep
 from mfdsl.planning import check_tables
+from mfdsl.rules import Case
+from mfdsl.runtime.agents import SimulationError
 from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
-from mfdsl.runtime.simulator import SimulationError
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
-from mfdsl.runtime.solvers.course import Course
-from mfdsl.runtime.solvers.episodes import Crowd
+from mfdsl.runtime.solvers.course import Course, view_for
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
+from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
 from mfdsl.trials import tried
+
+if TYPE_CHECKING:
+    from mfdsl.runtime.solvers.episodes import Crowd
+    from mfdsl.starting import Start
 
 # Tables [B, T, S, A] held at once: rewards, policies, values of two, the solver's own state, and
 # what is on its way from one to the other; `omd` took 8 on `bench/specs/city.mfg`, 10 on
@@ -40,7 +44,7 @@ TABLES = 8
 class Job:
     """All that a run needs. `points` says where each game of the batch lies on its axes, one empty
     entry without any; `varied` has the options of the solver that differ over the games. `state`
-    and `history` continue an earlier run.
+    and `history` continue an earlier run; a `state` without history is that of the `start`.
     """
 
     game: Game
@@ -55,6 +59,7 @@ class Job:
     varied: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
     state: Mapping[str, torch.Tensor] | None = None
     history: tuple[Record, ...] = field(default=())
+    start: "Start | None" = None
 
 
 def prepare(
@@ -65,12 +70,14 @@ def prepare(
     seed: int = 0,
     device: Device = "cpu",
     dtype: Dtype = "float64",
+    start: "Start | None" = None,
 ) -> Job:
-    """Load the program and bind its parameters, one game for each point of the batch.
+    """Load the program and bind its parameters, one game for each point of the batch. Solvers begin
+    at the uniform policy unless another `start` is given.
 
     Raises:
-        UsageError: the batch does not fit the model, the solver is not defined on it, the device is
-            not there, or its memory is too small.
+        UsageError: the batch does not fit the model, the solver is not defined on it or does not
+            begin there, the device is not there, or its memory is too small.
     """
     batch = batch_of(sweep)
     moved = bool(batch.parameters or batch.sets)
@@ -79,7 +86,8 @@ def prepare(
         game = replace(game, bins=settings.bins)
     if batch.options:
         settings = replace(settings, open=False)
-    settings = licensed(settings, game.model, _certificates(game, swept=moved))
+    certificates = _certificates(game, settings, swept=moved)
+    settings = licensed(settings, game.model, certificates, anywhere=start is not None)
     check_batch(game.model, settings, batch)
     points, varied = batch.points(), batch.varied()
     seed = int(varied.get(SEED, (seed,))[0])
@@ -88,13 +96,42 @@ def prepare(
     _check_defined(game, settings)
     place = find_device(device)
     params = params_at(game, batch.columns(), dtype=getattr(torch, dtype), device=place)
-    if not batch.axes:
+    if not batch.axes and start is None:
         settings = tried(settings, game.program, params)
-    license = _license_of_all(game, settings, varied, swept=moved)
+    license = _license_of_all(game, settings, varied, certificates, swept=moved)
     job = Job(game, settings, license, params, points, seed, place, dtype, batch, varied)
     _check_memory(job)
     _check_playable(job)
-    return job
+    return job if start is None else _begun(job, start, certificates)
+
+
+def _begun(job: Job, start: "Start", certificates: Sequence[Certificate]) -> Job:
+    """The job at the policies from which it begins; where trials choose, they begin there, too."""
+    from mfdsl.starting import begun_state, check_beginner, license_from, policies_of
+
+    check_beginner(job.settings.solver)
+    program, settings, games = job.game.program, job.settings, len(job.points)
+    view = view_for(program, job.params, settings.solver)
+    seeds = tuple(int(seed) for seed in job.varied.get(SEED, (job.seed,)))
+    probs = policies_of(start, view, games, seeds)
+    if not job.batch.axes:
+        settings = tried(settings, program, job.params, probs)
+    swept = bool(job.batch.parameters or job.batch.sets)
+    license = _license_of_all(job.game, settings, job.varied, certificates, swept=swept)
+    return replace(
+        job,
+        settings=settings,
+        license=license_from(license, settings.solver),
+        state=begun_state(
+            settings.solver,
+            settings.config,
+            view,
+            probs,
+            games=games,
+            varied=Varied(dict(job.varied)),
+        ),
+        start=replace(start, policy=view.policy(probs)),
+    )
 
 
 def params_at(
@@ -197,15 +234,25 @@ def run(
     except (torch.OutOfMemoryError, MemoryError):
         raise _too_large(job) from None
     except RuntimeError as error:
+        if "without overflow" in str(error):
+            raise UsageError(
+                f"an option of {settings.solver} is too large for {job.dtype}",
+                "a smaller one"
+                if job.dtype == "float64"
+                else "a smaller one, or `--dtype float64`",
+            ) from None
         if "allocate memory" not in str(error):
             raise
         raise _too_large(job) from None
 
 
-def crowd_of(job: Job) -> Crowd | None:
+def crowd_of(job: Job) -> "Crowd | None":
     """The agents of the game, for solvers that learn from their play."""
     if not SOLVERS[job.settings.solver].plays:
         return None
+    from mfdsl.compiler.tabular.reduce import reduced
+    from mfdsl.runtime.solvers.episodes import Crowd
+
     game, program = job.game, job.game.program
     return Crowd(
         game.agents,
@@ -257,13 +304,13 @@ def find_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and there else "cpu")
 
 
-def license_of(game: Game, settings: Settings, *, swept: bool = False) -> License:
+def license_of(
+    settings: Settings, certificates: Sequence[Certificate], case: Case, *, swept: bool
+) -> License:
     """What the solver needs in order to converge for certain, and what is known of that here.
 
     Certificates hold at the parameters of the spec, so a sweep leaves only what its structure says.
     """
-    certificates = _certificates(game, swept=swept)
-    case = case_of(game.model, settings.tolerance)
     entry = licence_for(settings.solver, settings.config, certificates, case)
     needs = " and ".join(entry.needs) or SOLVERS[settings.solver].requires
     text = licence_text(entry, settings.tolerance)
@@ -277,21 +324,29 @@ def _license_of_all(
     game: Game,
     settings: Settings,
     varied: Mapping[str, tuple[Number, ...]],
+    certificates: Sequence[Certificate],
     *,
     swept: bool,
 ) -> License:
     """The licence of all games, or that of the first one that has none."""
     found = []
+    case = case_of(game.model, settings.tolerance)
     names = [name for name in varied if name != SEED]
     for values in dict.fromkeys(zip(*(varied[name] for name in names), strict=True)) or [()]:
         changes = dict(zip(names, values, strict=True))
         config = settings.config.model_copy(update=changes)
-        found.append(license_of(game, replace(settings, config=config), swept=swept))
+        found.append(license_of(replace(settings, config=config), certificates, case, swept=swept))
     return next((license for license in found if license.verdict != "proved"), found[0])
 
 
-def _certificates(game: Game, *, swept: bool) -> tuple[Certificate, ...]:
-    return with_structure(game.model, () if swept else game.certificates)
+def _certificates(game: Game, settings: Settings, *, swept: bool) -> tuple[Certificate, ...]:
+    """What is known of the game, as far as it chooses the solver or is read by its licence."""
+    claims = None if settings.open else claims_read(settings.solver)
+    if swept:
+        return with_structure(game.model, ())
+    return with_structure(
+        game.model, game.certificates if claims is None else game.certificates_of(claims)
+    )
 
 
 def _check_defined(game: Game, settings: Settings) -> None:

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 
+from torch import Tensor
+
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import Solution
-from mfdsl.runtime.solvers.loop import solve
+from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.loop import solve, view_for
 from mfdsl.runtime.solvers.needs import refusal
+from mfdsl.runtime.solvers.starts import STARTS, begun
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.status import Status
 from mfdsl.settings import Settings
@@ -26,12 +30,18 @@ TRIALS: tuple[Candidate, ...] = (
     ("prior_descent", {"response": "soft", "inner": 5}),
     ("prior_descent", {}),
 )
-ENDLESS: tuple[Candidate, ...] = (("omd", {}), ("successive_averages", {}), ("prior_descent", {}))
+ENDLESS: tuple[Candidate, ...] = (
+    ("omd", {}),
+    ("successive_averages", {}),
+    ("prior_descent", {"response": "soft", "inner": 5}),
+    ("prior_descent", {}),
+)
 # Iterations of these cost tens of those above.
 COSTLY: tuple[Candidate, ...] = (("mf_omi", {}), ("mf_omo", {}))
 LARGE = "successive_averages"
 ROUNDS = 100
 LONGER = 400
+LONGEST = 1000
 FINALISTS = 3
 SOLVED = 1e-3
 MOST_ENTRIES = 1 << 20
@@ -53,16 +63,20 @@ class _Trial:
         return gap if isfinite(gap) else inf
 
 
-def tried(settings: Settings, program: Program, params: Params) -> Settings:
+def tried(
+    settings: Settings, program: Program, params: Params, start: Tensor | None = None
+) -> Settings:
     """The settings with the heuristic of the least exploitability after some iterations.
 
-    All of `TRIALS` make 100 iterations. While none has come to a thousandth of the exploitability
-    of the uniform policy, the three that are ahead go on to 400, and then, on small tables, those
-    that are `COSTLY` make 100. A trial that reaches the tolerance ends the search. The choice
-    depends on the game only. It is not made where somebody named a solver or one is licensed, and
-    for few iterations. On a horizon without end only `ENDLESS` are tried, and on small tables
-    only: elsewhere an iteration may take thousands of steps of the law. Tables too large for
-    trials get `LARGE` where moves read the law, as in traffic.
+    All of `TRIALS` begin at the uniform policy and make 100 iterations; those that can begin at the
+    policy `start` [1, T, S, A] where one is given. While none has come to a thousandth of the
+    exploitability of the first policy, the three that are ahead go on to 400, and then, on small
+    tables, those that are `COSTLY` make 100, or without an end those three go on to 1,000. A trial
+    that reaches the tolerance ends the search. The choice depends on the game only. It is not made
+    where somebody named a solver or one is licensed, and for few iterations. On a horizon without
+    end only `ENDLESS` are tried, and on small tables only: elsewhere an iteration may take
+    thousands of steps of the law. Tables too large for trials get `LARGE` where moves read the law,
+    as in traffic.
     """
     entries = program.state_count * program.action_count * (program.horizon or 1)
     endless = program.kind == "stationary"
@@ -72,14 +86,13 @@ def tried(settings: Settings, program: Program, params: Params) -> Settings:
         return settings if endless else _untried(settings, program)
     if settings.iterations < ROUNDS:
         return settings
-    found = _begun(ENDLESS if endless else TRIALS, settings, program, params)
-    start = found[0].solution.history[0].exploitability
-    if not _settled(found, start, settings) and settings.iterations >= LONGER:
-        ahead = sorted(found, key=lambda trial: trial.gap)
-        longer = _continued(ahead[:FINALISTS], settings, program, params)
-        found = [longer.get((trial.name, trial.config), trial) for trial in found]
-    if not _settled(found, start, settings) and not endless and entries <= MOST_COSTLY_ENTRIES:
-        found += _begun(COSTLY, settings, program, params)
+    found = _begun(ENDLESS if endless else TRIALS, settings, program, params, start)
+    first = found[0].solution.history[0].exploitability
+    for count in (LONGER, LONGEST) if endless else (LONGER,):
+        if not _settled(found, first, settings) and settings.iterations >= count:
+            found = _continued(found, count, settings, program, params)
+    if not _settled(found, first, settings) and not endless and entries <= MOST_COSTLY_ENTRIES:
+        found += _begun(COSTLY, settings, program, params, start)
     best = min(found, key=lambda trial: trial.gap)
     names = ", ".join(dict.fromkeys(trial.name for trial in found))
     count = best.solution.iterations
@@ -98,16 +111,29 @@ def _untried(settings: Settings, program: Program) -> Settings:
 
 
 def _begun(
-    candidates: Sequence[Candidate], settings: Settings, program: Program, params: Params
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    program: Program,
+    params: Params,
+    start: Tensor | None,
 ) -> list[_Trial]:
     """Trials of what is defined on the game, up to the first that reaches the tolerance."""
     found: list[_Trial] = []
     for name, options in candidates:
-        if refusal(name, program) is not None:
+        if refusal(name, program) is not None or (start is not None and name not in STARTS):
             continue
         config = SOLVERS[name].config.model_validate(dict(options))
+        state = None
+        if start is not None:
+            state = begun(name, make_solver(name, config), view_for(program, params, name), start)
         trial = solve(
-            program, params, name, config, iterations=ROUNDS, tolerance=settings.tolerance
+            program,
+            params,
+            name,
+            config,
+            iterations=ROUNDS,
+            tolerance=settings.tolerance,
+            state=state,
         )
         _check(trial)
         found.append(_Trial(name, config, trial))
@@ -117,26 +143,31 @@ def _begun(
 
 
 def _continued(
-    trials: Sequence[_Trial], settings: Settings, program: Program, params: Params
-) -> dict[tuple[str, Config], _Trial]:
-    """The same trials after more iterations, up to the first that reaches the tolerance."""
-    found: dict[tuple[str, Config], _Trial] = {}
-    for trial in trials:
+    trials: Sequence[_Trial], count: int, settings: Settings, program: Program, params: Params
+) -> list[_Trial]:
+    """The trials, those ahead after `count` iterations, up to the first that reaches the tolerance.
+
+    Those that went on before are the same ones: the others have made fewer iterations.
+    """
+    made = max(trial.solution.iterations for trial in trials)
+    ahead = [trial for trial in trials if trial.solution.iterations == made]
+    longer: dict[tuple[str, Config], _Trial] = {}
+    for trial in sorted(ahead, key=lambda trial: trial.gap)[:FINALISTS]:
         further = solve(
             program,
             params,
             trial.name,
             trial.config,
-            iterations=LONGER,
+            iterations=count,
             tolerance=settings.tolerance,
             state=trial.solution.state,
             history=trial.solution.history,
         )
         _check(further)
-        found[trial.name, trial.config] = replace(trial, solution=further)
+        longer[trial.name, trial.config] = replace(trial, solution=further)
         if further.status is Status.converged:
             break
-    return found
+    return [longer.get((trial.name, trial.config), trial) for trial in trials]
 
 
 def _settled(trials: Sequence[_Trial], start: float, settings: Settings) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 import mfdsl
 from mfdsl.game import Game
-from mfdsl.runtime.solvers.mirror_descent import MirrorDescent
+from mfdsl.runtime.solvers.blocks import Blocks
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import prepare
@@ -77,11 +77,11 @@ def test_an_interruption_ends_the_trials(monkeypatch: pytest.MonkeyPatch) -> Non
     game = mfdsl.load("rock_paper_scissors")
     begun = []
 
-    def step(self: MirrorDescent, *_: object) -> None:
+    def iterated(self: Blocks, *_: object) -> None:
         begun.append(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MirrorDescent, "step", step)
+    monkeypatch.setattr(Blocks, "iterated", iterated)
     with pytest.raises(KeyboardInterrupt):
         settings_of(game)
     assert len(begun) == 1

@@ -69,6 +69,16 @@ def read_float(text: str) -> float:
     return carried(Fraction(text.strip()))
 
 
+def told_apart(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A number outside of a range and the ends of this with as many digits as show that it is."""
+    for digits in (6, 9, 12, SURE_DIGITS):
+        shown = [f"{number:.{digits}g}" for number in (value, low, high)]
+        if not float(shown[1]) <= float(shown[0]) <= float(shown[2]):
+            return shown[0], shown[1], shown[2]
+    value_text, low_text, high_text = (repr(n).removesuffix(".0") for n in (value, low, high))
+    return value_text, low_text, high_text
+
+
 def neutral_element(op: str) -> int | None:
     """The constant that `op` ignores, None when there is none."""
     return _NEUTRAL.get(op)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from mfdsl.compiler.ir.fold import carried
+from mfdsl.compiler.ir.fold import carried, decimal, told_apart
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
@@ -245,7 +245,7 @@ def _override(
     if type_.dims:
         count = math.prod(type_.dims)
         if isinstance(given, tuple) and len(given) == count:
-            return tuple(float(x) for x in given)
+            return tuple(_at_end(type_, float(x)) for x in given)
         got = f"{len(given)} numbers" if isinstance(given, tuple) else f"{given!r}"
         ctx.sink.report(
             "MFG307",
@@ -280,7 +280,21 @@ def _scalar_override(ctx: Context, type_: Type, given: Override) -> Fraction | N
         carried(value)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
-    return value if type_.kind == "real" or value.denominator == 1 else None
+    if type_.kind != "real":
+        return value if value.denominator == 1 else None
+    number = carried(value)
+    end = _at_end(type_, number)
+    return value if end == number else decimal(end) or Fraction(end)
+
+
+def _at_end(type_: Type, number: float) -> float:
+    """The number, or the end of the range that it exceeds by the rounding of a float: numbers that
+    were printed with all their digits, or computed, miss an end by as little.
+    """
+    for end, beyond in ((type_.lo, -math.inf), (type_.hi, math.inf)):
+        if end is not None and number == math.nextafter(end, beyond):
+            return float(end)
+    return number
 
 
 def _in_range(
@@ -300,13 +314,14 @@ def _in_range(
         return True
     name = declaration.name.name
     shown = wrong if wrong is not None else next(v for v in values if not float(v).is_integer())
-    domain = f"{lo:g}..{hi:g}" if type_.kind == "int" else f"[{lo:g}, {hi:g}]"
+    text, low, high = told_apart(shown, lo, hi)
+    domain = f"{low}..{high}" if type_.kind == "int" else f"[{low}, {high}]"
     where = declaration.type.domain.span if declaration.type.domain else declaration.type.span
-    message = f"`{name} = {shown:g}` is outside its range {domain}"
+    message = f"`{name} = {text}` is outside its range {domain}"
     if not whole:
         message = f"`{name}` holds {shown:g}, which is not a whole number"
     if default is not None:
-        ctx.error("MFG307", message, default, f"{shown:g}", also=[(where, "the range")])
+        ctx.error("MFG307", message, default, text, also=[(where, "the range")])
     else:
         ctx.error("MFG307", message, where, "the range", helps=[f"choose a value in {domain}"])
     return False

@@ -1,4 +1,7 @@
-"""Claims about slopes and structure in `require`: read from the tree, decided on the model."""
+"""Claims about slopes and structure in `require`: read from the tree, decided on the model.
+
+What decides them is loaded for a spec that makes one.
+"""
 
 from collections.abc import Sequence
 
@@ -7,12 +10,8 @@ from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.claim import BOUNDED, NAMES, Claim
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.slope_claims import slopes
-from mfdsl.compiler.sema.structure_claims import STRUCTURE
 from mfdsl.compiler.sema.values import Env, Term
 from mfdsl.compiler.syntax import ast
-
-DECIDERS = {"lipschitz": slopes, **STRUCTURE}
 
 
 def is_regularity(claim: ast.Expr) -> bool:
@@ -78,7 +77,13 @@ def _parts(claim: ast.Expr) -> tuple[ast.Call | None, ast.Expr | None, bool]:
 
 def decide_claims(ctx: Context, model: Model, claims: Sequence[Claim]) -> list[Certificate]:
     """The certificates of all claims; the ones that do not hold are errors."""
+    if not claims:
+        return []
+    from mfdsl.compiler.sema.slope_claims import slopes
+    from mfdsl.compiler.sema.structure_claims import STRUCTURE
+
+    deciders = {"lipschitz": slopes, **STRUCTURE}
     found: list[Certificate] = []
     for claim in claims:
-        found += DECIDERS[claim.call.function.name](ctx, model, claim)
+        found += deciders[claim.call.function.name](ctx, model, claim)
     return found

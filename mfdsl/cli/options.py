@@ -93,6 +93,15 @@ SolverOption = Annotated[
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Continue the run in this folder.")
 ]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        "--start-at",  # torchrun takes `--start` for the beginning of an option of its own
+        metavar="RUN|random",
+        help="Begin at the policy of a run, or at one drawn with the seed, not at the uniform one.",
+    ),
+]
 SolverDtype = Annotated[
     DtypeChoice | None,
     typer.Option("--dtype", help="Precision: float64 for tables, float32 for networks."),

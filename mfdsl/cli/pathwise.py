@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mfdsl import api
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
+from mfdsl.cli.mending import mending_command
 from mfdsl.cli.progress import course
 from mfdsl.cli.solved import right
 
@@ -105,7 +106,7 @@ def _conclude(console: Console, job: "PathJob", found: "PathSolution", folder: "
 
 
 def _next_command(job: "PathJob", found: "PathSolution", folder: "RunFolder") -> str:
-    """What to try now: play the policy, or go on."""
+    """What to try now: play the policy, go on, or begin again."""
     spec = job.game.compilation.name
     match found.status.name:
         case "interrupted":
@@ -113,4 +114,6 @@ def _next_command(job: "PathJob", found: "PathSolution", folder: "RunFolder") ->
         case "max_iterations":
             limit = 2 * max(found.iterations, 1)
             return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
+        case "not_finite":
+            return mending_command(job.game, job.settings)
     return f"mfdsl simulate {spec} --policy {folder.path} --batch 100"

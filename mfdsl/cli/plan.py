@@ -72,6 +72,7 @@ def _of_paths(console: Console, game: api.Game, settings: Settings, request: Req
 def _of_tables(
     console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
 ) -> Plan:
+    from mfdsl.records import start_of
     from mfdsl.solving import bytes_of, prepare
 
     job = prepare(
@@ -81,6 +82,7 @@ def _of_tables(
         seed=request.seed,
         device=request.device,
         dtype=request.kind or "float64",
+        start=None if request.start is None else start_of(request.start, game),
     )
     program, small = job.game.program, job.game.reduced
     axes = " x ".join(f"{name} {size}" for name, size in program.states.items())
@@ -90,12 +92,14 @@ def _of_tables(
         [
             ("solver", f"{job.settings.solver}, {job.settings.reason}"),
             ("trust", job.license.text),
+            *([] if job.start is None else [("start", job.start.text)]),
             ("tables", f"{text}{games}"),
             *(("", note) for note in (small.notes if small else ())),
         ]
     )
     sizes = {"states": program.states, "actions": program.actions, "games": len(job.points)}
-    return _told(job.settings, "tables", **sizes, bytes=bytes_of(job))
+    start = {} if job.start is None else {"start": job.start.origin}
+    return _told(job.settings, "tables", **sizes, **start, bytes=bytes_of(job))
 
 
 def _of_agents(console: Console, game: api.Game, settings: Settings, request: Request) -> Plan:

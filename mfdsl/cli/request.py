@@ -20,7 +20,7 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Request:
     """A new solve; `kind` is the precision, None for what is usual for the solver. To
-    `explain` is to run nothing.
+    `explain` is to run nothing. It begins at the uniform policy without a `start`.
     """
 
     spec: str
@@ -37,6 +37,7 @@ class Request:
     kind: api.Dtype | None
     out: Path
     explain: bool = False
+    start: str | None = None
 
     def words(self) -> list[str]:
         """The command line, without its share and its folder."""
@@ -51,6 +52,7 @@ class Request:
             *(("--sweep", sweep) for sweep in self.sweep),
             ("--seed", self.seed or None),
             ("--seeds", self.seeds if self.seeds > 1 else None),
+            ("--start", self.start),
             ("--device", self.device if self.device != "cpu" else None),
             ("--dtype", self.kind),
         ]

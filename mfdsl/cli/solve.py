@@ -24,6 +24,7 @@ from mfdsl.settings import Settings, resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
 NO_EVENTS = "`--tensorboard` is for networks"
+RANDOM = "random"  # a start that is drawn
 NO_JOBS = arrays.Wanted(None, None, (), dry_run=False)
 
 
@@ -39,6 +40,7 @@ def solve(
     sweep: options.SweepOption = [],  # noqa: B006
     seed: options.Seed = 0,
     seeds: options.Seeds = 1,
+    start: options.Start = None,
     share: options.Share = None,
     cluster: options.Cluster = None,
     jobs: options.Jobs = None,
@@ -56,7 +58,9 @@ def solve(
     console = Console(json, quiet)
     limits = Limits(iterations, tol, tensorboard)
     if resume is not None:
-        _only_limits(set_, params, sweep, opt, solver, share, cluster, jobs, sbatch, explain_plan)
+        _only_limits(
+            set_, params, sweep, opt, solver, start, share, cluster, jobs, sbatch, explain_plan
+        )
         return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
         raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
@@ -75,6 +79,7 @@ def solve(
         kind=dtype.value if dtype is not None else None,
         out=out or Path("runs"),
         explain=explain_plan,
+        start=start,
     )
     place: Place | None = cluster.value if cluster is not None else None
     return _solved(console, request, arrays.Wanted(place, jobs, sbatch, dry_run))
@@ -91,6 +96,10 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     batch = Batch(sweep, sets, (), request.share)
     settings = _settings(game, request, batch)
     batch = replace(batch, seeds=_seeds(console, settings.solver, request))
+    if request.start is not None:
+        from mfdsl.starting import check_beginner
+
+        check_beginner(settings.solver)
     check_shared(settings.solver, settings.solver in SOLVERS and not apart)
     if apart:
         _check_axes(game, settings, batch)
@@ -100,10 +109,10 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     if settings.solver in LEARNERS:
         return _learned(console, game, settings, request, batch)
     _check_limits(settings.solver, request.limits)
-    kind: api.Dtype = request.kind or "float64"
     if settings.solver in EXACT:
         if sets or batch.share != (0, 1):
             raise UsageError(f"{settings.solver} solves a sweep at once", "give one --params")
+        kind: api.Dtype = request.kind or "float64"
         return exact.start(console, game, settings, request.seed, kind, request.out, sweep)
     if settings.solver == ALONG:
         from mfdsl.paths_or_tables import along, routed
@@ -111,10 +120,25 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
         settings = routed(game, settings)
         if along(settings):
             return _along(console, game, settings, request, batch)
-    from mfdsl.records import start_run
+    return _on_tables(console, game, settings, request, batch)
+
+
+def _on_tables(
+    console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
+) -> int:
+    """A run on tables, in one process or in several."""
+    from mfdsl.records import start_of, start_run
     from mfdsl.solving import prepare
 
-    job = prepare(game, settings, sweep=batch, seed=request.seed, device=request.device, dtype=kind)
+    job = prepare(
+        game,
+        settings,
+        sweep=batch,
+        seed=request.seed,
+        device=request.device,
+        dtype=request.kind or "float64",
+        start=None if request.start is None else start_of(request.start, game),
+    )
     if several():
         return finish_together(console, job, partial(start_run, job, request.out))
     return finish(console, job, start_run(job, request.out))
@@ -133,11 +157,12 @@ def _settings(game: api.Game, request: Request, batch: Batch) -> Settings:
 
 
 def _seeds(console: Console, solver: str, request: Request) -> tuple[int, ...]:
-    """One seed for each run of the batch; a solver that draws nothing needs no more than one."""
+    """One seed for each run of the batch; where nothing is drawn one run is enough."""
     if request.seeds == 1:
         return ()
     row = SOLVERS.get(solver)
-    if solver in LEARNERS or (row and (row.plays or "seed" in row.config.model_fields)):
+    draws = solver in LEARNERS or request.start == RANDOM
+    if draws or (row and (row.plays or "seed" in row.config.model_fields)):
         return tuple(range(request.seed, request.seed + request.seeds))
     console.line(f"note      {solver} draws nothing: one run stands for all seeds")
     return ()

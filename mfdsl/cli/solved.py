@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
+from mfdsl.cli.mending import mending_command
 from mfdsl.cli.progress import course
 from mfdsl.runtime.solvers.table import SOLVERS
 
@@ -39,6 +40,8 @@ def finish(
     trust = _trust(job)
     text = f"{settings.solver}, {settings.reason}; {trust}"
     console.fields([("solver", right(text, where))])
+    if job.start is not None and not job.history:
+        console.fields([("start", job.start.text)])
     if job.game.reduced is not None:
         console.fields(_tables(job))
     with course(console, settings.iterations) as shown:
@@ -53,9 +56,10 @@ def finish(
             return _code(solution)
     whole = company is None or company.whole
     refined = refine(job, solution) if whole else None
-    _conclude(console, job, solution, folder, refined)
     unsound = whole and solution.status is Status.not_finite
-    if unsound and (fault := blame(job, solution)) is not None:
+    fault = blame(job, solution) if unsound else None
+    _conclude(console, job, solution, folder, refined, blamed=fault is not None)
+    if fault is not None:
         console.diagnostics((fault,), job.game.compilation.sources)
     found = solution_json(job, solution, str(folder.path))
     if refined is not None:
@@ -104,6 +108,8 @@ def _conclude(
     solution: "Solution",
     folder: "RunFolder",
     refined: "Refined | None",
+    *,
+    blamed: bool,
 ) -> None:
     gap = solution.exploitability
     worst = "worst " if job.points[0] else ""
@@ -126,7 +132,7 @@ def _conclude(
     files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
     console.fields([("written", f"{folder.path}/")])
     console.fields([("", line) for line in wrap(files, WIDTH)])
-    console.fields([("next", _next_command(job, solution, folder))])
+    console.fields([("next", _next_command(job, solution, folder, blamed=blamed))])
 
 
 def _compared(solution: "Solution", refined: "Refined") -> str:
@@ -136,8 +142,8 @@ def _compared(solution: "Solution", refined: "Refined") -> str:
     return f"on {points} points: exploitability {refined.exploitability:.3g}, {value}"
 
 
-def _next_command(job: "Job", solution: "Solution", folder: "RunFolder") -> str:
-    """What to try now: play the policy, or go on."""
+def _next_command(job: "Job", solution: "Solution", folder: "RunFolder", *, blamed: bool) -> str:
+    """What to try now: play the policy, go on, or begin again."""
     spec = job.game.compilation.name
     match solution.status.name:
         case "interrupted":
@@ -145,6 +151,14 @@ def _next_command(job: "Job", solution: "Solution", folder: "RunFolder") -> str:
         case "max_iterations":
             limit = 2 * max(solution.iterations, 1)
             return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
+        case "not_finite":
+            return mending_command(
+                job.game,
+                job.settings,
+                single=job.dtype == "float32",
+                alone=len(job.points) == 1,
+                blamed=blamed,
+            )
     return f"mfdsl simulate {spec} --policy {folder.path}"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mfdsl import api
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
+from mfdsl.cli.mending import mending_command
 from mfdsl.cli.progress import is_round
 from mfdsl.errors import UsageError
 
@@ -166,8 +167,15 @@ def _conclude(
     files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
     console.fields([("written", f"{folder.path}/")])
     console.fields([("", line) for line in wrap(files, WIDTH)])
+    console.fields([("next", _next_command(training, learned, folder))])
+
+
+def _next_command(training: "Training", learned: "Learned", folder: "RunFolder") -> str:
+    """What to try now: play the networks, go on, or begin again."""
     spec = training.game.compilation.name
-    if learned.status.name == "interrupted":
-        console.fields([("next", f"mfdsl solve {spec} --resume {folder.path}")])
-    else:
-        console.fields([("next", f"mfdsl simulate {spec} --policy {folder.path} --batch 100")])
+    match learned.status.name:
+        case "interrupted":
+            return f"mfdsl solve {spec} --resume {folder.path}"
+        case "not_finite":
+            return mending_command(training.game, training.settings)
+    return f"mfdsl simulate {spec} --policy {folder.path} --batch 100"

@@ -11,7 +11,7 @@ from mfdsl.errors import UsageError
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
-    from mfdsl.validating.outcome import Row
+    from mfdsl.validating.outcome import Row, Validation
 
 EXCEEDED = 3
 NAME_WIDTH, VERDICT_WIDTH = 15, 14
@@ -57,7 +57,6 @@ def validate(
     quiet: options.Quiet = False,
 ) -> int:
     """Play a game against its tables, its certificates, its limit and its equilibrium."""
-    from mfdsl.validating.excess import CODE, MESSAGE
     from mfdsl.validating.trial import trial_of
     from mfdsl.validating.validate import validate as run
 
@@ -75,6 +74,13 @@ def validate(
     played = f"the policy of {trial.run}" if trial.run is not None else f"the {trial.policy} policy"
     console.line(f"{trial.game.compilation.name}: {played}, seed {seed}")
     found = run(trial, on_row=lambda row: console.line(_text(row)))
+    return _concluded(console, found)
+
+
+def _concluded(console: Console, found: "Validation") -> int:
+    """The verdict over all checks, and its exit code."""
+    from mfdsl.validating.excess import CODE, MESSAGE
+
     failed = [row.name for row in found.rows if row.verdict == "failed"]
     passed = sum(row.verdict == "passed" for row in found.rows)
     others = len(found.rows) - passed - len(failed)

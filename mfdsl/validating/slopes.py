@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.effort import SECONDS
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Source, Subject
-from mfdsl.compiler.analysis.regularity import SECONDS, regularity
+from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.analysis.subjects import interactions
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.runtime.agents import AgentProgram

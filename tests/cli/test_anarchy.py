@@ -19,6 +19,20 @@ population p as mu {
 }
 """
 
+LINE = """
+model line
+objective nash
+horizon 3
+population p as mu {
+  state  x : real in [-1, 1] ~ uniform
+  action a : int in -1..1
+  x' = clip(x + 0.3 * a)
+  reward stay = -(x - 0.2)^2 - mean(q.x for q in p) * x
+  agents 50
+}
+solver { bins = 5 }
+"""
+
 
 def test_pigou_loses_a_third(mfdsl: Any) -> None:
     outcome = mfdsl("anarchy", "pigou", "--starts", 1)
@@ -75,3 +89,13 @@ def test_teams_and_stationary_horizons_are_refused(mfdsl: Any, tmp_path: Path) -
     assert outcome.code != 0 and "are a team" in outcome.err
     outcome = mfdsl("anarchy", "stationary_sis")
     assert outcome.code != 0 and "stationary horizon" in outcome.err
+
+
+def test_the_grid_of_the_solver_block_is_read(mfdsl: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "line.mfg"
+    spec.write_text(LINE)
+    outcome = mfdsl("anarchy", spec, "--starts", 1, "--iterations", 20, "--json")
+    assert outcome.code == 0 and outcome.json["equilibria"]
+    spec.write_text(LINE.replace("solver { bins = 5 }", ""))
+    outcome = mfdsl("anarchy", spec, "--starts", 1, "--iterations", 20)
+    assert outcome.code == 2 and "is continuous" in outcome.err

@@ -1,6 +1,7 @@
 """Reading parameter values from flags and files."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,37 @@ def test_a_bad_parameter_file_is_a_usage_error_that_says_what(
 def test_a_missing_parameter_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         gather([], tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("text", ["10.0000000000000001", "10.000000000000002", "10"])
+def test_a_value_within_the_rounding_of_an_end_is_that_end(
+    mfdsl: Any, spec: Path, text: str
+) -> None:
+    found = mfdsl("solve", spec, "--set", f"c_crowd={text}", "--iterations", 0, "--json").json
+    exact = mfdsl("solve", spec, "--set", "c_crowd=10", "--iterations", 0, "--json").json
+    assert found["exploitability"] == exact["exploitability"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--set", "c_crowd=10.00000001"), "`c_crowd = 10.00000001` is outside its range [0, 10]"),
+        (
+            ("--set", "c_crowd=10.000000000000004"),
+            "`c_crowd = 10.000000000000004` is outside its range [0, 10]",
+        ),
+        (("--sweep", "c_crowd=1,10.00000001"), "`c_crowd = 10.00000001` is outside its range"),
+        (("--set", "c_crowd=-1e-9"), "`c_crowd = -1e-09` is outside its range [0, 10]"),
+    ],
+)
+def test_a_refusal_has_the_digits_that_show_why(
+    mfdsl: Any, spec: Path, flags: tuple[str, str], words: str
+) -> None:
+    outcome = mfdsl("solve", spec, *flags)
+    assert outcome.code in (1, 2) and words in outcome.err
+
+
+def test_a_sweep_ends_at_its_end() -> None:
+    """-8.168 + (5.94 - -8.168) is above 5.94, which may be the end of a range."""
+    (values,) = read_sweeps(["x=-8.168:5.94:3"]).values()
+    assert values[-1] == 5.94 and len(values) == 3

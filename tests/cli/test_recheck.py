@@ -156,3 +156,33 @@ def test_the_verb_in_python(mfdsl: Any, spec: Path, proof: Path) -> None:
 
 def test_the_verb_is_public() -> None:
     assert mfdsl.recheck.__module__ == "mfdsl.api"
+
+
+def test_what_is_decided_at_the_bound_values_is_told_apart_over_the_box(
+    mfdsl: Any, spec: Path
+) -> None:
+    """As on the screen of the check: ranges and what is required never range over the box."""
+    checked = mfdsl("check", spec, "--whole-box", "--keep-proof", "box.proof").out
+    told = mfdsl("recheck", spec, "box.proof").out
+    for claim in ("symmetry", "range"):
+        (before,) = (line for line in checked.split("\n") if line.split()[:1] == [claim])
+        (again,) = (line for line in told.split("\n") if line.split()[:1] == [claim])
+        assert "proved as bound" in before and "proved as bound" in again
+    rows = mfdsl("recheck", spec, "box.proof", "--json").json["certificates"]
+    assert {row["claim"] for row in rows if row["as_bound"]} >= {"symmetry", "range"}
+    assert not any(row["as_bound"] for row in rows if row["claim"] == "lipschitz(reward, mu)")
+    assert mfdsl("check", spec, "--keep-proof", "here.proof").code == 0
+    assert "as bound" not in mfdsl("recheck", spec, "here.proof").out
+
+
+def test_what_is_required_holds_as_bound_beside_the_same_over_the_box(
+    mfdsl: Any, spec: Path
+) -> None:
+    more = "require lipschitz(reward, mu) <= 1\n  require monotone(reward, mu)\n  require reward"
+    spec.write_text(spec.read_text().replace("require reward", more))
+    assert mfdsl("check", spec, "--whole-box", "--keep-proof", "box.proof").code == 0
+    outcome = mfdsl("recheck", spec, "box.proof", "--json")
+    assert outcome.code == 0
+    found = {(row["claim"], row["as_bound"]) for row in outcome.json["certificates"]}
+    assert found >= {("lipschitz(reward, mu) <= 1", True), ("lipschitz(reward, mu)", False)}
+    assert found >= {("monotone", True), ("monotone", False)}

@@ -58,8 +58,32 @@ def test_agents_default_to_what_the_spec_says(mfdsl: Any, spec: Path) -> None:
 
 def test_numbers_that_are_no_probabilities_are_not_played(mfdsl: Any, spec: Path) -> None:
     flags = ("--solver", "omd", "--opt", "learning_rate=1e308", "--iterations", "5", "-o", "runs")
-    assert mfdsl("solve", spec, *flags).code == 1
+    solved = mfdsl("solve", spec, *flags)
+    assert solved.code == 1
     (run,) = Path("runs").iterdir()
     for verb in (("simulate", "--policy", run), ("validate", run)):
         outcome = mfdsl(*verb)
         assert outcome.code == 2 and "not all of it is probabilities" in outcome.err
+
+
+def test_an_option_beyond_the_precision_is_refused(mfdsl: Any, spec: Path) -> None:
+    flags = ("--solver", "omd", "--opt", "learning_rate=1e308", "--sweep", "c_crowd=1,2")
+    outcome = mfdsl("solve", spec, *flags, "--dtype", "float32")
+    assert outcome.code == 2 and "an option of omd is too large for float32" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("rate", "temperature", "dtype"), [(1e308, 1e-309, "float64"), (1e38, 1e-39, "float32")]
+)
+def test_after_values_that_are_not_finite_the_next_command_helps(
+    mfdsl: Any, spec: Path, rate: float, temperature: float, dtype: str
+) -> None:
+    """A shorter step, or double precision, in place of a policy that cannot be played."""
+    options = ("--opt", f"learning_rate={rate}", "--opt", f"temperature={temperature}")
+    head = ("solve", spec, "--set", "c_crowd=2", "--solver", "pmd", "--iterations", 2)
+    solved = mfdsl(*head, *options, "--dtype", dtype)
+    assert solved.code == 1
+    (line,) = (line for line in solved.out.split("\n") if line.startswith("next "))
+    words = line.split()[2:]
+    assert words[:4] == ["solve", str(spec), "--set", "c_crowd=2"]
+    assert mfdsl(*words, "--iterations", 2).code == 0

@@ -1,5 +1,6 @@
 """`mfdsl solvers`: the list, and the decision table on a game."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +121,19 @@ def test_options_of_pmd_that_make_no_policy_are_refused(mfdsl: Any) -> None:
 def test_what_runs_without_a_name_is_what_a_solve_takes(mfdsl: Any, name: str, last: str) -> None:
     flags = ("--set", "beta=0.5") if name == "flocking" else ()
     assert mfdsl("solvers", name, *flags).out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--opt", "paths=8"), "structural_pg and gd_mfrl have it: `--solver structural_pg"),
+        (("--opt", "paths=8", "--sweep", "c_crowd=1,2"), "`--solver structural_pg --opt paths=8`"),
+        (("--solver", "fixed_point", "--opt", "particles=9"), "mf_pso has it: `--solver mf_pso"),
+        (("--opt", "learning_rat=1"), "did you mean `learning_rate`?"),
+    ],
+)
+def test_an_option_of_another_solver_is_told_whose_it_is(
+    mfdsl: Any, spec: Path, flags: tuple[str, ...], words: str
+) -> None:
+    outcome = mfdsl("solve", spec, *flags)
+    assert outcome.code == 2 and "unknown option of " in outcome.err and words in outcome.err

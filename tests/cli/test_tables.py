@@ -1,6 +1,7 @@
 """Solving and playing games whose tables stand for something else: from the command line."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 import mfdsl
+from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.runtime.solution import Solution
 
 GRID = """
 model slope
@@ -112,7 +115,7 @@ def test_a_run_whose_files_were_changed_is_no_table(mfdsl: Any, tmp_path: Path) 
         (("--opt", "bins=2.5"), "whole number of points"),
         (("--opt", "bins=many"), "whole number of points"),
         (("--opt", "bins.z=5"), "unknown continuous variable `z`"),
-        (("--opt", "bins=100000"), "its tables would have"),
+        (("--opt", "bins=100000"), "states on tables, which take"),
         (("--opt", "low.x=-3"), "`low.x = -3` lies outside of the domain"),
         (("--opt", "low.x=much"), "the end of a grid is a number"),
         (("--opt", "bins=5", "--opt", "low.x=0.5", "--opt", "high.x=0.25"), "begins at 0.5"),
@@ -182,3 +185,18 @@ def test_a_policy_on_a_grid_is_read_by_values() -> None:
     assert not solution.policy.at(0, x=0.5).equal(solution.policy.at(0, x=-0.5))
     with pytest.raises(ValueError, match=r"x lies in \[-1, 1\], not 2"):
         solution.policy.at(0, x=2.0)
+
+
+def test_a_policy_on_other_points_than_those_of_the_block_is_played_on_its_own(
+    tmp_path: Path,
+) -> None:
+    """Its axes say how fine its grids are, whatever the spec asks for."""
+    spec = tmp_path / "slope.mfg"
+    spec.write_text(GRID + "solver { bins = 5 }")
+    game = mfdsl.load(spec)
+    assert game.bins == Bins(5)
+    for points in (5, 7):
+        solution = mfdsl.solve(game, "omd", options={"bins": points}, iterations=2)
+        assert isinstance(solution, Solution) and solution.policy.probs.shape[2] == points
+        played = mfdsl.simulate(game, solution.policy, agents=20, batch=2)
+        assert math.isfinite(played.returns["p"].mean)

@@ -9,6 +9,7 @@ import pytest
 from mfdsl.validating import validate as validating
 from mfdsl.validating.slopes import Claim
 from tests.cli.conftest import Command
+from tests.cli.test_anarchy import LINE
 
 NAMES = [
     "kernel",
@@ -148,3 +149,15 @@ def test_bad_input_is_refused(
 ) -> None:
     found = mfdsl("validate", *arguments)
     assert found.code == 2 and words in found.err
+
+
+def test_the_grid_of_the_solver_block_is_read(mfdsl: Any, tmp_path: Path) -> None:
+    """The bound of a spec is on its tables, so it needs a grid as `solve` does."""
+    spec = tmp_path / "line.mfg"
+    spec.write_text(LINE)
+    flags = ("--agents", "10", "--seconds", "1", "--json")
+    rows = {row["name"]: row for row in mfdsl("validate", spec, *flags).json["checks"]}
+    assert rows["bound among N"]["verdict"] == "passed"
+    spec.write_text(LINE.replace("solver { bins = 5 }", ""))
+    rows = {row["name"]: row for row in mfdsl("validate", spec, *flags).json["checks"]}
+    assert rows["bound among N"]["verdict"] == "not applicable"

@@ -10,7 +10,7 @@ from mfdsl.compiler.ir.interpret import Environment, evaluate
 from mfdsl.compiler.tabular import choices
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.game import Game
-from mfdsl.planning import table_bytes
+from mfdsl.planning import wanted_tables
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.tabled import Tabled
@@ -135,8 +135,8 @@ def test_sioux_falls_fits_where_tables_over_all_links_do_not() -> None:
     game = mfdsl.load("sioux_falls", params={"T": 2})
     assert choices.ranks(game.model) == 6
     assert game.program.action_count == 6
-    needed = table_bytes(game.model, Bins())
-    assert needed == 2 * 8 * 124 * 24 * 81 * 6 * 2
+    needed = wanted_tables(game.model, Bins())
+    assert needed is not None and needed.bytes == 2 * 8 * 124 * 24 * 81 * 6 * 2
     view = build_view(game.program)
     with torch.no_grad():
         laws = view.laws(view.uniform())[0]

@@ -24,8 +24,9 @@ from mfdsl.compiler.analysis.slopes.forward import Forward
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
-from mfdsl.compiler.analysis.structure.existence import continuity, hidden
+from mfdsl.compiler.analysis.structure.existence import continuity
 from mfdsl.compiler.analysis.structure.mixing import mixing
+from mfdsl.compiler.analysis.structure.sight import hidden
 from mfdsl.compiler.analysis.structure.stages import draws_from_law, mean_of, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player

@@ -20,9 +20,9 @@ from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.search import Found
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
+from mfdsl.compiler.analysis.structure.sight import hidden, values_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place, Player
-from mfdsl.compiler.ir.walk import MEMBERS, reachable
 
 
 @dataclass(frozen=True)
@@ -81,42 +81,12 @@ def _shape(model: Model) -> Missing | None:
     return None
 
 
-def hidden(model: Model, player: Player) -> str | None:
-    """Something that a population should see and does not; traits are as good as states."""
-    if player.kind != "population" or not player.observe:
-        return None
-    shown = {(model.nodes[o.node].op, model.nodes[o.node].attr) for o in player.observe}
-    wanted: list[tuple[str, object, str]] = [("state", s.name, s.name) for s in player.states]
-    wanted += [("trait", s.name, s.name) for s in player.traits]
-    if _stages_differ(model):
-        wanted.append(("time", None, "t"))
-    wanted += [
-        ("common_state", (other.name, s.name), f"{other.name}.{s.name}")
-        for other in model.players
-        if other.kind == "environment"
-        for s in other.states
-    ]
-    return next((name for op, attr, name in wanted if (op, attr) not in shown), None)
-
-
-def _stages_differ(model: Model) -> bool:
-    """Whether best responses may depend on t: over finitely many stages always, over infinitely
-    many where something reads t, or a law, which moves along the flow.
-    """
-    if model.horizon.kind == "finite":
-        return (model.horizon.steps or 0) > 1
-    moving = ("time", *MEMBERS) if model.horizon.kind == "infinite" else ("time",)
-    roots = [node for player in model.players for _, node, _ in _values(player)]
-    roots += [player.legal for player in model.players if player.legal is not None]
-    return any(model.nodes[i].op in moving for i in reachable(model.nodes, roots))
-
-
 def continuity(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
     """Certificates that rewards, chances and next states are continuous in each law they read."""
     deadline = time.perf_counter() + seconds
     found = []
     for player in model.players:
-        for name, node, whole in _values(player):
+        for name, node, whole in values_of(player):
             for population in model.populations:
                 if reads_means(copies.facts, node, population.name):
                     asked = _Asked(f"{player.name}.{name}", node, population, whole)
@@ -132,14 +102,6 @@ class _Asked:
     node: int
     population: Player
     whole: bool
-
-
-def _values(player: Player) -> list[tuple[str, int, bool]]:
-    """Rewards, chances and next states by name; next states take whole values."""
-    rewards = [(t.name, t.node, False) for t in player.rewards]
-    chances = [(n.name, n.density, False) for n in player.noises if n.density is not None]
-    nexts = [(f"next {s.name}", s.next, True) for s in player.states if s.next is not None]
-    return [*rewards, *chances, *nexts]
 
 
 def _continuous(model: Model, copies: Copies, asked: _Asked, deadline: float) -> Certificate:

@@ -21,7 +21,6 @@ from typing import Any
 from mfdsl.compiler.analysis.certificate import Certificate, Rigor
 from mfdsl.compiler.analysis.structure.branching import branched
 from mfdsl.compiler.analysis.structure.chains import Chain, OutOfTimeError, chain_of
-from mfdsl.compiler.analysis.structure.existence import hidden
 from mfdsl.compiler.analysis.structure.flows import Stage as FlowStage, stages_of
 from mfdsl.compiler.analysis.structure.forms import Failed, Forms, rewards_by_population
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, sign_along
@@ -35,6 +34,7 @@ from mfdsl.compiler.analysis.structure.rising_flows import (
     rising_flows,
     together,
 )
+from mfdsl.compiler.analysis.structure.sight import hidden
 from mfdsl.compiler.analysis.structure.spans import Span, span_of
 from mfdsl.compiler.analysis.structure.stages import Part, is_noisy, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
