@@ -50,7 +50,8 @@ def heeding(seed: int, iterations: int = 16) -> Row:
     game, options = load("flocking", params={"d": 3, "beta": 0.5}), dict(HEEDED)
     learner = learner_of(game, options | {"evaluate_every": iterations}, seed, iterations)
     found, seconds = trained(learner, iterations)
-    walks, again = (learner.flow(PARTICLES, PROBE + k)[1:, :SAMPLES] for k in (0, 1))
+    # other starts than those of the generator's draws, which are of episode PROBE
+    walks, again = (learner.flow(PARTICLES, PROBE + k)[1:, :SAMPLES] for k in (1, 2))
     row = fidelity(draws_of(learner, SAMPLES)[1:], walks, again, torch.Generator().manual_seed(1))
     budget = Budget(iterations=80, test_games=64)
     gap = learned_gap(

@@ -52,11 +52,7 @@ AXES = (1, 2, 4, 6, 10)
 SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
-EARLIER = (
-    "Rows `without` moments were run before generators drew around the moments of the paths, GD7"
-    " with 200 steps of the generator an iteration. The others ran while two cores did the work of"
-    " three to seven processes, which makes their seconds longer."
-)
+EARLIER = "Rows `without` moments were run before generators drew around the moments of the paths."
 
 
 def linear(axes: int, seed: int, iterations: int = 20) -> Row:
@@ -305,8 +301,9 @@ def write(numbers: Mapping[str, list[Row]]) -> None:
 
     blocks = [
         "Sliced distances have their floor, that of two exact samples of 4,096 points, beside them;"
-        " seconds are those of the processor on one core. Cases were run one by one (`--only`), GD1"
-        " with three seeds, the others with as many as they have rows.",
+        " seconds are those of the processor on one core, while two cores did the work of three to"
+        " ten processes, which makes them longer. Cases were run one by one (`--only`), with as"
+        " many seeds as they have rows, GD4 on two sizes.",
     ]
     if any(row.get("moments") == "without" for rows in numbers.values() for row in rows):
         blocks.append(EARLIER)

@@ -1,16 +1,19 @@
 """Four kinds of networks in the taxi game of Yardim and He 2025 (2408.15173), at equal data.
 
-`python -m bench.papers.taxi [--seeds 3] [--size small|paper]` trains `ppo_nash` with one network
-for all drivers, the same with who they are as entries or as a number, and one for each driver, and
-writes mean returns by epoch. Drivers have costs of their own in a file, the same in every game, so
-that who one is means something. The environment of the paper is not published.
+`python -m bench.papers.taxi [--seeds 3] [--size small|paper] [--kept FILE]` trains `ppo_nash` with
+one network for all drivers, the same with who they are as entries or as a number, and one for each
+driver, and writes mean returns by epoch. Drivers have costs of their own in a file, the same in
+every game, so that who one is means something. The environment of the paper is not published.
+Finished runs go to FILE, a line each, and those that are there are not run again.
 """
 
 import argparse
+import json
 import random
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -117,7 +120,7 @@ def rules(game: Game, size: Size) -> dict[str, float]:
 
 
 def table(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """A row for each kind: last returns by seed, their mean over the second half, seconds."""
+    """A row for each kind: last returns by seed, their mean and spread, the course, seconds."""
     head = ["network", "end, by seed", "end", "mean of the course", "CPU s", "paper, end"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for kind in KINDS:
@@ -131,11 +134,50 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
     return rows
 
 
+def order(runs: dict[str, list[dict[str, Any]]]) -> str:
+    """The kinds from the best to the worst, and how sure each place is: differences of ends between
+    neighbours, seed by seed, with their standard errors.
+    """
+    ends = {kind: [r["returns"][-1] for r in runs[kind]] for kind in KINDS}
+    ranked = sorted(KINDS, key=lambda kind: -fmean(ends[kind]))
+    steps = []
+    for better, worse in pairwise(ranked):
+        apart = [a - b for a, b in zip(ends[better], ends[worse], strict=True)]
+        error = stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else float("nan")
+        wins = sum(a > 0 for a in apart)
+        steps.append(
+            f"{better} above {worse} by {fmean(apart):.2f} ± {error:.2f}"
+            f" ({wins} of {len(apart)} seeds)"
+        )
+    return f"Order of the ends: {', '.join(ranked)}. With standard errors: {'; '.join(steps)}."
+
+
+def trained(
+    game: Game, size: Size, seeds: int, kept: Path | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Runs of all kinds by seed, those of a file and the others."""
+    lines = kept.read_text().splitlines() if kept is not None and kept.exists() else []
+    known = {(r["size"], r["kind"], r["seed"]): r["run"] for r in map(json.loads, lines)}
+    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for seed in range(seeds):
+        for kind in KINDS:
+            key = (repr(size), kind, seed)
+            found = known[key] if key in known else run(game, size, kind, seed)
+            runs[kind].append(found)
+            print(kind, seed, f"{found['returns'][-1]:.3f}", flush=True)
+            if kept is not None and key not in known:
+                line = dict(zip(("size", "kind", "seed"), key, strict=True)) | {"run": found}
+                with kept.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+    return runs
+
+
 def main() -> None:
     """Train all kinds and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--kept", type=Path, help="file of finished runs")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size = SIZES[given.size]
@@ -143,11 +185,7 @@ def main() -> None:
         game = city(size, Path(folder))
         known = rules(game, size)
         print(known, flush=True)
-        runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-        for seed in range(given.seeds):
-            for kind in KINDS:
-                runs[kind].append(run(game, size, kind, seed))
-                print(kind, seed, f"{runs[kind][-1]['returns'][-1]:.3f}", flush=True)
+        runs = trained(game, size, given.seeds, given.kept)
     with tempfile.TemporaryDirectory() as folder:
         large = city(SIZES["paper"], Path(folder))
         each = SIZES["paper"].drivers
@@ -203,6 +241,7 @@ def page(
             f" {known['anywhere']:.2f} (dashed). The game of the paper is another one: its figures"
             " show its order.",
             "\n".join(rows),
+            order(runs),
             "Learning with 1,000 drivers, 128 steps and one game, without measurements:",
             "\n".join(clock),
         ],

@@ -174,6 +174,20 @@ def test_losses_are_least_where_the_laws_agree() -> None:
         assert float(loss(x, x)) <= near + 1e-6
 
 
+def test_energy_on_lines_is_that_of_all_pairs() -> None:
+    """Its slopes, too; the pairs are those of points with a second coordinate, which is 0."""
+    x, y = (torch.randn(3, n, 1, generator=draws(n), dtype=torch.float64) for n in (40, 30))
+    x.requires_grad_()
+    flat = energy(x, y)
+    pairs = energy(torch.cat([x, 0 * x], -1), torch.cat([y, 0 * y], -1))
+    assert flat.item() == pytest.approx(pairs.item(), rel=1e-6)
+    assert flat.item() == pytest.approx(
+        sum(energy_distance(a.detach(), b) for a, b in zip(x, y, strict=True)) / 3, rel=1e-12
+    )
+    slopes = [torch.autograd.grad(loss, x)[0] for loss in (flat, pairs)]
+    assert torch.allclose(*slopes, atol=1e-9)
+
+
 def test_an_autoregressive_law_adds_up_to_one_and_draws_what_it_says() -> None:
     program = load("four_rooms").agents
     space = space_of(program)

@@ -9,7 +9,7 @@ import torch
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
-from mfdsl.planning import table_bytes
+from mfdsl.planning import Wanted, wanted_tables
 from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.generated.learner import GeneratedField, warmed
 from mfdsl.runtime.learning.generated.network_responses import Networks
@@ -122,7 +122,7 @@ def test_tables_that_no_machine_holds_are_refused_with_their_bytes() -> None:
     ends = {"low.x": -5, "high.x": 5, "low.a": -5, "high.a": 5}
     grids = {"bins": 32, **ends}
     bins = Bins(32, {}, {"x": -5, "a": -5}, {"x": 5, "a": 5})
-    assert table_bytes(wide.model, bins) == 2 * 8 * 32**12 * 20
+    assert wanted_tables(wide.model, bins) == Wanted(32**6, 2 * 8 * 32**12 * 20)
     asked = resolve(wide.model, "omd", options=grids)
     with pytest.raises(UsageError, match="335,544,320 TiB"):
         prepare(wide, asked, sweep={})
@@ -130,7 +130,7 @@ def test_tables_that_no_machine_holds_are_refused_with_their_bytes() -> None:
     assert free.solver == "gd_mfrl" and "335,544,320 TiB" in free.reason
     flat = load("rotating_target", params={"d": 1})
     assert resolve(flat.model, options={**grids, "bins": 9}).solver != "gd_mfrl"
-    assert table_bytes(wide.model, Bins()) is None
+    assert wanted_tables(wide.model, Bins()) is None
 
 
 def test_the_command_line_learns_resumes_and_plays(
