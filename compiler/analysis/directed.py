@@ -8,6 +8,7 @@ Of the four products of two intervals only the two that the signs of the ends se
 
 import math
 from collections.abc import Callable
+from math import nextafter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def nudged(value: Array, down: bool) -> Array:
     """The next float below or above."""
     if value.size == 1:
         end = -INFINITY if down else INFINITY
-        return np.array(math.nextafter(value.item(), end), ndmin=value.ndim)
+        return np.array(nextafter(value.item(), end), ndmin=value.ndim)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.asarray(np.nextafter(value, -np.inf if down else np.inf))
 
@@ -65,7 +66,7 @@ def _one_sum(a: float, b: float, down: bool) -> float:
     back = total - a
     error = (a - (total - back)) + (b - back)
     if error < 0 if down else error > 0:
-        return math.nextafter(total, -INFINITY if down else INFINITY)
+        return nextafter(total, -INFINITY if down else INFINITY)
     return total
 
 
@@ -75,7 +76,7 @@ def _unbounded_sum(a: float, b: float, total: float, down: bool) -> float:
         return away
     if math.isinf(a) or math.isinf(b):
         return total
-    return math.nextafter(total, away)  # an overflow
+    return nextafter(total, away)  # an overflow
 
 
 def _sum(a: Array, b: Array, down: bool) -> Array:
@@ -88,7 +89,7 @@ def _sum(a: Array, b: Array, down: bool) -> Array:
             total = np.where(np.isnan(total), away, total)
             error = np.where(np.isinf(a) | np.isinf(b), 0.0, error)
         kept = error >= 0 if down else error <= 0  # not where it is nan
-        return np.where(kept & np.isfinite(error), total, np.nextafter(total, away))
+        return np.where(kept & np.isfinite(error), total, nudged(total, down))
 
 
 def products(a: Ends, b: Ends) -> Ends:
@@ -163,13 +164,13 @@ def _one_product(a: float, b: float) -> tuple[float, float]:
     if abs(total) < TINY or abs(a) > limit or abs(b) > limit or total - total != 0:
         if math.isinf(a) or math.isinf(b) or total != total:
             return total, total
-        return math.nextafter(total, -INFINITY), math.nextafter(total, INFINITY)
+        return nextafter(total, -INFINITY), nextafter(total, INFINITY)
     error = _one_error(a, b, total)
     if error == 0:
         return total, total
     if error < 0:
-        return math.nextafter(total, -INFINITY), total
-    return total, math.nextafter(total, INFINITY)
+        return nextafter(total, -INFINITY), total
+    return total, nextafter(total, INFINITY)
 
 
 def _one_error(a: float, b: float, total: float) -> float:
@@ -208,7 +209,7 @@ def _with_error(a: Array, b: Array) -> tuple[Array, Array]:
 def _moved(total: Array, error: Array, down: bool) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         kept = error >= 0 if down else error <= 0  # not where it is nan
-        return np.where(kept, total, np.nextafter(total, -np.inf if down else np.inf))
+        return np.where(kept, total, nudged(total, down))
 
 
 def _rounded(a: Array, b: Array, down: bool) -> Array:
@@ -268,4 +269,4 @@ def _one_quotient(a: float, b: float, away: float) -> float:
     if math.isinf(a):
         return result
     low, high = _one_product(result, b)
-    return result if low == a == high else math.nextafter(result, away)
+    return result if low == a == high else nextafter(result, away)

@@ -96,7 +96,8 @@ def laws_kept_lanes(
         residuals[far[(returned[far] < 0) | gone[far]]] = -1
     residuals[~_drawn_back(moves, initial, shares, width, laws)] = -1
     parts = laws.reshape(len(laws), moves.populations, -1)
-    parts /= parts.sum(2, keepdims=True) * moves.populations
+    with np.errstate(invalid="ignore"):  # policies that are no numbers have no laws either
+        parts /= parts.sum(2, keepdims=True) * moves.populations
 
 
 def _pushed(moves: Moves, initial: Numbers, shares: Numbers, width: int) -> Numbers:

@@ -136,7 +136,7 @@ def _evaluated(moves, discount, memory, scores):  # type: ignore[no-untyped-def]
         for a in range(actions):
             row, share = a * states + s, s * actions + a
             for b in range(width):
-                value[s, b] += shares[share, b] * paid[row, b] if shares[share, b] > 0 else 0.0
+                value[s, b] += shares[share, b] * paid[row, b] if shares[share, b] != 0 else 0.0
             for k in range(places.shape[2]):
                 cell = s * wide + lower + places[s, a, k] - s
                 chance = chances[s, a, k]

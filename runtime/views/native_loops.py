@@ -53,7 +53,7 @@ def sweep_entries(moves, rewards, discount, probs, value, q, middle, best):  # t
                     q[t, a, s] = total
                 if best:
                     value[s] = max(value[s], total)
-                elif probs[t, a, s] > 0:
+                elif probs[t, a, s] != 0:  # nor nan is left out
                     value[s] += probs[t, a, s] * total
 
 
@@ -107,7 +107,7 @@ def sweep_runs(moves, games, rewards, discount, probs, value, q, middle, best): 
                 else:
                     share = probs[t, a, first:last]
                     for j in range(len(now)):
-                        now[j] += share[j] * (paid[j] + mean[j]) if share[j] > 0 else 0
+                        now[j] += share[j] * (paid[j] + mean[j]) if share[j] != 0 else 0
                 if len(q):
                     kept = q[t, a, first:last]
                     for j in range(len(kept)):

@@ -311,7 +311,7 @@ def back(t, rewards, legal, landing, middle, probs, values, q, best):  # type: i
                 q[t, a, s] = rewards[t, a, s] + middle[0, row]
                 best[t, a, s] = rewards[t, a, s] + middle[1, row]
                 values[1, s] = max(values[1, s], best[t, a, s])
-                if probs[t, a, s] > 0:
+                if probs[t, a, s] != 0:  # nor nan is left out
                     values[0, s] += probs[t, a, s] * q[t, a, s]
             else:
                 q[t, a, s] = best[t, a, s] = -np.inf

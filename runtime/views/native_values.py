@@ -65,7 +65,7 @@ def scored(moves, band, rewards, probs, law, discount, most, tolerance, q, best,
     value, choice = np.zeros(states, q.dtype), np.empty(states, np.int64)
     for a in range(actions):
         for s in range(states):
-            if probs[a, s] > 0:
+            if probs[a, s] != 0:  # nor nan is left out
                 value[s] += probs[a, s] * rewards[a, s]
     _fill(moves, band, probs, discount, chain)
     _eliminate(chain, band, pivots, left)

@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from mfdsl.compiler.analysis import intervals
+from mfdsl.compiler.analysis import directed, intervals
 from mfdsl.compiler.analysis.certificate import ContradictionError
 from mfdsl.compiler.analysis.intervals import Interval, multiply, point
 from mfdsl.compiler.analysis.slopes import (
@@ -252,7 +252,11 @@ def own_share_twice() -> list[Patch]:
 
 def no_rounding() -> list[Patch]:
     """Ends of intervals are rounded to nearest."""
-    return [(intervals, "_nudged", lambda value, down: value)]
+    return [
+        (directed, "nudged", lambda value, down: value),
+        (directed, "nextafter", lambda value, away: value),
+        (intervals, "nudged", lambda value, down: value),
+    ]
 
 
 MUTATIONS: dict[str, Callable[[], list[Patch]]] = {

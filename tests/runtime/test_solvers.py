@@ -1,5 +1,6 @@
 """Solvers against the peers' figures and against a slow statement of each algorithm."""
 
+import math
 import os
 import signal
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import mfdsl
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
@@ -209,12 +211,37 @@ def test_ctrl_c_that_a_compiled_loop_took_for_a_fault_is_ctrl_c() -> None:
         solve(program, solver_name="omd", on_progress=fail)
 
 
+@pytest.mark.parametrize("games", (1, 9))
+@pytest.mark.parametrize(
+    "name", ("sis", "crowd_1d", "beach_bar", "stationary_sis", "kinetic_congestion", "crowd_2d")
+)
+def test_a_policy_that_is_no_number_has_no_exploitability(name: str, games: int) -> None:
+    """Small games, runs of states, laws that moves read, alone and side by side."""
+    view = build_view(mfdsl.load(name).program)
+    uniform = view.uniform().probs
+    probs = uniform.expand(games, *uniform.shape[1:]).clone()
+    probs[0, -1, 0] = math.nan
+    found = Evaluation(view, view.policy(probs))
+    assert found.value[0].isnan() and (found.best_value - found.value)[0].isnan()
+    assert found.value[1:].isfinite().all() and found.best_value[1:].isfinite().all()
+
+
+def test_steps_that_leave_the_floats_are_not_said_to_converge() -> None:
+    """At an exploitability of exactly 0 the rate of mirror descent grows until scores overflow."""
+    program = mfdsl.load("nfg_dom").program
+    solution = solve(program, None, "omd", iterations=10**6, tolerance=-1.0, patience=None)
+    assert solution.status is Status.not_finite
+    assert math.isnan(solution.history[-1].exploitability)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
 def test_ctrl_c_at_any_moment_ends_a_solve_as_interrupted() -> None:
     """Pressed where it may fall into a compiled loop or the handing over of its results."""
     program = mfdsl.load("sis").program
     solve(program, iterations=2)  # compiled beforehand
     before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    # Who starts the tests in the background may have them ignore Ctrl-C.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for k in range(25):
 
@@ -228,6 +255,7 @@ def test_ctrl_c_at_any_moment_ends_a_solve_as_interrupted() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, heard)
 
 
 def test_stop_is_asked_between_iterations() -> None:

@@ -217,8 +217,13 @@ def test_ctrl_c_is_heard_while_blocks_are_made() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(0.3, press)
-    timer.start()
-    found = solve(program, None, "omd", iterations=10**8, **FOREVER)
+    # Who starts the tests in the background may have them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        found = solve(program, None, "omd", iterations=10**8, **FOREVER)
+    finally:
+        signal.signal(signal.SIGINT, before)
     late = time.perf_counter() - pressed[0]
     assert found.status is Status.interrupted
     assert found.iterations == found.history[-1].iteration > blocks.FIRST_ROWS
