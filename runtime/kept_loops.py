@@ -8,10 +8,11 @@ that it calls and the numbers that it reads, which its machine code contains, ma
 files, so these count here as well. Kept files that are damaged are no bar: they are written anew.
 """
 
+import logging
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from types import CodeType, ModuleType
 from typing import Any, cast
@@ -29,7 +30,15 @@ READS_ALONE = all(hasattr(FunctionCache, name) for name in _INSIDE)
 # What reading files raises that were cut short or written over.
 _CUT_SHORT = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, MemoryError)
 DAMAGED = (*_CUT_SHORT, LookupError, TypeError, ValueError)
+LOG = logging.getLogger("mfdsl.loops")
+WAIT = "compiling loops, once for each installation: some ten seconds"
 PLAIN = (bool, int, float, str, bytes, tuple, type(None), np.generic, np.ndarray)
+
+
+@cache
+def _say_wait() -> None:
+    """Say once in a process what it waits for."""
+    LOG.info(WAIT)
 
 
 class _KeptLoop(FunctionCache):
@@ -37,13 +46,16 @@ class _KeptLoop(FunctionCache):
         """The loop for one signature, None where it is not kept; numba's own, less `refresh`."""
         numbas: Any = self
         rtsys.initialize(target_context)
+        found = None
         with numbas._guard_against_spurious_io_errors():
             try:
-                return numbas._load_overload(sig, target_context)
+                found = numbas._load_overload(sig, target_context)
             except DAMAGED:
                 with suppress(OSError):
                     numbas.flush()
-        return None
+        if found is None:
+            _say_wait()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the loop for one signature; a disk that cannot be written costs time only."""

@@ -1,6 +1,7 @@
 """The command line: a typer application of the verbs in `verbs.py`, one file for each group."""
 
 import os
+import sys
 from collections.abc import Container, Sequence
 from typing import Annotated
 
@@ -52,11 +53,24 @@ def _of_no_verb(
     """Write down a mean-field game, check it, compile it, solve it."""
 
 
+def _explain_waits() -> None:
+    """Say to who sits at a terminal what takes long for once, as loops that are compiled."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
+    import logging
+
+    log = logging.getLogger("mfdsl")
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler(sys.stderr))
+        log.setLevel(logging.INFO)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; nothing is raised."""
 
     def action() -> int | None:
         check_verb(arguments)
+        _explain_waits()
         # a shell that completes a line names the verb elsewhere
         app = application(VERBS if "_MFDSL_COMPLETE" in os.environ else arguments)
         command = typer.main.get_command(app)

@@ -1,11 +1,15 @@
 """The table of verbs says of each what its own file says, and the others are not loaded."""
 
+import io
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from mfdsl.cli import run
 from mfdsl.cli.verbs import VERBS, load
 
 LOADED = """
@@ -51,3 +55,26 @@ def test_a_shell_that_completes_a_line_is_told_the_options_of_its_verb() -> None
         text=True,
     )
     assert "--check" in done.stdout.split(), done.stderr
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """The log of mfdsl, as it was before afterwards."""
+    found = logging.getLogger("mfdsl")
+    level, handlers = found.level, list(found.handlers)
+    yield found
+    found.setLevel(level)
+    found.handlers[:] = handlers
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_waits_are_explained_to_who_sits_at_a_terminal(
+    log: logging.Logger, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert run(["--version"]) == 0
+    assert run(["--version"]) == 0
+    log.getChild("loops").info("this takes long")
+    assert stream.getvalue() == ("this takes long\n" if terminal else "")

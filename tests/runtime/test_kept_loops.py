@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("numba")
 
+WAIT = "compiling loops, once for each installation: some ten seconds"
+
 LOOPS = """
 import math
 from typing import NamedTuple
@@ -112,17 +114,16 @@ def whole(x):
 USE_WHOLE = "import loops; s = loops.whole.stats; print(loops.whole(1.0), len(s.cache_hits))"
 
 
-def whole_of(folder: Path) -> str:
-    """The value of the whole at 1, and how many loops were read to find it."""
+def whole_of(folder: Path, before: str = "") -> str:
+    """The value of the whole at 1, and how many loops were read to find it; what was logged."""
     here = os.pathsep.join([str(folder), *sys.path])
     # Bytecode of a file that changes within a second, and keeps its size, is taken for its own.
     plain = {"PYTHONPATH": here, "PYTHONDONTWRITEBYTECODE": "1"}
     kept = plain | {"NUMBA_CACHE_DIR": str(folder / "kept")}
-    done = subprocess.run(
-        [sys.executable, "-c", USE_WHOLE], env=os.environ | kept, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", before + USE_WHOLE]
+    done = subprocess.run(command, env=os.environ | kept, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return (done.stdout + done.stderr).strip()
 
 
 def test_loops_of_other_files_and_damaged_ones_are_made_anew(tmp_path: Path) -> None:
@@ -142,3 +143,11 @@ def test_loops_of_other_files_and_damaged_ones_are_made_anew(tmp_path: Path) -> 
         path.write_bytes(b"" if path.suffix == ".nbi" else b"no loop")
     assert whole_of(tmp_path) == "6.0 0"
     assert whole_of(tmp_path) == "6.0 1"
+
+
+def test_what_compiles_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "loops.py").write_text(WHOLE)
+    heard = "import logging; logging.basicConfig(level=logging.INFO, format='%(message)s'); "
+    assert whole_of(tmp_path, heard) == f"4.0 0\n{WAIT}"
+    assert whole_of(tmp_path, heard) == "4.0 1"
