@@ -209,8 +209,10 @@ def answer_prior(options, single, iteration, tables, numbers, best):  # type: ig
     every, fixed = int(options[0]), options[1]
     probs, log_probs, log_prior = tables[0], tables[1], tables[2]
     moves = every > 0 and iteration % every == 0
-    if moves:
-        log_prior[:] = log_probs
+    for t in range(len(best) if moves else 0):
+        for a in range(best.shape[1]):
+            for s in range(best.shape[2]):
+                log_prior[t, a, s] = log_probs[t, a, s]
     if moves and fixed == 0:
         slow = numbers[2] > kept(SLOW * numbers[1], single)
         fast = numbers[2] < kept(FAST * numbers[1], single)

@@ -81,7 +81,7 @@ def followed(moves, shares, room, law, length, tolerance, exact, found):  # type
         moved = between(point[0], here[0])
         here, point = point, here
         if moved <= noise and length >= min(LONG, longest):
-            found[:] = here[0]
+            carry(here[0], found)
             residual = size_of(here[1])
             return residual if residual <= tolerance else -1.0
         growth = min(most, NONLINEAR / max(ratio, NONLINEAR / GROWTH))
@@ -203,6 +203,13 @@ def size_of(vector):  # type: ignore[no-untyped-def]
     for s in range(len(vector)):
         found += abs(vector[s])
     return found
+
+
+@njit(cache=True)
+def carry(law, to):  # type: ignore[no-untyped-def]
+    """Write a law over another; `to[:] = law` takes seconds to compile, for words of its errors."""
+    for s in range(len(law)):
+        to[s] = law[s]
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ the law draws back), and what they are worth there. Needs numba.
 import numpy as np
 
 from mfdsl.runtime.kept_loops import njit
-from mfdsl.runtime.views.native_implicit import between, implicit_law, level
+from mfdsl.runtime.views.native_implicit import between, carry, implicit_law, level
 from mfdsl.runtime.views.native_slopes import half_step, half_steps, put
 from mfdsl.runtime.views.native_tape import play
 from mfdsl.runtime.views.native_values import meet, scored
@@ -26,12 +26,12 @@ def laws_kept(moves, initial, shares, tolerance, laws, residuals):  # type: igno
     memory = moves.line.memory.copy()
     for b in range(games):
         one, found = shares[b : b + 1], laws[b]
-        law[:] = initial
+        carry(initial, law)
         first = 0.0
         for n in range(MOST_FIRST):
             half_step(moves, memory, law, shares[b], ahead)
             size = between(ahead, law)
-            law[:] = ahead
+            carry(ahead, law)
             if n > 0 and size < min(SMALL, first):
                 break
             first = size if n == 0 else first
@@ -76,7 +76,9 @@ def worth(moves, entries, band, meeting, shares, laws, limits, rewards, q, best,
                 first = entries[1][entries[0][a, s]]
                 for k in range(moves.places.shape[2]):
                     entries[3][first + k] = memory[moves.chances[s, a, k]]
-        rewards[b], paid = meet(meeting, probs, law)
+        met, paid = meet(meeting, probs, law)
+        for a in range(actions):
+            carry(met[a], rewards[b, a])
         one, own = q[b], returns[b]
         rest = (discount, most, tolerance, one, best[b], own)
         if not scored(entries, band, paid, probs[:, :, 0], laws[b], *rest):
