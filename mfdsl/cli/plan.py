@@ -7,7 +7,7 @@ from mfdsl.batches import Batch
 from mfdsl.cli import pathwise
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
-from mfdsl.cli.request import Request
+from mfdsl.cli.request import Request, job_of
 from mfdsl.paths_or_tables import along, routed
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.memory import gibibytes, machine_memory
@@ -72,18 +72,9 @@ def _of_paths(console: Console, game: api.Game, settings: Settings, request: Req
 def _of_tables(
     console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
 ) -> Plan:
-    from mfdsl.records import start_of
-    from mfdsl.solving import bytes_of, prepare
+    from mfdsl.solving import bytes_of
 
-    job = prepare(
-        game,
-        settings,
-        sweep=batch,
-        seed=request.seed,
-        device=request.device,
-        dtype=request.kind or "float64",
-        start=None if request.start is None else start_of(request.start, game),
-    )
+    job = job_of(game, settings, request, batch)
     program, small = job.game.program, job.game.reduced
     axes = " x ".join(f"{name} {size}" for name, size in program.states.items())
     text = f"states {axes}, {program.action_count:,} actions, {program.horizon or 'no'} stages"

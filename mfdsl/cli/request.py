@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mfdsl import api
-from mfdsl.batches import FILE, OPTION, SEED, Point
+from mfdsl.batches import FILE, OPTION, SEED, Batch, Point
 from mfdsl.errors import UsageError
+from mfdsl.settings import Settings
+
+if TYPE_CHECKING:
+    from mfdsl.solving import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +104,23 @@ def read_share(text: str | None) -> tuple[int, int]:
             f"`--share {text}` is not K/N with K from 0 to N - 1", "the first of 36: --share 0/36"
         )
     return int(k), int(n)
+
+
+def job_of(game: api.Game, settings: Settings, request: Request, batch: Batch) -> "Job":
+    """The solve on tables that is asked for, ready to run.
+
+    Raises:
+        UsageError: what `prepare` refuses, or a start that is no run of such a game.
+    """
+    from mfdsl.records import start_of
+    from mfdsl.solving import prepare
+
+    return prepare(
+        game,
+        settings,
+        sweep=batch,
+        seed=request.seed,
+        device=request.device,
+        dtype=request.kind or "float64",
+        start=None if request.start is None else start_of(request.start, game),
+    )

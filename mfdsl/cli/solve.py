@@ -9,7 +9,7 @@ from mfdsl import api
 from mfdsl.batches import Batch, check_batch, with_sets
 from mfdsl.cli import arrays, exact, options, pathwise, plan, training
 from mfdsl.cli.console import Console
-from mfdsl.cli.request import Limits, Request, read_share
+from mfdsl.cli.request import Limits, Request, job_of, read_share
 from mfdsl.cli.several import finish_together
 from mfdsl.cli.solved import finish, right
 from mfdsl.cluster import Place
@@ -127,18 +127,9 @@ def _on_tables(
     console: Console, game: api.Game, settings: Settings, request: Request, batch: Batch
 ) -> int:
     """A run on tables, in one process or in several."""
-    from mfdsl.records import start_of, start_run
-    from mfdsl.solving import prepare
+    from mfdsl.records import start_run
 
-    job = prepare(
-        game,
-        settings,
-        sweep=batch,
-        seed=request.seed,
-        device=request.device,
-        dtype=request.kind or "float64",
-        start=None if request.start is None else start_of(request.start, game),
-    )
+    job = job_of(game, settings, request, batch)
     if several():
         return finish_together(console, job, partial(start_run, job, request.out))
     return finish(console, job, start_run(job, request.out))
