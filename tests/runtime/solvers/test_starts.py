@@ -52,11 +52,20 @@ def test_a_solver_that_begins_at_the_uniform_policy_does_what_it_does_without(
     assert torch.allclose(again.policy.probs, plain.policy.probs, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["omd", "pmd", "munchausen_omd", "prior_descent"])
-def test_steps_in_logarithms_go_on_from_the_start(name: str, beach: Game, start: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("omd", {"learning_rate": 1e-6}),
+        ("omd", {"learning_rate": 1e-6, "temperature": 3.0}),
+        ("pmd", {"learning_rate": 1e-6}),
+        ("munchausen_omd", {"temperature": 1e6}),
+        ("prior_descent", {"temperature": 1e6}),
+    ],
+)
+def test_steps_in_logarithms_go_on_from_the_start(
+    name: str, options: dict[str, float], beach: Game, start: Tensor
+) -> None:
     """One small step changes the policy by little: it has not gone back to the uniform one."""
-    options = {"omd": {"learning_rate": 1e-6}, "pmd": {"learning_rate": 1e-6}}.get(name, {})
-    options = options or {"temperature": 1e6}
     view = build_view(beach.program)
     state = begun(name, make_solver(name, options), view, start)
     found = solve(beach.program, None, name, options, iterations=1, tolerance=0, state=state)
