@@ -58,7 +58,7 @@ def check(
         typer.Option(metavar="CLAIM", help="Ask: lipschitz(reward, mu), monotone(reward, mu), ..."),
     ] = [],  # noqa: B006
     whole_box: Annotated[
-        bool, typer.Option("--whole-box", help="Claims for all values of the parameters.")
+        bool, typer.Option("--whole-box", help="Claims for all values of the real parameters.")
     ] = False,
     keep_proof: Annotated[
         Path | None,

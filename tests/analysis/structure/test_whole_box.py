@@ -152,3 +152,21 @@ population agent as mu {
         assert certificate(model, claim).verdict == "proved"
         assert certificate(bound(model, {"k": 2.0}), claim).verdict == "refuted"
         assert over(model, claim).verdict != "proved"
+
+
+def test_a_parameter_may_make_an_action_legal_between_its_ends_alone() -> None:
+    """Rewards do not read k, so its ends would do for them; the action is legal around 1 only."""
+    model = model_of("""model masked
+objective nash
+horizon 2
+param k : real in [0, 2] = 0
+population agent as mu {
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..2 where a < 2 or (k > 0.75 and k < 1.25)
+  x' = x
+  reward crowd = -mu[a = a] + 5 * ind(a == 2) * mu[a = 2] + 0 * k
+}
+""")
+    for k, verdict in ((0, "proved"), (1, "refuted"), (2, "proved")):
+        assert certificate(bound(model, {"k": float(k)}), "monotone").verdict == verdict
+    assert over(model, "monotone").verdict != "proved"
