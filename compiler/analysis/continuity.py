@@ -59,7 +59,7 @@ def gap_of(
     problem: Problem, found: Found, places: Sequence[Place | None], seconds: float = 1.0
 ) -> Gap | None:
     """The gap of a problem after its search, None where everything is continuous."""
-    tape, began = problem.tape, time.perf_counter()
+    tape, began = problem.tape, time.thread_time()
     quick, late = began + seconds * QUICK, began + seconds * (1 + QUICK)
     joints = {i for i in sorted(problem.joints) if not divided_at(tape, i, quick)}
     infinite = not np.isfinite(found.upper)
@@ -190,7 +190,7 @@ def steep_of(
     """
     if not STEEP <= found.upper < np.inf or found.lower * PART >= found.upper:
         return None
-    problem.deadline = time.perf_counter() + seconds
+    problem.deadline = time.thread_time() + seconds
     steep = steepest(problem, problem.deadline)
     blamed = culprit(problem, found, set(), found.upper / PART)
     if blamed is None:
@@ -294,7 +294,7 @@ def steepest(problem: Problem, deadline: float) -> Steepest | None:
     """The cliff with the steepest end, on segments through the domain."""
     best: Steepest | None = None
     for segment in segments(problem, deadline):
-        if time.perf_counter() > deadline:
+        if time.thread_time() > deadline:
             break
         cliff = climb(_values(segment), segment.length, segment.apart, deadline)
         if cliff is not None and (best is None or cliff.slopes[-1][1] > best.cliff.slopes[-1][1]):

@@ -99,7 +99,7 @@ def products(a: Ends, b: Ends) -> Ends:
     if a[0] is a[1] and b[0] is b[1]:
         return product(a[0], b[0])
     with np.errstate(invalid="ignore"):
-        if not (bool(np.all(a[0] <= a[1])) and bool(np.all(b[0] <= b[1]))):
+        if not ((a[0] <= a[1]).all() and (b[0] <= b[1]).all()):
             return of_all_corners(a, b)
         return _of_signs(a, b)
 
@@ -197,7 +197,7 @@ def _with_error(a: Array, b: Array) -> tuple[Array, Array]:
         (a1, a2), (b1, b2) = _split(a), _split(b)
         error = a2 * b2 - (((total - a1 * b1) - a2 * b1) - a1 * b2)
         size = np.abs(total)
-        if bool(np.all(size >= TINY)) and bool(np.all(np.isfinite(error))):
+        if (size >= TINY).all() and np.isfinite(error).all():
             return total, error
         zero = (a == 0) | (b == 0)
         large = (np.abs(a) > SPLIT_LIMIT) | (np.abs(b) > SPLIT_LIMIT) | ~np.isfinite(error)
@@ -209,7 +209,7 @@ def _with_error(a: Array, b: Array) -> tuple[Array, Array]:
 def _moved(total: Array, error: Array, down: bool) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         kept = error >= 0 if down else error <= 0  # not where it is nan
-        return np.where(kept, total, nudged(total, down))
+        return np.where(kept, total, np.nextafter(total, -np.inf if down else np.inf))
 
 
 def _rounded(a: Array, b: Array, down: bool) -> Array:

@@ -34,6 +34,7 @@ from mfdsl.compiler.analysis.moduli import (
     even,
     in_law,
     larger,
+    member_coordinates,
     value_bounds,
 )
 from mfdsl.compiler.analysis.next_states import MAX_SETS, in_finite, sets_of, subsets
@@ -43,7 +44,7 @@ from mfdsl.compiler.analysis.slopes.tape import Unsupported, with_distance
 from mfdsl.compiler.analysis.slopes.taping import Entry, make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Player, StateVariable
+from mfdsl.compiler.ir.model import NoiseVariable, Player, StateVariable
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import given, reachable
 
@@ -243,15 +244,27 @@ def _finite_dynamics(question: Question, player: Player) -> Bounds:
         return Bounds.zero()
     for wanted in (noises, moving):
         try:
-            return _of_kernel(question, make_kernel(facts, player, wanted, question.free))
+            return _of_outcomes(question, player, wanted)
         except Unsupported:
             continue
-    found = [_of_kernel(question, make_kernel(facts, player, [n], question.free)) for n in moving]
+    found = [_of_outcomes(question, player, [n]) for n in moving]
     total = sum(b.upper for b in found)
     gap = next((b.gap for b in found if b.gap is not None), None)
     reason = next((b.reason for b in found if b.reason is not None), None)
     boxes = sum(b.boxes for b in found)
     return replace(found[0], lower=0.0, upper=total, boxes=boxes, gap=gap, reason=reason)
+
+
+def _of_outcomes(question: Question, player: Player, wanted: Sequence[NoiseVariable]) -> Bounds:
+    """The l1 constant of the masses of the joint outcomes of some noises: in one search where laws
+    differ in masses, by sets of outcomes where members move.
+    """
+    kernel = make_kernel(question.facts, player, wanted, question.free)
+    population = question.source.population
+    assert population is not None
+    if member_coordinates(kernel.tape, population.name):
+        return _of_masses(question, branches_of(question.facts, player, wanted))
+    return _of_kernel(question, kernel)
 
 
 def _of_kernel(question: Question, kernel: Kernel) -> Bounds:

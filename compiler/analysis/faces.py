@@ -67,7 +67,7 @@ def _divided(tape: Tape, pair: tuple[int, int], one: int, other: int, deadline: 
     from mfdsl.compiler.analysis.symbolic.identities import divides
     from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, difference, written_out
 
-    left = deadline - time.perf_counter()
+    left = deadline - time.thread_time()
     if left <= 0:
         return False
     try:
@@ -84,7 +84,7 @@ def _substituted(tape: Tape, sides: tuple[int, int], one: int, other: int, deadl
     from mfdsl.compiler.analysis.symbolic.identities import is_zero
     from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, difference, written_out
 
-    left = deadline - time.perf_counter()
+    left = deadline - time.thread_time()
     nodes = tape.facts.nodes
     if left <= 0 or nodes[sides[0]].op in ("const", "param"):
         return False
@@ -123,7 +123,7 @@ def equal_where_open(tape: Tape, step: int, deadline: float) -> bool:
     first[..., list(tape.several)] = 0.0
     while len(rows):
         boxes += len(rows)
-        if boxes > MAX_BOXES or time.perf_counter() > deadline:
+        if boxes > MAX_BOXES or time.thread_time() > deadline:
             return False
         rows = rows.take(_differ(Forward(tape, rows, STILL, None, spaces), condition, one, other))
         if not splittable(rows, first, NARROWEST, whole).all():

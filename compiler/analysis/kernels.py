@@ -12,7 +12,7 @@ from mfdsl.compiler.analysis.noise import reads_noise
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import NoiseVariable, Player
+from mfdsl.compiler.ir.model import NoiseVariable, Player, Variable
 from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
 
 MAX_OUTCOMES = 64
@@ -37,12 +37,23 @@ def finite_noises(facts: Facts, player: Player) -> list[NoiseVariable]:
 
 
 def leaf_of(facts: Facts, player: Player, name: str, kind: str = "noise") -> int | None:
-    """The leaf node of an own variable of a player, if it is read anywhere."""
+    """The leaf node of an own variable of a player, if it is read anywhere.
+
+    Populations may have variables of the same name: these are one leaf where their types agree.
+    """
     op, attr = (
         (kind, name) if player.kind == "population" else (f"common_{kind}", (player.name, name))
     )
+    groups: Mapping[str, Sequence[Variable]] = {
+        "state": player.states,
+        "trait": player.traits,
+        "action": player.actions,
+        "noise": player.noises,
+        "draw": player.draws,
+    }
+    types = [facts.types[v.type] for v in groups[kind] if v.name == name]
     for i, node in enumerate(facts.nodes):
-        if node.op == op and node.attr == attr:
+        if node.op == op and node.attr == attr and facts.types[node.type] in types:
             return i
     return None
 

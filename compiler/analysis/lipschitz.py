@@ -99,7 +99,7 @@ class Question:
 def lipschitz(question: Question, most: float | None = None) -> Certificate:
     """The certificate of a constant, decided against `most` if that is claimed."""
     facts, subject, source = question.facts, question.subject, question.source
-    deadline = time.perf_counter() + PATIENCE * question.budget.seconds
+    deadline = time.thread_time() + PATIENCE * question.budget.seconds
     shares: tuple[Share, ...] = ()
     try:
         mixed = _members_draw(question)
@@ -213,7 +213,7 @@ def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, .
     shares = []
     for term in terms:
         one = Bounds.zero()
-        if term in moving and len(moving) > 1 and time.perf_counter() > deadline:
+        if term in moving and len(moving) > 1 and time.thread_time() > deadline:
             continue
         if term in moving:
             one = whole if len(moving) == 1 else value_bounds(question, [term.node])

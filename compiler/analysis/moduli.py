@@ -104,12 +104,11 @@ def in_law(question: Question, tape: Tape, outcomes: np.ndarray | None) -> Bound
     """
     population = question.source.population
     assert population is not None
-    mine = [s for s in tape.statistics if s.population == population.name]
     moving = member_coordinates(tape, population.name)
     if not moving:
         return replace(_by_laws(question, tape, outcomes), distance="l1")
     found = by_points(question, tape, moving, population.name)
-    if any(s.axes for s in mine):  # members that differ in a finite variable are 1 apart
+    if reads_finite(tape, population.name):  # members that differ in such a variable are 1 apart
         other = _by_laws(question, tape, outcomes)
         found = larger(found, replace(other, lower=2 * other.lower, upper=2 * other.upper))
     return replace(found, distance="W1")
@@ -123,6 +122,13 @@ def member_coordinates(tape: Tape, population: str) -> list[int]:
         if node.op.startswith("peer_") and population in tape.read.get(k, ()):
             found.add(k)
     return sorted(found)
+
+
+def reads_finite(tape: Tape, population: str) -> bool:
+    """Whether means or transport of a population read finite variables of its members."""
+    means = any(s.population == population and s.axes for s in tape.statistics)
+    transports = (s.attr for s in tape.steps if s.op == "w2")
+    return means or any(name == population and own for _, _, own, name in transports)
 
 
 def larger(one: Bounds, other: Bounds) -> Bounds:

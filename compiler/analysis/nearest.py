@@ -21,12 +21,12 @@ def nearest_parameter(model: Model, question: Question, most: float) -> str | No
 
     Every scalar parameter that the subject reads is tried towards both ends of its range.
     """
-    began, best = time.perf_counter(), None
+    began, best = time.thread_time(), None
     for parameter in _read(model, question):
         kind = model.types[parameter.type]
         now = float(np.asarray(parameter.value))
         for end in (kind.lo, kind.hi):
-            if time.perf_counter() - began > SECONDS or end is None or float(end) == now:
+            if time.thread_time() - began > SECONDS or end is None or float(end) == now:
                 continue
             value = _passing(
                 question, parameter.name, now, float(end), most, whole=kind.kind == "int"

@@ -49,19 +49,18 @@ def value_name(tape: Tape, leaf: int, position: int) -> int | str:
     return value
 
 
-def law_text(tape: Tape, law: Array, space: Space) -> str:
-    """Masses by member, largest first."""
+def law_text(tape: Tape, law: Array, population: str, space: Space) -> str:
+    """Masses by member of a population, largest first."""
     order = np.argsort(-law, kind="stable")[:SHOWN]
-    parts = [f"{100 * law[k]:.4g}% {member_text(tape, int(k), space)}" for k in order if law[k] > 0]
-    return ", ".join(parts)
+    masses = [(law[k], member_text(tape, int(k), population, space)) for k in order if law[k] > 0]
+    return ", ".join(f"{100 * mass:.4g}% {text}" for mass, text in masses)
 
 
-def member_text(tape: Tape, number: int, space: Space) -> str:
+def member_text(tape: Tape, number: int, population: str, space: Space) -> str:
     """A kind of member by its values; a single variable without its name."""
     where = np.unravel_index(number, [size for _, size in space]) if space else ()
-    leaves = {
-        v: tape.inner[axis - len(tape.grid)] for s in tape.statistics for v, axis in s.axes.items()
-    }
+    mine = [s.axes for s in tape.statistics if s.population == population]
+    leaves = {v: tape.inner[axis - len(tape.grid)] for axes in mine for v, axis in axes.items()}
     values = [
         (variable[1], value_name(tape, leaves[variable], int(p)))
         for (variable, _), p in zip(space, where, strict=True)
@@ -78,12 +77,12 @@ def law_witness(problem: LawSlope) -> Witness | None:
         return None
     found = place_witness(tape, at.place)
     for name, law in at.laws.items():
-        found[f"law of {name}"] = law_text(tape, law, problem.spaces[name])
+        found[f"law of {name}"] = law_text(tape, law, name, problem.spaces[name])
     for coordinate, value in zip(tape.coordinates, at.point, strict=True):
         if tape.facts.nodes[coordinate.node].op == "param":
             found[leaf_name(tape, coordinate.node)] = float(value)
-    space = problem.spaces[problem.population]
-    found["moving"] = f"{member_text(tape, at.off, space)} to {member_text(tape, at.to, space)}"
+    mine = problem.population, problem.spaces[problem.population]
+    found["moving"] = f"{member_text(tape, at.off, *mine)} to {member_text(tape, at.to, *mine)}"
     return found
 
 
@@ -106,7 +105,7 @@ def value_witness(problem: LargestValue) -> Witness | None:
         return None
     found = place_witness(problem.tape, problem.place)
     for name, law in problem.laws.items():
-        found[f"law of {name}"] = law_text(problem.tape, law, problem.spaces[name])
+        found[f"law of {name}"] = law_text(problem.tape, law, name, problem.spaces[name])
     return found
 
 
@@ -120,9 +119,9 @@ def straddle_witness(
         (1 - share) * segment.start + share * segment.end for share in (cliff.at, cliff.to)
     )
     if isinstance(problem, LawSlope):
-        space = problem.spaces[problem.population]
-        found[f"law of {problem.population}"] = law_text(tape, before, space)
-        found["towards"] = law_text(tape, segment.end, space)
+        mine = problem.population, problem.spaces[problem.population]
+        found[f"law of {problem.population}"] = law_text(tape, before, *mine)
+        found["towards"] = law_text(tape, segment.end, *mine)
     else:
         for k, coordinate in enumerate(tape.coordinates):
             if coordinate.statistic is None:

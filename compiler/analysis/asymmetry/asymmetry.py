@@ -425,7 +425,8 @@ def _declared(model: Model, hidden: Hidden) -> Place | None:
 
 def _of_weights(model: Model, player: Player, copies: Copies, outputs: Outputs) -> Measured:
     found = weighted(copies, model, player, outputs)
-    low, high = found.players[:, 0], found.players[:, 1]
+    attained = 1.0 if outputs.sharp else 0.0  # else distances are bounds from above only
+    low, high = attained * found.players[:, 0], found.players[:, 1]
     centred = None
     if found.centred is not None:
         top = float(found.centred.max())
@@ -437,9 +438,9 @@ def _of_weights(model: Model, player: Player, copies: Copies, outputs: Outputs) 
         centred,
         float(found.heterogeneity.max()),
         float(found.anonymity.max()),
-        found.players,
+        np.stack([low, high], -1),
         None if found.centred is None else np.stack([0 * found.centred, found.centred], -1),
-        found.witness,
+        found.witness if outputs.sharp else None,
         ("half-sum of the weights",),
         tuple(w.name for w in player.weights),
     )

@@ -20,7 +20,7 @@ from mfdsl.compiler.analysis.asymmetry.traits import Hidden, masses, uniform_lea
 from mfdsl.compiler.analysis.certificate import Witness
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.opened import is_opened
-from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, spaces_of
+from mfdsl.compiler.analysis.slopes.domain import STILL, Space, balls_of, members, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
@@ -138,8 +138,11 @@ def _at_vertices(
         only_traits = all(n > 0 for n in all_of.cell)  # else one player has several kinds
         half = _centred(low[:, 0], high[:, 0], kind, kinds)
         centred = half if only_traits else np.stack([0 * by_kind[:, 1], by_kind[:, 1]], -1)
-    if not (outputs.sharp and certain):
+    attained = outputs.sharp and certain and not balls_of(tape)  # corners lie outside of a ball
+    if not attained:
         by_kind[:, 0] = 0.0
+        if centred is not None:
+            centred[:, 0] = 0.0
     best = int(bottom.argmax())
     given = any(s.rows for s in hidden.sources) and len(finite) == 1 and len(all_of.points) == 1
     return Extremes(
@@ -149,7 +152,9 @@ def _at_vertices(
         centred=None if centred is None else (centred[:, 0].max(), centred[:, 1].max()),
         players=by_kind if given else None,
         centred_players=centred if given else None,
-        witness=_witness(tape, hidden, all_of, at[best]) | {"distance": float(bottom[best])},
+        witness=_witness(tape, hidden, all_of, at[best]) | {"distance": float(bottom[best])}
+        if attained
+        else None,
         method=("affine in the law and in the draws of traits", VERTICES),
     )
 
@@ -311,7 +316,7 @@ def _witness(tape: Tape, hidden: Hidden, all_of: _Vertices, at: np.ndarray) -> W
             entry = "".join(f"[{k}]" for k in coordinate.entry)
             found[f"draw of {nodes[coordinate.node].attr}{entry}"] = float(number)
     for k, (name, size) in enumerate(all_of.sizes.items()):
-        found[f"law of {name}"] = law_text(tape, np.eye(size)[vertex[k]], all_of.spaces[name])
+        found[f"law of {name}"] = law_text(tape, np.eye(size)[vertex[k]], name, all_of.spaces[name])
     return found
 
 

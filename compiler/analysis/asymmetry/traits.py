@@ -51,9 +51,9 @@ def hidden_of(model: Model, player: Player) -> tuple[StateVariable, ...]:
 
 
 def leaf_at(copies: Copies, op: str, name: str, type_: int) -> int:
-    """The leaf of that name, a new one if the model never reads it."""
+    """The leaf of that name and type, a new one if the model never reads it."""
     for i, node in enumerate(copies.nodes):
-        if node.op == op and node.attr == name:
+        if node.op == op and node.attr == name and copies.types[node.type] == copies.types[type_]:
             return i
     return copies.add(op, (), name, type_)
 

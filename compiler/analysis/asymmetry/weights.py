@@ -47,7 +47,12 @@ class _Names:
 
     tape: Tape
     places: np.ndarray
+    population: str
     space: Space
+
+    def member(self, number: int) -> str:
+        """A member by its values."""
+        return member_text(self.tape, number, self.population, self.space)
 
 
 def weighted(copies: Copies, model: Model, player: Player, outputs: Outputs) -> Weighted:
@@ -131,7 +136,7 @@ def _factors(
         shape = (len(at), *(1,) * len(tape.inner))
         middle = np.broadcast_to((enclosed.lo + enclosed.hi) / 2, shape).reshape(count, size)
         values.append(middle)
-    return np.stack(values, -1), _Names(tape, places, spaces[player.name])
+    return np.stack(values, -1), _Names(tape, places, player.name, spaces[player.name])
 
 
 def _half_sums(table: np.ndarray, psi: np.ndarray, itself: bool, names: _Names) -> Weighted:
@@ -186,7 +191,7 @@ def _witness(names: _Names, at: tuple[int, ...], total: np.ndarray) -> Witness:
     worst, place, most, least = at
     found: Witness = {"player": worst}
     found |= place_witness(names.tape, tuple(int(p) for p in names.places[place]))
-    found["others with more weight"] = member_text(names.tape, most, names.space)
-    found["others with less weight"] = member_text(names.tape, least, names.space)
+    found["others with more weight"] = names.member(most)
+    found["others with less weight"] = names.member(least)
     found["distance"] = float(total[worst])
     return found

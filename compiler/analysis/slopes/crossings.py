@@ -20,7 +20,7 @@ def crossings(
     problem: Problem, conditions: Sequence[int], deadline: float
 ) -> Iterator[tuple[Segment, Cliff]]:
     """The parts with the changes of the roots across them, until the deadline of
-    `time.perf_counter`.
+    `time.thread_time`.
     """
     for segment in segments(problem, deadline, conditions):
         first, last = (segment.over(share, share, {}) for share in (0.0, 1.0))

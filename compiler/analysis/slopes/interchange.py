@@ -35,11 +35,11 @@ def classes_of(tape: Tape, population: str, space: Space) -> list[list[int]]:
         return []
     places = [s.coordinate or 0 for s in mine]
     numbers: dict[Key, int] = {}
-    plain, found = _key(tape, {}, numbers), list[list[int]]()
+    plain, found = _key(tape, {p: p for p in places}, numbers), list[list[int]]()
     for k, place in enumerate(places):
         for group in found:
             first = places.index(group[0])
-            swap = {group[0]: place, place: group[0]}
+            swap = {p: p for p in places} | {group[0]: place, place: group[0]}
             if _same_kinds(low[0], first, k) and _key(tape, swap, numbers) == plain:
                 group.append(place)
                 break
@@ -58,7 +58,11 @@ def _same_kinds(columns: Array, one: int, other: int) -> bool:
 
 
 def _key(tape: Tape, swap: dict[int, int], numbers: dict[Key, int]) -> int:
-    """The number of the root as an expression, the same for sums and products in any order."""
+    """The number of the root as an expression, the same for sums and products in any order.
+
+    Statistics with a coordinate in `swap` count as those at the other one. Means over other
+    populations count with their bodies, which may read those.
+    """
     found: list[int] = []
     for step in tape.steps:
         below = [found[a] for a in step.args]
@@ -68,8 +72,9 @@ def _key(tape: Tape, swap: dict[int, int], numbers: dict[Key, int]) -> int:
             below[1:] = sorted(below[1:])
         label: object = step.node if step.op == "given" else step.attr
         if step.op == "statistic":
-            place = tape.statistics[step.attr].coordinate or 0
-            below, label = [], swap.get(place, place)
+            place = tape.statistics[step.attr].coordinate
+            if place is not None and place in swap:
+                below, label = [], ("at", swap[place])
         found.append(numbers.setdefault((step.op, label, *below), len(numbers)))
     return found[tape.roots[0]]
 

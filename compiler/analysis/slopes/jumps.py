@@ -66,13 +66,13 @@ def climb(
     deadline: float = np.inf,
 ) -> Cliff | None:
     """Narrow a segment, given the values at its shares and bounds from above of the lengths between
-    them; None where nothing changes along it, or at the deadline of `time.perf_counter`.
+    them; None where nothing changes along it, or at the deadline of `time.thread_time`.
     """
     lo, hi = 0.0, 1.0
     left, right = value(lo), value(hi)
     slopes = []
     for _ in range(HALVINGS):
-        if time.perf_counter() > deadline:
+        if time.thread_time() > deadline:
             return None
         middle = lo + CUT * (hi - lo)
         inside = value(middle)

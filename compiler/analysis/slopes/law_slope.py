@@ -133,7 +133,7 @@ class LawSlope(Problem):
         """From the best pair of laws to others close by, for as long as they are steeper."""
         for _ in range(CLIMBS):
             best = self.attained
-            if best is None or time.perf_counter() > self.deadline:
+            if best is None or time.thread_time() > self.deadline:
                 return
             laws = _moved(best.laws[self.population])
             points = self._ends(best.point)
@@ -175,7 +175,7 @@ class LawSlope(Problem):
         """The steepest pair of laws around those that are given for some points."""
         chunks, start, lower = self.chunks(at), 0, []
         for part in chunks:
-            if start and time.perf_counter() > self.deadline:
+            if start and time.thread_time() > self.deadline:
                 break
             here = {name: law[start : start + len(part)] for name, law in laws.items()}
             lower.append(self.slopes(part, here)[0])

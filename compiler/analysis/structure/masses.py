@@ -105,7 +105,8 @@ def in_masses(
                 kinds.append(kind)
     roots = [_at_kind(copies, k, players, rewards[k.population]) for k in kinds]
     terms, nodes = written_out(facts, roots, bind=True)
-    masses = tuple(mass_of(terms, kind) for kind in kinds)
+    named = {p.name: p for p in players}
+    masses = tuple(mass_of(terms, kind, named[kind.population]) for kind in kinds)
     table = _Masses(terms, kinds, masses)
     return InMasses(
         terms,
@@ -134,7 +135,7 @@ def over_masses(
         raise UnsupportedError(f"more than {MAX_KINDS} kinds of members")
     values = joint(*sizes)
     kinds = [Kind(player.name, tuple(zip(variables, v, strict=True))) for v in values]
-    table = _Masses(terms, kinds, [mass_of(terms, kind) for kind in kinds])
+    table = _Masses(terms, kinds, [mass_of(terms, kind, player) for kind in kinds])
     return tuple(rebuilt(terms, node, table.mean) for node in nodes)
 
 
@@ -207,12 +208,13 @@ def _at_kind(copies: Copies, kind: Kind, players: Sequence[Player], root: int) -
     return copies.replaced(root, instead)
 
 
-def mass_of(terms: Terms, kind: Kind) -> int:
-    """The term of the mass of a kind."""
-    add = terms.builder.add
+def mass_of(terms: Terms, kind: Kind, player: Player) -> int:
+    """The term of the mass of a kind of members of a player."""
+    add, types = terms.builder.add, terms.facts.types
+    named = {v.name: types[v.type] for v in (*player.states, *player.traits, *player.actions)}
     sides = []
     for (op, name), value in kind.values:
-        leaf = _peer_leaf(terms, op, name)
+        leaf = _peer_leaf(terms, op, name, named[name])
         sides.append(add("eq", sorted((leaf, terms.builder.const(value)))))
     condition = sides[0] if len(sides) == 1 else terms.builder.const(1)
     if len(sides) > 1:
@@ -220,18 +222,12 @@ def mass_of(terms: Terms, kind: Kind) -> int:
     return add("mean", (condition,), (0, kind.population))
 
 
-def _peer_leaf(terms: Terms, op: str, name: str) -> int:
-    """The leaf of a member at depth 0, with the type that it has elsewhere."""
+def _peer_leaf(terms: Terms, op: str, name: str, type_: Type) -> int:
+    """The leaf of a member at depth 0; members of other populations may have one of the name."""
     for i, node in enumerate(terms.nodes):
         if node.op == f"peer_{op}" and node.attr == (0, name):
-            return i
-    facts = terms.facts
-    type_ = next(
-        facts.types[n.type]
-        for n in facts.nodes
-        if n.op.removeprefix("peer_") == op
-        and (n.attr == name or (isinstance(n.attr, tuple) and n.attr[-1] == name))
-    )
+            if terms.builder.type_of(i) == type_:
+                return i
     return terms.builder.add(f"peer_{op}", (), (0, name), type_)
 
 

@@ -13,7 +13,7 @@ from mfdsl.compiler.analysis.structure.stages import (
 )
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Law, Point, value_at
-from mfdsl.compiler.analysis.symbolic.points import points, shown
+from mfdsl.compiler.analysis.symbolic.points import own_of_members, points, shown
 from mfdsl.compiler.analysis.symbolic.polynomials import polynomials
 from mfdsl.compiler.analysis.symbolic.terms import Terms
 from mfdsl.compiler.ir.walk import reachable
@@ -80,15 +80,13 @@ def law_pairs(
 
 
 def _any_pairs(terms: Terms, roots: Sequence[int]) -> Iterator[tuple[Point, Mapping[str, Law]]]:
+    twins = own_of_members(terms, roots)
     for one, other in pairwise(points(terms, roots, POINTS)):
         yield one, other.laws
         alike: dict[str, Law] = {}
         for name, law in one.laws.items():
-            member = {
-                key: one.own.get((key[0].removeprefix("peer_"), *key[1:]), value)
-                for key, value in law[0][1].items()
-            }
-            alike[name] = [(Fraction(1), member)]
+            mine = {key: one.own[twin] for key, twin in twins[name].items()}
+            alike[name] = [(Fraction(1), {**law[0][1], **mine})]
         yield one, alike
 
 

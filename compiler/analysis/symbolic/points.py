@@ -44,6 +44,16 @@ def points(terms: Terms, roots: Sequence[int], count: int) -> Iterator[Point]:
         yield Point(values, laws)
 
 
+def own_of_members(terms: Terms, roots: Sequence[int]) -> dict[str, dict[Key, Key]]:
+    """By population: variables of members that the player itself has, too, of the same type."""
+    own, members = _leaves(terms, roots)
+    found: dict[str, dict[Key, Key]] = {}
+    for name, leaves in members.items():
+        twins = {key: (key[0].removeprefix("peer_"), *key[1:]) for key in leaves}
+        found[name] = {k: twin for k, twin in twins.items() if own.get(twin) == leaves[k]}
+    return found
+
+
 def shown(point: Point) -> dict[str, str]:
     """A point by the names of the spec; laws as lists of masses and members."""
     found = {_label(key): str(value) for key, value in point.own.items()}

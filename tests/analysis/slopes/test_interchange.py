@@ -12,7 +12,7 @@ from mfdsl.compiler.analysis.slopes.rows import Rows
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from tests.analysis.slopes import zoo
-from tests.analysis.slopes.spec import Spec, ints
+from tests.analysis.slopes.spec import Spec, ints, reals
 
 Build = Callable[[Spec], int]
 
@@ -92,3 +92,15 @@ def test_eight_routes_close_to_one_in_a_hundred() -> None:
     found = problem_of(routes(8)).found(Budget(seconds=60.0, gap=1e-2, boxes=40_000))
     steepest = 1 / (2 + 6 * np.exp(-2 / 6))
     assert found.closed and steepest <= found.upper <= steepest * 1.011
+
+
+def test_statistics_inside_of_other_means_do_not_change_places() -> None:
+    """Both masses stand in the body of a mean over another population, one of them much steeper."""
+    s = Spec()
+    first, second = (s.mass("x", ints(3), value, depth=1) for value in (0, 1))
+    steep = s.op("mul", s.r(10), s.op("max", s.r(0), s.sub(first, s.r("0.6"))))
+    own = s.peer("y", reals(0, 1))
+    body = s.op("tanh", s.op("add", s.op("mul", own, steep), s.op("mul", s.r("0.1"), second)))
+    root = s.mean(body, population="nu")
+    tape = make_tape(s.facts(), [root])
+    assert classes_of(tape, "mu", spaces_of(tape)["mu"]) == []
