@@ -6,10 +6,11 @@ social reward over that of the worst equilibrium; the price of stability takes t
 10.1137/070680096; in mean-field games Carmona, Graves and Tan 2019, doi 10.1051/proc/201965349).
 Equilibria are searched for by several solvers from several starts, and nothing says that all were
 found: then the ratio is a lower bound of the price, as the optimum may be better, too. Where the
-equilibrium is proved to be unique and the social value concave it is known on both sides.
+equilibrium is proved to be unique and the social value concave it is known on both sides. Where no
+equilibrium was found to the tolerance the ratio is an estimate, and no bound.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,7 +43,7 @@ SEARCHES: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 SAME = 1e-3  # of the largest value: equilibria nearer than this, and their gaps, are one
 
-Kind = Literal["exact", "lower_bound"]
+Kind = Literal["exact", "lower_bound", "estimate"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ class Anarchy:
     """Equilibria by value, the worst first, and the social optimum.
 
     `gap` is what the optimum is better by to first order, at most that much where it is
-    `certified`. `unique` says that the equilibrium is proved to be the only one. `sign` is -1 for
-    costs, 1 for rewards, 0 where values have both signs and only differences make sense.
+    `certified`. `unique` says that all equilibria are proved to pay the same. `tolerance` is what
+    counts as an equilibrium. `sign` is -1 for costs, 1 for rewards, 0 where values have both signs
+    and only differences make sense.
     """
 
     equilibria: tuple[Equilibrium, ...]
@@ -69,6 +71,7 @@ class Anarchy:
     gap: float
     certified: bool
     unique: bool
+    tolerance: float
 
     @property
     def sign(self) -> int:
@@ -81,7 +84,10 @@ class Anarchy:
     @property
     def kind(self) -> Kind:
         """What the price is."""
-        return "exact" if self.certified and self.unique else "lower_bound"
+        if any(e.exploitability > self.tolerance for e in self.equilibria):
+            return "estimate"
+        known = self.certified and self.unique and self.gap <= self.tolerance
+        return "exact" if known else "lower_bound"
 
     @property
     def loss(self) -> float:
@@ -133,9 +139,14 @@ def anarchy(
     seed: int = 0,
     device: Device = "cpu",
     dtype: Dtype = "float64",
+    on_search: Callable[[str, int, int], None] | None = None,
 ) -> Anarchy:
     """Equilibria and the social optimum of a game with tables, or of a linear-quadratic one, whose
     affine equilibrium and optimum are exact. Starts but the first are random.
+
+    Where the equilibrium is proved to be the only one, the first that is found ends its search, and
+    so does the first optimum of a social value that is proved concave. `on_search` is told of each
+    solve before it begins: the solver, how many are done, and how many there are at most.
 
     Raises:
         UsageError: the players are a team, the horizon is stationary, or nothing was found.
@@ -147,38 +158,48 @@ def anarchy(
             "give the spec `objective nash`",
         )
     if quadratics(model).reason is None:
-        return _quadratic(game)
+        return _quadratic(game, tolerance)
     if (reason := refusal(PLANNER, game.program)) is not None:
         raise UsageError(reason, "write `horizon 50`, or `horizon infinite` with its discount")
     params = game.program.params(dtype=getattr(torch, dtype), device=find_device(device))
+    certified, unique = _proved(game, tolerance)
+    searches, told = list(_searches(game, starts)), on_search or (lambda name, done, most: None)
+    most = len(searches) + starts
     found: list[Equilibrium] = []
-    for name, options, start in _searches(game, starts):
+    for done, (name, options, start) in enumerate(searches):
+        told(name, done, most)
         found += _searched(game, params, name, options, start, seed, iterations, tolerance)
+        if unique and any(e.exploitability <= tolerance for e in found):
+            break
     if not found:
         raise UsageError("no solver ran on the game")
-    plans = [
-        solve(
-            game.program,
-            params,
-            PLANNER,
-            {"seed": 0 if start == 0 else seed + start},
-            iterations=iterations,
-            tolerance=tolerance / 10,
+    plans: list[Solution] = []
+    for start in range(starts):
+        told(PLANNER, len(searches) + start, most)
+        plans.append(
+            solve(
+                game.program,
+                params,
+                PLANNER,
+                {"seed": 0 if start == 0 else seed + start},
+                iterations=iterations,
+                tolerance=tolerance / 10,
+            )
         )
-        for start in range(starts)
-    ]
+        if certified and plans[-1].exploitability.value <= tolerance / 10:
+            break
     best = max(plans, key=lambda plan: plan.value[0])
-    certified, unique = _proved(game, tolerance)
     return Anarchy(
         _kept(found, tolerance),
         best.value[0],
         best.exploitability.value,
         certified,
         unique,
+        tolerance,
     )
 
 
-def _quadratic(game: Game) -> Anarchy:
+def _quadratic(game: Game, tolerance: float) -> Anarchy:
     """Both sides of a linear-quadratic game: its affine equilibrium by Riccati equations, exact."""
     solution = api.solve(game, RICCATI)
     assert isinstance(solution, ExactSolution)
@@ -187,7 +208,7 @@ def _quadratic(game: Game) -> Anarchy:
         missing = "equilibrium" if social.equilibrium is None else "optimum"
         raise UsageError(f"the Riccati equations of {game.name} have no {missing}")
     found = Equilibrium(-social.equilibrium, solution.exploitability.value, RICCATI, 0)
-    return Anarchy((found,), -social.optimum, 0.0, certified=True, unique=False)
+    return Anarchy((found,), -social.optimum, 0.0, True, False, tolerance)
 
 
 def _searches(game: Game, starts: int) -> Iterator[tuple[str, Mapping[str, Any], int]]:

@@ -188,7 +188,7 @@ RULES: dict[str, Callable[[Sequence[Shape]], int | None]] = {
     "div": _quotient,
     "pow": _power,
     "if": _branches,
-    "sum_over": lambda args: args[-1].curve,
+    "sum_over": lambda args: args[0].curve,  # the body; its index is a leaf
     "abs": lambda args: CONVEX if args[0].curve == AFFINE else None,
     "max": _kept_by(CONVEX),
     "exp": _kept_by(CONVEX),

@@ -244,7 +244,7 @@ def _unbounded(rule: Rule, constants: Constants) -> str | None:
 def _outside(rule: Rule, case: Case) -> str | None:
     """Why the theorem does not cover the game, None when it does."""
     if rule.horizon == "any":
-        return None
+        return case.entangled
     if rule.horizon == "stages":
         wrong = case.horizon == "stationary"
     else:
@@ -254,6 +254,6 @@ def _outside(rule: Rule, case: Case) -> str | None:
     if not case.plain:
         return (
             "the proof is for populations with finite variables, without majors, common states or "
-            "hidden traits"
+            "anything hidden"
         )
     return None

@@ -34,6 +34,8 @@ class Case:
     look for a Nash equilibrium; `final` that it has final rewards. `populations` has the names of
     populations that are paid where there are several, `readings` then the claim and the subject of
     each modulus of a reward in a law that it reads. `team` says that all play for one value.
+    `entangled` says why one best response to all others may be no equilibrium where nobody reads a
+    law, None where it is one.
     """
 
     horizon: HorizonKind
@@ -46,6 +48,7 @@ class Case:
     populations: tuple[str, ...] = ()
     readings: tuple[tuple[str, str], ...] = ()
     team: bool = False
+    entangled: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from math import prod
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.ir.model import Model
+from mfdsl.compiler.ir.sight import hidden
 from mfdsl.compiler.ir.walk import LAW, reachable
 from mfdsl.concave import concave_social
 from mfdsl.findings import FINAL_MODULUS, FREE, REWARD_MODULUS, Finding, findings
@@ -27,13 +28,31 @@ def case_of(model: Model, tolerance: float) -> Case:
         populations=tuple(p.name for p in players if p.rewards) if several else (),
         readings=tuple(_readings(model)) if several else (),
         team=model.objective == "team",
+        entangled=_entangled(model),
     )
 
 
 def _plain(model: Model) -> bool:
-    """Whether the tables are the game itself: each player alone would be a tabular game."""
+    """Whether the tables are the game itself: each player alone would be a tabular game, and its
+    policies see all that these show.
+    """
     alike = model.model_copy(update={"objective": "nash"})
-    return all(alike.model_copy(update={"players": (p,)}).tabular for p in model.players)
+    return all(
+        alike.model_copy(update={"players": (p,)}).tabular and hidden(model, p) is None
+        for p in model.players
+    )
+
+
+def _entangled(model: Model) -> str | None:
+    """What may make the best response of one player depend on the others, without their laws."""
+    major = next((p.name for p in model.players if p.kind == "major" and p.actions), None)
+    if major is not None and _acting(model) > 1:
+        return f"others may face what `{major}` does"
+    for player in model.populations:
+        unseen = hidden(model, player)
+        if unseen is not None:
+            return f"policies of `{player.name}` do not see `{unseen}`"
+    return None
 
 
 def _readings(model: Model) -> Iterator[tuple[str, str]]:
@@ -92,8 +111,12 @@ def _proved(
 
 def alone(model: Model) -> bool:
     """Whether this is a single-agent problem: one player acts, and nothing reads a population."""
-    acting = sum(bool(player.actions) for player in model.players)
-    return acting == 1 and not any(node.op in LAW for node in model.nodes)
+    return _acting(model) == 1 and not any(node.op in LAW for node in model.nodes)
+
+
+def _acting(model: Model) -> int:
+    """How many players choose something."""
+    return sum(bool(player.actions) for player in model.players)
 
 
 def _reads_law(model: Model, roots: Sequence[int]) -> bool:

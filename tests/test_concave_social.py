@@ -44,6 +44,9 @@ CASES = [
     ("cost move = abs(a)", True),
     ("cost together = (mean(q.x for q in walker) - 1)^2", True),
     ("cost moved = mu[a = a]", True),
+    # A sum that is too long to be written out.
+    ("reward share = sum(prob(q.x == min(k, 2) for q in walker)^2 for k in 0..200)", False),
+    ("cost share = sum(prob(q.x == min(k, 2) for q in walker)^2 for k in 0..200)", True),
 ]
 
 

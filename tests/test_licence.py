@@ -331,6 +331,64 @@ population p {
     assert (found[0].claim, found[0].verdict) == ("independent", "proved")
 
 
+def test_majors_who_face_each_other_are_no_single_agents() -> None:
+    """Nothing reads a law, and still one best response of each leads round and round."""
+    text = """
+model pennies
+objective nash
+horizon 1
+major A {
+  state  z : bool = false
+  action a : bool
+  z' = z
+  reward r = if A.a == B.b then (if A.a then 3 else 1) else 0
+}
+major B {
+  state  w : bool = false
+  action b : bool
+  w' = w
+  reward r = if A.a == B.b then (if A.a then -3 else -1) else 0
+}
+population p {
+  state  x : bool = false
+  action c : bool
+  x' = x
+  reward r = ind(c)
+}
+"""
+    game = mfdsl.load(text=text)
+    assert findings(game.certificates)["independent"].verdict == "proved"
+    entries = licences(with_structure(game.model, game.certificates), case_of(game.model, 0.01))
+    assert all(e.status != "licensed" for e in entries)
+    found = next(e for e in entries if e.solver == "fixed_point")
+    assert found.because == "independent proved, but others may face what `A` does"
+    assert mfdsl.solve(game, "fixed_point", iterations=20).exploitability.value >= 1
+
+
+def test_what_policies_do_not_see_licenses_nothing() -> None:
+    text = """
+model veiled
+objective nash
+horizon 2
+population p as mu {
+  state  x : bool ~ bernoulli(0.5)
+  trait  k : bool ~ bernoulli(0.5)
+  action a : bool
+  x' = k
+  reward r = ind(a == k)LAW
+  observe SEEN
+}
+"""
+    for law in ("", " - mu[a = a]"):
+        for seen, whole in (("x, k, t", True), ("x, t", False), ("law(p)", False)):
+            game = mfdsl.load(text=text.replace("LAW", law).replace("SEEN", seen))
+            entries = licences(
+                with_structure(game.model, game.certificates), case_of(game.model, 0.1)
+            )
+            some = any(e.status == "licensed" for e in entries)
+            assert some == (whole and not law), seen
+
+
 @pytest.mark.parametrize(
     ("name", "claims"),
     [

@@ -64,8 +64,9 @@ class Reduced:
     `populations`, with equal masses.
 
     `fixed` names the parameters whose values are worked in, `notes` say what was done. `exact` is
-    false when continuous variables stand on grids or rules of quadrature. With `choices` the tables
-    have ranks in the place of `actions`.
+    false when continuous variables stand on grids or rules of quadrature, when traits that are
+    drawn anew move what is seen, or policies see a stage that the spec hides. With `choices` the
+    tables have ranks in the place of `actions`.
     """
 
     model: Model

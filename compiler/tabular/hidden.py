@@ -1,13 +1,15 @@
 """Traits that policies do not see, drawn anew at every step.
 
 This is the averaged game that an approximately symmetric game induces (Yardim and He 2025,
-arXiv:2408.15173): whoever acts has a fresh trait, and so has every member of a mean.
+arXiv:2408.15173): whoever acts has a fresh trait, and so has every member of a mean. It is the game
+itself where what is seen of a member says nothing of its trait.
 """
 
 from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable
+from mfdsl.compiler.ir.sight import hidden_from
 from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.ir.walk import given, reachable
 from mfdsl.compiler.tabular.coins import Coin, thrown
@@ -25,8 +27,9 @@ class Hidden:
     def __init__(self, model: Model, points: Points) -> None:
         self.model, self.points = model, points
         self.builder: Builder = points.builder
-        self.exact = True
         self.names = {p.name: hidden_traits(model, p) for p in model.players}
+        known = not any(_shows(model, p, self.names[p.name]) for p in model.players)
+        self.exact = known and sees_stages(model)
 
     def __contains__(self, variable: tuple[str, str]) -> bool:
         player, name = variable
@@ -187,15 +190,10 @@ def hidden_traits(model: Model, player: Player) -> frozenset[str]:
     Raises:
         NoTables: policies see less than the states, or a function of a trait.
     """
-    if not player.observe or player.kind != "population":
+    if not (player.observe or player.observes_law) or player.kind != "population":
         return frozenset()
+    check_seen_by_members(model, player)
     shown = {(model.nodes[n.node].op, model.nodes[n.node].attr) for n in player.observe}
-    for state in player.states:
-        if ("state", state.name) not in shown:
-            raise NoTables(
-                f"policies of `{player.name}` do not see `{state.name}`",
-                f"add `{state.name}` to `observe`",
-            )
     hidden = {t.name for t in player.traits if ("trait", t.name) not in shown}
     inside = reachable(model.nodes, [named.node for named in player.observe])
     for node in (model.nodes[i] for i in inside):
@@ -205,3 +203,44 @@ def hidden_traits(model: Model, player: Player) -> frozenset[str]:
                 f"add `{node.attr}` to `observe`, or leave it out altogether",
             )
     return frozenset(hidden)
+
+
+def check_seen_by_members(model: Model, player: Player) -> None:
+    """Refuse policies of a population that do not see their own states, as those of tables do.
+
+    Raises:
+        NoTables: a state is not seen.
+    """
+    for op, name in hidden_from(model, player):
+        if op == "state":
+            raise NoTables(
+                f"policies of `{player.name}` do not see `{name}`", f"add `{name}` to `observe`"
+            )
+
+
+def sees_stages(model: Model) -> bool:
+    """Whether all policies see the stage where best responses may depend on it: tables show it."""
+    return all(op != "time" for p in model.populations for op, _ in hidden_from(model, p))
+
+
+def _shows(model: Model, player: Player, hidden: frozenset[str]) -> bool:
+    """Whether states, or traits that are seen, depend on hidden traits or are drawn with them."""
+    if not hidden:
+        return False
+    nodes = model.nodes
+    kept = [v for v in (*player.states, *player.traits) if v.name not in hidden]
+    chances = {n.name: n.density for n in player.noises if n.density is not None}
+    open_ = [n for v in kept for n in (v.next, v.initial, v.start) if n is not None]
+    below: set[int] = set()
+    while open_:
+        found = set(reachable(nodes, open_)) - below
+        below |= found
+        noises = (str(nodes[i].attr) for i in found if nodes[i].op == "noise")
+        open_ = [chances[name] for name in noises if name in chances]
+    drawn = [v.start for v in player.traits if v.name in hidden and v.start is not None]
+    draws = {nodes[i].attr for i in reachable(nodes, drawn) if nodes[i].op == "draw"}
+    return any(
+        (nodes[i].op == "trait" and nodes[i].attr in hidden)
+        or (nodes[i].op == "draw" and nodes[i].attr in draws)
+        for i in below
+    )

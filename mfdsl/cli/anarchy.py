@@ -8,6 +8,8 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.cli.kept import keep
+from mfdsl.cli.progress import searches
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def anarchy(
     seed: options.Seed = 0,
     device: options.Device = options.DeviceChoice.cpu,
     dtype: options.Dtype = options.DtypeChoice.float64,
+    out: options.Out = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -34,17 +37,23 @@ def anarchy(
 
     console = Console(json, quiet)
     game = api.load(spec, params=gather(set_, params))
-    found = compared(
-        game,
-        tolerance=tol,
-        iterations=iterations,
-        starts=starts,
-        seed=seed,
-        device=device.value,
-        dtype=dtype.value,
-    )
+    with searches(console) as told:
+        found = compared(
+            game,
+            tolerance=tol,
+            iterations=iterations,
+            starts=starts,
+            seed=seed,
+            device=device.value,
+            dtype=dtype.value,
+            on_search=told,
+        )
     _show(console, found, tol)
-    console.json_object({"spec": game.compilation.name, **found.to_json()})
+    entries = {"spec": game.compilation.name, **found.to_json()}
+    if out is not None:
+        asked = {"tol": tol, "iterations": iterations, "starts": starts, "seed": seed}
+        entries["written"] = keep(console, game, "anarchy", out, asked, entries)
+    console.json_object(entries)
     return FINE
 
 
@@ -54,13 +63,13 @@ def _show(console: Console, found: "Anarchy", tol: float) -> None:
         far = "" if e.exploitability <= tol else "   (not an equilibrium to the tolerance)"
         by = e.solver if e.start == 0 else f"{e.solver}, start {e.start}"
         console.line(f"  {e.value:>11.8g}   {e.exploitability:>14.3g}   {by}{far}")
-    known = "the only one, proved" if found.unique else "there may be others"
+    known = "all pay the same, proved" if found.unique else "there may be others"
     console.line(f"  {known}")
     bound = "at most better by" if found.certified else "a stationary point; gain to first order"
     console.result(f"social optimum      {found.optimum:.8g}   ({bound} {found.gap:.3g})")
     if found.price is None:
         console.result(f"loss of anarchy     {found.loss:.8g}   (values have both signs: no ratio)")
         return
-    at_least = "" if found.kind == "exact" else "at least "
-    console.result(f"price of anarchy    {at_least}{found.price:.10g}")
+    known = {"exact": "", "lower_bound": "at least ", "estimate": "about "}[found.kind]
+    console.result(f"price of anarchy    {known}{found.price:.10g}")
     console.result(f"price of stability  {found.stability:.10g}, of the best that was found")

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from mfdsl.anarchy import anarchy
+from mfdsl.game import load
 from tests.cli.test_teams import TEAM
 
+SPECS = Path(__file__).parents[2] / "specs"
 COORDINATION = """
 model coordination
 objective nash
@@ -47,6 +50,26 @@ def test_marginal_rewards_that_differ_by_a_constant_cost_nothing(mfdsl: Any) -> 
     found = mfdsl("anarchy", "congestion_log", "--starts", 1, "--json").json
     assert found["unique"] and found["kind"] == "exact"
     assert found["price_of_anarchy"] == pytest.approx(1, abs=1e-6)
+
+
+def test_what_is_proved_to_be_the_only_one_is_looked_for_once() -> None:
+    seen: list[tuple[str, int, int]] = []
+    alone = anarchy(load(SPECS / "congestion_log.mfg"), on_search=lambda *told: seen.append(told))
+    assert alone.unique and [name for name, _, _ in seen] == ["omd", "social_gradient"]
+    assert seen[-1][1] < seen[-1][2] == 3 * 4 + 1 + 3
+    seen.clear()
+    several = anarchy(load(SPECS / "pigou.mfg"), on_search=lambda *told: seen.append(told))
+    assert not several.unique and several.certified
+    assert [name for name, _, _ in seen].count("frank_wolfe") == 3
+    assert [done for _, done, _ in seen] == sorted({done for _, done, _ in seen})
+
+
+@pytest.mark.parametrize(("iterations", "kind"), [(2, "estimate"), (1000, "exact")])
+def test_what_is_no_equilibrium_bounds_nothing(mfdsl: Any, iterations: int, kind: str) -> None:
+    """A ratio with what is no equilibrium says nothing of the price."""
+    asked = ("anarchy", "congestion_log", "--starts", 1, "--iterations", iterations)
+    assert mfdsl(*asked, "--json").json["kind"] == kind
+    assert ("price of anarchy    about" in mfdsl(*asked).out) == (kind == "estimate")
 
 
 def test_several_equilibria_have_a_price_of_stability(mfdsl: Any, tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ def test_other_views_that_are_enough() -> None:
             "leader has to see the mean of `x` over follower",
         ),
         (BLIND.replace("observe x, t", "observe t"), {}, "agent has to see `x`"),
+        (BLIND.replace("observe x, t", "observe x"), {}, "agent has to see `t`"),
+        (BLIND.replace("observe x, t", "observe law(agent)"), {}, "agent has to see `x`"),
     ],
 )
 def test_who_sees_too_little_is_told(text: str, params: dict[str, float], why: str) -> None:

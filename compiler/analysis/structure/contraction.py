@@ -18,19 +18,18 @@ import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.intervals import Array
-from mfdsl.compiler.analysis.kernels import finite_noises, make_kernel, reads_means
+from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.structure.existence import continuity
-from mfdsl.compiler.analysis.structure.mixing import mixing
-from mfdsl.compiler.analysis.structure.sight import hidden
+from mfdsl.compiler.analysis.structure.mixing import kernel_modulus, mixing
 from mfdsl.compiler.analysis.structure.stages import draws_from_law, mean_of, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Player
-from mfdsl.compiler.ir.walk import given
+from mfdsl.compiler.ir.sight import hidden
 
 MAX_STAGES = 2000
 ROUNDS = 60
@@ -116,7 +115,7 @@ def factors_of(model: Model, copies: Copies, player: Player) -> Factors:
     return Factors(
         _modulus(copies, player, running),
         _modulus(copies, player, final),
-        _kernel_modulus(copies, player),
+        kernel_modulus(copies, player),
         _span(copies, running),
         _span(copies, final),
         near.members,
@@ -131,23 +130,6 @@ def _modulus(copies: Copies, player: Player, nodes: Sequence[int]) -> float:
     tape = make_tape(copies.facts, [total_of(copies, reading)])
     problem = LawSlope(tape, player.name)
     return float(problem.bound(root_rows(tape)).max())
-
-
-def _kernel_modulus(copies: Copies, player: Player) -> float:
-    """K_mu, jointly over all noises where there are few outcomes, else noise by noise."""
-    noises = finite_noises(copies.facts, player)
-    moving = [n for n in noises if reads_means(copies.facts, given(n.density), player.name)]
-    if not moving:
-        return 0.0
-    try:
-        kernels = [make_kernel(copies.facts, player, noises)]
-    except Unsupported:
-        kernels = [make_kernel(copies.facts, player, [n]) for n in moving]
-    total = 0.0
-    for kernel in kernels:
-        problem = LawSlope(kernel.tape, player.name, kernel.outcomes)
-        total += float(problem.bound(root_rows(kernel.tape)).max())
-    return total
 
 
 def _span(copies: Copies, nodes: Sequence[int]) -> float:

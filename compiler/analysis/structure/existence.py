@@ -3,7 +3,9 @@
 Over finitely many states, actions and stages (or with a discount) best responses to a flow, as
 occupations, are a non-empty convex set that is upper hemicontinuous in the flow, so Kakutani's
 theorem gives an equilibrium (Saldi, Basar and Raginsky, Markov-Nash equilibria in mean-field games
-with discounted cost, 2018). A jump does not refute existence; the theorem is silent then.
+with discounted cost, 2018). A jump does not refute existence; the theorem is silent then. On a
+stationary horizon it gives a policy and a law that stays under it, which is the one that the policy
+keeps only where there is no other.
 """
 
 import math
@@ -20,9 +22,10 @@ from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.search import Found
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
-from mfdsl.compiler.analysis.structure.sight import hidden, values_of
+from mfdsl.compiler.analysis.structure.kept_laws import several_laws
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Place, Player
+from mfdsl.compiler.ir.sight import hidden, values_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Missing:
 def existence(model: Model, copies: Copies, seconds: float) -> Certificate:
     """The certificate `existence` of an equilibrium (of a best joint policy for a team)."""
     started = time.perf_counter()
-    shape = _shape(model)
+    shape = _shape(model, copies)
     parts: list[Certificate] = []
     if shape is None:
         parts = continuity(model, copies, seconds)
@@ -62,7 +65,7 @@ def existence(model: Model, copies: Copies, seconds: float) -> Certificate:
     )
 
 
-def _shape(model: Model) -> Missing | None:
+def _shape(model: Model, copies: Copies) -> Missing | None:
     """What the theorem asks of a game besides continuity."""
     for player in model.players:
         if player.kind == "major":
@@ -78,7 +81,8 @@ def _shape(model: Model) -> Missing | None:
             return Missing(f"policies of {player.name} do not see `{unseen}`")
     if model.horizon.kind != "finite" and not model.discount < 1:
         return Missing("an infinite horizon without a discount")
-    return None
+    several = several_laws(model, copies) if model.horizon.kind == "stationary" else None
+    return None if several is None else Missing(several)
 
 
 def continuity(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
@@ -134,7 +138,7 @@ def _gap(model: Model, copies: Copies, asked: _Asked, seconds: float) -> Missing
         Unsupported: the value has no interval slopes.
     """
     problem = LawSlope(make_tape(copies.facts, [asked.node]), asked.population.name)
-    problem.deadline = time.perf_counter() + seconds
+    problem.deadline = time.thread_time() + seconds
     rows = root_rows(problem.tape)
     upper = problem.bound(rows)
     most = float(upper.max())

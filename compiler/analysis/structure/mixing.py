@@ -14,7 +14,9 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.intervals import Array, multiply
-from mfdsl.compiler.analysis.kernels import leaf_of
+from mfdsl.compiler.analysis.kernels import finite_noises, leaf_of, make_kernel, reads_means
+from mfdsl.compiler.analysis.slopes.domain import root_rows
+from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Player
@@ -132,3 +134,20 @@ def _outcomes(
         nexts = [copies.replaced(given(s.next), instead) for s in player.states]
         found.append((masses, nexts))
     return found
+
+
+def kernel_modulus(copies: Copies, player: Player) -> float:
+    """K_mu, jointly over all noises where there are few outcomes, else noise by noise."""
+    noises = finite_noises(copies.facts, player)
+    moving = [n for n in noises if reads_means(copies.facts, given(n.density), player.name)]
+    if not moving:
+        return 0.0
+    try:
+        kernels = [make_kernel(copies.facts, player, noises)]
+    except Unsupported:
+        kernels = [make_kernel(copies.facts, player, [n]) for n in moving]
+    total = 0.0
+    for kernel in kernels:
+        problem = LawSlope(kernel.tape, player.name, kernel.outcomes)
+        total += float(problem.bound(root_rows(kernel.tape)).max())
+    return total

@@ -34,13 +34,13 @@ from mfdsl.compiler.analysis.structure.rising_flows import (
     rising_flows,
     together,
 )
-from mfdsl.compiler.analysis.structure.sight import hidden
 from mfdsl.compiler.analysis.structure.spans import Span, span_of
 from mfdsl.compiler.analysis.structure.stages import Part, is_noisy, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
 from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.sight import hidden
 from mfdsl.compiler.ir.walk import reachable
 
 CLAIM = "monotone_on_flows"

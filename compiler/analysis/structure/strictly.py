@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict
 from mfdsl.compiler.analysis.structure.forms import Failed, Form, Forms
 from mfdsl.compiler.analysis.structure.masses import read_under
-from mfdsl.compiler.analysis.structure.monotone import NULL, STATIC, paid_at, weakest
+from mfdsl.compiler.analysis.structure.monotone import NULL, STATIC, paid_at, refuting, weakest
 from mfdsl.compiler.analysis.structure.refute import Pair, level_pair, pair_witness
 from mfdsl.compiler.analysis.structure.stages import Part, laws_read
 from mfdsl.compiler.analysis.substitute import Copies
@@ -60,6 +60,8 @@ def _decided(model: Model, copies: Copies, stages: Sequence[Forms], seconds: flo
     open_ = [(s, part) for s in stages if (part := _loose(copies, s)) is not None]
     if not open_:
         names = ", ".join(dict.fromkeys(p.term for f in forms for p in f.parts))
+        if not _differs(model, copies, stages, seconds / 2):
+            return "unknown", "unsupported", f"no two laws are known at which {names} differ", None
         detail = f"between laws at which {names} differ; {STATIC}"
         return "proved", None, detail, None
     for stage, part in open_:
@@ -70,6 +72,22 @@ def _decided(model: Model, copies: Copies, stages: Sequence[Forms], seconds: flo
     _, part = open_[0]
     detail = f"{part.term} may differ at laws between which the inner product is 0"
     return "unknown", "tight", detail, None
+
+
+def _differs(model: Model, copies: Copies, stages: Sequence[Forms], seconds: float) -> bool:
+    """Whether there are two laws between which a definite form falls: masks may leave one law only,
+    and nothing moves traits.
+    """
+    for form in (f for s in stages for f in s.forms if f.sign == "definite"):
+        for name, variables in (form.read or {}).items():
+            player = model.player(name)
+            if player.legal is None and any(
+                v.name in variables and model.types[v.type].size > 1
+                for v in (*player.states, *player.actions)
+            ):
+                return True
+    share = seconds / len(stages)
+    return any(refuting(model, copies, s.stage, share, (), falling=True) for s in stages)
 
 
 def _loose(copies: Copies, stage: Forms) -> Part | None:

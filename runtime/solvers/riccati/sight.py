@@ -27,14 +27,18 @@ ROUNDING = 1e-12  # of the largest length, below which a direction is lost
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """Rows [seen, d + p] over (x, s), or [seen, p] over s: what a player sees, by player."""
+    """Rows [seen, d + p] over (x, s), or [seen, p] over s: what a player sees, by player; `blind`
+    are those who do not see the stage.
+    """
 
     rows: Mapping[str, Array]
+    blind: frozenset[str]
 
 
 def sight_of(game: Game, program: AgentProgram, params: Params) -> Sight:
     """What everybody who acts sees, read off the simulator; what is not affine helps nobody."""
     found: dict[str, Array] = {}
+    blind = set()
     probed = [_seen(game, program, params, t) for t in _stages(program)]
     actors: tuple[Crowd | Single, ...] = game.paid
     for actor in actors:
@@ -45,7 +49,11 @@ def sight_of(game: Game, program: AgentProgram, params: Params) -> Sight:
         own = actor.size if isinstance(actor, Crowd) else 0
         rows = [np.eye(own + game.size)[-1]]
         rows += [_mean_rows(game, own, law) for law in player.observes_law]
-        if not player.observe:
+        everything = not (player.observe or player.observes_law)
+        nodes = program.model.nodes
+        if not everything and all(nodes[o.node].op != "time" for o in player.observe):
+            blind.add(actor.name)
+        if everything:
             open_to_all = [k for k, name in enumerate(game.common) if _is_single(program, name)]
             rows.append(np.eye(own + game.size)[[*range(own), *(own + k for k in open_to_all)]])
         for entry in probed[0][actor.name] if player.observe else ():
@@ -57,7 +65,7 @@ def sight_of(game: Game, program: AgentProgram, params: Params) -> Sight:
             ):
                 rows.append(first)
         found[actor.name] = np.vstack(rows)
-    return Sight(found)
+    return Sight(found, frozenset(blind))
 
 
 def within_sight(game: Game, policy: Policy, sight: Sight) -> Policy:
@@ -73,13 +81,13 @@ def within_sight(game: Game, policy: Policy, sight: Sight) -> Policy:
     own, common, controls = list(policy.own), list(policy.common), policy.controls.copy()
     for single in game.singles:
         if single.actions:
-            seer = _Seer(game, single, sight.rows[single.name], certain)
+            seer = _Seer(game, single, sight, certain)
             controls[:, single.acts] = seer.rows(policy.controls[:, single.acts], means)
     for k, crowd in enumerate(game.crowds):
         if not crowd.actions:
             continue
         rows = np.concatenate([policy.own[k], policy.common[k]], axis=2)
-        rows = _Seer(game, crowd, sight.rows[crowd.name], certain).rows(rows, means)
+        rows = _Seer(game, crowd, sight, certain).rows(rows, means)
         own[k], common[k] = rows[:, :, : crowd.size], rows[:, :, crowd.size :]
         controls[:, crowd.acts] = common[k]
         controls[:, crowd.acts, crowd.means] += own[k]
@@ -117,10 +125,11 @@ def _spanned(columns: Array) -> Array:
 class _Seer:
     """One player, who reads rows of what it sees, and constants in the place of what is certain."""
 
-    def __init__(self, game: Game, actor: Crowd | Single, seen: Array, certain: Array) -> None:
+    def __init__(self, game: Game, actor: Crowd | Single, sight: Sight, certain: Array) -> None:
         own = actor.size if isinstance(actor, Crowd) else 0
         self.name = actor.name
-        self.own, self.seen = own, seen.T
+        self.blind = actor.name in sight.blind
+        self.own, self.seen = own, sight.rows[actor.name].T
         self.certain = np.concatenate([np.zeros((own, len(certain))), certain.T])
         crowds = {crowd.name for crowd in game.crowds}
         beside = [_called(name, crowds) for name in game.common]
@@ -131,6 +140,16 @@ class _Seer:
 
         As little as possible is taken as certain: what is seen of finitely many agents moves.
         """
+        found = self._without_unseen(rows, means)
+        size = float(np.abs(found).max(initial=0.0))
+        if self.blind and np.abs(found - found[:1]).max(initial=0.0) > AGREE * size:
+            raise SolverError(
+                f"{self.name} has to see `t`, as its affine policy differs between stages: list it"
+                " in `observe`"
+            )
+        return found
+
+    def _without_unseen(self, rows: Array, means: Array) -> Array:
         wanted = rows.reshape(-1, rows.shape[2]).T
         size = float(np.abs(wanted).max(initial=0.0))
         beyond = wanted - self.seen @ _solved(self.seen, wanted)

@@ -168,6 +168,7 @@ def test_stationary_games_contract_where_one_step_does() -> None:
     [
         ("observe t", "unknown"),
         ("observe x", "unknown"),
+        ("observe law(person)", "unknown"),
         ("observe x, t", "proved"),
         ("", "proved"),
     ],

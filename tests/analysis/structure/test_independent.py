@@ -189,7 +189,6 @@ LURE = (
         ("infinite", "ind(x) * t / (1 + t)", "", "observe x", "unknown"),
         ("infinite", "ind(x)", "where x or t > 1 or a", "observe x", "unknown"),
         ("infinite", "ind(x)", "", "observe x", "proved"),
-        ("stationary", "-mu[x]", "", "observe x", "proved"),
     ],
 )
 def test_policies_without_t_are_a_restriction_where_stages_differ(

@@ -279,7 +279,8 @@ population p as mu {
     [
         ("a == 0", "if a == 1 then mu[x] else -mu[x]", ("proved", "proved", "proved", "refuted")),
         ("a == x", "if a == x then -mu[x] else mu[x]", ("proved", "proved", "proved", "refuted")),
-        ("a == 0", "-prob(q.a == a for q in p)", ("proved", "proved", "proved", "unknown")),
+        ("a == 0", "-prob(q.a == a for q in p)", ("proved", "unknown", "proved", "unknown")),
+        ("a == x", "-prob(q.a == a for q in p)", ("proved", "proved", "proved", "refuted")),
         ("a == 0", "a * mu[x]", ("proved", "refuted", "proved", "proved")),
         ("a <= 1", "a * mu[x]", ("refuted", "refuted", "refuted", "refuted")),
         ("a == min(t, 2)", "a * mu[x]", ("unknown", "unknown", "unknown", "unknown")),

@@ -6,8 +6,13 @@ from mfdsl.compiler.ir.walk import MEMBERS, reachable
 
 def hidden(model: Model, player: Player) -> str | None:
     """Something that a population should see and does not; traits are as good as states."""
-    if player.kind != "population" or not player.observe:
-        return None
+    return next((name for _, name in hidden_from(model, player)), None)
+
+
+def hidden_from(model: Model, player: Player) -> list[tuple[str, str]]:
+    """All that a population should see and does not, as (operator, name)."""
+    if player.kind != "population" or not (player.observe or player.observes_law):
+        return []
     shown = {(model.nodes[o.node].op, model.nodes[o.node].attr) for o in player.observe}
     wanted: list[tuple[str, object, str]] = [("state", s.name, s.name) for s in player.states]
     wanted += [("trait", s.name, s.name) for s in player.traits]
@@ -19,7 +24,7 @@ def hidden(model: Model, player: Player) -> str | None:
         if other.kind == "environment"
         for s in other.states
     ]
-    return next((name for op, attr, name in wanted if (op, attr) not in shown), None)
+    return [(op, name) for op, attr, name in wanted if (op, attr) not in shown]
 
 
 def _stages_differ(model: Model) -> bool:
