@@ -28,6 +28,9 @@ class Options:
 
     `accept` makes no difference yet: every claim of this release is proved, refuted or unknown.
 
+    `spread` has the ends of real parameters for all values of which ranges are checked: domains,
+    weights, divisions and the like. What the spec assumes or requires is not.
+
     `root` bounds imports and data files; None takes the folder of the spec, or the nearest
     folder above it that holds a `pyproject.toml`, `mfdsl.toml` or `.git`.
     """
@@ -35,6 +38,7 @@ class Options:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     accept: Literal["proved", "tested"] = "tested"
     root: Path | None = None
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def _lower(
     if sink.failed:
         return None
     try:
-        lowered = lower_unit(source.name, loaded, files, options.parameters, sink)
+        lowered = lower_unit(source.name, loaded, files, options.parameters, sink, options.spread)
         if lowered is not None and not sink.failed:
             report_cost(lowered.model, sink)
     except RecursionError:

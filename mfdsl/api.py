@@ -12,6 +12,7 @@ from mfdsl.artifact import Artifact, write_artifact
 from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, Parameters, load, loaded
+from mfdsl.parameters import given_values
 from mfdsl.report import Report
 from mfdsl.settings import with_settings_checked
 from mfdsl.shipped import find_spec
@@ -72,7 +73,7 @@ def check(
     from mfdsl.compiler.analysis.balls import available
     from mfdsl.compiler.analysis.proofs.archive import REPLAYED, Archive, keeping
 
-    options = Options(parameters=dict(params or {}), accept=accept)
+    options = Options(parameters=given_values(params or {}), accept=accept)
     patient = keep_proof is not None or effort == "high"
     archive = Archive(most=None if patient else REPLAYED)
     with keeping(archive if patient or available() else None):
@@ -122,7 +123,7 @@ def recheck(path: str | Path, proof: str | Path, *, params: Parameters | None = 
     """
     from mfdsl.proofs import recheck_file
 
-    return recheck_file(path, proof, dict(params or {}))
+    return recheck_file(path, proof, given_values(params or {}))
 
 
 def compile(

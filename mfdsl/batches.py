@@ -106,7 +106,7 @@ class Batch:
         """For each parameter that varies its value in each game of the share."""
         found: dict[str, list[Values]] = {}
         for point in self.points():
-            values: dict[str, Values] = {n: v for n, v in _numbers(point) if n in self.parameters}
+            values: dict[str, Values] = {n: v for n, v in numbers_of(point) if n in self.parameters}
             values = {**self.sets.get(str(point.get(FILE)), {}), **values}
             for name, value in values.items():
                 found.setdefault(name, []).append(value)
@@ -117,7 +117,7 @@ class Batch:
         points = self.points()
         names = [name for name in self.axes if name == SEED or name.startswith(OPTION)]
         return {
-            name.removeprefix(OPTION): tuple(dict(_numbers(point))[name] for point in points)
+            name.removeprefix(OPTION): tuple(dict(numbers_of(point))[name] for point in points)
             for name in names
         }
 
@@ -127,7 +127,8 @@ def batch_of(sweep: Sweep | Batch) -> Batch:
     return sweep if isinstance(sweep, Batch) else Batch(dict(sweep))
 
 
-def _numbers(point: Point) -> Iterator[tuple[str, Number]]:
+def numbers_of(point: Point) -> Iterator[tuple[str, Number]]:
+    """The axes of a point that are no files, with their values."""
     return ((name, value) for name, value in point.items() if not isinstance(value, str))
 
 

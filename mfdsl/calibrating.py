@@ -17,12 +17,12 @@ import torch
 from mfdsl.errors import UsageError, unknown
 from mfdsl.game import Device, Game
 from mfdsl.named_tables import cells_of, read_observations
-from mfdsl.parameters import check_sweep
 from mfdsl.planning import check_tables
 from mfdsl.runtime.calibration.fit import Fit, Observed, fit
 from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
 from mfdsl.runtime.solution import finite
 from mfdsl.solving import find_device
+from mfdsl.swept import check_followers, check_point
 
 WARMEST = 1e6
 
@@ -91,6 +91,7 @@ def calibrate(
     from the given one. Parameters stay in their ranges.
 
     Raises:
+        CompileError: the spec has errors at the values that fit best.
         UsageError: a name is no real number of the game that can move, the data do not fit the
             game, or no equilibrium was found.
     """
@@ -114,6 +115,8 @@ def calibrate(
         found = fit(response, seen, [_range(game, name) for name in names], evaluations)
     except CalibrationError as error:
         raise UsageError(str(error)) from None
+    point = {name: value for name, value in found.values.items() if _is_parameter(game, name)}
+    check_point(game, game.parameters, point, claims=False)
     worst = int(np.abs(found.left).argmax())
     return Calibration(
         game=game.name,
@@ -138,15 +141,24 @@ def _check_names(game: Game, names: Sequence[str]) -> None:
             continue
         if name not in parameters:
             raise unknown("parameter", name, [*parameters, TEMPERATURE])
-        low, high = _range(game, name)
-        check_sweep(game.model, {name: (min(max(0.0, low), high),)})
-        if game.model.types[parameters[name].type].kind != "real":
+        if parameters[name].structural:
+            raise UsageError(
+                f"`{name}` fixes sizes, bounds, the horizon or the discount, and keeps its value",
+                f"fit other parameters, once for each value with `--set {name}=...`",
+            )
+        kind = game.model.types[parameters[name].type]
+        if kind.kind != "real" or kind.dims:
             raise UsageError(f"`{name}` is no real number", "only real parameters have slopes")
         if name in fixed:
             raise UsageError(
                 f"`{name}` moves the common state, whose pasts are worked out beforehand",
                 "fit the other parameters",
             )
+    check_followers(game, names)
+
+
+def _is_parameter(game: Game, name: str) -> bool:
+    return any(parameter.name == name for parameter in game.model.parameters)
 
 
 def _range(game: Game, name: str) -> tuple[float, float]:

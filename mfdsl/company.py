@@ -81,6 +81,7 @@ class Company:
             seed=seed,
             params=job.params._replace(**moved),
             device=self.group.device,
+            view=None,  # each process builds that of its part
         )
 
     def run(self, job: Job, folder: RunFolder, report: Callable[[Record], None]) -> Solution:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mfdsl.batches import Batch
 from mfdsl.compiler.analysis.structure.quadratics import (
     LinearQuadratic,
     Quadratic as Read,
@@ -16,7 +17,7 @@ from mfdsl.compiler.analysis.structure.quadratics import (
 from mfdsl.compiler.backend.particles.emit import emit_particles
 from mfdsl.compiler.ir.model import DEFAULT_AGENTS, Model, Player, Variable
 from mfdsl.errors import UsageError
-from mfdsl.game import Dtype, Game as Spec
+from mfdsl.game import Device, Dtype, Game as Spec
 from mfdsl.parameters import Sweep, check_sweep, combinations
 from mfdsl.quadratic import quadratics
 from mfdsl.records import explained, read_options, settings_of_run
@@ -37,6 +38,7 @@ from mfdsl.runtime.solvers.riccati.solve import Problem, problem_of, solution_of
 from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
 from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, RiccatiConfig
 from mfdsl.settings import Settings
+from mfdsl.swept import check_points
 
 OTHERS = ("mean_others", "mean_others_if")
 
@@ -66,6 +68,7 @@ def prepare_exact(
     settings: Settings,
     *,
     seed: int = 0,
+    device: Device = "cpu",
     dtype: Dtype = "float64",
     sweep: Sweep | None = None,
 ) -> ExactJob:
@@ -73,9 +76,12 @@ def prepare_exact(
 
     Raises:
         UsageError: the game is not linear-quadratic for certain, or its horizon is stationary, or
-            the sweep does not fit it.
+            the sweep does not fit it, or another device is asked for than the CPU.
     """
+    if device == "cuda":
+        raise UsageError(f"{settings.solver} computes on the CPU", "--device cpu")
     check_sweep(game.model, sweep or {})
+    check_points(game, Batch(dict(sweep or {})))
     points = tuple(combinations(sweep or {}))
     problems = []
     try:

@@ -34,7 +34,7 @@ def _lines(certificate: Certificate, compilation: Compilation) -> list[str]:
         lines.append(f"  assuming {text}")
     for other in certificate.obligations:
         lines.append(f"  rests on {other.claim}: {certificate_text(other)}, {other.verdict}")
-    method = "; ".join(certificate.method)
+    method = "; ".join(certificate.method) or "what the theorem is about"
     boxes = f", {certificate.boxes} boxes" if certificate.boxes else ""
     lines.append(f"  by {method} ({certificate.rigor}{boxes}, {certificate.seconds:.3f} s)")
     return lines

@@ -21,6 +21,7 @@ from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.tabular.choices import ranks
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.errors import UsageError
+from mfdsl.parameters import given_values
 from mfdsl.planning import ALONG, drawn_states, only_paths
 from mfdsl.report import Report
 from mfdsl.settings import bins_of_block, with_settings_checked
@@ -45,12 +46,13 @@ class Game:
 
     `parameters` are the values it was compiled with in place of defaults, `bins` the points of the
     grids on which its tables put continuous variables: those of the spec's `solver` block unless
-    somebody asks for others.
+    somebody asks for others. `path` is the file that it was read from, None for a text.
     """
 
     compilation: Compilation
     parameters: Parameters = field(default_factory=dict)
     bins: Bins = field(default_factory=Bins)
+    path: Path | None = None
 
     @property
     def model(self) -> Model:
@@ -66,6 +68,16 @@ class Game:
     def key(self) -> str:
         """What tells the game from others and from its own other versions: see `artifact_key`."""
         return artifact_key(self.compilation)
+
+    def compiled_at(
+        self, parameters: Parameters, spread: Mapping[str, tuple[float, float]] | None = None
+    ) -> Compilation:
+        """The spec once more, at other values of its parameters, or for intervals of some."""
+        options = Options(parameters=dict(parameters), spread=spread or {})
+        if self.path is not None:
+            return compile_file(self.path, options)
+        name = self.compilation.name
+        return compile_text(self.compilation.sources[name].text, name=name, options=options)
 
     def check(self) -> Report:
         """Diagnostics and certificates."""
@@ -109,18 +121,26 @@ class Game:
             UsageError: the game has no tables.
         """
         model = self.model
-        if model.tabular and not model.computes_arrays and ranks(model) is None:
-            return None
         from mfdsl.compiler.tabular.frames import NoTables
-        from mfdsl.compiler.tabular.reduce import reduced
 
         try:
+            if model.tabular and not model.computes_arrays and ranks(model) is None:
+                if model.population.observe or model.population.observes_law:
+                    from mfdsl.compiler.tabular.hidden import check_seen_by_members
+
+                    check_seen_by_members(model, model.population)
+                return None
+            from mfdsl.compiler.tabular.reduce import reduced
+
             return reduced(model, self.bins)
         except NoTables as error:
             advice = error.advice or "simulate it, or use a solver that learns from its agents"
             if (states := drawn_states(model)) is not None:
                 along = f"`--solver {ALONG}` goes along drawn paths of {states}"
                 advice = along if only_paths(model, self.bins) else f"{advice}; or {along}"
+            elif error.advice:
+                learner = "ppo_nash" if model.objective == "nash" else "mf_ppo"
+                advice = f"{advice}; or `--solver {learner}` learns without tables"
             raise UsageError(f"`{self.name}` has no tables: {error}", advice) from None
 
     @cached_property
@@ -147,7 +167,11 @@ class Game:
 
         small = self.reduced
         if small is None:
-            return load_program(self.emit("torch"), self.model, self.name)
+            from mfdsl.compiler.tabular.hidden import sees_stages
+
+            only = self.model.population
+            exact = not (only.observe or only.observes_law) or sees_stages(self.model)
+            return load_program(self.emit("torch"), self.model, self.name, exact=exact)
         return load_program(
             self.emit("tables"),
             small.model,
@@ -199,14 +223,14 @@ class Game:
 
         Raises:
             SimulationError: a size is out of range, or the machine has too little memory.
+            UsageError: CUDA was asked for and there is none.
         """
         import torch
 
         from mfdsl.runtime.simulator import Simulator
+        from mfdsl.solving import find_device
 
-        place = "cpu" if device == "auto" and not torch.cuda.is_available() else device
-        place = "cuda" if place == "auto" else place
-        params = self.agents.params(dtype=getattr(torch, dtype), device=place)
+        params = self.agents.params(dtype=getattr(torch, dtype), device=find_device(device))
         return Simulator(
             self.agents, params, agents=agents, batch=batch, seed=seed, compile=compile
         )
@@ -225,15 +249,17 @@ def load(
         UsageError: a name that is neither a file nor a shipped game.
         TypeError: not exactly one of `path` and `text` is given.
     """
-    options = Options(parameters=dict(params or {}))
+    options, file = Options(parameters=given_values(params or {})), None
     if text is not None and path is None:
         compilation = compile_text(text, options=options)
     elif path is not None and text is None:
-        compilation = compile_file(find_spec(path), options)
+        file = find_spec(path)
+        compilation = compile_file(file, options)
     else:
         raise TypeError("load takes a path or a text, one of the two")
     compilation = with_settings_checked(compilation)
-    return Game(compilation, options.parameters, bins_of_block(compilation.require_model()))
+    bins = bins_of_block(compilation.require_model())
+    return Game(compilation, options.parameters, bins, file)
 
 
 def loaded(game: Game | str | Path, params: Parameters | None) -> Game:

@@ -5,7 +5,7 @@ A flow has the columns `t`, the variables of states and `share`, the mass of the
 iterations and status. The axes of batches come first: parameter files, swept parameters and
 options, seeds. Several runs begin with the name of the `run`, and where runs differ in a parameter,
 an option or the seed, it is a column as well. Values are written as in the spec: numbers, or names
-of an enum.
+of an enum, of nodes, links and moves; cells of a grid by their numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mfdsl.runtime.policy import Axis
 
 Cell = str | int | float
-NOISE = 0.5  # of shares that were measured; what is further off was meant otherwise
+NOISE = 0.05  # of shares that were measured; what is further off was meant otherwise
+NOISE_OF_ALL = 0.5  # of their sum, over many states
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def read_observations(path: Path, variables: Sequence[str]) -> list[ObservedRow]
     reader = csv.reader(io.StringIO(read_text(path)))
     header = [name.strip() for name in next(reader, [])]
     known = ("t", *variables, "share", "weight")
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+        raise UsageError(f"`{path}` has one column `{header[0]}`", "put commas between columns")
     for name in header:
         if name not in known:
             raise unknown(f"column of `{path}`:", name, known)
@@ -89,7 +92,21 @@ def read_observations(path: Path, variables: Sequence[str]) -> list[ObservedRow]
     rows = [_observed(path, reader.line_num, header, cells) for cells in reader if any(cells)]
     if not rows:
         raise UsageError(f"`{path}` has no rows", "one line for each share: t, states, share")
+    _check_sums(path, rows)
     return rows
+
+
+def _check_sums(path: Path, rows: Sequence[ObservedRow]) -> None:
+    """Refuse shares of one time that together are far more than everybody."""
+    by_time: dict[int, dict[tuple[str, ...], float]] = {}
+    for row in rows:
+        by_time.setdefault(row.time, {})[tuple(row.values.values())] = row.share
+    for time, shares in by_time.items():
+        if (total := sum(shares.values())) > 1 + NOISE_OF_ALL:
+            raise UsageError(
+                f"`{path}`: the shares at t = {time} add up to {total:g}",
+                "they are shares of everybody: those of each of K players add up to 1 / K",
+            )
 
 
 def _observed(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> ObservedRow:

@@ -31,6 +31,46 @@ def gather(settings: Iterable[str], file: Path | None) -> dict[str, ParameterVal
     return (read_parameter_file(file) if file is not None else {}) | read_settings(settings)
 
 
+def given_values(params: Mapping[str, Any]) -> dict[str, ParameterValue]:
+    """Values that a program gives: arrays and lists of lists row by row, truth values by name.
+
+    Raises:
+        UsageError: a value is no number, name, truth value or array of numbers.
+    """
+    return {name: _given(name, value) for name, value in params.items()}
+
+
+def _given(name: str, value: Any) -> ParameterValue:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    match plain:
+        case bool():
+            return "true" if plain else "false"
+        case int() | float() | str():
+            return plain
+        case list() | tuple():
+            return tuple(_flatten("params", name, list(plain)))
+    raise UsageError(
+        f"the value of `{name}` is {value!r}", "give a number, a name, or an array of numbers"
+    )
+
+
+def swept_values(sweep: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """The values of each axis that a program gives, as numbers.
+
+    Raises:
+        UsageError: an axis is no sequence, is empty, or holds something that is no finite number.
+    """
+    found = {}
+    for name, values in sweep.items():
+        plain = values.tolist() if hasattr(values, "tolist") else values
+        if not isinstance(plain, list | tuple) or not plain:
+            raise UsageError(
+                f"`{name}` is swept over {values!r}", "give its values: (0.5, 0.7, 0.9)"
+            )
+        found[name] = tuple(_flatten("sweep", name, list(plain)))
+    return found
+
+
 def read_settings(
     settings: Iterable[str], flag: str = "--set", *, texts: bool = False
 ) -> dict[str, ParameterValue]:
@@ -132,7 +172,8 @@ def check_sweep(model: Model, sweep: Sweep) -> None:
             raise unknown("parameter", name, parameters)
         if parameter.structural:
             raise UsageError(
-                f"`{name}` fixes sizes, bounds or the horizon, so it cannot be swept in one run",
+                f"`{name}` fixes sizes, bounds, the horizon or the discount, so it cannot be swept "
+                "in one run",
                 f"run once for each value with --set {name}=...",
             )
         _check_range(model, parameter, values)
@@ -226,10 +267,11 @@ def _from_toml(path: Path, name: str, value: Any) -> ParameterValue:
     raise UsageError(f"`{path}`: `{name}` is not a finite number, a name or a list of numbers")
 
 
-def _flatten(path: Path, name: str, values: list[Any]) -> Iterable[float]:
+def _flatten(path: Path | str, name: str, values: list[Any]) -> Iterable[float]:
     for value in values:
-        if isinstance(value, list):
-            yield from _flatten(path, name, value)
+        value = value.item() if hasattr(value, "item") else value
+        if isinstance(value, list | tuple):
+            yield from _flatten(path, name, list(value))
         elif isinstance(value, int | float) and math.isfinite(value):
             yield value
         else:

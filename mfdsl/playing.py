@@ -28,7 +28,7 @@ from mfdsl.runtime.counted.chances import chances_of
 from mfdsl.runtime.counted.simulate import CountedSimulator
 from mfdsl.runtime.learning.planner import Execution, Planned
 from mfdsl.runtime.learning.table import LEARNERS
-from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError, agents_of
 from mfdsl.runtime.solution import finite
@@ -128,13 +128,37 @@ def by_table(game: Game, policy: TabularPolicy) -> Behaviour:
     grids = _grids_of(game, policy)
     game = game if _agree(game.bins, grids) else replace(game, bins=grids)
     small = game.reduced or reduced(game.model, game.bins)
-    sizes = [axis.size for axis in (*policy.states, *policy.actions)]
-    if sizes != [*game.program.states.values(), *game.program.actions.values()]:
-        raise UsageError(f"the policy is of another game than `{game.name}`, or of other grids")
+    check_table(game, policy)
     try:
         return Tabled(policy, small, game.model)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def check_table(game: Game, policy: TabularPolicy) -> None:
+    """Refuse a table over other variables than those of the tables of a game, or for other stages.
+
+    A table of one stage serves at all of them.
+
+    Raises:
+        UsageError: names what differs.
+    """
+    own = (*game.program.state_axes(), *game.program.action_axes())
+    given = (*policy.states, *policy.actions)
+    if len(given) != len(own) or not all(map(_same_axis, given, own)):
+        raise UsageError(f"the policy is of another game than `{game.name}`, or of other grids")
+    steps = game.model.horizon.steps
+    if steps is not None and policy.stages not in (1, steps):
+        raise UsageError(
+            f"the policy has {policy.stages:,} stages, and `{game.name}` has {steps:,} here",
+            "play it at the parameters that it was solved at",
+        )
+
+
+def _same_axis(given: Axis, own: Axis) -> bool:
+    """Older runs have numbers where there are names of links, nodes and moves now."""
+    named = given.labels == own.labels or not given.labels
+    return (given.name, given.size) == (own.name, own.size) and named
 
 
 def _agree(bins: Bins, grids: Bins) -> bool:
@@ -274,7 +298,7 @@ def trace_rows(
         if f"{player_name}.reward" in rollout.record:
             values = _values(rollout, player_name, agent, "reward")[:shown]
             header.append(f"{name}.reward")
-            columns.append([f"{v.item():.4g}" for v in values])
+            columns.append([f"{v.item() + 0.0:.4g}" for v in values])  # a cost of 0 is no -0
     rows = [[str(t), *(column[t] for column in columns)] for t in range(shown)]
     return header, rows
 

@@ -52,6 +52,7 @@ def simulate(
         UsageError: a size is out of range, the policy does not fit the game, or agents are to be
             counted who cannot be.
     """
+    from mfdsl.playing import Wanted, check_table, play
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.simulating import Setting, run_agents, uniform_setting
@@ -65,6 +66,7 @@ def simulate(
             raise UsageError("laws are counted for one population that follows a table")
         setting = uniform_setting(game, device=device, dtype=dtype)
         if isinstance(policy, TabularPolicy):
+            check_table(game, policy)
             setting = Setting(setting.game, setting.params, policy)
         return run_agents(
             setting,
@@ -75,8 +77,6 @@ def simulate(
             record_laws=record_laws,
             by=by,
         )
-    from mfdsl.playing import Wanted, play
-
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
     return play(game, _behaviour(game, policy, execution), wanted)
 

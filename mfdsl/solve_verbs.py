@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from mfdsl.batches import Batch
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, Parameters, loaded
-from mfdsl.parameters import Sweep
+from mfdsl.parameters import Sweep, swept_values
 from mfdsl.planning import ALONG
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
@@ -59,7 +59,14 @@ def solve(
         TypeError: `params` for a game that is loaded already.
     """
     game = loaded(game, params)
-    batch = Batch(dict(sweep or {}), seeds=tuple(range(seed, seed + seeds)) if seeds > 1 else ())
+    for name, value, known in (("device", device, Device), ("dtype", dtype, Dtype)):
+        if value is not None and value not in get_args(known):
+            raise UsageError(f"`{name}` is {value!r}", f"known: {', '.join(get_args(known))}")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"a seed is a whole number from 0, not {seed!r}")
+    batch = Batch(
+        swept_values(sweep or {}), seeds=tuple(range(seed, seed + seeds)) if seeds > 1 else ()
+    )
     settings = resolve(
         game.model,
         solver,
@@ -90,7 +97,7 @@ def _solved(
         _check_alone(batch)
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)
     if settings.solver in EXACT:
-        return _exact(game, settings, seed, dtype or "float64", out, dict(batch.sweep))
+        return _exact(game, settings, seed, device, dtype or "float64", out, dict(batch.sweep))
     if settings.solver == ALONG:
         from mfdsl.paths_or_tables import along, routed
 
@@ -146,6 +153,7 @@ def _exact(
     game: Game,
     settings: Settings,
     seed: int,
+    device: Device,
     dtype: Dtype,
     out: str | Path | None,
     swept: dict[str, tuple[float, ...]],
@@ -154,7 +162,7 @@ def _exact(
     from mfdsl.exact import keep_exact, prepare_exact, run_exact, run_sweep
     from mfdsl.records import start_folder
 
-    job = prepare_exact(game, settings, seed=seed, dtype=dtype, sweep=swept)
+    job = prepare_exact(game, settings, seed=seed, device=device, dtype=dtype, sweep=swept)
     found = run_sweep(job) if swept else run_exact(job)
     if out is not None:
         keep_exact(start_folder(game, settings, seed, dtype, Path(out), swept), job, found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -28,6 +28,7 @@ from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
+from mfdsl.swept import check_points
 from mfdsl.trials import tried
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ TABLES = 8
 class Job:
     """All that a run needs. `points` says where each game of the batch lies on its axes, one empty
     entry without any; `varied` has the options of the solver that differ over the games. `state`
-    and `history` continue an earlier run; a `state` without history is that of the `start`.
+    and `history` continue an earlier run; a `state` without history is that of the `start`. `view`
+    has the tables where they are built already.
     """
 
     game: Game
@@ -60,6 +62,7 @@ class Job:
     state: Mapping[str, torch.Tensor] | None = None
     history: tuple[Record, ...] = field(default=())
     start: "Start | None" = None
+    view: View | None = None
 
 
 def prepare(
@@ -89,6 +92,7 @@ def prepare(
     certificates = _certificates(game, settings, swept=moved)
     settings = licensed(settings, game.model, certificates, anywhere=start is not None)
     check_batch(game.model, settings, batch)
+    check_points(game, batch)
     points, varied = batch.points(), batch.varied()
     seed = int(varied.get(SEED, (seed,))[0])
     settings, varied = _one_for_all(_seeded(settings, seed), varied)
@@ -131,6 +135,7 @@ def _begun(job: Job, start: "Start", certificates: Sequence[Certificate]) -> Job
             varied=Varied(dict(job.varied)),
         ),
         start=replace(start, policy=view.policy(probs)),
+        view=view,
     )
 
 
@@ -226,7 +231,7 @@ def run(
             license=job.license,
             crowd=crowd_of(job),
             varied=job.varied,
-            view=view,
+            view=view or job.view,
             watch=watch,
         )
     except (SolverError, SimulationError) as error:
@@ -296,12 +301,16 @@ def find_device(device: Device) -> torch.device:
     """The device of that name; `auto` takes CUDA when it is there.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: CUDA was asked for and there is none, or the name is that of no device.
     """
+    if device not in get_args(Device):
+        raise UsageError(f"there is no device `{device}`", f"known: {', '.join(get_args(Device))}")
     there = torch.cuda.is_available()
-    if device == "cuda" and not there:
+    if device == "auto":
+        return torch.device("cuda" if there else "cpu")
+    if device != "cpu" and not there:
         raise UsageError("there is no CUDA device here", "--device auto takes what there is")
-    return torch.device("cuda" if device != "cpu" and there else "cpu")
+    return torch.device(device)
 
 
 def license_of(

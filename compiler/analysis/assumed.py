@@ -6,6 +6,7 @@ products, quotients and whole powers of numbers and scalar parameters. Everythin
 
 from collections.abc import Iterator, Mapping, Set
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from operator import eq, ge, gt, le, lt, ne
 
@@ -119,6 +120,7 @@ def _exact(value: float) -> Fraction:
     return Fraction(repr(float(value)))
 
 
+@lru_cache(maxsize=64)
 def _condition(text: str) -> ast.Expr:
     unit = parse(SourceFile("assumed", HEAD + text), Sink())
     (found,) = (d.condition for d in unit.declarations if isinstance(d, ast.Assume))

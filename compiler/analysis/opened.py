@@ -8,6 +8,7 @@ is affine in a parameter, its ends are enough.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import overload
 
 from mfdsl.compiler.analysis.assumed import narrowed
 from mfdsl.compiler.analysis.asymmetry.degrees import degree
@@ -47,13 +48,37 @@ def opened(model: Model, box: Box) -> Model:
         if type_ not in types:
             types.append(type_)
         place[name] = types.index(type_)
-    nodes = tuple(
-        Node(op="common_state", args=(), attr=(OWNER, str(n.attr)), type=place[str(n.attr)])
-        if n.op == "param" and n.attr in place
-        else n
-        for n in model.nodes
-    )
+    nodes = tuple(_leaf_for(node, place) for node in model.nodes)
     return model.model_copy(update={"nodes": nodes, "types": tuple(types)})
+
+
+def _leaf_for(node: Node, place: Mapping[str, int]) -> Node:
+    """A parameter as a leaf where it has a type in `place`, and any other node as it is."""
+    if node.op != "param" or node.attr not in place:
+        return node
+    name = str(node.attr)
+    return Node(op="common_state", args=(), attr=(OWNER, name), type=place[name])
+
+
+class OpenedNodes(Sequence[Node]):
+    """Nodes with some parameters as leaves, of the types at the places given; grows as they do."""
+
+    def __init__(self, nodes: Sequence[Node], place: Mapping[str, int]) -> None:
+        self._nodes, self._place = nodes, place
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    @overload
+    def __getitem__(self, index: int) -> Node: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Node]: ...
+
+    def __getitem__(self, index: int | slice) -> Node | Sequence[Node]:
+        if isinstance(index, slice):
+            return OpenedNodes(self._nodes[index], self._place)
+        return _leaf_for(self._nodes[index], self._place)
 
 
 def is_opened(node: Node) -> bool:

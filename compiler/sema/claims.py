@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.enclosure import Facts
@@ -120,13 +121,38 @@ def _decide(
     ctx: Context, facts: Facts, env: Env, requirement: ast.Require, player: Player | None
 ) -> Certificate | None:
     claim = requirement.claim
-    if isinstance(claim, ast.Member) and isinstance(claim.set, ast.Vector | ast.Range):
+    if is_range(claim):
         return _decide_range(ctx, facts, env, claim, player)
-    return _decide_condition(ctx, env, requirement)
+    return _decide_condition(ctx, env, requirement, player)
 
 
-def _decide_condition(ctx: Context, env: Env, requirement: ast.Require) -> Certificate | None:
+def is_range(claim: ast.Expr) -> TypeGuard[ast.Member]:
+    """Whether a claim is about the range of a value."""
+    return isinstance(claim, ast.Member) and isinstance(claim.set, ast.Vector | ast.Range)
+
+
+def _compared_reward(claim: ast.Expr, player: Player | None) -> str | None:
+    """The reward, or its term, that a comparison is about."""
+    names = {"reward", *(() if player is None else (term.name for term in player.rewards))}
+    operands = claim.operands if isinstance(claim, ast.Compare) else ()
+    named = (o.name for o in operands if isinstance(o, ast.Name))
+    return next((name for name in named if name in names), None)
+
+
+def _decide_condition(
+    ctx: Context, env: Env, requirement: ast.Require, player: Player | None
+) -> Certificate | None:
     """A condition on parameters."""
+    paid = _compared_reward(requirement.claim, player)
+    if paid is not None and paid not in ctx.scopes[env.file]:
+        ctx.error(
+            "MFG206",
+            f"a range of `{paid}` is claimed with `in`",
+            requirement.claim.span,
+            "compared with a number",
+            helps=[f"write `require {paid} in [low, high]`"],
+        )
+        return None
     static = Env(file=env.file, static=True)
     condition = expressions.lower_condition(ctx, static, requirement.claim)
     if isinstance(condition, Poison):
@@ -164,12 +190,13 @@ def _decide_range(
     if bounds is None or subject is None:
         return None
     name, nodes = subject
-    lo, hi = enclosure(_with_new_nodes(ctx, facts), nodes)
+    lo, hi = enclosure(facts, nodes)  # sees the nodes of the claim, too: they are appended
     verdict: Verdict = "proved" if bounds[0] <= lo and hi <= bounds[1] else "unknown"
     if verdict == "unknown":
         outside = lo > bounds[1] or hi < bounds[0]
         verdict = "refuted" if outside else "unknown"
         _report_range(ctx, claim, name, bounds, (lo, hi), certain=outside)
+        lo, hi = bounds  # what is not proved is the claim, not what was found
     return Certificate(
         claim="range",
         subject=name,
@@ -205,17 +232,6 @@ def _report_range(
         f"the range found is {shown}",
         notes=[] if certain else ["the range found is proved, the true one may be narrower"],
         helps=["widen the claim" if certain else "widen the claim, or bound a parameter or a log"],
-    )
-
-
-def _with_new_nodes(ctx: Context, facts: Facts) -> Facts:
-    return Facts(
-        ctx.builder.nodes,
-        ctx.builder.types,
-        facts.parameters,
-        facts.arrays,
-        facts.grids,
-        facts.last_time,
     )
 
 

@@ -1,6 +1,6 @@
 """State of one lowering: the builder, the sink, the scopes of all files, the obligations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -174,7 +174,8 @@ class Context:
     """Everything the passes of one lowering share.
 
     `used` are the names at the top level that something reads, `read` the members as (block, name).
-    `data_paths` are the data files of players, None where the file was reported.
+    `data_paths` are the data files of players, None where the file was reported. `spread` has the
+    ends between which some parameters may lie instead of being bound, for checks of ranges.
     """
 
     builder: Builder
@@ -200,6 +201,7 @@ class Context:
     steps: int | None = None
     stationary: bool = False
     objective: Literal["nash", "team"] = "nash"
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def scope(self, env: Env) -> PlayerScope | None:
         """The player whose members plain names mean in `env`."""

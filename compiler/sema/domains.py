@@ -20,10 +20,12 @@ from mfdsl.compiler.analysis.enclosure import (
 )
 from mfdsl.compiler.analysis.grid_intervals import cell_codes
 from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
+from mfdsl.compiler.analysis.opened import OpenedNodes
 from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.model import Node
+from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.sets import value_name
@@ -64,7 +66,13 @@ def facts_of(ctx: Context, file: str) -> Facts:
             parameters[name] = np.array(flat).reshape(symbol.type.dims)
     arrays = [np.array(a.values).reshape(a.dims) for a in ctx.builder.arrays]
     last = (ctx.steps - 1) if ctx.steps is not None else LONGEST_RUN
-    return Facts(ctx.builder.nodes, ctx.builder.types, parameters, arrays, ctx.grids, last)
+    nodes: Sequence[Node] = ctx.builder.nodes
+    if ctx.spread:
+        ends = (Type(kind="real", lo=lo, hi=hi) for lo, hi in ctx.spread.values())
+        nodes = OpenedNodes(
+            nodes, dict(zip(ctx.spread, map(ctx.builder.type_index, ends), strict=True))
+        )
+    return Facts(nodes, ctx.builder.types, parameters, arrays, ctx.grids, last)
 
 
 def check_obligations(ctx: Context, file: str) -> None:
@@ -287,10 +295,15 @@ def _negative(ctx: Context, o: Obligation, f: Failure) -> Wording:
         return "MFG308", "a standard deviation can be negative", shown, [help_]
     return (
         "MFG304",
-        f"`{o.text}` of a value that can be {reach(f.lo)}",
+        f"{_of(o)} a value that can be {reach(f.lo)}",
         "must not be negative",
         [help_],
     )
+
+
+def _of(o: Obligation) -> str:
+    """What is taken of a value: a function by its name, `^` in words."""
+    return "a real power of" if o.text == "power" else f"`{o.text}` of"
 
 
 _Report = Callable[[Context, Obligation, Failure], Wording]
@@ -314,9 +327,11 @@ _REPORTS: dict[str, _Report] = {
     ),
     "positive": lambda ctx, o, f: (
         "MFG304",
-        f"`{o.text}` of a value that can be {reach(min(f.lo, 0.0))}",
+        f"{_of(o)} a value that can be {reach(min(f.lo, 0.0))}",
         "must be positive",
-        ["add a floor: `log(mu[x] + eps)`" if o.text == "log" else "keep it above 0"],
+        ["add a floor: `log(mu[x] + eps)`, or `log(max(..., eps))`"]
+        if o.text == "log"
+        else ["keep it above 0"],
     ),
     "nonnegative": _negative,
     "mass": lambda ctx, o, f: (

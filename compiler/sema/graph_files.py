@@ -45,7 +45,8 @@ def _csv(name: str, text: str) -> list[Link]:
     header = [cell.strip() for cell in rows[0][1]]
     if header[:2] != ["from", "to"] or len(set(header)) < len(header) or "" in header:
         raise DataError(
-            f"`{name}` line {rows[0][0]}: the header is `from,to,` and names of numbers"
+            f"`{name}` line {rows[0][0]}: the header is `from,to,` and names of numbers, not "
+            f"`{','.join(header)}`"
         )
     links = []
     for line, row in rows[1:]:

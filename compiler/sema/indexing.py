@@ -159,7 +159,7 @@ def _positions(
             if not isinstance(value, Poison):
                 ctx.error("MFG201", f"expected an index, found {found(value)}", argument.span)
             return None
-        if not _fits_axis(ctx, value, axis, argument.value.span):
+        if not _fits_axis(ctx, value, axis, argument.value.span, owner):
             return None
         if axis is not None and axis.kind == "int":
             assert axis.hi is not None
@@ -180,7 +180,7 @@ def _positions(
     return terms
 
 
-def _fits_axis(ctx: Context, value: Term, axis: Type | None, span: Span) -> bool:
+def _fits_axis(ctx: Context, value: Term, axis: Type | None, span: Span, owner: str) -> bool:
     wanted = axis if axis is not None else INT
     if wanted.kind == "int" and value.type.kind == "int":
         return True
@@ -191,8 +191,21 @@ def _fits_axis(ctx: Context, value: Term, axis: Type | None, span: Span) -> bool
         f"expected {describe(wanted)} as index, found {describe(value.type)}",
         span,
         describe(value.type),
+        helps=_of_a_set(value, axis, owner),
     )
     return False
+
+
+def _of_a_set(value: Term, axis: Type | None, owner: str) -> list[str]:
+    """How an array that takes positions is declared so that it takes elements of a set."""
+    of_a_set = value.type.kind in ("enum", "cell", "move", "node", "link")
+    if axis is None or axis.kind != "int" or axis.hi is None or not of_a_set:
+        return []
+    kind = value.type.name if value.type.kind == "enum" else f"{value.type.name}.{value.type.kind}"
+    return [
+        f"{owner} is declared with the size {axis.hi + 1} here and takes positions 0..{axis.hi};"
+        f" declare it with `{kind}` in place of {axis.hi + 1}, as in `real[{kind}]`"
+    ]
 
 
 def _cell(ctx: Context, env: Env, space: GridSpace, expr: ast.Index) -> Value:

@@ -40,15 +40,21 @@ class Lowered:
 
 
 def lower_unit(
-    main: str, loaded: Loaded, files: Files, overrides: Mapping[str, Override], sink: Sink
+    main: str,
+    loaded: Loaded,
+    files: Files,
+    overrides: Mapping[str, Override],
+    sink: Sink,
+    spread: Mapping[str, tuple[float, float]],
 ) -> Lowered | None:
     """The model of the file `main`, or None when it has errors before its claims are decided.
 
     Assumes that all files are parsed. Names come before types, types before domains, domains
-    before claims: each pass may rely on what the ones before it checked.
+    before claims: each pass may rely on what the ones before it checked. Ranges are checked for all
+    values of parameters in `spread`; conditions and claims on parameters at their bound values.
     """
     unit = loaded.units[main]
-    ctx = Context(Builder(MAX_NODES), sink)
+    ctx = Context(Builder(MAX_NODES), sink, spread=spread)
     resolved = resolve(ctx, unit, loaded, files, overrides)
     if resolved is None:
         return None

@@ -17,6 +17,8 @@ Parses = Callable[[str, Sequence[Lexeme]], bool]
 _OPERAND_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MATCH", "MIX", "TRUE",
                              "FALSE", "NOT", "IF"})  # fmt: skip
 _ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "TRUE", "FALSE"})
+_OPENS = frozenset({"LPAR", "LSQB", "LBRACE"})
+_SHUTS = frozenset({"RPAR", "RSQB", "RBRACE"})
 _WORDS = {word.upper(): f"`{word}`" for word in KEYWORDS | SOFT_KEYWORDS}
 _SIGNS = {name: f"`{sign}`" for sign, name in OPERATORS.items()} | {"CMP": "a comparison"}
 _KINDS = {
@@ -116,6 +118,7 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
         _primed,
         _bracketless,
         _prefixed,
+        _missing_comma,
         _missing_operator,
     ):
         if report(fault, sink, parses):
@@ -255,6 +258,40 @@ def _prefixed(fault: Fault, sink: Sink, parses: Parses) -> bool:
     return True
 
 
+def _missing_comma(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """The next arm of a `match` or a `mix` after one without a comma."""
+    opener, before = fault.innermost(), fault.before
+    if not fault.after_value or before is None or opener is None or opener.type != "LBRACE":
+        return False
+    if not _begins_arm(fault.words[fault.at :]):
+        return False
+    gap = Span(before.span.file, before.span.end, before.span.end)
+    whole = parses(
+        fault.kind, _replaced(fault.words, fault.at, [Lexeme("COMMA", ",", gap), fault.found])
+    )
+    sink.report(
+        "MFG001",
+        f"missing `,` between two arms, before `{_short(fault.found)}`",
+        fault.found.span,
+        "the next arm starts here",
+        also=[(before.span, "an arm ends here")],
+        helps=[Help("put commas between arms", (Edit(gap, ","),), applicable=whole)],
+    )
+    return True
+
+
+def _begins_arm(words: Sequence[Lexeme]) -> bool:
+    """Whether an arrow comes before the end of what stands here."""
+    depth = 0
+    for word in words:
+        depth += (word.type in _OPENS) - (word.type in _SHUTS)
+        if depth < 0 or (not depth and word.type in ("COMMA", END)):
+            return False
+        if not depth and word.type == "ARROW":
+            return True
+    return False
+
+
 def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     """Two values side by side."""
     left, right = fault.before, fault.found
@@ -270,6 +307,8 @@ def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     ):
         product = f"write `{_short(left)} * {_short(right)}`"
         helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
+    if right.type == "IF":
+        helps.append("a choice between two values is written `if c then a else b`")
     sink.report(
         "MFG002",
         f"missing operator between `{_short(left)}` and `{_short(right)}`",

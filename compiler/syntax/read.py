@@ -10,6 +10,7 @@ from mfdsl.compiler.syntax.limits import MAX_FILE_BYTES
 TOO_LARGE = "MFG703"
 NOT_TEXT = "MFG012"
 UNREADABLE = "MFG013"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # no file in UTF-8 starts so
 
 
 def read_source(path: Path, name: str, sink: Sink) -> SourceFile | None:
@@ -27,7 +28,7 @@ def decode(data: bytes, name: str, sink: Sink) -> SourceFile | None:
     if len(data) > MAX_FILE_BYTES:
         report_size(name, sink)
         return None
-    if b"\0" in data:
+    if b"\0" in data and not data.startswith(UTF_16):
         at = data.index(b"\0")
         line = data.count(b"\n", 0, at) + 1
         sink.report(
@@ -77,7 +78,7 @@ def _report_encoding(data: bytes, error: UnicodeDecodeError, name: str, sink: Si
     at = error.start + (len(data) - len(error.object))
     line = data.count(b"\n", 0, at) + 1
     helps = ["save the file as UTF-8"]
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if data.startswith(UTF_16):
         helps = ["it is UTF-16; save the file as UTF-8"]
     sink.report(
         NOT_TEXT,

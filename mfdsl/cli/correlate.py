@@ -8,6 +8,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.cli.kept import keep
 from mfdsl.parameters import gather
 
 SHOWN = 12
@@ -70,5 +71,7 @@ def correlate(
         save_mixture(mixture, path)
         console.fields([("written", str(path))])
         entries["file"] = str(path)
+        asked = {"iterations": iterations, "tol": tol, "rate": rate, "seed": seed}
+        entries["written"] = keep(console, game, "correlate", out, asked, entries)
     console.json_object(entries)
     return FINE

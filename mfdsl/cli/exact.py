@@ -29,6 +29,7 @@ def start(
     game: "api.Game",
     settings: "Settings",
     seed: int,
+    device: api.Device,
     dtype: api.Dtype,
     out: Path,
     sweep: Sweep,
@@ -42,7 +43,7 @@ def start(
     from mfdsl.records import start_folder
     from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
 
-    job = prepare_exact(game, settings, seed=seed, dtype=dtype, sweep=sweep)
+    job = prepare_exact(game, settings, seed=seed, device=device, dtype=dtype, sweep=sweep)
     text = f"{settings.solver}, {settings.reason}; exact"
     console.fields([("solver", f"{text:<{WIDTH}} cpu · {dtype}")])
     found = run_sweep(job) if sweep else run_exact(job)

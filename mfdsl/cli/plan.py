@@ -109,7 +109,7 @@ def _exact(
 ) -> Plan:
     from mfdsl.exact import prepare_exact
 
-    job = prepare_exact(game, settings, seed=request.seed, sweep=batch.sweep)
+    job = prepare_exact(game, settings, seed=request.seed, device=request.device, sweep=batch.sweep)
     text = f"{settings.solver}, {settings.reason}; one recursion, no tables"
     console.fields([("solver", text), ("trust", job.license.text)])
     return _told(settings, "exact", games=len(job.points))

@@ -10,6 +10,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
+from mfdsl.cli.kept import keep
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def simplex(
     shown |= {"points": points, "projection": projection.value}
     if out is not None:
         shown["file"] = _saved(console, made, policies, out / f"{game.name}.npz", save_policies)
+        asked = {"iterations": iterations, "tol": tol, "rate": rate}
+        shown["written"] = keep(console, game, "simplex", out, asked, shown)
     console.json_object(shown)
     return FINE
 

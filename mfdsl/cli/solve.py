@@ -91,9 +91,10 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     if apart and request.explain:
         raise UsageError("`--explain-plan` is of one job", "leave out --cluster and --dry-run")
     game, sets = with_sets(request.spec, request.files, request.settings)
-    _introduce(Console(json=console.json, quiet=True) if wanted.dry_run else console, game)
     sweep = read_sweeps(request.sweep, request.settings)
     batch = Batch(sweep, sets, (), request.share)
+    shown = Console(json=console.json, quiet=True) if wanted.dry_run else console
+    _introduce(shown, game, moved=bool(batch.parameters or sets))
     settings = _settings(game, request, batch)
     batch = replace(batch, seeds=_seeds(console, settings.solver, request))
     if request.start is not None:
@@ -113,7 +114,8 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
         if sets or batch.share != (0, 1):
             raise UsageError(f"{settings.solver} solves a sweep at once", "give one --params")
         kind: api.Dtype = request.kind or "float64"
-        return exact.start(console, game, settings, request.seed, kind, request.out, sweep)
+        where = request.seed, request.device, kind, request.out
+        return exact.start(console, game, settings, *where, sweep)
     if settings.solver == ALONG:
         from mfdsl.paths_or_tables import along, routed
 
@@ -263,11 +265,13 @@ def _resumed(
     return finish(console, job, folder)
 
 
-def _introduce(console: Console, game: api.Game) -> None:
-    """What was understood, and what was established."""
+def _introduce(console: Console, game: api.Game, *, moved: bool = False) -> None:
+    """What was understood, and what was established: of a sweep, where it begins."""
     model = game.model
     parts = (model.name, sizes_text(model), f"horizon {horizon_text(model)}", model.objective)
     console.line(f"{game.compilation.name}   {' · '.join(parts)}")
     seconds = f"{game.compilation.seconds:.1f} s"
-    console.fields([("checked", right(certificates_line(game.compilation.certificates), seconds))])
+    proved = certificates_line(game.compilation.certificates)
+    where = " · at the values before the sweep" if moved else ""
+    console.fields([("checked", right(proved + where, seconds))])
     console.diagnostics(game.compilation.diagnostics, game.compilation.sources)

@@ -60,7 +60,7 @@ def range_row(
             last = stage.t + 1
             break
     shown = ", ".join(
-        f"{name} in [{seen[name][0]:.4g}, {seen[name][1]:.4g}] of"
+        f"{name} in [{seen[name][0] + 0.0:.4g}, {seen[name][1] + 0.0:.4g}] of"
         f" [{_end(c.lower)}, {_end(c.upper)}]"
         for name, c in claims.items()
     )

@@ -125,6 +125,9 @@ BAD = {
     "t,h,share,weight\n1,S,.4,-1\n": r"weight is -1",
     "t,t,h,share\n1,1,S,0.4\n": r"needs one column `t`",
     "t,h,share\n1,S,20\n": r"line 2: share is 20",
+    "t,h,share\n1,S,-0.1\n": r"line 2: share is -0.1",
+    "t;h;share\n1;S;0.4\n": r"put commas between columns",
+    "t,h,share\n1,S,0.9\n1,I,0.9\n": r"the shares at t = 1 add up to 1.8",
 }
 
 
@@ -143,7 +146,7 @@ def test_bad_data_are_refused_with_their_place(text: str, tmp_path: Path) -> Non
 
 NAMES = {
     "beta": "unknown parameter `beta`",
-    "T": "cannot be swept",
+    "T": "keeps its value",
     "infection,infection": "fitted twice",
     "": "nothing to fit",
 }

@@ -160,7 +160,7 @@ def test_python_solves_plays_and_keeps(text: str, players: int, tmp_path: Path) 
             ("--set", "A=2", "--set", "B=0", "--set", "T=1000", "--set", "Ab=2"),
             "are no finite numbers",
         ),
-        ("lq_game", ("--sweep", "T=5,6"), "`T` fixes sizes, bounds or the horizon"),
+        ("lq_game", ("--sweep", "T=5,6"), "`T` fixes sizes, bounds, the horizon or"),
         ("lq_game", ("--sweep", "Q=0.1,20"), "`Q = 20` is outside its range"),
         ("lq_game", ("--opt", "speed=1"), "unknown option of riccati `speed`"),
         (

@@ -26,6 +26,16 @@ def run_in(folder: str) -> Path:
     return run
 
 
+@pytest.mark.parametrize("start", [None, "random"])
+def test_tables_are_built_once(start: str | None, monkeypatch: Any) -> None:
+    from mfdsl.runtime.views import finite
+
+    built, build = [], finite.build_tables
+    monkeypatch.setattr(finite, "build_tables", lambda *a: built.append(a) or build(*a))
+    package.solve("sis", "omd", start=start, iterations=3, tolerance=0.0)
+    assert len(built) == 1
+
+
 def test_a_run_begins_where_another_one_ended(mfdsl: Any, spec: Path) -> None:
     assert mfdsl("solve", spec, *FEW, "-o", "first").code == 0
     first = run_in("first")
