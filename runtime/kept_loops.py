@@ -32,6 +32,8 @@ _CUT_SHORT = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, Mem
 DAMAGED = (*_CUT_SHORT, LookupError, TypeError, ValueError)
 LOG = logging.getLogger("mfdsl.loops")
 WAIT = "compiling loops, once for each installation: some ten seconds"
+# For loops that loops alone call: what Python would need of them takes longest to compile.
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 PLAIN = (bool, int, float, str, bytes, tuple, type(None), np.generic, np.ndarray)
 
 
@@ -120,7 +122,8 @@ def njit(*, cache: bool, **options: Any) -> Callable[[Function], Function]:
     keeping: Any = _KeptLoop
 
     def compiled(function: Function) -> Function:
-        loop: Any = numba.njit(**options)(function)
+        # nobody calls these from C
+        loop: Any = numba.njit(**{"no_cfunc_wrapper": True, **options})(function)
         disabled = not isinstance(loop, Dispatcher)  # by NUMBA_DISABLE_JIT
         if cache and not disabled:
             loop._cache = keeping(function)

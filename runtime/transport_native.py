@@ -8,7 +8,7 @@ ends at a plan of least cost whatever it is.
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.transport_paths import (
     FAR,
     LANES,
@@ -87,14 +87,14 @@ def _prices(x, y, cost):  # type: ignore[no-untyped-def]
         across = _costs(points, sites)
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _grouped(x, count):  # type: ignore[no-untyped-def]
     """Means of `count` groups of neighbours: runs along the second axis in strips of the first.
 
     Sizes of groups differ by one at most.
     """
     n, strips = len(x), int(np.ceil(np.sqrt(count)))
-    order = np.argsort(x[:, 0])
+    order = np.argsort(x[:, 0].copy())  # strided, another sort would be compiled
     found = np.zeros((count, x.shape[1]))
     for s in range(strips):
         first, last = s * count // strips, (s + 1) * count // strips
@@ -109,7 +109,7 @@ def _grouped(x, count):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _solved(cost, price, m):  # type: ignore[no-untyped-def]
     """What each of as many points as sites pays in the plan of least cost, less the price."""
     wanted, paid, _ = wanted_sites(cost, price, m)
@@ -121,7 +121,7 @@ def _solved(cost, price, m):  # type: ignore[no-untyped-def]
     return net
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _area(x):  # type: ignore[no-untyped-def]
     """The area of a square with the variance of the points."""
     total = 0.0
@@ -132,7 +132,7 @@ def _area(x):  # type: ignore[no-untyped-def]
     return 12 * total / x.shape[1]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _extended(points, net, y, heat):  # type: ignore[no-untyped-def]
     """Prices at sites: the highest at which no point would leave, with a soft minimum over points.
 
@@ -161,7 +161,7 @@ def _extended(points, net, y, heat):  # type: ignore[no-untyped-def]
     return price
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _prices_of_axes(x, y, cost):  # type: ignore[no-untyped-def]
     """Prices along the given or along better axes."""
     axes = np.eye(x.shape[1])
@@ -176,7 +176,7 @@ def _prices_of_axes(x, y, cost):  # type: ignore[no-untyped-def]
     return price
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _skew(x, y):  # type: ignore[no-untyped-def]
     """Eigenvectors of the map between Gaussians of these covariances P (of x) and Q (of y).
 
@@ -194,7 +194,7 @@ def _skew(x, y):  # type: ignore[no-untyped-def]
     return abs(cross) / (first + last), np.cos(angle), np.sin(angle)
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _spread(x):  # type: ignore[no-untyped-def]
     """The covariance times the number of points: its first, cross and last entry."""
     first, cross, last = 0.0, 0.0, 0.0
@@ -209,7 +209,7 @@ def _spread(x):  # type: ignore[no-untyped-def]
     return first, cross, last
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _prices_along(axes, x, y, width):  # type: ignore[no-untyped-def]
     """Prices that are optimal when coordinates along the axes are independent in both clouds.
 
@@ -236,7 +236,7 @@ def _prices_along(axes, x, y, width):  # type: ignore[no-untyped-def]
     return price
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _coordinates(x, axis):  # type: ignore[no-untyped-def]
     along = np.zeros(len(x))
     for i in range(len(x)):
@@ -245,7 +245,7 @@ def _coordinates(x, axis):  # type: ignore[no-untyped-def]
     return along
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _measure(x, y, cost, plan, value, in_x, in_y):  # type: ignore[no-untyped-def]
     total = len(x) * (len(y) // np.gcd(len(x), len(y)))
     value[0] = 0.0

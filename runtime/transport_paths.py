@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 
 LANES = 16  # rows are padded to whole vector registers, with a cost of infinity
 FAR = 0x7FF0000000000000  # the bits of infinity
@@ -78,7 +78,7 @@ def wanted_sites(cost, price, m):  # type: ignore[no-untyped-def]
     return wanted, paid, bound / n + price[:m].sum() / m
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _net(cost, i, price, bits):  # type: ignore[no-untyped-def]
     """Net costs of a point as `bits`, and the least of them.
 
@@ -91,7 +91,7 @@ def _net(cost, i, price, bits):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _place(low, bits):  # type: ignore[no-untyped-def]
     """The first place of a number, which is there."""
     start, here = -LANES, False
@@ -146,7 +146,7 @@ def place_the_rest(cost, price, paid, plan):  # type: ignore[no-untyped-def]
             _augment(i, site, cost, plan, links, search)
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _search(source, cost, price, paid, plan, links, search):  # type: ignore[no-untyped-def]
     """The nearest site with room (Dijkstra on costs less prices); prices follow."""
     # Out of their tuples once: each reading of an array from a tuple counts a reference, and so
@@ -197,13 +197,13 @@ def _relax(k, rows, r, base, sites, label, before, open_price):  # type: ignore[
     return low
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _lower(extra, k, cost, i):  # type: ignore[no-untyped-def]
     for j in range(extra.shape[1]):
         extra[k, j] = min(extra[k, j], cost[i, j] - cost[i, k])
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _renew(k, cost, point, held, extra):  # type: ignore[no-untyped-def]
     i = point[k, 0]
     for j in range(extra.shape[1]):
@@ -212,7 +212,7 @@ def _renew(k, cost, point, held, extra):  # type: ignore[no-untyped-def]
         _lower(extra, k, cost, point[k, e])
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untyped-def]
     """Move as many units as the path to the site allows, from its end to the source."""
     point, units, held, room, waiting = plan
@@ -238,7 +238,7 @@ def _augment(source, site, cost, plan, links, search):  # type: ignore[no-untype
         k = previous
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _cheapest_to_move(k, j, cost, point, held):  # type: ignore[no-untyped-def]
     """The entry of site k whose unit costs least more at site j."""
     found, lowest = 0, np.inf
@@ -249,7 +249,7 @@ def _cheapest_to_move(k, j, cost, point, held):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _add(k, i, moved, point, units, held):  # type: ignore[no-untyped-def]
     """Whether the point is new among those that site k holds."""
     for e in range(held[k]):
@@ -261,7 +261,7 @@ def _add(k, i, moved, point, units, held):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _remove(k, entry, moved, point, units, held):  # type: ignore[no-untyped-def]
     """Whether nothing is left of an entry of site k; then the last one takes its place."""
     units[k, entry] -= moved

@@ -1,4 +1,4 @@
-"""Blocks of iterations on small games, each one compiled call.
+"""Blocks of iterations on small games, each one compiled call; `abreast.py` has those of batches.
 
 On a game of a few states an iteration takes microseconds; what Python does around it takes longer.
 A block is as many iterations as fit into a few hundredths of a second, with the scores of each of
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mfdsl.runtime.evaluate import Evaluation
+from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.config import Config
 from mfdsl.runtime.solvers.course import Games, Stand
 from mfdsl.runtime.views.finite import FiniteView
@@ -78,46 +79,67 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """How a run of one game on a small view goes on."""
+    """How a run of one small game goes on."""
 
     rule: Rule
-    view: FiniteView
     small: Small = field(repr=False)
     options: Numbers
     even: Numbers = field(repr=False)
     single: bool
 
+    def begun(self, state: State) -> Packed:
+        """Where a state of the game is."""
+        from mfdsl.runtime.views import native_tape  # needs numba
+
+        count = len(self.small.tables.program.populations)
+        probs = self.small.numbers_of(state.probs)
+        laws, joint, rewards, final, *scores = native_tape.along(
+            self.small.walk, probs, count, self.small.discount
+        )
+        if self.single:
+            laws, *scores = (
+                table.astype(np.float32).astype(np.float64) for table in (laws, *scores)
+            )
+        return self._packed(state, Found(laws, joint, rewards, final, *scores))
+
     def packed(self, stand: Stand) -> Packed:
-        """Where a stand is."""
-        state, flow = stand.state, stand.evaluation.flow
+        """Where a stand is, whose evaluation is known."""
+        flow = stand.evaluation.flow
         answers, problem = flow.known, flow.problem
         assert answers is not None and problem is not None
         joint, rewards, final = np.zeros(0), np.zeros(0), np.zeros(0)  # nobody goes on from these
         q, best = self.small.numbers_of(answers.q), self.small.numbers_of(answers.best_q)
         laws = flow.laws[0].double().numpy()
         returns = torch.cat([answers.own, answers.most]).double().numpy()
+        return self._packed(stand.state, Found(laws, joint, rewards, final, q, best, returns))
+
+    def _packed(self, state: State, found: Found) -> Packed:
         tables = [self.small.numbers_of(getattr(state, name)) for name in self.rule.tables]
         numbers = [float(getattr(state, name)) for name in self.rule.numbers]
-        found = Found(laws, joint, rewards, final, q, best, returns)
         return Packed(state.iteration, np.stack(tables), np.array(numbers), found)
 
-    def stand(self, like: Stand, packed: Packed) -> Stand:
-        """The stand that is there, with the games and the solver of another one."""
-        kind = like.state.probs.dtype
+    def state(self, like: State, packed: Packed) -> State:
+        """The state that is there, of the kind of another one."""
+        kind = like.probs.dtype
         changes: dict[str, Any] = {"iteration": packed.iteration}
         for name, table in zip(self.rule.tables, packed.tables, strict=True):
             rest = 0.0 if name == "probs" else -np.inf
             changes[name] = self.small.table_of(table, kind, rest)
         for name, number in zip(self.rule.numbers, packed.numbers, strict=True):
-            changes[name] = torch.full((1,), number, dtype=getattr(like.state, name).dtype)
-        state = replace(like.state, **changes)
-        flow = self.small.told(packed.found, self.view.policy(state.probs), self.view.kernels)
-        return replace(like, state=state, evaluation=Evaluation.of(self.view, flow))
+            changes[name] = torch.full((1,), number, dtype=getattr(like, name).dtype)
+        return replace(like, **changes)
+
+    def stand(self, like: Stand, packed: Packed) -> Stand:
+        """The stand that is there, with the view and the solver of another one."""
+        state, view = self.state(like.state, packed), like.view
+        assert isinstance(view, FiniteView)
+        flow = self.small.told(packed.found, view.policy(state.probs), view.kernels)
+        return replace(like, state=state, evaluation=Evaluation.of(view, flow))
 
     def iterated(
         self, start: Packed, most: int, every: int, tolerance: float
-    ) -> tuple[list[tuple[float, float]], Packed]:
-        """At most so many iterations: exploitability and value of each, and where they lead.
+    ) -> tuple[Numbers, Packed]:
+        """At most so many iterations: exploitability and value of each [N, 2], where they lead.
 
         The last one is the first, among multiples of `every`, whose exploitability is at most the
         tolerance or no number; there is none such if `every` is 0.
@@ -135,7 +157,7 @@ class Blocks:
             self.single,
             start.iteration,
             every,
-            tolerance,
+            float(tolerance),  # one that is whole would be compiled once more
             self.even,
             tables,
             numbers,
@@ -144,7 +166,7 @@ class Blocks:
         )
         laws, q, best, returns = known
         after = Found(laws, joint, rewards, final, q, best, returns)
-        return rows[:done].tolist(), Packed(start.iteration + done, tables, numbers, after)
+        return rows[:done], Packed(start.iteration + done, tables, numbers, after)
 
 
 class Passage:
@@ -165,7 +187,7 @@ class Passage:
             each = (ended - began) / len(scores)  # iterations of one game take equally long
             size = max(1, min(GROWTH * size, MOST_ROWS, int(SECONDS / each)))
             self._block, self._end, self._passed = block, end, 0
-            for gap, value in scores:
+            for gap, value in scores.tolist():
                 self._passed += 1
                 moment = began + each * self._passed
                 yield Row(block.iteration + self._passed, gap, value, moment)
@@ -178,18 +200,26 @@ class Passage:
         return self._blocks.stand(self._start, end) if end is not block else self._start
 
 
-def blocks_for(games: Games) -> Blocks | None:
-    """How a run of one game goes on in blocks, None where iterations are made one by one."""
+def blocks_for(games: Games) -> tuple[Blocks, ...] | None:
+    """How each game of a run goes on in blocks, None where iterations are made one by one."""
     rule, view, config = RULES.get(games.solver_name), games.view, games.solver.config
-    alone = games.count == 1 and not games.varied.values
-    if rule is None or not alone or not isinstance(view, FiniteView) or not rule.applies(config):
+    if rule is None or not isinstance(view, FiniteView) or not rule.applies(config):
         return None
-    if (small := view.compiled) is None:
+    if (found := view.compiled_games) is None:
         return None
-    even = view.uniform().probs
-    options = np.array([_number(getattr(config, name)) for name in rule.options])
+    count, even = games.count, view.uniform().probs
     single = even.dtype == torch.float32
-    return Blocks(rule, view, small, options, small.numbers_of(even), single)
+    shared = {name: _number(getattr(config, name)) for name in rule.options}
+    return tuple(
+        Blocks(
+            rule,
+            small := found[game if len(found) > 1 else 0],
+            np.array([games.varied.values.get(n, (shared[n],) * count)[game] for n in shared]),
+            small.numbers_of(even[game : game + 1] if len(even) > 1 else even),
+            single,
+        )
+        for game in range(count)
+    )
 
 
 def _number(option: float | str) -> float:

@@ -11,13 +11,12 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.policy import greedy_probs
 from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.line_search import summit
 from mfdsl.runtime.solvers.mirror_prox import stage_weights
 from mfdsl.runtime.solvers.needs import need_flows_that_average
 from mfdsl.runtime.solvers.table import FrankWolfeConfig
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.tables import final_rewards, flow_rewards
-
-HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,17 @@ class FrankWolfe:
                 weight = (gap / self.config.curvature).clamp(0, 1)
             case "search":
                 weight = _summit(view, flow, toward, laws[:, -1])
-        mass = torch.lerp(flow.joint, toward, weight[:, None, None, None].expand_as(toward))
-        total = mass.sum(-1, keepdim=True)
-        probs = (mass / total).where(total > 0, view.uniform().probs)
-        return State(state.iteration + 1, probs)
+        mixed = torch.lerp(flow.joint, toward, weight[:, None, None, None].expand_as(toward))
+        return State(state.iteration + 1, _policy_of(mixed, view.uniform().probs))
+
+
+def _policy_of(
+    mass: Float[Tensor, "batch stages states actions"],
+    rest: Float[Tensor, "batch stages states actions"],
+) -> Float[Tensor, "batch stages states actions"]:
+    """The policy whose flow has these masses; that of the rest where nobody is."""
+    total = mass.sum(-1, keepdim=True)
+    return (mass / total).where(total > 0, rest)
 
 
 def _summit(
@@ -77,35 +83,41 @@ def _summit(
     toward: Float[Tensor, "batch stages states actions"],
     last: Float[Tensor, "batch states"],
 ) -> Float[Tensor, " batch"]:
-    """The weight where the slope of the potential along the segment falls to zero, by bisection.
+    """The weight where the slope of the potential along the segment falls to zero.
 
-    The slope at a weight is <R(mixed flow), toward - flow>: the potential itself is not needed.
+    The slope at a weight is <R(mixed flow), toward - flow>, discounted, final rewards included: the
+    potential itself is not needed.
     """
-    low = torch.zeros_like(last[:, 0])
-    high = torch.ones_like(low)
-    climbing = _slope(view, flow, toward, last, high) >= 0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        rising = _slope(view, flow, toward, last, middle) > 0
-        low, high = torch.where(rising, middle, low), torch.where(rising, high, middle)
-    return torch.where(climbing, 1.0, (low + high) / 2)
-
-
-def _slope(
-    view: FiniteView, flow: Flow, toward: Tensor, last: Tensor, weight: Tensor
-) -> Float[Tensor, " batch"]:
-    """<R(flow + weight (toward - flow)), toward - flow>, discounted, final rewards included."""
-    moved = toward - flow.joint
-    mixed = flow.joint + weight[:, None, None, None] * moved
+    joint, end = flow.joint, flow.laws[:, -1]
+    moved, change = toward - joint, last - end
     weights = stage_weights(view, last)
-    tables = view.tables
-    shared = tables.rewards
-    rewards = outer(flow_rewards(tables, inner(mixed)) if shared is None else shared)
-    found = torch.einsum("t,btsa,btsa->b", weights[:-1], rewards.expand_as(moved), moved)
-    if view.truncation is None:
-        change = last - flow.laws[:, -1]
-        law = flow.laws[:, -1] + weight[:, None] * change
-        final = final_rewards(tables, law.t().contiguous())
-        if final is not None:
+    worth, rest = weights[:-1, None, None] * moved, view.uniform().probs
+
+    def slope(weight: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        mixed = joint + weight[:, None, None, None] * moved
+        rewards, final = _rewards(view, mixed, rest, end + weight[:, None] * change)
+        found = (rewards * worth).sum((1, 2, 3))
+        if final is not None and view.truncation is None:
             found = found + weights[-1] * (final.t() * change).sum(-1)
-    return found
+        return found
+
+    return summit(slope, torch.zeros_like(last[:, 0]))
+
+
+def _rewards(
+    view: FiniteView,
+    mixed: Float[Tensor, "batch stages states actions"],
+    rest: Float[Tensor, "batch stages states actions"],
+    end: Float[Tensor, "batch states"],
+) -> tuple[Tensor, Float[Tensor, "states batch"] | None]:
+    """Rewards and final ones at a flow; of a small game those along its policy, in one call."""
+    tables = view.tables
+    if tables.rewards is not None:
+        rewards = outer(tables.rewards)
+    elif len(mixed) == 1 and view.compiled is not None:
+        problem = view.flow(view.policy(_policy_of(mixed, rest))).problem
+        assert problem is not None
+        return outer(problem.rewards), problem.final
+    else:
+        rewards = outer(flow_rewards(tables, inner(mixed)))
+    return rewards, final_rewards(tables, end.t().contiguous())

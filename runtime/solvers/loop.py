@@ -15,6 +15,7 @@ from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.interruption import is_interruption, patient
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
+from mfdsl.runtime.solvers.abreast import Abreast
 from mfdsl.runtime.solvers.base import make_solver
 from mfdsl.runtime.solvers.blocks import Blocks, Passage, blocks_for
 from mfdsl.runtime.solvers.course import Course, Games, begin, evaluated, view_for
@@ -102,17 +103,19 @@ def _advance(
     report: Callable[[Record], None],
     watch: Callable[[Course], bool] | None,
 ) -> None:
-    blocks = blocks_for(course.games)
     _arrive(course, stopping, report)
+    blocks = blocks_for(course.games) if course.running else None
     while not _over(course, stopping, watch):
         course.set_aside()
         if course.gather():
             _arrive(course, stopping, report)
-        elif blocks is None:
+        elif blocks is None or (len(blocks) > 1 and watch is not None):
             course.stand = course.stand.moved()
             _arrive(course, stopping, report)
+        elif len(blocks) > 1:
+            _pass_abreast(course, blocks, stopping, report)
         else:
-            _pass_through(course, blocks, stopping, report, watched=watch is not None)
+            _pass_through(course, blocks[0], stopping, report, watched=watch is not None)
 
 
 def _over(course: Course, stopping: Stopping, watch: Callable[[Course], bool] | None) -> bool:
@@ -168,6 +171,45 @@ def _pass_through(
         course.stand = passage.stand()
 
 
+def _pass_abreast(
+    course: Course,
+    blocks: Sequence[Blocks],
+    stopping: Stopping,
+    report: Callable[[Record], None],
+) -> None:
+    """Make iterations of a batch in blocks, to its end or to where other games of it stand."""
+    stand, members = course.stand, course.members
+    running = [place for place in stand.places if members[place].status is None]
+    elsewhere = (stand.aside[p].iteration for p in course.running if p not in running)
+    last = min([stopping.iterations, *elsewhere])
+    passage = Abreast(blocks, stand, running)
+    try:
+        for rank in passage.ranks(last, stopping.evaluate_every, stopping.tolerance):
+            if not stopping.reports(rank.iteration):
+                continue
+            for place, gap in rank.gaps.items():
+                members[place].note(rank.iteration, gap, rank.values[place])
+            seconds = rank.moment - course.began
+            _report(course, Record(rank.iteration, worst(members), seconds), report)
+            faulty = []
+            for place, gap in rank.gaps.items():
+                if not math.isfinite(gap):
+                    faulty.append(place)
+                    continue
+                members[place].judge(stopping, last=rank.iteration >= stopping.iterations)
+                if members[place].status is not None:
+                    passage.leave_out(place)
+            if faulty:
+                course.stand = passage.stand()
+                _end_faulty(course, faulty)
+                for place in faulty:
+                    passage.leave_out(place)
+            if _stopped(course, stopping):
+                break
+    finally:
+        course.stand = passage.stand()
+
+
 def _record(course: Course, report: Callable[[Record], None]) -> None:
     """Note where the games stand, and add a line to the history."""
     stand, iteration = course.stand, course.stand.state.iteration
@@ -190,7 +232,7 @@ def _report(course: Course, record: Record, report: Callable[[Record], None]) ->
 
 def _judge(course: Course, stopping: Stopping, *, last: bool) -> None:
     """End the games that have come to an end."""
-    explained = False
+    faulty = []
     for place in course.stand.places:
         member = course.members[place]
         if member.status is not None:
@@ -198,19 +240,26 @@ def _judge(course: Course, stopping: Stopping, *, last: bool) -> None:
         if math.isfinite(member.gap):
             member.judge(stopping, last=last)
         else:
-            member.end(Status.not_finite, None if explained else _fault(course, place))
-            explained = True
+            faulty.append(place)
+    _end_faulty(course, faulty)
+
+
+def _end_faulty(course: Course, places: Sequence[int]) -> None:
+    """End games whose exploitability is no number; the first one is told where that comes from."""
+    for place in places:
+        message = _fault(course, place) if place == places[0] else None
+        course.members[place].end(Status.not_finite, message)
 
 
 def _fault(course: Course, place: int) -> str:
     """Where a value of a game is not finite."""
     stand = course.stand
     evaluation = stand.evaluation
-    if len(stand.places) > 1:
+    if stand.places != (place,):
         view, _ = course.games.seat([place])
         evaluation = evaluated(view, stand.of(place))
     return (
-        f"a value became NaN or infinite at iteration {stand.state.iteration}, "
+        f"a value became NaN or infinite at iteration {stand.of(place).iteration}, "
         f"first in {first_not_finite(evaluation)}"
     )
 

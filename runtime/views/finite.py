@@ -18,6 +18,7 @@ from mfdsl.runtime.layout import inner, outer, outer_laws
 from mfdsl.runtime.policy import Axis, TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
+from mfdsl.runtime.views.alike import alike
 from mfdsl.runtime.views.kernels import Kernel, fold, matrix_kernel
 from mfdsl.runtime.views.small import Small, small
 from mfdsl.runtime.views.tables import (
@@ -152,6 +153,13 @@ class FiniteView:
     def compiled(self) -> Small | None:
         """The game for compiled loops where it is small."""
         return small(self.tables, self.discount, endless=self.truncation is not None)
+
+    @cached_property
+    def compiled_games(self) -> tuple[Small, ...] | None:
+        """The games of a batch for compiled loops where they are small; one if all are the same."""
+        if self.tables.games == 1:
+            return None if self.compiled is None else (self.compiled,)
+        return alike(self.tables, self.discount, endless=self.truncation is not None)
 
     def _found(self, policy: TabularPolicy) -> Flow | None:
         """The flow of one policy of a small game with all values, by a compiled call."""

@@ -65,6 +65,16 @@ def ranks_of(legal: NDArray[np.bool_]) -> Ranks:
 
 def ranked(walk: Walk, ranks: Ranks) -> Walk:
     """The game by ranks, with nothing on its line that illegal pairs alone read."""
+    return ranked_with(walk, ranks, np.zeros(0, np.int64))[0]
+
+
+def ranked_with(
+    walk: Walk, ranks: Ranks, given: NDArray[np.int64]
+) -> tuple[Walk, NDArray[np.int64]]:
+    """The same of a line with `given` places of inputs beside the law, and where these went.
+
+    Those that nothing reads are at -1.
+    """
     states = ranks.action.shape[1]
     pairs = ranks.action * states + np.arange(states)
     ever = walk.legal.any(0).reshape(-1)
@@ -80,10 +90,10 @@ def ranked(walk: Walk, ranks: Ranks) -> Walk:
     places = places[entries] if len(places) else places
     targets = walk.targets[entries] if len(entries) and len(walk.targets) else walk.targets
     paid = np.where(legal, walk.paid.reshape(-1)[pairs], walk.time)
-    joints, inputs = walk.joints.reshape(-1), np.append(walk.joints, walk.time)
+    joints, inputs = walk.joints.reshape(-1), np.append(walk.joints, [walk.time, *given])
     read = np.concatenate([joints[pairs].reshape(-1), [walk.time], chances, places, *paid])
     line, to = shortened(walk.line, inputs, joints[~ever], read)
-    return walk._replace(
+    narrow = walk._replace(
         line=line,
         time=int(to[walk.time]),
         joint=-1,
@@ -97,3 +107,4 @@ def ranked(walk: Walk, ranks: Ranks) -> Walk:
         paid=to[paid],
         legal=ranks.narrow(walk.legal),
     )
+    return narrow, to[given]

@@ -7,12 +7,12 @@ step and that leave it for good.
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 
 VECTORS = {"nsz", "reassoc", "contract"}
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def total(numbers):  # type: ignore[no-untyped-def]
     """Their sum; reading a loop that calls numpy's imports most of numba and scipy."""
     found = 0.0
@@ -38,7 +38,7 @@ def envelope(moves):  # type: ignore[no-untyped-def]
     return band
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def limits(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignore[no-untyped-def]
     """Replace `laws` [S, B] by their limits under the policies `probs` [A, S, B]."""
     states, games = laws.shape
@@ -47,7 +47,8 @@ def limits(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignore
     for b in range(games):
         _fill(moves, band, probs[:, :, b], kept, chain)
         _eliminate(chain, band, pivots, left)
-        law[:] = laws[:, b]
+        for s in range(states):  # `law[:] = laws[:, b]` takes seconds to compile, for its errors
+            law[s] = laws[s, b]
         for _ in range(most):
             for s in range(states):
                 ahead[s] = law[s]
@@ -59,7 +60,8 @@ def limits(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignore
                 law[s] = after
             if change <= unmoved:
                 break
-        laws[:, b] = law
+        for s in range(states):
+            laws[s, b] = law[s]
 
 
 @njit(cache=True, fastmath=VECTORS)
@@ -71,12 +73,14 @@ def values_of(moves, band, probs, paid, kept, left):  # type: ignore[no-untyped-
     for b in range(games):
         _fill(moves, band, probs[:, :, b], kept, chain)
         _eliminate(chain, band, pivots, left)
-        value[:] = paid[:, b]
+        for s in range(states):
+            value[s] = paid[s, b]
         _solve_from_right(chain, band, pivots, value)
-        paid[:, b] = value
+        for s in range(states):
+            paid[s, b] = value[s]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _fill(moves, band, probs, kept, chain):  # type: ignore[no-untyped-def]
     """Write `kept` times the chances of going on under `probs` [A, S], inside of the band."""
     landing, starts, places, chances = moves
@@ -90,7 +94,7 @@ def _fill(moves, band, probs, kept, chain):  # type: ignore[no-untyped-def]
                 row[places[k]] += share * chances[k]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _eliminate(chain, band, pivots, left):  # type: ignore[no-untyped-def]
     """Factors of the identity less the chain in its place: below the diagonal those of rows, above
     it what goes to states that come later. Pivots are sums of that and of what leaves for good.
@@ -110,7 +114,7 @@ def _eliminate(chain, band, pivots, left):  # type: ignore[no-untyped-def]
         pivots[i] = gone + total(row[i + 1 : band[i, 1]])
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _solve_from_left(chain, band, pivots, found):  # type: ignore[no-untyped-def]
     """The x with x (I - chain) = found, in place."""
     states = len(chain)
@@ -125,7 +129,7 @@ def _solve_from_left(chain, band, pivots, found):  # type: ignore[no-untyped-def
             before[j] += here * row[j]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _solve_from_right(chain, band, pivots, found):  # type: ignore[no-untyped-def]
     """The x with (I - chain) x = found, in place."""
     states = len(chain)

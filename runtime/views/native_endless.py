@@ -7,7 +7,7 @@ suffice.
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views.native_loops import push_entries, push_runs, sweep_entries, sweep_runs
 
 OFTEN = 8  # passes between looks at what they change, for batches
@@ -27,7 +27,7 @@ def stretch_runs(moves, games, probs, laws, middle):  # type: ignore[no-untyped-
         push_runs(moves, games, probs, laws[t : t + 2], middle)
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _centred(before, value, games, factor, tolerance):  # type: ignore[no-untyped-def]
     """Whether the bounds of MacQueen 1966 are close in all games; then `value` is their middle."""
     size = 1.0

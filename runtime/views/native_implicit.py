@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views.implicit import (
     AFTERWARDS,
     ALLOWED,
@@ -29,13 +29,14 @@ from mfdsl.runtime.views.implicit import (
     STILL,
 )
 from mfdsl.runtime.views.native_slopes import look, room_for
+from mfdsl.runtime.views.native_tape import WITHIN
 
 EPS = float(np.finfo(np.float64).eps)
 MOST_STEPS, MOST_EXACT_STEPS = STEPS[False], STEPS[True]
 RETURN, EXACT_RETURN = RETURNS[False], RETURNS[True]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def implicit_law(moves, shares, law, start, tolerance, found):  # type: ignore[no-untyped-def]
     """Write the law in which pushes from `law` end; the l1 change of a push there, or -1.
 
@@ -61,7 +62,7 @@ def implicit_law(moves, shares, law, start, tolerance, found):  # type: ignore[n
     return -1.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def followed(moves, shares, room, law, length, tolerance, exact, found):  # type: ignore[no-untyped-def]
     """Write where steps from `law` end; the l1 change of a push there, -1 where they do not end."""
     states = len(law)
@@ -89,7 +90,7 @@ def followed(moves, shares, room, law, length, tolerance, exact, found):  # type
     return -1.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def stepped(moves, shares, room, here, point, system, correction, length, noise, exact):  # type: ignore[no-untyped-def]
     """Write the `point` where a step ends; the ratio of its first two corrections, -1 where it is
     to be shorter.
@@ -184,7 +185,7 @@ def solved(system, lower, upper, right):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def level(law, populations):  # type: ignore[no-untyped-def]
     """Give each population its mass."""
     each = len(law) // populations
@@ -196,7 +197,7 @@ def level(law, populations):  # type: ignore[no-untyped-def]
             law[s] /= whole * populations
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def size_of(vector):  # type: ignore[no-untyped-def]
     """Its l1 norm."""
     found = 0.0
@@ -205,14 +206,14 @@ def size_of(vector):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def carry(law, to):  # type: ignore[no-untyped-def]
     """Write a law over another; `to[:] = law` takes seconds to compile, for words of its errors."""
     for s in range(len(law)):
         to[s] = law[s]
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def between(one, other):  # type: ignore[no-untyped-def]
     """The l1 distance of two laws."""
     found = 0.0

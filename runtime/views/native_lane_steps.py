@@ -120,6 +120,7 @@ def half_steps_lanes(moves, laws, count, shares, width):  # type: ignore[no-unty
     games, states, actions = shares.shape
     room, found = room_of(moves, states, actions, width), np.empty((games, count + 1, states))
     law, memory, ahead = room.law, room.memory, room.change
+    none = np.empty((len(memory), 0, width))  # a part of `room.slopes` would be compiled once more
     for start in range(0, games, width):
         for b in range(width):
             game = min(start + b, games - 1)
@@ -129,7 +130,7 @@ def half_steps_lanes(moves, laws, count, shares, width):  # type: ignore[no-unty
                 for s in range(states):
                     found[start + b, n, s] = law[s, b]
             put(moves.joint, law, room.shares, memory)
-            play_lanes(moves.line, memory, room.slopes[:, :0])
+            play_lanes(moves.line, memory, none)
             for s in range(states):
                 for b in range(width):
                     ahead[s, b] = law[s, b] / 2

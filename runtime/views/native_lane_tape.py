@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views import native_slopes as slopes_of, native_tape as tape
 from mfdsl.runtime.views.native_chains import VECTORS
 
 LOOPS = {"error_model": "numpy", "fastmath": VECTORS}
-WITHIN = {**LOOPS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+WITHIN = {**LOOPS, **INNER}
 
 
 @njit(cache=True, **LOOPS)

@@ -52,12 +52,13 @@ def worth_lanes(moves, meeting, shares, laws, limits, width, rewards, q, best, r
     for place in range(len(lines)):
         lines[place] = meeting.line.memory[place]
     gain, size, open_lanes = np.empty(width), np.empty(width), np.empty(width, np.bool_)
+    none = np.empty((len(room.memory), 0, width))  # as in `half_steps_lanes`
     for start in range(0, games, width):
         for b in range(width):
             game = min(start + b, games - 1)
             seat(moves, room, b, laws[game], shares[game])
         put(moves.joint, room.law, room.shares, room.memory)
-        play_lanes(moves.line, room.memory, room.slopes[:, :0])
+        play_lanes(moves.line, room.memory, none)
         _met(meeting, room.law, room.shares, lines, paid)
         for b in range(min(width, games - start)):
             _kept_lane(paid, b, rewards[start + b])

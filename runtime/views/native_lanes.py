@@ -7,7 +7,7 @@ innermost: [slots, games], some games at a time. The best response is found by p
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views.native_chains import VECTORS
 
 BLOCK = 64  # games at a time, at most
@@ -37,7 +37,7 @@ def limits(plan, moves, probs, laws, kept, left, most, unmoved):  # type: ignore
             _solve_from_left(plan, chain, pivots, ahead)
             if _replaced(law, ahead) <= unmoved:
                 break
-        laws[:, start : start + width] = law
+        _write(law, laws, start)
         size = _pushed_off(moves, part, law)
         worst = size if not size <= worst else worst
     return worst
@@ -56,7 +56,7 @@ def values_of(plan, moves, probs, paid, kept, left):  # type: ignore[no-untyped-
         _fill(plan, moves, part, kept, chain)
         _eliminate(plan, chain, pivots, rest, left)
         _solve_from_right(plan, chain, pivots, value)
-        paid[:, start : start + width] = value
+        _write(value, paid, start)
 
 
 @njit(cache=True, fastmath=VECTORS)
@@ -93,25 +93,34 @@ def improved(plan, moves, rewards, kept, left, most, tolerance, q):  # type: ign
                 break
         if not found:
             return False
-        q[:, :, start : start + width] = table
+        for a in range(len(q)):
+            _write(table[a], q[a], start)
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
+def _write(block, whole, start):  # type: ignore[no-untyped-def]
+    """Write the games of a block over others; a slice takes seconds to compile, for its errors."""
+    for s in range(len(block)):
+        for b in range(block.shape[1]):
+            whole[s, start + b] = block[s, b]
+
+
+@njit(cache=True, **INNER)
 def _block(games):  # type: ignore[no-untyped-def]
     """Games at a time, about as many each time."""
     parts = (games + BLOCK - 1) // BLOCK
     return (games + parts - 1) // parts
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _room(plan, states, width, like):  # type: ignore[no-untyped-def]
     """Arrays for the chains, the pivots and one more vector of a block."""
     one = np.empty((states, width)) * like
     return np.empty((plan.slots, width), one.dtype), one, np.empty_like(one)
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _fill(plan, moves, probs, kept, chain):  # type: ignore[no-untyped-def]
     """Write `kept` times the chances of going on under `probs` [A, S, B]."""
     landing, starts, _, chances = moves
@@ -128,7 +137,7 @@ def _fill(plan, moves, probs, kept, chain):  # type: ignore[no-untyped-def]
                     chain[to, b] += chance * share if share > NEVER else 0
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _eliminate(plan, chain, pivots, rest, left):  # type: ignore[no-untyped-def]
     """Factors of the identity less the chain in its place; `left` of each row leaves for good."""
     _, order, starts, later, _, ends, earlier, behind, targets, _, _ = plan
@@ -154,7 +163,7 @@ def _eliminate(plan, chain, pivots, rest, left):  # type: ignore[no-untyped-def]
                     chain[to, b] += chain[row, b] * chain[one, b]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _solve_from_left(plan, chain, pivots, found):  # type: ignore[no-untyped-def]
     """The x with x (I - chain) = found, in place."""
     _, order, starts, later, ahead, ends, earlier, behind, _, _, _ = plan
@@ -173,7 +182,7 @@ def _solve_from_left(plan, chain, pivots, found):  # type: ignore[no-untyped-def
                 found[s, b] += found[behind[c], b] * chain[earlier[c], b]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _solve_from_right(plan, chain, pivots, found):  # type: ignore[no-untyped-def]
     """The x with (I - chain) x = found, in place."""
     _, order, starts, later, ahead, ends, earlier, behind, _, _, _ = plan
@@ -192,7 +201,7 @@ def _solve_from_right(plan, chain, pivots, found):  # type: ignore[no-untyped-de
             found[s, b] /= pivots[s, b]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _replaced(law, ahead):  # type: ignore[no-untyped-def]
     """Replace the laws by others, brought to mass 1; the largest l1 change."""
     states, width = law.shape
@@ -209,7 +218,7 @@ def _replaced(law, ahead):  # type: ignore[no-untyped-def]
     return worst
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _pushed_off(moves, probs, law):  # type: ignore[no-untyped-def]
     """The largest l1 change that a push makes to one of the laws."""
     landing, starts, places, chances = moves
@@ -233,7 +242,7 @@ def _pushed_off(moves, probs, law):  # type: ignore[no-untyped-def]
     return worst
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _look_ahead(moves, rewards, value, discount, q):  # type: ignore[no-untyped-def]
     """Write rewards plus the discounted mean of `value` after a move."""
     landing, starts, places, chances = moves
@@ -251,7 +260,7 @@ def _look_ahead(moves, rewards, value, discount, q):  # type: ignore[no-untyped-
                 q[a, s, b] = rewards[a, s, b] + middle[row, b]
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _greedy(q, choice, value):  # type: ignore[no-untyped-def]
     """Replace the values by the best of Q and note where these are; the most that this gains in a
     game, relative to 1 + its largest value before.

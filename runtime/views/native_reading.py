@@ -9,7 +9,7 @@ import numpy as np
 from mfdsl.runtime.kept_loops import njit
 from mfdsl.runtime.views.native_implicit import between, carry, implicit_law, level
 from mfdsl.runtime.views.native_slopes import half_step, half_steps, put
-from mfdsl.runtime.views.native_tape import play
+from mfdsl.runtime.views.native_tape import WITHIN, play
 from mfdsl.runtime.views.native_values import meet, scored
 from mfdsl.runtime.views.settling import MOST_FIRST, NUDGE, SMALL, STRETCH
 
@@ -41,7 +41,7 @@ def laws_kept(moves, initial, shares, tolerance, laws, residuals):  # type: igno
         level(found, moves.populations)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def draws_back(moves, shares, found, start):  # type: ignore[no-untyped-def]
     """Whether pushes of a law a little off in the direction of the start come nearer."""
     states = len(found)

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views import native_tape as tape
-from mfdsl.runtime.views.native_tape import play
+from mfdsl.runtime.views.native_tape import WITHIN, play
 
 
 @njit(cache=True, error_model="numpy")
@@ -19,7 +19,7 @@ def play_slopes(line, memory, slopes):  # type: ignore[no-untyped-def]
     play_some(line, memory, slopes, 0, len(line.code))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def play_some(line, memory, slopes, begin, end):  # type: ignore[no-untyped-def]
     """The same for the instructions from `begin` to `end`."""
     code, places, _ = line
@@ -46,7 +46,7 @@ def play_some(line, memory, slopes, begin, end):  # type: ignore[no-untyped-def]
                 add(slopes, start + i, one, of_one(operation, memory[one]))
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def add(slopes, place, source, factor):  # type: ignore[no-untyped-def]
     """Add a multiple of a row to another."""
     if factor != 0 and slopes.shape[1] == 1:
@@ -56,7 +56,7 @@ def add(slopes, place, source, factor):  # type: ignore[no-untyped-def]
             slopes[place, j] += factor * slopes[source, j]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def gathered_slopes(operation, memory, slopes, start, count, terms, places, first, second):  # type: ignore[no-untyped-def]
     """Those of copies, sums, products and extrema of terms; arguments begin at `first` and
     `second` of the `places`.
@@ -82,7 +82,7 @@ def gathered_slopes(operation, memory, slopes, start, count, terms, places, firs
                     break
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def of_two(operation, a, b):  # type: ignore[no-untyped-def]
     """Derivatives in both arguments; those of comparisons are 0."""
     if operation == tape.MUL:
@@ -106,7 +106,7 @@ def of_two(operation, a, b):  # type: ignore[no-untyped-def]
     return 0.0, 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def of_one(operation, a):  # type: ignore[no-untyped-def]
     """The derivative in one argument; that of rounding is 0."""
     if operation == tape.NEG:
@@ -140,7 +140,7 @@ def slope_and_change(moves, law, shares):  # type: ignore[no-untyped-def]
     return slope, change
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def room_for(moves, shares):  # type: ignore[no-untyped-def]
     """Room to work in: the line's memory, its derivatives, and those of the chances.
 
@@ -156,7 +156,7 @@ def room_for(moves, shares):  # type: ignore[no-untyped-def]
     return memory, slopes, gains
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def most(numbers):  # type: ignore[no-untyped-def]
     """The largest; reading a loop that calls numpy's imports most of numba and scipy."""
     found = numbers[0]
@@ -165,7 +165,7 @@ def most(numbers):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ignore[no-untyped-def]
     """`slope_and_change` into arrays that are there."""
     line, joint, _, places, same, colours, distinct, rows, starts, columns, _, _ = moves
@@ -199,7 +199,7 @@ def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ign
                         slope[to, columns[e]] += mass * gains[e]
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def put(moves, memory, law, shares):  # type: ignore[no-untyped-def]
     """Write the joint law where the line reads it."""
     states, actions = shares.shape
@@ -219,7 +219,7 @@ def half_steps(moves, laws, shares):  # type: ignore[no-untyped-def]
             half_step(moves, memory, laws[b, t], shares[b], laws[b, t + 1])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **WITHIN)
 def half_step(moves, memory, before, shares, after):  # type: ignore[no-untyped-def]
     """Write the law halfway to where another is pushed."""
     line, joint, chances, places = moves.line, moves.joint, moves.chances, moves.places

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views.tape import CODES
 
 COPY, ADD, SUB, MUL, DIV, POW = (CODES[n] for n in "copy add sub mul div pow".split())
@@ -17,8 +17,7 @@ EXP, LOG, SQRT, SIN, COS, TANH = (CODES[n] for n in "exp log sqrt sin cos tanh".
 SOFTPLUS, FLOOR, CEIL, ROUND, TRUNC = (CODES[n] for n in "softplus floor ceil round trunc".split())
 FETCH, SUM, AMAX, AMIN, DOT, SCATTER = (CODES[n] for n in "fetch sum amax amin dot scatter".split())
 
-# Called by compiled loops only: what Python would need of them takes longest to compile.
-WITHIN = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+WITHIN = {"error_model": "numpy", **INNER}
 
 
 @njit(cache=True, error_model="numpy")

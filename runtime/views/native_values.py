@@ -6,7 +6,7 @@ improvement (Howard 1960) from the greedy one. Rewards are -inf at illegal actio
 
 import numpy as np
 
-from mfdsl.runtime.kept_loops import njit
+from mfdsl.runtime.kept_loops import INNER, njit
 from mfdsl.runtime.views.native_chains import VECTORS, _eliminate, _fill, _solve_from_right, limits
 from mfdsl.runtime.views.native_tape import play
 
@@ -19,7 +19,8 @@ def settled(moves, band, probs, laws, kept, left, most, unmoved):  # type: ignor
     actions, states, games = probs.shape
     worst, change = 0 * kept, np.empty(states, laws.dtype)
     for b in range(games):
-        change[:] = -laws[:, b]
+        for s in range(states):
+            change[s] = -laws[s, b]
         for a in range(actions):
             for s in range(states):
                 mass = laws[s, b] * probs[a, s, b]
@@ -89,7 +90,7 @@ def scored(moves, band, rewards, probs, law, discount, most, tolerance, q, best,
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _add_returns(law, value, returns):  # type: ignore[no-untyped-def]
     """Add the mean value of an agent of each population."""
     count = len(returns)
@@ -98,7 +99,7 @@ def _add_returns(law, value, returns):  # type: ignore[no-untyped-def]
         returns[s // each] += law[s] * value[s] * count
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _look_ahead(moves, rewards, value, discount, q):  # type: ignore[no-untyped-def]
     """Write rewards plus the discounted mean of `value` after a move."""
     landing, starts, places, chances = moves
@@ -111,7 +112,7 @@ def _look_ahead(moves, rewards, value, discount, q):  # type: ignore[no-untyped-
             q[a, s] = rewards[a, s] + discount * expected
 
 
-@njit(cache=True)
+@njit(cache=True, **INNER)
 def _greedy(q, choice, value):  # type: ignore[no-untyped-def]
     """Replace the value by the best of Q and note where it is; the most that this gains."""
     actions, states = q.shape
@@ -126,7 +127,7 @@ def _greedy(q, choice, value):  # type: ignore[no-untyped-def]
     return gain
 
 
-@njit(cache=True, fastmath=VECTORS)
+@njit(cache=True, fastmath=VECTORS, **INNER)
 def _fill_pure(moves, band, choice, kept, chain):  # type: ignore[no-untyped-def]
     """`_fill` for a policy that takes one action in each state."""
     landing, starts, places, chances = moves

@@ -36,7 +36,7 @@ def shortened(line: Line, inputs: Where, zeros: Where, read: Where) -> tuple[Lin
     gone are at -1. A line that works places out stays as it is.
     """
     size = len(line.memory)
-    steps = _steps(line)
+    steps = steps_of(line)
     if any(step.name == "fetch" for step in steps):
         return line, np.arange(size)
     changing, fixed, never = (np.zeros(size, dtype=bool) for _ in range(3))
@@ -53,7 +53,8 @@ def shortened(line: Line, inputs: Where, zeros: Where, read: Where) -> tuple[Lin
     return _line(steps, moved, memory[live]), moved[stands_for]
 
 
-def _steps(line: Line) -> list[Step]:
+def steps_of(line: Line) -> list[Step]:
+    """The instructions of a line with their places."""
     found = []
     for code, start, count, terms, *where in line.code:
         name = OPERATIONS[code]

@@ -4,6 +4,7 @@ The functions of the module are written down once (`tape.py`); `native_tape.py` 
 stages with them.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -52,8 +53,25 @@ class Walk(NamedTuple):
     last_paid: Where
 
 
+class Written(NamedTuple):
+    """A walk with parameters that stand on its line, and where each begins on both lines."""
+
+    walk: Walk
+    given: tuple[int, ...]
+    last_given: tuple[int, ...]
+
+
 def written(tables: Tables, *, endless: bool) -> Walk | None:
     """The game in double precision, whatever its tables are in; None where tensors are used."""
+    found = written_with(tables, (), endless=endless)
+    return None if found is None else found.walk
+
+
+def written_with(tables: Tables, given: Sequence[str], *, endless: bool) -> Written | None:
+    """The same, with parameters that are given beside the law: the line works out what reads them.
+
+    Known rewards, chances and the first law are at the parameters of the tables.
+    """
     unit = tables.unit
     plain = tables.games == 1 and unit.dtype in KINDS and unit.device.type == "cpu"
     entries = tables.program.action_count * tables.program.state_count
@@ -63,15 +81,18 @@ def written(tables: Tables, *, endless: bool) -> Walk | None:
     if not plain or entries > min(most, MOST_STAGE) or not native.available():
         return None
     exact = doubled(tables)
-    last = _last(exact) if tables.program.module.HAS_FINAL and not endless else _nothing()
-    return None if last is None else _walk(exact, last, endless=endless)
-
-
-def _walk(tables: Tables, last: Tape, *, endless: bool) -> Walk | None:
-    entries = _entries(tables)
-    tape = _tape(tables, moves=entries is None)
-    if tape is None:
+    ends = tables.program.module.HAS_FINAL and not endless
+    last = _last(exact, given) if ends else _nothing()
+    moves = _entries(exact) is None
+    tape = None if last is None else _tape(exact, given, moves=moves)
+    if last is None or tape is None:
         return None
+    walk = _walk(exact, tape, last, endless=endless)
+    return None if walk is None else Written(walk, tape.inputs[2:], last.inputs[1:])
+
+
+def _walk(tables: Tables, tape: Tape, last: Tape, *, endless: bool) -> Walk | None:
+    entries = _entries(tables)
     program = tables.program
     states, actions = program.state_count, program.action_count
     none, nowhere = np.zeros(0), np.zeros(0, np.int64)
@@ -130,13 +151,13 @@ def _entries(tables: Tables) -> native.Entries | None:
     return choice.entries if isinstance(choice, native.Choice) else None
 
 
-def _tape(tables: Tables, *, moves: bool) -> Tape | None:
+def _tape(tables: Tables, given: Sequence[str], *, moves: bool) -> Tape | None:
     """Rewards, and moves where they are not known, of stage t at a joint law [A, S]."""
-    program, params = tables.program, tables.params
-    module = program.module
+    program, module = tables.program, tables.program.module
     states, actions = program.state_count, program.action_count
 
-    def stage(t: Tensor, joint: Tensor) -> list[Tensor]:
+    def stage(t: Tensor, joint: Tensor, *values: Tensor) -> list[Tensor]:
+        params = tables.params._replace(**dict(zip(given, values, strict=True)))
         paid = joint.new_zeros(1, states, actions)
         if tables.rewards is None:
             paid = module.rewards(params, t.reshape(1), joint).reshape(-1, states, actions)
@@ -146,20 +167,22 @@ def _tape(tables: Tables, *, moves: bool) -> Tape | None:
         return [paid, module.weights(params, t, field), module.successors(params, t, field)]
 
     even = torch.full((1, actions, states, 1), 1 / (actions * states), dtype=torch.float64)
-    return record(stage, torch.tensor(0), tables.public_joint(even)[0])
+    values = [getattr(tables.params, name) for name in given]
+    return record(stage, torch.tensor(0), tables.public_joint(even)[0], *values)
 
 
-def _last(tables: Tables) -> Tape | None:
+def _last(tables: Tables, given: Sequence[str]) -> Tape | None:
     """The final reward of a law [S]."""
-    program, params = tables.program, tables.params
+    program = tables.program
     end, states = torch.tensor(tables.stages), program.state_count
 
-    def final(law: Tensor) -> list[Tensor]:
+    def final(law: Tensor, *values: Tensor) -> list[Tensor]:
+        params = tables.params._replace(**dict(zip(given, values, strict=True)))
         paid = cast(Tensor, program.module.final_rewards(params, end, law))
         return [paid.reshape(-1, states).expand(1, states)]
 
     even = torch.full((1, *program.states.values()), 1 / states, dtype=torch.float64)
-    return record(final, even)
+    return record(final, even, *[getattr(tables.params, name) for name in given])
 
 
 def _nothing() -> Tape:

@@ -228,12 +228,3 @@ def test_ctrl_c_is_heard_while_blocks_are_made() -> None:
     assert found.status is Status.interrupted
     assert found.iterations == found.history[-1].iteration > blocks.FIRST_ROWS
     assert late < 1.0  # a block, and the sluggishness of a busy machine
-
-
-def test_batches_and_options_that_differ_go_step_by_step() -> None:
-    program = program_of("nfg_biased_rps")
-    alone = solve(program, None, "fixed_point", {"damping": 0.5}, iterations=9, **FOREVER)
-    varied = {"damping": (0.5, 0.9)}
-    both = solve(program, None, "fixed_point", iterations=9, varied=varied, **FOREVER)
-    torch.testing.assert_close(both.policy.probs[:1], alone.policy.probs, rtol=1e-12, atol=1e-14)
-    assert both.policy.probs.shape[0] == 2
