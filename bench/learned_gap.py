@@ -47,6 +47,7 @@ class Case:
     iterations: int = 60
     test_games: int = 128
     restarts: int = 1
+    replays: int = 0
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
 
 
@@ -73,7 +74,7 @@ CASES = (
     Case("nfg_dom", half=2),
     Case("openspiel_predator_prey", agents=500, iterations=60, test_games=32),
     Case("periodic_aversion", half=1, test_games=64),
-    Case("predator_prey", agents=500, iterations=60, test_games=32),
+    Case("predator_prey", agents=5000, iterations=20, replays=60, test_games=16),
     Case("random_linear"),
     Case("rock_paper_scissors", half=2),
     Case("routing", iterations=40, test_games=64),
@@ -121,6 +122,7 @@ def measured(case: Case, game: Game, tables: Tables, named: str, policy: Tabular
             iterations=case.iterations,
             deviators=128,
             restarts=case.restarts,
+            replays=case.replays,
             test_games=case.test_games,
         ),
     )

@@ -1,11 +1,11 @@
 """Generated mean fields: laws of populations by generators, beside what is known of them.
 
-`python -m bench.papers.gd_mfrl [--only GD1 GD2] [--seeds 3]` runs the cases and writes the page
-with all that were ever run. GD1: a linear-quadratic game in up to ten dimensions. GD2: flocking
-without decay. GD3: two valleys, beside exact mirror descent on a grid. GD4: four rooms, with an
-autoregressive generator. GD5: birds who heed those near them. GD6: one policy for many initial laws
-and parameters. GD7: a generator that begins with that of another game. GD8: a game whose
-tables no machine holds.
+`python -m bench.papers.gd_mfrl [--only GD1 GD2] [--seeds 3] [--merge]` runs the cases and writes
+the page with all that were ever run; with `--merge` rows of other seeds stay in it. GD1: a
+linear-quadratic game in up to ten dimensions. GD2: flocking without decay. GD3: two valleys, beside
+exact mirror descent on a grid. GD4: four rooms, with an autoregressive generator. GD5: birds who
+heed those near them. GD6: one policy for many initial laws and parameters. GD7: a generator that
+begins with that of another game. GD8: a game whose tables no machine holds.
 """
 
 import argparse
@@ -52,7 +52,11 @@ AXES = (1, 2, 4, 6, 10)
 SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
-EARLIER = "Rows `without` moments were run before generators drew around the moments of the paths."
+UNEVEN = (
+    "Rows of GD2 without `level`, and all of GD1, GD5 and GD7, were run before crowds had the means"
+    " of their law exactly and response k weighed k^5, not k^2, in the average."
+)
+NAMED = ("d", "side", "family", "response", "seed")  # what a row is about
 
 
 def linear(axes: int, seed: int, iterations: int = 20) -> Row:
@@ -111,7 +115,7 @@ def flock(axes: int, seed: int, iterations: int = 12) -> Row:
     crossed = (made[25, :, :axes] * made[25, :, axes:]).mean(0)
     row |= {"cross": crossed.tolist(), "cross_exact": float(covariances[25, 0, 1])}
     row |= {"exploitability": exploited(learner)} | audit_part(found)
-    return {"d": 2 * axes, "seed": seed, "seconds": seconds} | row
+    return {"d": 2 * axes, "seed": seed, "seconds": seconds} | row | {"crowd": "level"}
 
 
 def exact_descent(tables: Tables, rate: float, iterations: int) -> tuple[float, Tensor]:
@@ -131,7 +135,7 @@ def exact_descent(tables: Tables, rate: float, iterations: int) -> tuple[float, 
 def gd3(seeds: int, iterations: int = 60) -> list[Row]:
     """GD3: two valleys on a line."""
     game, bins = load("double_well"), Bins(None, {"x": 201, "a": 25})
-    options = {"response": "tables", "mirror": 0.8, "fresh": 1.0, "fit_steps": 60, "paths": 4096}
+    options = {"response": "tables", "mirror": 0.8, "fresh": 1.0, "fit_steps": 40, "paths": 4096}
     options |= {"final_rate": 0.03, "evaluate_every": iterations}
     rows = []
     for seed in range(seeds):
@@ -280,13 +284,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seeds", type=int, default=3, help="runs of each case")
+    parser.add_argument("--merge", action="store_true", help="keep rows of other seeds")
     asked = parser.parse_args()
     for name in asked.only:
         rows = CASES[name](asked.seeds)
         print(f"{name}\n{table(rows)}", flush=True)
         kept = RESULTS / "gd_mfrl.json"
         numbers = json.loads(kept.read_text()) if kept.exists() else {}
-        write({**numbers, name: rows})
+        before = numbers.get(name, []) if asked.merge else []
+        write({**numbers, name: merged(before, rows)})
+
+
+def merged(before: list[Row], rows: list[Row]) -> list[Row]:
+    """The rows, those in the place of others that are about the same, in their order."""
+
+    def about(row: Row) -> tuple[Any, ...]:
+        return tuple(row.get(name) for name in NAMED)
+
+    fresh = {about(row): row for row in rows}
+    kept = [fresh.pop(about(row), row) for row in before]
+    return [*kept, *fresh.values()]
 
 
 def write(numbers: Mapping[str, list[Row]]) -> None:
@@ -305,8 +322,8 @@ def write(numbers: Mapping[str, list[Row]]) -> None:
         " ten processes, which makes them longer. Cases were run one by one (`--only`), with as"
         " many seeds as they have rows, GD4 on two sizes.",
     ]
-    if any(row.get("moments") == "without" for rows in numbers.values() for row in rows):
-        blocks.append(EARLIER)
+    if any("crowd" not in row for row in numbers.get("GD2", [])):
+        blocks.append(UNEVEN)
     for name in CASES:
         if name in numbers:
             text = (CASES[name].__doc__ or "").removeprefix(f"{name}: ")

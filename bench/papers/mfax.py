@@ -7,7 +7,7 @@ common noise has too many pasts for tables, is followed along drawn paths of it
 (`networks/path_gradient.py`), eight in each update as in MFAX, and its figures are MFAX's own:
 means over paths of what one gains who knows each path. What one gains who does not lies between
 `least` and `most` (`networks/path_bounds.py`). `--only` runs one row anew and takes the others from
-the numbers of the page.
+the numbers of the page; with `--further` it runs only the seeds of that row which the page lacks.
 
 Figures of MFAX are those of its released code (commit e22ab469, structural policy gradient, 8
 environments, seed 0, one core; learning rate 0.001, of `endogenous` 0.01, the better of the two):
@@ -158,15 +158,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="networks of each game")
     parser.add_argument("--updates", type=int, default=200)
     parser.add_argument("--only", choices=CASES, help="one row; the others are those of the page")
+    parser.add_argument("--further", action="store_true", help="keep the seeds of the page")
     given = parser.parse_args()
     torch.set_num_threads(1)
     known = json.loads((RESULTS / "mfax.json").read_text()) if given.only else {}
-    numbers = {
-        name: [run(case, seed, given.updates) for seed in range(given.seeds)]
-        if given.only in (None, name)
-        else known[name]
-        for name, case in CASES.items()
-    }
+    numbers = {}
+    for name, case in CASES.items():
+        if given.only not in (None, name):
+            numbers[name] = known[name]
+            continue
+        kept = known[name] if given.further else []
+        more = [run(case, seed, given.updates) for seed in range(len(kept), given.seeds)]
+        numbers[name] = [*kept, *more]
 
     def draw(axes: Any) -> None:
         for place, (name, runs) in enumerate(numbers.items()):

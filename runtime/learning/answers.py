@@ -27,6 +27,8 @@ class Budget:
     first learns in `imitation` episodes to do as the policy does; networks; and `test_games` to
     judge, four times as many where one player of each deviates.
 
+    With `replays` another answer is fitted to the values of that many episodes of each game, where
+    actions are finite and games short (`replayed.py`).
     `steps` is the length of games without end; 0: until 1 % of the discount is left.
     """
 
@@ -34,6 +36,7 @@ class Budget:
     imitation: int = 8
     deviators: int = 32
     restarts: int = 2
+    replays: int = 0
     test_games: int = 128
     hidden: int = 64
     layers: int = 2
@@ -143,12 +146,17 @@ class Answering:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best answer of a course, how it is played best, and its gains on the way."""
+    """The best answer of a course, how it is played best, and its gains on the way.
+
+    `gain` with its `error` is what it gained where it was chosen, `learned` where it learned.
+    """
 
     answer: Answer
     mode: bool
-    gain: float
-    quarters: tuple[float, ...]
+    gain: float = 0.0
+    quarters: tuple[float, ...] = ()
+    error: float = 0.0
+    learned: float = 0.0
 
 
 def shape_of(budget: Budget) -> Shape:

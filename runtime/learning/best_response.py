@@ -6,23 +6,23 @@ real and nothing cuts gradients they climb their own return through the simulato
 learning never saw, beside players with the same draws who stay with the policy.
 """
 
-import copy
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mfdsl.runtime.behaviours import Scene
-from mfdsl.runtime.exploitability import Response
 from mfdsl.runtime.learning.answers import Answer, Budget, Deviating, Found, shape_of
 from mfdsl.runtime.learning.deviators import Arena
 from mfdsl.runtime.learning.engine import EVALUATION
 from mfdsl.runtime.learning.experience import collected, joined, mapped
 from mfdsl.runtime.learning.eyes import View
-from mfdsl.runtime.learning.heads import Drawn
+from mfdsl.runtime.learning.judges import chosen, gradient_of, preferred
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
+from mfdsl.runtime.learning.replayed import fits, index_of, refitted, remembered
 from mfdsl.runtime.learning.sight import model_of
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
@@ -31,7 +31,6 @@ QUARTERS = 4
 FITS = 8  # steps of imitation after each of its episodes
 CURIOUS = 0.15  # part of the time in which something else is tried at first
 LONGEST = 5.0  # gradient along the path
-FRESH = 1 << 20  # episodes that judge have numbers from here after those that choose
 
 
 def steps_of(arena_program: Any, budget: Budget) -> int:
@@ -44,93 +43,44 @@ def steps_of(arena_program: Any, budget: Budget) -> int:
     return max(1, math.ceil(math.log(LEFT) / math.log(discount))) if discount > 0 else 1
 
 
-def gradient_of(arena: Arena) -> Literal["path", "score"]:
-    """How a response is learned: through the simulator where that is differentiable."""
-    finite = any(action.type.finite for action in arena.sight.actions)
-    return "score" if finite or arena.simulator.program.module.CUTS else "path"
-
-
 def learned_response(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
     """Learn answers in one arena, and give the best of all quarters and restarts in another.
 
-    Every second one starts from the policy that is answered, all others from networks at random.
+    Every second one starts from the policy that is answered, all others from networks at random;
+    one may be fitted to values (`Budget.replays`).
     """
-    courses = [_course(arena, judge, budget, seed, k) for k in range(budget.restarts)]
-    return max(courses, key=lambda course: course.gain)
+    courses = [
+        _course(_learning(arena, budget, seed, k), arena, judge, k) for k in range(budget.restarts)
+    ]
+    if budget.replays and fits(arena):
+        answers = _refitting(arena, budget, seed)
+        courses.append(_course(answers, arena, judge, budget.restarts, (True,)))
+    return preferred(courses)
 
 
-def judged(judge: Arena, half: Arena | None, found: Found, budget: Budget) -> Response:
-    """What an answer gains in fresh games, 0 if it gained nothing where it was chosen.
-
-    `half` has half as many agents, None where the gain is meant among just so many.
-    """
-    count = math.ceil(budget.test_games / judge.engine.batch) * _lone(judge)
-    gain = error = 0.0
-    fewer = fewer_error = None
-    if found.gain > 0:
-        gain, error = _summed(judge, found, count)
-        if half is not None:
-            fewer, fewer_error = _summed(half, found, count)
-    return Response(
-        judge.sight.player,
-        gain,
-        error,
-        count * judge.engine.batch,
-        _agents(judge),
-        judge.engine.steps,
-        gradient_of(judge),
-        found.quarters,
-        fewer,
-        fewer_error,
-    )
+def _course(
+    answers: Iterator[Answer], arena: Arena, judge: Arena, restart: int, modes: Sequence[bool] = ()
+) -> Found:
+    """The best of the answers that a course of learning comes to after each of its quarters."""
+    options = []
+    for answer in answers:
+        ways = modes or ((True, False) if answer.actor.head.choices else (True,))
+        options.append(chosen(answer, arena, judge, restart, ways))
+    quarters = tuple(option.gain for option in options)
+    return replace(preferred(options), quarters=quarters)
 
 
-def _summed(judge: Arena, found: Found, count: int) -> tuple[float, float]:
-    """Mean and standard error over the games of fresh episodes."""
-    first = EVALUATION + FRESH
-    values = torch.cat([gains_of(judge, found, first + k) for k in range(count)]).double()
-    return values.mean().item(), values.std().item() / math.sqrt(len(values))
-
-
-def _lone(judge: Arena) -> int:
-    """How many times as many games it takes: one player tells less than many."""
-    return 4 if judge.shadows is None else 1
-
-
-def _agents(arena: Arena) -> int:
-    """How many agents the population has that deviators belong to, 1 for a major."""
-    if arena.sight.single:
-        return 1
-    shadows = arena.shadows
-    return arena.simulator.agents[arena.sight.player] if shadows is None else shadows.others
-
-
-@torch.no_grad()
-def gains_of(arena: Arena, found: Found, episode: int) -> Tensor:
-    """Mean gains of the deviators of each game over those who stay, [B]."""
-    leaves, stays = _returns(arena, found.answer, episode, mode=found.mode)
-    if arena.shadows is None:
-        _, stays = _returns(arena, None, episode)
-    gain = leaves - stays
-    return gain.mean(1) if gain.ndim > 1 else gain
-
-
-def _course(arena: Arena, judge: Arena, budget: Budget, seed: int, restart: int) -> Found:
-    """One course of learning from fresh networks; what it found best after one of its quarters."""
+def _learning(arena: Arena, budget: Budget, seed: int, restart: int) -> Iterator[Answer]:
+    """One course from fresh networks, along the path or by PPO."""
     unit = arena.simulator.params.unit
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed * 1_000_003 + restart)
-        answer = Answer(model_of(arena.program), arena.sight, budget)
-        critics = Critics({arena.sight.field: answer.eyes.widths}, shape_of(budget), single=True)
-    answer, critics = answer.to(unit), critics.to(unit)
-    deviating = Deviating(arena, answer)
-    _calibrate(deviating)
+    deviating, critics = _begun(arena, budget, seed * 1_000_003 + restart)
     if restart % 2:
         imitate(deviating, budget, restart)
     path = gradient_of(arena) == "path"
+    answer = deviating.answer
+    critics = critics.to(unit)
     parameters = [*answer.parameters(), *(() if path else critics.parameters())]
     optimizer = torch.optim.Adam(parameters, budget.learning_rate, eps=EPSILON)
-    best, quarters = Found(answer, True, -math.inf, ()), []
     marks = {max(1, round(budget.iterations * (k + 1) / QUARTERS)) for k in range(QUARTERS)}
     for iteration in range(budget.iterations):
         for group in optimizer.param_groups:
@@ -141,23 +91,26 @@ def _course(arena: Arena, judge: Arena, budget: Budget, seed: int, restart: int)
         else:
             _by_score(deviating, critics, optimizer, seed, episode)
         if iteration + 1 in marks:
-            now = _chosen(answer, judge, restart)
-            quarters.append(now.gain)
-            best = now if now.gain > best.gain else best
-    return replace(best, quarters=tuple(quarters))
+            yield answer
 
 
-def _chosen(learning: Answer, judge: Arena, restart: int) -> Found:
-    """The answer as it is now, drawn or as is likeliest, whichever gains more."""
-    answer = copy.deepcopy(learning)
-    modes = (True,) if not answer.actor.head.choices else (True, False)
-    episodes = [EVALUATION + restart * 4 + k for k in range(_lone(judge))]
-    options = []
-    for mode in modes:
-        option = Found(answer, mode, 0.0, ())
-        gains = torch.cat([gains_of(judge, option, episode) for episode in episodes])
-        options.append(replace(option, gain=gains.mean().item()))
-    return max(options, key=lambda option: option.gain)
+def _refitting(arena: Arena, budget: Budget, seed: int) -> Iterator[Answer]:
+    """One course of values that are fitted to episodes of their own."""
+    deviating, _ = _begun(arena, budget, seed * 1_000_003 + budget.restarts)
+    memory = remembered(deviating, budget.replays, budget.restarts * budget.iterations + 1)
+    draws = torch.Generator().manual_seed(seed)
+    yield from refitted(deviating.answer, memory, arena.engine.discount, budget, draws)
+
+
+def _begun(arena: Arena, budget: Budget, seed: int) -> tuple[Deviating, Critics]:
+    """Fresh networks."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        answer = Answer(model_of(arena.program), arena.sight, budget)
+        critics = Critics({arena.sight.field: answer.eyes.widths}, shape_of(budget), single=True)
+    deviating = Deviating(arena, answer.to(arena.simulator.params.unit))
+    _calibrate(deviating)
+    return deviating, critics
 
 
 def imitate(deviating: Deviating, budget: Budget, restart: int) -> None:
@@ -196,10 +149,7 @@ def _unlike(answer: Answer, view: View, mask: Tensor | None, done: tuple[Tensor,
     done = tuple(_flat(value) for value in done)
     loss = done[0].new_zeros((), dtype=torch.get_default_dtype())
     if law.logits is not None:
-        index = torch.zeros_like(law.logits[..., 0], dtype=torch.int64)
-        for action, value in zip(head.actions, done, strict=True):
-            if action.type.finite:
-                index = index * action.type.size + value.long() - action.type.first
+        index = index_of(head, done)
         chances = torch.log_softmax(law.logits, -1)
         legal = chances.isfinite()
         spread = chances.where(legal, 0.0).sum(-1) / legal.sum(-1)
@@ -257,35 +207,6 @@ def _by_score(
     found = batches(experience, critics, engine.discount, options)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + episode)
     update(deviating.laws, critics, optimizer, found, options, generator)
-
-
-def _returns(
-    arena: Arena, answer: Answer | None, episode: int, *, mode: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Returns of deviators and of those whom shadows copy, [B, count], of a major [B].
-
-    Without an answer deviators stay with the policy.
-    """
-
-    def act(scene: Scene, number: int) -> Any:
-        if answer is None:
-            return arena.followed(scene, number)
-        deviating = Deviating(arena, answer)
-        law = answer.law(answer.view(arena, scene), arena.mask(scene))
-        drawn = law.mode() if mode else deviating.drawn(law, scene, number)
-        if not mode and law.mean is not None:
-            drawn = Drawn(law.mean, drawn.index)
-        return deviating.action(drawn, scene, number)
-
-    leaves = stays = arena.simulator.params.unit.new_zeros(())
-    weight = 1.0
-    for turn in arena.engine.turns(episode, act):
-        paid = arena.engine.paid(turn)
-        if paid is not None:
-            leaves = leaves + weight * arena.paid(paid)
-            stays = stays + weight * arena.usually_paid(paid)
-        weight *= arena.engine.discount
-    return leaves, stays
 
 
 @torch.no_grad()

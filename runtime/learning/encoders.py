@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mfdsl.runtime.learning.averaging import compiled, mean_tangents
 from mfdsl.runtime.learning.features import Axis
 from mfdsl.runtime.learning.networks import Mlp, chained
 from mfdsl.runtime.views.native import available
@@ -76,8 +77,11 @@ class MeanEmbedding(Encoder):
         The last layer is linear, so it is applied to the average.
         """
         *inner, last = self.embed.layers
+        first = inner[0]
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        if weights is None and compiled(members, first):
+            return mean_tangents(members, first) @ last.weight.T + last.bias
         members = chained(inner, members)
-        assert isinstance(last, nn.Linear)
         mass = 1.0 if weights is None else weights.sum(-1, keepdim=True)
         return averaged(members, weights) @ last.weight.T + mass * last.bias
 
@@ -108,9 +112,9 @@ class Histogram(Encoder):
         the last axis of the space meet those of all others in one product of matrices. Compiled
         loops (extra `native`) look at the few cells instead that each member has a share in.
         """
-        planes = members.transpose(-1, -2).contiguous()
         if self._compiled(members, weights):
-            return self._counted(planes, weights)
+            return self._counted(members.detach().transpose(-1, -2), weights)
+        planes = members.transpose(-1, -2).contiguous()
         sized = zip(self.axes, self.sizes, strict=True)
         *others, last = (self._share(_columns(planes, a), a, n) for a, n in sized)
         if not others:
@@ -133,9 +137,9 @@ class Histogram(Encoder):
     def _counted(self, planes: Tensor, weights: Tensor | None) -> Tensor:
         from mfdsl.runtime.learning.histogram_native import KINDS, spread  # needs numba
 
-        planes = planes.detach()
-        sized = zip(self.axes, self.sizes, strict=True)
-        at = torch.cat([_place(_columns(planes, a), a, n) for a, n in sized], -2)
+        at = planes.new_empty(len(planes), len(self.axes), planes.shape[-1])
+        for row, (axis, cells) in enumerate(zip(self.axes, self.sizes, strict=True)):
+            at[:, row : row + 1] = _place(_columns(planes, axis), axis, cells)
         mass = np.full((1, 1), 1 / at.shape[-1]) if weights is None else weights.double().numpy()
         kinds = np.array([KINDS.index(a.kind) for a in self.axes])
         found = torch.zeros(len(at), self.width, dtype=torch.float64)

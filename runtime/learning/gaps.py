@@ -13,9 +13,10 @@ from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
 from mfdsl.runtime.learning.answers import Budget, Found
 from mfdsl.runtime.learning.base import Lesson, LessonError
-from mfdsl.runtime.learning.best_response import judged, learned_response, steps_of
+from mfdsl.runtime.learning.best_response import learned_response, steps_of
 from mfdsl.runtime.learning.chances import answer_chances
 from mfdsl.runtime.learning.deviators import Arena, arena_of, knowing, steep
+from mfdsl.runtime.learning.judges import judged
 from mfdsl.runtime.learning.placed import (
     MOST_ENTRIES,
     Chances,

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.networks import log_softmax
 from mfdsl.runtime.learning.sight import Feature
+from mfdsl.runtime.views.native import available
 
 Squash = Literal["tanh", "clip", "simplex"]
 LOG_STD = (-5.0, 1.0)
@@ -98,7 +99,7 @@ class _LogDensity(torch.autograd.Function):
         apart = (reals - mean).mul_(narrow)
         square = apart * apart
         ctx.save_for_backward(apart, square, narrow)
-        return -0.5 * square.sum(-1) - (log_std + 0.5 * log(2 * pi)).sum(-1)
+        return _weighed(square.sum(-1), log_std)
 
     @staticmethod
     @once_differentiable
@@ -115,10 +116,49 @@ class _LogDensity(torch.autograd.Function):
         return -in_mean if ctx.needs_input_grad[0] else None, in_mean, in_log_std  # type: ignore[attr-defined]
 
 
+class _CompiledLogDensity(torch.autograd.Function):
+    """The same by compiled loops: rows [R, k], and one `log_std` [k] for all."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, reals: Tensor, mean: Tensor, log_std: Tensor
+    ) -> Tensor:
+        from mfdsl.runtime.learning.density_native import squares  # needs numba
+
+        narrow, found = (-log_std).exp(), mean.new_empty(len(mean))
+        ctx.save_for_backward(reals, mean, narrow)
+        squares(*(v.detach().numpy() for v in (reals, mean, narrow, found)))
+        return _weighed(found, log_std)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, slope: Tensor
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        from mfdsl.runtime.learning.density_native import slopes  # needs numba
+
+        reals, mean, narrow = ctx.saved_tensors  # type: ignore[attr-defined]
+        in_mean = torch.empty_like(mean)
+        numbers = (v.detach().numpy() for v in (reals, mean, narrow, slope.contiguous(), in_mean))
+        in_log_std = torch.from_numpy(slopes(*numbers)).to(narrow)
+        return -in_mean if ctx.needs_input_grad[0] else None, in_mean, in_log_std  # type: ignore[attr-defined]
+
+
+def _weighed(squares: Tensor, log_std: Tensor) -> Tensor:
+    """Log-densities from sums of squares."""
+    return squares.mul_(-0.5).sub_((log_std + 0.5 * log(2 * pi)).sum(-1))
+
+
 def _log_density(reals: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     reals, mean = torch.broadcast_tensors(reals, mean)  # type: ignore[no-untyped-call]
-    found: Tensor = _LogDensity.apply(reals, mean, log_std)  # type: ignore[no-untyped-call]
-    return found
+    rule: type[torch.autograd.Function] = _LogDensity
+    lead = mean.shape[:-1]
+    alike = reals.dtype == mean.dtype == log_std.dtype and log_std.ndim == 1 and len(log_std) > 0
+    if alike and mean.device.type == "cpu" and available():
+        rule = _CompiledLogDensity
+        reals, mean = (v.reshape(-1, v.shape[-1]).contiguous() for v in (reals, mean))
+    found: Tensor = rule.apply(reals, mean, log_std)  # type: ignore[no-untyped-call]
+    return found.view(lead)
 
 
 def chosen(log_chances: Tensor, uniform: Tensor) -> Tensor:

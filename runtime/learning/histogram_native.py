@@ -18,46 +18,59 @@ def spread(at, weights, kinds, sizes, found):  # type: ignore[no-untyped-def]
     They are at `at` [B, k, M], on each axis in cells from the centre of the first: from 0 to its
     size - 1, on a circle from -1/2 to its size - 1/2, and whole numbers among names. A member
     between two centres is shared by both cells; one that is nowhere makes a cell nan.
+
+    Members are the inner loops until the last, so that a processor works on several of them.
     """
     number, axes = at.shape[2], len(kinds)
-    corner, jump = np.empty(number, np.int64), np.empty((axes, number), np.int64)
-    upper = np.empty((axes, number))
-    place, mass = np.empty(1 << axes, np.int64), np.empty(1 << axes)
+    low, after, upper = np.empty(number, np.int32), np.empty(number, np.int32), np.empty(number)
+    place, mass = np.empty((1 << axes, number), np.int32), np.empty((1 << axes, number))
     for b in range(len(at)):
-        corner[:] = 0
-        between = 0  # axes on which members are between cells
-        for k in range(axes):
-            for e in range(between):
-                for i in range(number):
-                    jump[e, i] *= sizes[k]
-            _add(at, b, k, kinds[k] == CIRCLE, sizes[k], corner, jump, upper, between)
-            between += 1 if kinds[k] != NAMES else 0
+        place[0] = 0
         for i in range(number):
-            place[0] = corner[i]
-            mass[0] = weights[b, i] if len(weights) > 1 else weights[0, 0]
-            count = 1
-            for k in range(between):
-                for e in range(count):
-                    place[count + e] = place[e] + jump[k, i]
-                    mass[count + e] = mass[e] * upper[k, i]
-                    mass[e] -= mass[count + e]
-                count *= 2
+            mass[0, i] = weights[b, i] if len(weights) > 1 else weights[0, 0]
+        count = 1  # cells that a member has a share in
+        for k in range(axes):
+            _ends(at[b, k], kinds[k] == CIRCLE, sizes[k], low, after, upper)
             for e in range(count):
-                found[b, place[e]] += mass[e]
+                if kinds[k] == NAMES:
+                    _move(place[e], sizes[k], low)
+                else:
+                    other = count + e
+                    _part(place[e], mass[e], place[other], mass[other], sizes[k], low, after, upper)
+            count *= 1 if kinds[k] == NAMES else 2
+        for i in range(number):
+            for e in range(count):
+                found[b, place[e, i]] += mass[e, i]
 
 
 @njit(cache=True)
-def _add(at, b, k, circle, size, corner, jump, upper, row):  # type: ignore[no-untyped-def]
-    """The first cell of each member, the way to the next one, and how much is there."""
-    for i in range(at.shape[2]):
-        value = at[b, k, i]
-        low = int(np.floor(value)) if value == value else 0
-        upper[row, i] = value - low
-        following = low + 1
+def _ends(at, circle, size, low, after, upper):  # type: ignore[no-untyped-def]
+    """The first cell of each member on an axis, the one after it, and how much is there."""
+    for i in range(len(at)):
+        value = at[i]
+        first = np.int32(np.floor(value if value == value else 0))
+        upper[i] = value - first
+        following = first + 1
         if circle:
-            low += size if low < 0 else 0
-            following -= size if following == size else 0
+            low[i] = first + size if first < 0 else first
+            after[i] = following - size if following == size else following
         else:
-            following -= 1 if following == size else 0
-        jump[row, i] = following - low
-        corner[i] = corner[i] * size + low
+            low[i] = first
+            after[i] = first if following == size else following
+
+
+@njit(cache=True)
+def _move(place, size, low):  # type: ignore[no-untyped-def]
+    """Go on to the cell of an axis."""
+    for i in range(len(low)):
+        place[i] = place[i] * size + low[i]
+
+
+@njit(cache=True)
+def _part(place, mass, other, more, size, low, after, upper):  # type: ignore[no-untyped-def]
+    """Go on to the first of two cells of an axis, and leave the rest of the mass in the other."""
+    for i in range(len(low)):
+        start, share = place[i] * size, mass[i] * upper[i]
+        other[i], more[i] = start + after[i], share
+        place[i] = start + low[i]
+        mass[i] -= share

@@ -9,6 +9,7 @@ arXiv:1611.01144).
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,14 +124,13 @@ class OffPolicy:
         self.due += self.config.updates * self.engine.batch * self.engine.steps / UPDATES_AFTER
         seed = self.lesson.seed * 1_000_003 + iteration
         generator = torch.Generator().manual_seed(seed)
-        count, losses = int(self.due), torch.zeros(2)
+        count = int(self.due)
         self.due -= count
-        for _ in range(count):
-            losses[0] += self._update_actor(generator)
-        for _ in range(count):
-            losses[1] += self._update_critic(generator)
-        actor, critic = (losses / max(1, count)).tolist()
-        return found | {"actor_loss": actor, "critic_loss": critic}
+        if iteration >= self.config.critic_first:
+            losses = [self._update_actor(generator) for _ in range(count)]
+            found["actor_loss"] = math.fsum(losses) / max(1, count)
+        losses = [self._update_critic(generator) for _ in range(count)]
+        return found | {"critic_loss": math.fsum(losses) / max(1, count)}
 
     def _played(self, episode: int) -> float:
         """Play and keep one episode of each game; the mean return."""

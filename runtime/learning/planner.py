@@ -308,7 +308,7 @@ def _played(rule: Rule, entries: Tensor, scene: Scene, step: int) -> list[Tensor
 
     normal = numbers("normal", (*lead, rule.count)) if rule.count else None
     uniform = numbers("uniform", lead) if rule.choices else None
-    return rule.actions(rule.laws(entries, scene.state), normal, uniform, unit)
+    return rule.played(entries, scene.state, normal, uniform, unit)
 
 
 @dataclass(frozen=True, eq=False)

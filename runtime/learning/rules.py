@@ -18,6 +18,7 @@ from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.heads import chosen, inside
 from mfdsl.runtime.learning.networks import log_softmax
 from mfdsl.runtime.learning.sight import Sight
+from mfdsl.runtime.views.native import available
 
 RuleKind = Literal["bins", "rbf"]
 LARGEST = 1 << 14  # cells of a rule
@@ -108,19 +109,65 @@ class Rule(nn.Module):
     ) -> list[Tensor]:
         """Actions of the agents from standard numbers; reals are clipped to their bounds."""
         mean, spread, chances = laws
+        reals = None if normal is None else mean + spread * normal
+        return self._bounded(reals, None if uniform is None else chosen(chances, uniform), unit)
+
+    def played(
+        self,
+        entries: Tensor,
+        state: Any,
+        normal: Tensor | None,
+        uniform: Tensor | None,
+        unit: Tensor,
+    ) -> list[Tensor]:
+        """`actions` by the `laws` of the entries; compiled loops (extra `native`) draw reals from
+        a table that all agents of a game share.
+        """
+        if normal is not None and self._compiled(entries, state):
+            return self._bounded(self._drawn(entries, state, normal), None, unit)
+        return self.actions(self.laws(entries, state), normal, uniform, unit)
+
+    def _compiled(self, entries: Tensor, state: Any) -> bool:
+        """Whether compiled loops apply: they have no gradients."""
+        values = (entries, *getattr(state, self.sight.field))
+        plain = all(v.device.type == "cpu" and not v.requires_grad for v in values)
+        shared = self.kind == "bins" and not self.choices and entries.ndim == 2
+        return shared and plain and available()
+
+    def _drawn(self, entries: Tensor, state: Any, normal: Tensor) -> Tensor:
+        from mfdsl.runtime.learning import rules_native as loops  # needs numba
+
+        own = getattr(state, self.sight.field)
+        values = dict(zip(own._fields, own, strict=True))
+        place = torch.zeros(normal.shape[:2], dtype=torch.long).numpy()
+        for axis in self.axes:
+            value = axis.scalar(values[axis.name]).numpy()
+            if axis.finite:
+                loops.among_names(value, axis.first, axis.size, place)
+            else:
+                # as many digits as the values have
+                digits = value.dtype.type
+                low, width = digits(axis.low), digits(axis.high - axis.low)
+                loops.among_cells(value, low, width, digits(axis.size), place)
+        table = entries.reshape(len(entries), self.cells, 2 * self.count)
+        found = torch.empty_like(normal, dtype=torch.result_type(entries, normal))
+        rows = table.contiguous().numpy()
+        loops.drawn(rows, place, normal.numpy(), 1 + SMALLEST, WIDEST, found.numpy())
+        return found
+
+    def _bounded(self, reals: Tensor | None, index: Tensor | None, unit: Tensor) -> list[Tensor]:
+        """Actions from numbers [B, N, k] and choices [B, N]."""
         found: dict[str, Tensor] = {}
         start = 0
         for action in self.reals:
             size = math.prod(action.type.dims)
-            assert normal is not None
-            part = slice(start, start + size)
-            numbers = mean[..., part] + spread[..., part] * normal[..., part]
+            assert reals is not None
+            numbers = reals[..., start : start + size]
             bounded = inside(numbers, action.type, "clip")
             found[action.name] = bounded.reshape(*numbers.shape[:-1], *action.type.dims).to(unit)
             start += size
         if self.finite:
-            assert uniform is not None
-            index = chosen(chances, uniform)
+            assert index is not None
             for action in reversed(self.finite):
                 value = index % action.type.size + action.type.first
                 found[action.name] = value.bool() if action.type.kind == "bool" else value
@@ -143,7 +190,7 @@ class Axis:
         """The cell of each value: the one whose centre is nearest."""
         if self.finite:
             return value.long() - self.first
-        share = (self._scalar(value) - self.low) / (self.high - self.low)
+        share = (self.scalar(value) - self.low) / (self.high - self.low)
         return (share * self.size).long().clamp_(0, self.size - 1)
 
     def share(self, value: Tensor) -> Tensor:
@@ -154,13 +201,14 @@ class Axis:
             )
         width = (self.high - self.low) / self.size
         centres = self.low + width * (torch.arange(self.size, device=value.device) + 0.5)
-        apart = self._scalar(value)[..., None] - centres
+        apart = self.scalar(value)[..., None] - centres
         if self.periodic:
             round_ = self.high - self.low
             apart = (apart + round_ / 2) % round_ - round_ / 2
         return torch.softmax(-2 * (apart / width) ** 2, -1).to(value.dtype)
 
-    def _scalar(self, value: Tensor) -> Tensor:
+    def scalar(self, value: Tensor) -> Tensor:
+        """The entry of the variable that this axis is along."""
         return value if self.entry is None else value[..., self.entry]
 
 

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.learning.sight import Crowd, Feature, Sight
+from mfdsl.runtime.views.native import available
 
 WIDTHS = (0.15, 0.4, 1.0)  # of kernels, in half-widths of the space
 
@@ -86,12 +87,8 @@ class Surroundings:
 
     def _closest(self, place: Tensor, there: Tensor, oneself: bool) -> Tensor:
         """Displacements to the nearest, the first one first, [B, N, k * d]; 0 where few are."""
-        apart = there.detach()[:, None] - place.detach()[:, :, None]  # [B, N, M, d]
-        far = (apart**2).sum(-1)
-        if oneself:
-            far = far + torch.diag(far.new_full((far.shape[-1],), torch.inf))
-        count = min(self.nearest, far.shape[-1] - oneself)
-        order = far.topk(count, largest=False).indices if count else far[..., :0].long()
+        count = min(self.nearest, there.shape[1] - oneself)
+        order = _order(place.detach(), there.detach(), count, oneself)
         axes = place.shape[-1]
         chosen = (
             there[:, None]
@@ -101,6 +98,27 @@ class Surroundings:
         near = (chosen - place[:, :, None]) * self.scale
         missing = near.new_zeros(*near.shape[:2], self.nearest - count, axes)
         return torch.cat([near, missing], 2).flatten(-2)
+
+
+def _order(place: Tensor, there: Tensor, count: int, oneself: bool) -> Tensor:
+    """The numbers of the `count` nearest of `there` [B, M, d] to each of `place` [B, N, d], the
+    first one first, [B, N, count]; with `oneself` both are the same and no one is near itself.
+    """
+    if count and place.device.type == "cpu" and available():
+        from mfdsl.runtime.learning.nearest_native import closest  # needs numba
+
+        order = torch.empty(*place.shape[:2], count, dtype=torch.long)
+        closest(place.numpy(), there.numpy(), oneself, order.numpy())
+        return order
+    return _sorted(place, there, count, oneself)
+
+
+def _sorted(place: Tensor, there: Tensor, count: int, oneself: bool) -> Tensor:
+    """`_order` by tensor operations."""
+    far = (there[:, None] - place[:, :, None]).square().sum(-1)  # [B, N, M]
+    if oneself:
+        far = far + torch.diag(far.new_full((far.shape[-1],), torch.inf))
+    return far.topk(count, largest=False).indices if count else far[..., :0].long()
 
 
 def _listed(place: Tensor, there: Tensor, facts: Tensor, scale: float) -> Tensor:

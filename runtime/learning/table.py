@@ -175,6 +175,9 @@ class MaddpgConfig(LearnerConfig):
     batch: int = Field(1024, ge=1, description="scenes of an update")
     replay: int = Field(100_000, ge=1, description="scenes that are kept")
     updates: float = Field(8, gt=0, description="updates of each network in 100 steps of a game")
+    critic_first: int = Field(
+        0, ge=0, description="iterations at the start in which the critic alone learns"
+    )
     paid: Literal["now", "arrival"] = Field(
         "now", description="arrival: a step is paid what the game pays at the next one"
     )

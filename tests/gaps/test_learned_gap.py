@@ -12,11 +12,13 @@ from mfdsl.runtime.behaviours import calling, still, uniform
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
 from mfdsl.runtime.learning.answers import Answer, Deviating, Found
-from mfdsl.runtime.learning.best_response import CURIOUS, imitate
+from mfdsl.runtime.learning.best_response import CURIOUS, imitate, learned_response
 from mfdsl.runtime.learning.chances import answer_chances
 from mfdsl.runtime.learning.deviators import Arena, Shadowed, arena_of, steep, weighs
 from mfdsl.runtime.learning.gaps import Budget, gain_in_tables, learned_gap, responses_to
+from mfdsl.runtime.learning.judges import preferred
 from mfdsl.runtime.learning.placed import followed_by
+from mfdsl.runtime.learning.replayed import SWEEPS, fits
 from mfdsl.runtime.learning.sight import model_of, sights_of
 from mfdsl.runtime.solution import Solution
 from tests.gaps.lessons import lesson_of, tables_in
@@ -281,11 +283,43 @@ def test_imitation_ends_at_the_policy() -> None:
     assert isinstance(solution, Solution)
     place = arena("sis", by_table(game, solution.policy), agents=100)
     budget = Budget(imitation=30, learning_rate=0.02, hidden=32)
+    torch.manual_seed(0)
     answer = Answer(model_of(place.program), place.sight, budget).double()
     imitate(Deviating(place, answer), budget, 1)
-    chances = answer_chances(Found(answer, False, 0.0, ()), tables)
+    chances = answer_chances(Found(answer, False), tables)
     flow = tables.view.flow(solution.policy)
     found = followed_by(tables, solution.policy, flow, chances).probs
     wanted = (1 - CURIOUS) * solution.policy.probs + CURIOUS / found.shape[-1]
     weight = flow.laws[:, : found.shape[1], :, None]
     assert float((weight * (found - wanted).abs()).sum(-1).sum(-1).mean()) < 0.1
+
+
+def test_noise_of_single_players_does_not_choose() -> None:
+    """Those who are told apart by the judge alone are taken as it says; others by many games."""
+    answer = Answer(model_of(arena("sis", uniform).program), arena("sis", uniform).sight, Budget())
+    lucky = Found(answer, True, gain=0.5, error=0.2, learned=0.1)
+    better = Found(answer, True, gain=0.2, error=0.2, learned=0.3)
+    worse = Found(answer, True, gain=-3.0, error=0.2, learned=9.0)
+    assert preferred([lucky, better, worse]) is better
+    alone = Found(answer, True, gain=0.1, error=math.nan, learned=0.1)
+    assert preferred([alone]) is alone
+
+
+def test_values_of_what_was_ever_met_answer_a_policy() -> None:
+    """Fitted to a few episodes, in which all that there is to gain can be told."""
+    game = mfdsl.load("rock_paper_scissors")
+    lesson = lesson_of(game)
+    tables = tables_in(lesson)
+    policy = tables.view.uniform()
+    place = arena("rock_paper_scissors", by_table(game, policy), agents=1000)
+    exact = Evaluation(tables.view, policy).exploitability.value
+    budget = Budget(restarts=0, replays=10, hidden=16)
+    found = learned_response(place, place, budget, seed=1)
+    assert found.mode and len(found.quarters) == SWEEPS
+    assert 0.9 * exact < gain_in_tables(tables, policy, found) <= exact * (1 + 1e-9)
+
+
+def test_values_are_fitted_where_choices_and_times_are_few() -> None:
+    assert fits(arena("sis", uniform))
+    assert not fits(arena("double_well", still))
+    assert not fits(arena("stationary_sis", uniform))

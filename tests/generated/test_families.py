@@ -11,6 +11,7 @@ from bench.papers.gd_families import TRACKING
 from mfdsl.game import Game, load
 from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.generated.family import family_of, lasting
+from mfdsl.runtime.learning.generated.frozen import mingled, walked
 from mfdsl.runtime.learning.generated.judging import gain_against, own_gap
 from mfdsl.runtime.learning.generated.learner import GeneratedField, warmed
 from mfdsl.runtime.learning.generated.network_responses import Networks
@@ -152,6 +153,27 @@ def test_one_policy_has_the_gains_of_the_closed_form() -> None:
         assert float(responder.actor.tilt[t]) == pytest.approx(mean, rel=0.05)
     gaps = [learner.gap_at(row) for row in learner.family.held]
     assert all(gap is not None and gap < 1e-3 for gap in gaps)
+
+
+def test_generated_laws_come_to_the_gains_of_the_closed_form_at_late_times() -> None:
+    """Means at late times are small and follow those before: laws that lag are far off there."""
+    learner = small(contexts=4, crowd=2048, paths=8192, fit_steps=1, vary="m0=-1..3")
+    for k in range(12):
+        learner.step(k)
+    responder = learner.responder
+    assert isinstance(responder, Exact)
+    for t, (_, mean) in GAINS.items():
+        assert float(responder.actor.tilt[t]) == pytest.approx(mean, rel=0.1)
+
+
+def test_agents_among_themselves_are_paid_as_against_their_own_law() -> None:
+    learner = small(vary="")
+    arena, behaviour = learner.arena, learner.behaviour()
+    paths, paid = mingled(arena, behaviour, 4000, 5)
+    assert torch.equal(paths, learner.flow(4000, 5))
+    again, other = walked(arena, learner.responder.act, paths[:, None], 4000, 6)
+    for one, two in ((paid, other), (paths[-1, :, 0], again[-1, :, 0])):
+        assert abs(float(one.mean() - two.mean())) < 5 * float(one.std()) * (2 / 4000) ** 0.5
 
 
 def test_any_policy_of_a_quadratic_game_is_judged_exactly() -> None:

@@ -47,6 +47,19 @@ def stirred(generator: nn.Module, size: float = 0.1) -> Any:
     return generator
 
 
+def test_a_level_crowd_has_the_means_and_deviations_of_the_paths() -> None:
+    """With few points, of which others miss the means by their noise."""
+    paths = torch.tensor([3.0, -1.0]) + 2 * torch.randn(3, 4000, 2, generator=draws(2))
+    generator = made("implicit")  # whose displacements are 0 at first
+    assert isinstance(generator, Implicit)
+    generator.calibrate(paths, ALONE)
+    noise = torch.randn(3, 20, 2, generator=draws(1))
+    level, usual = (generator.draw(paths[0, :20], SHARE, noise, level=on) for on in (True, False))
+    assert torch.allclose(level[1:].mean(1), paths[1:].mean(1), atol=1e-4)
+    assert (usual[1:].mean(1) - paths[1:].mean(1)).abs().max() > 0.1
+    assert torch.allclose(level[1:].var(1, correction=0) / usual[1:].var(1), torch.ones(2, 2))
+
+
 @pytest.mark.parametrize("name", ["implicit", "flow", "cfm", "mdn"])
 def test_generators_give_the_starts_themselves_at_the_start(name: str) -> None:
     start, noise = torch.randn(50, 2, generator=draws()), torch.randn(3, 50, 2, generator=draws(1))

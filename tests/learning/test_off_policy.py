@@ -154,6 +154,18 @@ def test_the_target_of_pic_moves_twice_for_each_pair_of_updates() -> None:
     assert moves_of_targets(double_target=True).item() == pytest.approx(0.0199, abs=1e-6)
 
 
+def test_the_critic_may_learn_first() -> None:
+    trained = learner(GATHER, critic_first=3, batch=8)
+    before = [p.clone() for p in trained.networks.actor.parameters()]
+    critic = [p.clone() for p in trained.networks.critic.parameters()]
+    found = [trained.step(k) for k in range(3)]
+    assert "actor_loss" not in found[-1] and found[-1]["critic_loss"] > 0
+    assert all(map(torch.equal, before, trained.networks.actor.parameters()))
+    assert not any(map(torch.equal, critic, trained.networks.critic.parameters()))
+    assert "actor_loss" in trained.step(3)
+    assert not any(map(torch.equal, before, trained.networks.actor.parameters()))
+
+
 def test_scenes_are_kept_with_what_they_are_paid() -> None:
     now, late = (learner(GATHER, games=2, paid=paid, batch=999) for paid in ("now", "arrival"))
     for trained in (now, late):

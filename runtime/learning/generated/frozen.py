@@ -105,6 +105,11 @@ class Arena:
         assert isinstance(model, Model)
         return law_moves(model)
 
+    @property
+    def mutual(self) -> bool:
+        """Whether where agents go depends on who else is there."""
+        return self.moved or self.watched
+
     def simulator(self, agents: int, games: int = 1) -> Simulator:
         """Plain games, with the draws of the lesson."""
         return Simulator(self.program, self.params, agents=agents, batch=games, seed=self.seed)
@@ -216,10 +221,10 @@ def walked(
 
     Where everybody meets everybody they walk in games side by side, against a part of the crowd.
     """
-    each = min(agents, TOGETHER) if arena.pairs else agents
+    met = TOGETHER if arena.mutual else FEW
+    each = min(agents, 2 * met) if arena.pairs else agents  # as many again have fewest pairs
     games = -(-agents // each)
     if arena.pairs:
-        met = TOGETHER if arena.moved or arena.watched else FEW
         points = points[:, :, :met].expand(-1, games, -1, -1)
     paths, paid, weight = [], arena.params.unit.new_zeros(games, each), 1.0
     crowd = points.shape[2]
@@ -239,23 +244,35 @@ def flow_of(arena: Arena, act: Act, behaviour: Behaviour, agents: int, episode: 
     Where neither dynamics nor policy read the law (`act` says what the policy does, whoever else is
     there) each of them walks alone; else they are one game.
     """
-    unit = arena.params.unit
-    if not arena.moved and not arena.watched:
+    if not arena.mutual:
         start = arena.space.points(arena.simulator(FEW).reset(episode))
         nobody = start.expand(arena.steps + 1, *start.shape)
         return walked(arena, act, nobody, agents, episode)[0]
-    simulator, points = arena.simulator(min(agents, CROWD) if arena.pairs else agents), []
+    return mingled(arena, behaviour, min(agents, CROWD) if arena.pairs else agents, episode)[0]
+
+
+@torch.no_grad()
+def mingled(arena: Arena, behaviour: Behaviour, agents: int, episode: int) -> tuple[Tensor, Tensor]:
+    """Paths [T + 1, N, d] of agents in one game of their own, and what they are paid [N]."""
+    program, field = arena.program, arena.space.field
+    simulator, points = arena.simulator(agents), []
+    paid, weight = arena.params.unit.new_zeros(agents), 1.0
     state = simulator.reset(episode)
     for t in range(arena.steps):
         points.append(arena.space.points(state)[0])
-        scene = replace(simulator.scene(t, state), seed=arena.seed + episode)
+        scene = replace(simulator.scene(t, state), seed=arena.seed * 1_000_003 + episode)
         noise = simulator.noise(episode * (arena.steps + 1) + t)
-        after, _ = arena.program.module.step(
+        after, rewards = program.module.step(
             arena.params, scene.time, state, behaviour(scene), noise
         )
+        paid = paid + weight * getattr(rewards, field).expand(1, agents)[0]
+        weight *= arena.discount
         state = simulator.whole(after)
     points.append(arena.space.points(state)[0])
-    return torch.stack(points).to(unit)
+    if program.module.HAS_FINAL and arena.steps == program.horizon:
+        last = program.module.final_rewards(arena.params, simulator.time(arena.steps), state)
+        paid = paid + weight * getattr(last, field).expand(1, agents)[0]
+    return torch.stack(points).to(arena.params.unit), paid
 
 
 def doubled(arena: Arena) -> Arena:

@@ -97,9 +97,14 @@ class Implicit(Scaled):
         self.register_buffer("drift", torch.zeros(steps + 1, 1 + told, axes))
         self.register_buffer("unit", torch.eye(axes).repeat(steps + 1, 1, 1))
 
-    def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
-        """Points [T, n, d]; at share 0 the starts."""
+    def draw(self, start: Tensor, share: Tensor, noise: Tensor, *, level: bool = False) -> Tensor:
+        """Points [T, n, d]; at share 0 the starts. With `level` what is linear has the mean 0 that
+        is known of it, over the n points of each row, and the deviations of before.
+        """
         straight, bent = self._terms(start, share, noise)
+        if level:
+            count = straight.shape[1]
+            straight = (straight - straight.mean(1, keepdim=True)) * (count / (count - 1)) ** 0.5
         times = self.moments.at(share)
         standard = (straight + bent - affine(self.drift[times], share)) @ self.unit[times]
         found = begun(share, start, self.moments.placed(standard, share))

@@ -22,7 +22,8 @@ def prober_of(arena: Arena) -> Prober | None:
     """What reads the steps of a game, None where they are not linear-quadratic for one agent."""
     try:
         found = Prober(doubled(arena))
-        found.stage(0, arena.space.inside(torch.zeros(2, arena.space.width, dtype=torch.float64)))
+        crowd = arena.params.unit.new_zeros(2, arena.space.width, dtype=torch.float64)
+        found.stage(0, arena.space.inside(crowd))
     except LessonError:
         return None
     return found

@@ -1,13 +1,14 @@
 """gd_mfrl: the law of a population by a generator, in the fixed-point loop of a mean-field game.
 
 Each iteration freezes the generator, answers its law (`responses.py`), lets agents walk by the
-new policy against it (`frozen.py`), puts their paths in the place of a part of those that are kept,
-and fits the generator to these. Keeping a part of the old paths averages the population over
-iterations without bias: with a part of 1/(k + 1) that is fictitious play (Cardaliaguet and
-Hadikhanloo 2017), with a fixed part geometric damping. After Guo et al. 2019 (arXiv:1901.09585) and
-Perrin et al. 2021 (arXiv:2105.07933), who learn the law by a normalizing flow; a generator and a
-discriminator as in Cao, Guo and Lauriere 2021 (arXiv:2002.04112). An auditor judges the law. With
-`vary` all this is done for a family of games at once (`family.py`): one generator, one policy.
+new policy (`frozen.py`: against that law, or among themselves where they go by it), puts their
+paths in the place of a part of those that are kept, and fits the generator to these. Keeping a part
+of the old paths averages the population over iterations without bias: with a part of 1/(k + 1) that
+is fictitious play (Cardaliaguet and Hadikhanloo 2017), with a fixed part geometric damping. After
+Guo et al. 2019 (arXiv:1901.09585) and Perrin et al. 2021 (arXiv:2105.07933), who learn the law by a
+normalizing flow; a generator and a discriminator as in Cao, Guo and Lauriere 2021
+(arXiv:2002.04112). An auditor judges the law. With `vary` all this is done for a family of games at
+once (`family.py`): one generator, one policy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.generated.auditor import Verdict, audited
 from mfdsl.runtime.learning.generated.family import family_of, seeing
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, Fitting, part
-from mfdsl.runtime.learning.generated.frozen import Arena, arena_of, flow_of, walked
+from mfdsl.runtime.learning.generated.frozen import Arena, arena_of, flow_of, mingled, walked
+from mfdsl.runtime.learning.generated.generators import Implicit
 from mfdsl.runtime.learning.generated.judging import own_gap
 from mfdsl.runtime.learning.generated.making import generator_of, responder_of
 from mfdsl.runtime.learning.generated.network_responses import Networks
@@ -122,20 +124,31 @@ class GeneratedField:
         noise = torch.randn(len(share), *start.shape, generator=draws).to(start)
         moments = self.family.moments(values.to(start), share)
         begun = start[:, None].expand(-1, len(share), -1, -1).flatten(0, 1)
-        points = self.generator.draw(begun, moments, noise.transpose(0, 1).flatten(0, 1))
+        made, normal = self.generator, noise.transpose(0, 1).flatten(0, 1)
+        if isinstance(made, Implicit):  # the means of crowds are what responses are most about
+            points = made.draw(begun, moments, normal, level=True)
+        else:
+            points = made.draw(begun, moments, normal)
         found = points.reshape(count, len(share), *start.shape[1:])
         return self.space.inside(found).transpose(0, 1)
 
     def walks(
         self, points: Tensor, agents: int, episode: int, values: Tensor | None = None
     ) -> list[Walked]:
-        """Let agents play the policy in each game of the family [C, k], against its crowd among
-        `points` [T + 1, C, M, d].
+        """Let agents play the policy in each game of the family [C, k].
+
+        Where they go by the others, these are agents as well: the law of before would be another
+        delay, which at late times is a long one. Else, and where everybody meets everybody, it is
+        the crowd of the game among `points` [T + 1, C, M, d].
         """
         values = self.family.values if values is None else values
+        arenas = [self.family.at(self.arena, row[None]) for row in values]
+        if self.arena.mutual and not self.arena.pairs:
+            act = self.behaviour()
+            return [Walked(*mingled(arena, act, agents, episode)) for arena in arenas]
         return [
-            self.walk(points[:, k : k + 1], agents, episode, self.family.at(self.arena, row[None]))
-            for k, row in enumerate(values)
+            self.walk(points[:, k : k + 1], agents, episode, arena)
+            for k, arena in enumerate(arenas)
         ]
 
     def walk(self, points: Tensor, agents: int, episode: int, arena: Arena | None = None) -> Walked:
@@ -186,7 +199,7 @@ class GeneratedField:
 
     def split(self, iteration: int) -> Split:
         """How far the law of the generator moves what an agent gains, and how far it may."""
-        if self.arena.moved or self.arena.watched or self.space.finite:
+        if self.arena.mutual or self.space.finite:
             return nothing_split()
         episode = HELD_OUT + STRIDE * iteration + 2
         made = self.crowd(self.config.crowd, episode)

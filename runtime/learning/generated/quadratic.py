@@ -90,7 +90,7 @@ class Prober:
     """
 
     def __init__(self, arena: Arena) -> None:
-        self.arena, self.space = arena, arena.space
+        self.arena, self.space, self.device = arena, arena.space, arena.params.unit.device
         program = arena.program
         (sight,) = sights_of(program)
         self.actions = sight.actions
@@ -120,14 +120,13 @@ class Prober:
             LessonError: the step is not affine or its reward not quadratic.
         """
         total = self.width + self.count
-        inputs = probes(total)
-        other = torch.randn(
-            CHECKS, total, generator=torch.Generator().manual_seed(t), dtype=torch.float64
-        )
+        inputs = probes(total).to(self.device)
+        stream = torch.Generator().manual_seed(t)
+        other = torch.randn(CHECKS, total, generator=stream, dtype=torch.float64).to(inputs)
         draws = self._draws()
-        noises = torch.eye(draws, dtype=torch.float64)
+        noises = torch.eye(draws).to(inputs)
         y = torch.cat([inputs, other, inputs.new_zeros(draws, total), other[:draws]])
-        z = torch.zeros(len(y), draws, dtype=torch.float64)
+        z = y.new_zeros(len(y), draws)
         z[len(inputs) + CHECKS : len(inputs) + CHECKS + draws] = noises
         rows = min(draws, CHECKS)
         z[len(inputs) + CHECKS + draws :] = noises[:rows]
@@ -146,7 +145,7 @@ class Prober:
 
     def final(self, points: Tensor) -> Quadratic:
         """What the end of the game pays, against a crowd at `points` [M, d]."""
-        inputs = probes(self.width)
+        inputs = probes(self.width).to(self.device)
         zero = Quadratic(*(inputs.new_zeros(s) for s in ((), (self.width,), (self.width,) * 2)))
         if not self.arena.program.module.HAS_FINAL:
             return zero

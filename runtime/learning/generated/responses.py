@@ -22,7 +22,7 @@ from mfdsl.runtime.learning.generated.quadratic import Prober, respond
 from mfdsl.runtime.learning.generated.space import Space
 from mfdsl.runtime.learning.sight import model_of
 
-FORGETTING = 3.0  # best response k weighs about k^2 in the average
+FORGETTING = 6.0  # best response k weighs about k^5 in the average
 LEAST_SPREAD = 1e-4  # of means, below which nothing is read off them
 
 
@@ -128,7 +128,7 @@ class Exact:
         dims = tuple(a.type.dims for a in first.actions)
         self.actor = Affine(arena.space, arena.steps, dims, tilted=not family.single)
         self.actor = self.actor.to(arena.params.unit.device)
-        crowd = torch.zeros(2, arena.space.width, dtype=torch.float64)
+        crowd = arena.params.unit.new_zeros(2, arena.space.width, dtype=torch.float64)
         first.stage(0, arena.space.inside(crowd))
 
     @property

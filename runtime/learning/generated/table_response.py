@@ -80,7 +80,7 @@ class Places:
 
     def counted(self, points: Tensor) -> Tensor:
         """The law [T, S] of draws [T, n, d]."""
-        law = torch.zeros(len(points), self.count, dtype=torch.float64)
+        law = points.new_zeros(len(points), self.count, dtype=torch.float64)
         for flat, mass in self.shares(points):
             law.scatter_add_(1, flat, mass.double())
         return law / points.shape[1]
