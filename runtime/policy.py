@@ -11,11 +11,13 @@ from mfdsl.runtime.layout import inner, outer
 
 Ties = Literal["share", "first"]
 TIE_MARGIN = 1e-12
+LISTED = 12  # labels in a message
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A finite variable: its values are `first`, `first + 1`, ..., or the labels of an enum.
+    """A finite variable: its values are `first`, `first + 1`, ..., or labels: those of an enum, the
+    nodes or links of a graph, the moves of a grid. Numbers are taken as places among labels, too.
 
     With a `step` it is a grid: its values are `low`, `low + step`, ...
     """
@@ -35,7 +37,8 @@ class Axis:
         """
         if isinstance(value, str):
             if value not in self.labels:
-                known = ", ".join(self.labels) or f"numbers, {self.size} from {self.first}"
+                known = ", ".join(self.labels[:LISTED]) or f"numbers, {self.size} from {self.first}"
+                known += f", ... ({self.size})" if len(self.labels) > LISTED else ""
                 raise ValueError(f"{self.name} has no value {value}; it has {known}")
             return self.labels.index(value)
         if self.step is not None:

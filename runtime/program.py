@@ -10,12 +10,14 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, Protocol, Self, cast
 
 import torch
 from torch import Tensor
 
-from mfdsl.compiler.ir.model import ABI, Model
+from mfdsl.compiler.ir.model import ABI, Model, Variable
+from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.policy import Axis
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
@@ -102,15 +104,21 @@ class Program:
 
     def state_axes(self) -> tuple[Axis, ...]:
         """The state axes with the names of their values where the model gives them."""
-        variables = self.model.population.states if self.model else ()
-        axes = _axes(self.states, self.model, {v.name: v.type for v in variables})
-        return tuple(self._on_grid(axis) for axis in axes)
+        return self._both_axes[0]
 
     def action_axes(self) -> tuple[Axis, ...]:
         """The action axes with the names of their values where the model gives them."""
-        variables = self.model.population.actions if self.model else ()
-        axes = _axes(self.actions, self.model, {v.name: v.type for v in variables})
-        return tuple(self._on_grid(axis) for axis in axes)
+        return self._both_axes[1]
+
+    @cached_property
+    def _both_axes(self) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+        player = self.model.population if self.model else None
+        groups = (player.states, player.actions) if player else ((), ())
+        states, actions = (
+            tuple(self._on_grid(axis) for axis in _axes(sizes, self.model, variables))
+            for sizes, variables in zip((self.states, self.actions), groups, strict=True)
+        )
+        return states, actions
 
     def _on_grid(self, axis: Axis) -> Axis:
         if axis.name not in self.grids:
@@ -327,16 +335,28 @@ def _unknown_parameter(game: str, model: Model | None, name: str, known: Sequenc
 
 
 def _axes(
-    sizes: Mapping[str, int], model: Model | None, kinds: Mapping[str, int]
+    sizes: Mapping[str, int], model: Model | None, variables: Sequence[Variable]
 ) -> tuple[Axis, ...]:
-    axes = []
+    axes, kinds = [], {variable.name: variable.type for variable in variables}
     for name, size in sizes.items():
         if model is None or name not in kinds:
             axes.append(Axis(name, size))
             continue
         kind = model.types[kinds[name]]
-        labels = next(
-            (e.values for e in model.enums if kind.kind == "enum" and e.name == kind.name), ()
-        )
-        axes.append(Axis(name, size, kind.first, labels))
+        axes.append(Axis(name, size, kind.first, _labels(model, kind)))
     return tuple(axes)
+
+
+def _labels(model: Model, kind: Type) -> tuple[str, ...]:
+    """The names of the values of an enum, or of the nodes, links or moves of a space."""
+    if kind.kind == "enum":
+        return next(e.values for e in model.enums if e.name == kind.name)
+    if kind.kind == "move":
+        return next(tuple(m[0] for m in g.moves) for g in model.grids if g.name == kind.name)
+    if kind.kind not in ("node", "link"):
+        return ()
+    graph = next(g for g in model.graphs if g.name == kind.name)
+    if kind.kind == "node":
+        return graph.nodes
+    ends = ((graph.nodes[tail], graph.nodes[head]) for tail, head in graph.links)
+    return tuple(f"{graph.name}[{tail}, {head}]" for tail, head in ends)

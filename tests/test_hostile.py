@@ -6,27 +6,19 @@ tests/test_bad_input.py and tests/cli/test_bad_input.py.
 
 import io
 import os
-import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.ready import Outcome, Ready
+
+Check = Callable[[Path, str | bytes], Outcome]
 PATIENCE = 30  # seconds before a command counts as hanging; none of these takes five when idle
 MOST_MEMORY = 1 << 20  # KiB
-MEASURED = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-from mfdsl.cli import run
-code = run(["check", "spec.mfg"])
-with open("/proc/self/status") as status, open("peak", "w") as peak:
-    peak.write(next(line for line in status if line.startswith("VmHWM")).split()[1])
-sys.exit(code)
-"""
+SPACE = 2 << 30  # bytes of addresses
 MODEL = """model small
 {top}
 objective nash
@@ -57,15 +49,6 @@ population bird {{
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks of memory")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Exit code, both streams together, and the peak of memory in KiB."""
-
-    code: int
-    text: str
-    peak: int
-
-
 def model(
     top: str = "",
     cost: str = "mu[x]",
@@ -81,20 +64,26 @@ def agents(top: str = "", cost: str = "mean(abs(q.x - x) for q in bird)", body: 
     return AGENTS.format(top=top, cost=cost, body=body)
 
 
-def checked(folder: Path, spec: str | bytes) -> Outcome:
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Ready]:
+    """What starts `mfdsl check`."""
+    found = Ready()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def checked(ready: Ready) -> Check:
     """`mfdsl check` on a spec in an empty folder, in a process of its own."""
-    (folder / "spec.mfg").write_bytes(spec if isinstance(spec, bytes) else spec.encode())
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    text = (done.stdout + done.stderr).decode()
-    assert "Traceback" not in text and "internal error" not in text, text[-2000:]
-    return Outcome(done.returncode, text, int((folder / "peak").read_text()))
+
+    def check(folder: Path, spec: str | bytes) -> Outcome:
+        (folder / "spec.mfg").write_bytes(spec if isinstance(spec, bytes) else spec.encode())
+        found = ready.ran(["check", "spec.mfg"], folder, seconds=PATIENCE, space=SPACE)
+        text = found.text
+        assert "Traceback" not in text and "internal error" not in text, text[-2000:]
+        return found
+
+    return check
 
 
 def refused(outcome: Outcome, code: str, words: str) -> None:
@@ -246,7 +235,9 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_hostile_spec_is_refused_with_its_own_message(name: str, tmp_path: Path) -> None:
+def test_a_hostile_spec_is_refused_with_its_own_message(
+    name: str, tmp_path: Path, checked: Check
+) -> None:
     spec, code, words = REFUSED[name]
     refused(checked(tmp_path, spec), code, words)
 
@@ -284,7 +275,7 @@ FINE: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_a_large_spec_within_the_limits_passes(name: str, tmp_path: Path) -> None:
+def test_a_large_spec_within_the_limits_passes(name: str, tmp_path: Path, checked: Check) -> None:
     outcome = checked(tmp_path, FINE[name])
     assert outcome.code == 0, outcome.text[:2000]
     assert "\x1b" not in outcome.text
@@ -316,7 +307,9 @@ DATA: dict[str, tuple[str, bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_a_hostile_data_file_is_refused_at_its_parameter(name: str, tmp_path: Path) -> None:
+def test_a_hostile_data_file_is_refused_at_its_parameter(
+    name: str, tmp_path: Path, checked: Check
+) -> None:
     ending, content, words = DATA[name]
     (tmp_path / f"toll.{ending}").write_bytes(content)
     spec = model(top=f'param toll : real[3] from "toll.{ending}"', cost="mu[x] + toll[x]")
@@ -337,7 +330,7 @@ def test_a_hostile_data_file_is_refused_at_its_parameter(name: str, tmp_path: Pa
     ],
 )
 def test_data_comes_from_regular_files_of_the_project_alone(
-    path: str, words: str, tmp_path: Path
+    path: str, words: str, tmp_path: Path, checked: Check
 ) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
@@ -350,14 +343,14 @@ def test_data_comes_from_regular_files_of_the_project_alone(
     refused(checked(folder, spec), "MFG705", words)
 
 
-def test_a_graph_of_a_million_nodes_is_refused(tmp_path: Path) -> None:
+def test_a_graph_of_a_million_nodes_is_refused(tmp_path: Path, checked: Check) -> None:
     rows = "".join(f"{k},{k + 1}\n" for k in range(1_000_000))
     (tmp_path / "links.csv").write_text("from,to\n" + rows)
     spec = model(top='graph city { file "links.csv" }', body="  action b : city.node")
     refused(checked(tmp_path, spec), "MFG701", "100,000")
 
 
-def test_imports_nested_too_deeply_are_refused(tmp_path: Path) -> None:
+def test_imports_nested_too_deeply_are_refused(tmp_path: Path, checked: Check) -> None:
     for k in range(20):
         (tmp_path / f"l{k}.mfg").write_text(
             f'library l{k}\n\nimport f from "l{k + 1}.mfg"\n\nfn g(y) = f(y)\n'
@@ -366,7 +359,7 @@ def test_imports_nested_too_deeply_are_refused(tmp_path: Path) -> None:
     refused(checked(tmp_path, spec), "MFG703", "nested more than 8 deep")
 
 
-def test_many_imports_are_refused(tmp_path: Path) -> None:
+def test_many_imports_are_refused(tmp_path: Path, checked: Check) -> None:
     for k in range(40):
         (tmp_path / f"l{k}.mfg").write_text(f"library l{k}\n\nfn f{k}(y) = y\n")
     spec = model(top=lines(f'import f{k} from "l{k}.mfg"' for k in range(40)))

@@ -7,7 +7,7 @@ without mass is nan.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -51,6 +51,12 @@ class Environment:
     places: Mapping[int, int] = field(default_factory=dict)
     laws: Mapping[str, Sequence[tuple[Member, float]]] = field(default_factory=dict)
 
+    def inside(self, **changes: Mapping[int, Any]) -> "Environment":
+        """As `dataclasses.replace`, which takes longer than the body of a short sum."""
+        found = object.__new__(Environment)
+        vars(found).update(vars(self), **changes)
+        return found
+
 
 ELEMENTARY: dict[str, Callable[..., Number]] = {
     "add": lambda *v: sum(v),
@@ -83,6 +89,7 @@ ELEMENTARY: dict[str, Callable[..., Number]] = {
 }
 
 OWN = ("state", "trait", "action", "noise", "draw")
+PLAIN = frozenset((int, float, bool))
 # Not all arguments of these are wanted; bodies of binders have environments of their own.
 CHOOSING = frozenset(("if", "and", "or", "element", *MEMBERS, "array_over", *REDUCTIONS))
 
@@ -99,14 +106,17 @@ _REDUCE: dict[str, Callable[[list[Number]], Number]] = {
 def evaluate(model: Model, root: int, environment: Environment) -> Value:
     """The value of node `root`."""
     known: dict[int, Value] = {}
-    stack = [root]
+    stack, nodes = [root], model.nodes
     while stack:
         index = stack[-1]
-        node = model.nodes[index]
+        if index in known:  # more than one node asked for it
+            stack.pop()
+            continue
+        node = nodes[index]
         needed = _needed(model, index, known) if node.op in CHOOSING else node.args
-        missing = next((i for i in needed if i not in known), None)
-        if missing is not None:
-            stack.append(missing)
+        missing = [i for i in reversed(needed) if i not in known]
+        if missing:
+            stack += missing  # the first argument is the first to be valued
             continue
         known[index] = _value(model, index, known, environment)
         stack.pop()
@@ -145,6 +155,8 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
     args = [known[i] for i in node.args if i in known]
     if node.op in ELEMENTARY:
         return _entrywise(ELEMENTARY[node.op], args)
+    if not node.args:
+        return _leaf(model, node, environment)
     if node.op == "if":
         if _is_array(args[0]):
             return _entrywise(lambda c, a, b: a if c else b, args)
@@ -169,14 +181,12 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
         return np.stack([np.asarray(v) for v in _bodies(model, node, environment)])
     if node.op in REDUCTIONS:
         return _reduction(model, node, environment)
-    if args:
-        return _on_grid(model, node, [int(a) for a in args])
-    return _leaf(model, node, environment)
+    return _on_grid(model, node, [int(a) for a in args])
 
 
 def _entrywise(rule: Callable[..., Value], args: Sequence[Value]) -> Value:
     """The rule on every entry of arrays of one shape; scalars meet every entry."""
-    if not any(map(_is_array, args)):
+    if PLAIN.issuperset(map(type, args)) or not any(map(_is_array, args)):
         return rule(*args)
     spread = np.broadcast_arrays(*args)
     flat = [
@@ -278,15 +288,13 @@ def _over_members(model: Model, node: Node, environment: Environment) -> Value:
     if not environment.members:
         return _mean(model, node, environment)
     assert isinstance(node.attr, tuple)
-    members = environment.members[str(node.attr[1])]
+    members, depth = environment.members[str(node.attr[1])], depth_of(node)
     values = []
     for place, member in enumerate(members):
         if "others" in node.op and place == environment.me:
             continue
-        inside = replace(
-            environment,
-            peers={**environment.peers, depth_of(node): member},
-            places={**environment.places, depth_of(node): place},
+        inside = environment.inside(
+            peers={**environment.peers, depth: member}, places={**environment.places, depth: place}
         )
         if node.op.endswith("_if") and not evaluate(model, node.args[1], inside):
             continue
@@ -302,7 +310,7 @@ def _transport(model: Model, node: Node, environment: Environment) -> float:
     assert isinstance(node.attr, tuple)
     depth = depth_of(node)
     cloud = [
-        evaluate(model, node.args[0], replace(environment, peers={**environment.peers, depth: m}))
+        evaluate(model, node.args[0], environment.inside(peers={**environment.peers, depth: m}))
         for m in environment.members[str(node.attr[1])]
     ]
     return squared_distance(np.array(cloud), evaluate(model, node.args[1], environment))
@@ -314,7 +322,7 @@ def _mean(model: Model, node: Node, environment: Environment) -> float:
     for member, weight in _weighted(node, environment):
         if weight == 0:
             continue
-        inside = replace(environment, peers={**environment.peers, depth: member})
+        inside = environment.inside(peers={**environment.peers, depth: member})
         if node.op.endswith("_if") and not evaluate(model, node.args[1], inside):
             continue
         mass += weight
@@ -344,9 +352,7 @@ def _bodies(model: Model, node: Node, environment: Environment) -> list[Value]:
     assert isinstance(node.attr, int)
     body, leaf = node.args
     return [
-        evaluate(
-            model, body, replace(environment, indices={**environment.indices, node.attr: value})
-        )
+        evaluate(model, body, environment.inside(indices={**environment.indices, node.attr: value}))
         for value in values_of(model.node_type(leaf))
     ]
 
