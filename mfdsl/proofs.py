@@ -21,6 +21,7 @@ from mfdsl.compiler.analysis.proofs.recheck import (
     WrongModelError,
     claims_nothing,
     recheck,
+    subjects,
 )
 from mfdsl.compiler.analysis.proofs.replay import Replayer, ReplayError, replayer_of
 from mfdsl.compiler.analysis.regularity import regularity
@@ -104,15 +105,17 @@ def proof_of(
     whole_box: bool,
 ) -> Proof:
     """The proof of what certificates of a model claim, with what was kept of their searches."""
-    by_name: dict[str, Claimed] = {_key(claimed.certificate): claimed for claimed in kept}
+    by_name: dict[str, list[Claimed]] = {}
+    for claimed in kept:
+        by_name.setdefault(_key(claimed.certificate), []).append(claimed)
     for claimed in kept if whole_box else ():
         (told,) = over_box(model, [claimed.certificate])
-        by_name.setdefault(_key(told), claimed)
+        by_name.setdefault(_key(told), []).append(claimed)
     claims = []
     for certificate in certificates:
         if claims_nothing(certificate):
             continue
-        claimed = by_name.get(_key(certificate), Claimed(certificate=certificate))
+        claimed = _of_player(model, certificate, by_name.get(_key(certificate), []))
         claims.append(claimed.model_copy(update={"certificate": certificate}))
     return Proof(
         version=mfdsl.__version__,
@@ -122,6 +125,15 @@ def proof_of(
         whole_box=whole_box,
         claims=tuple(claims),
     )
+
+
+def _of_player(model: Model, certificate: Certificate, kept: Sequence[Claimed]) -> Claimed:
+    """The first of some equal claims that is about the subject of a certificate, if there is one.
+
+    Two players may be told the same, and their expressions are not.
+    """
+    alike = (c for c in kept if c.asked and certificate.subject in subjects(model, c.asked))
+    return next(alike, Claimed(certificate=certificate))
 
 
 def _key(certificate: Certificate) -> str:

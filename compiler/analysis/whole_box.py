@@ -1,8 +1,10 @@
 """What certificates over a box of parameters may say: about all values that a game may have.
 
-Two things are outside of what ranges over the box. Parameters that are no real numbers with two
-ends keep their bound values, so that nothing is proved of the others. And values that the spec
-excludes with `assume` are looked at, too: they refute nothing and attain nothing.
+Three things are outside of what ranges over the box. Parameters that are no real numbers with two
+ends keep their bound values, so that nothing is proved of the others. Those that were folded into
+sizes, bounds, the horizon or the discount keep them too, and every claim assumes that they do. And
+values that the spec excludes with `assume` are looked at, too: they refute nothing and attain
+nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +30,20 @@ def over_box(
     """Certificates over the box of a model, without what does not hold of all its values.
 
     What then is open is refuted where it is among the same claims at the bound values, `as_bound`.
+    All assume the values of parameters that were folded into the model.
     """
+    found, folded = _over(model, certificates, as_bound), _folded(model)
+    if not folded:
+        return found
+    return tuple(c.model_copy(update={"assumptions": (*c.assumptions, *folded)}) for c in found)
+
+
+def _over(
+    model: Model,
+    certificates: Iterable[Certificate],
+    as_bound: Callable[[], Iterable[Certificate]],
+) -> tuple[Certificate, ...]:
+    """What holds over the box, whatever was folded into the model."""
     box = box_of(model)
     given = list(certificates)
     found = [_met(model, box, _open(model, box, c)) for c in given]
@@ -51,6 +66,15 @@ def closed_parameters(model: Model, box: Box, roots: Sequence[int]) -> list[Para
     return [
         p for p in model.parameters if p.name in read and p.name not in box and _varies(model, p)
     ]
+
+
+def _folded(model: Model) -> tuple[str, ...]:
+    """The values of parameters that fix sizes, bounds, horizon or discount, and have others."""
+    fixed = [p for p in model.parameters if p.structural and _varies(model, p)]
+    return tuple(
+        f"{p.name} as bound" if isinstance(p.value, tuple) else f"{p.name} = {p.value:g}"
+        for p in fixed
+    )
 
 
 def _varies(model: Model, parameter: Parameter) -> bool:

@@ -16,7 +16,7 @@ def hidden_from(model: Model, player: Player) -> list[tuple[str, str]]:
     shown = {(model.nodes[o.node].op, model.nodes[o.node].attr) for o in player.observe}
     wanted: list[tuple[str, object, str]] = [("state", s.name, s.name) for s in player.states]
     wanted += [("trait", s.name, s.name) for s in player.traits]
-    if _stages_differ(model):
+    if not shows_stages(model, player):
         wanted.append(("time", None, "t"))
     wanted += [
         ("common_state", (other.name, s.name), f"{other.name}.{s.name}")
@@ -25,6 +25,13 @@ def hidden_from(model: Model, player: Player) -> list[tuple[str, str]]:
         for s in other.states
     ]
     return [(op, name) for op, attr, name in wanted if (op, attr) not in shown]
+
+
+def shows_stages(model: Model, player: Player) -> bool:
+    """Whether a player sees the stage, where best responses may depend on it."""
+    if not (player.observe or player.observes_law) or not _stages_differ(model):
+        return True
+    return any(model.nodes[o.node].op == "time" for o in player.observe)
 
 
 def _stages_differ(model: Model) -> bool:

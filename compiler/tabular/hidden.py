@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Model, Node, NoiseVariable, Player, StateVariable
-from mfdsl.compiler.ir.sight import hidden_from
+from mfdsl.compiler.ir.sight import hidden_from, shows_stages
 from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.ir.walk import given, reachable
 from mfdsl.compiler.tabular.coins import Coin, thrown
@@ -220,7 +220,8 @@ def check_seen_by_members(model: Model, player: Player) -> None:
 
 def sees_stages(model: Model) -> bool:
     """Whether all policies see the stage where best responses may depend on it: tables show it."""
-    return all(op != "time" for p in model.populations for op, _ in hidden_from(model, p))
+    acting = [p for p in model.players if p.actions]
+    return all(shows_stages(model, p) for p in acting)
 
 
 def _shows(model: Model, player: Player, hidden: frozenset[str]) -> bool:

@@ -13,7 +13,7 @@ from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.naming import check_names
 from mfdsl.compiler.tabular.rebuild import player_roots
-from mfdsl.compiler.tabular.seeing import check_seen
+from mfdsl.compiler.tabular.seeing import check_seen, sees_pasts
 from mfdsl.compiler.tabular.union import Axes, united
 
 MOST_ENTRIES = 1 << 28
@@ -83,7 +83,7 @@ def _with_all_actions(model: Model, bins: Bins) -> Reduced:
         past=past,
         fixed=fixed,
         notes=(*finite.notes, *notes),
-        exact=finite.exact,
+        exact=finite.exact and (past is None or past.told or sees_pasts(model)),
     )
 
 

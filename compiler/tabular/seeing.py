@@ -19,9 +19,16 @@ def check_seen(model: Model, small: Model, finite: Finite) -> None:
     unknown = sorted({(player, variable[player, name]) for player, name in _moved_by_chance(small)})
     for player in model.players:
         shown = {(model.nodes[n.node].op, model.nodes[n.node].attr) for n in player.observe}
-        for name in unknown if player.observe and player.actions else ():
+        blind = player.actions and (player.observe or player.observes_law)
+        for name in unknown if blind else ():
             if ("common_state", name) not in shown:
                 raise _unseen(player, name)
+
+
+def sees_pasts(model: Model) -> bool:
+    """Whether policies see what noises left no trace of but in laws: tables show these pasts."""
+    acting = [p for p in model.players if p.actions]
+    return all(p.observes_law or not p.observe for p in acting)
 
 
 def _unseen(player: Player, name: Name) -> NoTables:

@@ -172,3 +172,16 @@ def test_what_is_left_is_kept_in_proofs(parameters: str, reward: str, tmp_path: 
     again = mfdsl.recheck(spec, proof)
     assert again.ok, again.screen()
     assert sum(r.certificate.claim.startswith("lipschitz") for r in again.rows) == 2
+
+
+def test_parameters_that_were_folded_into_the_game_are_assumed() -> None:
+    """At another discount flows contract from another temperature on."""
+    text = game(f"{ONE}\nparam g : real in [0, 0.9] = 0.2\nparam n : int in 1..9 = 2", "-k * mu[x]")
+    text = text.replace("horizon 2", "horizon n\ndiscount g")
+    model = mfdsl.load(text=text).model
+    (found,) = [c for c in regularity(model, whole_box=True) if c.claim == "contraction"]
+    assert found.verdict == "proved"
+    assert found.assumptions == ("k in [0, 1]", "g = 0.2", "n = 2")
+    assert over(model, "monotone(reward, mu)").assumptions == found.assumptions
+    fixed = mfdsl.load(text=text.replace("[0, 0.9]", "[0.2, 0.2]")).model
+    assert over(fixed, "monotone(reward, mu)").assumptions == ("k in [0, 1]", "n = 2")

@@ -73,3 +73,70 @@ population p as mu {{
         return
     with pytest.raises(UsageError, match="policies of `p` do not see `x`"):
         _ = load(text=text).program
+
+
+@pytest.mark.parametrize(
+    ("start", "observe", "kind"),
+    [
+        ("= 0", "law(p)", "estimate"),  # s alternates: nobody knows it who does not know t
+        ("= 0", "s", "estimate"),
+        ("= 0", "s, law(p)", "estimate"),
+        ("= 0", "s, t", "estimate"),  # pasts tell what m did, too
+        ("= 0", "s, t, law(p)", "exact"),
+        ("= 0", "", "exact"),
+        ("~ uniform", "t", None),
+        ("~ uniform", "law(p)", None),
+        ("~ uniform", "s, t, law(p)", "exact"),
+    ],
+)
+def test_tables_show_majors_no_more_than_they_may_see(
+    start: str, observe: str, kind: str | None
+) -> None:
+    text = f"""
+model veiled
+horizon 3
+objective nash
+major m {{
+  state  s : int in 0..1 {start}
+  action c : int in 0..1
+  s' = 1 - s
+  reward hit = ind(c == s)
+  {"observe " + observe if observe else ""}
+}}
+population p as mu {{
+  state  x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = a
+  reward r = ind(a == m.c) - mu[x]
+}}
+"""
+    if kind is not None:
+        assert kind_of(text) == kind
+        return
+    with pytest.raises(UsageError, match="policies of `m` do not see `s`"):
+        _ = load(text=text).program
+
+
+@pytest.mark.parametrize(
+    ("observe", "kind"),
+    [("x, t", "estimate"), ("x, t, sky.w", "estimate"), ("x, t, law(p)", "exact"), ("", "exact")],
+)
+def test_tables_show_noises_that_leave_no_trace_but_in_the_law(observe: str, kind: str) -> None:
+    text = f"""
+model veiled
+horizon 3
+objective nash
+environment sky {{
+  state  w : int in 0..1 = 0
+  noise  z : bool ~ bernoulli(0.5)
+  w' = w
+}}
+population p as mu {{
+  state  x : int in 0..2 = 0
+  action a : int in 0..2
+  x' = if sky.z then a else 0
+  reward r = 0.3 * ind(x == 0) - mu[x]
+  {"observe " + observe if observe else ""}
+}}
+"""
+    assert kind_of(text) == kind

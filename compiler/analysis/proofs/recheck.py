@@ -53,7 +53,8 @@ def recheck(
     """
     if model_hash(model) != proof.model:
         raise WrongModelError(f"the proof is of another model than `{model.name}`")
-    rows = (_checked(model, claimed, rules, bound) for claimed in proof.claims)
+    over = proof.whole_box
+    rows = (_checked(model, claimed, rules, bound, over=over) for claimed in proof.claims)
     return tuple(row if proof.whole_box else replace(row, as_bound=False) for row in rows)
 
 
@@ -67,16 +68,18 @@ def _checked(
     claimed: Claimed,
     rules: Sequence[Certificate],
     bound: Sequence[Certificate],
+    *,
+    over: bool,
 ) -> Rechecked:
     if claims_nothing(claimed.certificate):
         return Rechecked(claimed.certificate, True, claimed.certificate.rigor)
     if claimed.asked is not None:
-        return _by_replay(model, claimed, claimed.asked)
-    over = _by_rule(claimed, rules)
-    if over.ok:
-        return over
+        return _by_replay(model, claimed, claimed.asked, over=over)
+    found = _by_rule(claimed, rules)
+    if found.ok:
+        return found
     here = _by_rule(claimed, bound)
-    return replace(here, as_bound=True) if here.ok or not _named(claimed, rules) else over
+    return replace(here, as_bound=True) if here.ok or not _named(claimed, rules) else found
 
 
 def _by_rule(claimed: Claimed, rules: Sequence[Certificate]) -> Rechecked:
@@ -99,24 +102,34 @@ def _name(certificate: Certificate) -> tuple[object, ...]:
     return certificate.claim, certificate.subject, certificate.source, certificate.norm
 
 
-def _by_replay(model: Model, claimed: Claimed, asked: Asked) -> Rechecked:
-    old, at_values = claimed.certificate, asked.free != box_of(model)
+def _by_replay(model: Model, claimed: Claimed, asked: Asked, *, over: bool) -> Rechecked:
+    """A constant from its kept searches: `over` the box where the proof is, else at the values."""
+    old, ranges = claimed.certificate, asked.free == box_of(model) and (over or bool(asked.free))
     rigor: Literal["balls", "enclosure"] = "balls" if balls.available() else "enclosure"
     question = question_of(model, asked)
     if question is None:
         return Rechecked(old, False, rigor, "it asks about what the model does not have")
+    if old.subject not in subjects(model, asked):
+        return Rechecked(old, False, rigor, f"the proof is not of {old.subject}", not ranges)
     try:
         with answering(replayer_of(claimed.searches)):
             new = lipschitz(question, asked.most)
-            if asked.free:
-                (new,) = over_box(model, [new])
     except ReplayError as error:
-        return Rechecked(old, False, rigor, str(error), at_values)
+        return Rechecked(old, False, rigor, str(error), not ranges)
+    if not ranges:
+        why = _missing(old, new)
+        return Rechecked(old, why is None, rigor, why, True)
+    why = _missing(old, *over_box(model, [new]))
+    if why is not None and not asked.free and _missing(old, new) is None:
+        return Rechecked(old, True, rigor, None, True)
+    return Rechecked(old, why is None, rigor, why)
+
+
+def _missing(old: Certificate, new: Certificate) -> str | None:
+    """What a constant claims that another one does not, each of the same and in the same norm."""
     if (new.claim, new.norm, new.assumptions) != (old.claim, old.norm, old.assumptions):
-        why: str | None = f"the proof is of `{new.claim}` ({new.norm})"
-    else:
-        why = difference(old, new)
-    return Rechecked(old, why is None, rigor, why, at_values)
+        return f"the proof is of `{new.claim}` ({new.norm})"
+    return difference(old, new)
 
 
 def question_of(model: Model, asked: Asked) -> Question | None:
@@ -136,6 +149,13 @@ def question_of(model: Model, asked: Asked) -> Question | None:
             if (population, source.leaves) == (asked.population, asked.leaves):
                 return Question(facts, subject, source, places=model.places, free=asked.free)
     return None
+
+
+def subjects(model: Model, asked: Asked) -> frozenset[str]:
+    """What certificates call the subject of a question, with the name of its player or without."""
+    name = asked.subject
+    owners = (p for p in model.players if (s := subject_of(model, p, name)) and _meant(asked, s))
+    return frozenset({name, *(f"{name} of {owner.name}" for owner in owners)})
 
 
 def _meant(asked: Asked, subject: Subject) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mfdsl
+from mfdsl import proofs
 from mfdsl.compiler.analysis import balls
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.proofs import replay
@@ -17,6 +18,7 @@ from mfdsl.compiler.analysis.proofs.proof import Claimed, Proof, Searched, model
 from mfdsl.compiler.analysis.proofs.recheck import Rechecked, WrongModelError, recheck
 from mfdsl.compiler.analysis.proofs.tree import EMPTY, LEAF
 from mfdsl.compiler.analysis.questions import answers
+from mfdsl.compiler.analysis.regularity import regularity
 from mfdsl.compiler.analysis.slopes import problem, value
 from mfdsl.compiler.driver import compile_text
 from mfdsl.compiler.ir.model import Model
@@ -66,7 +68,9 @@ def proof_of(name: str, question: str, whole_box: bool = False) -> Proof:
     with keeping(archive):
         (answer,) = answers(model, question, seconds=1.0, whole_box=whole_box)
     (claimed,) = archive.claims
-    assert claimed.certificate == answer
+    folded = {"assumptions": answer.assumptions}
+    assert claimed.certificate.model_copy(update=folded) == answer
+    claimed = claimed.model_copy(update={"certificate": answer})
     proof = Proof(
         version="0",
         name=name,
@@ -323,6 +327,60 @@ def test_a_proof_for_one_value_is_none_for_a_whole_box() -> None:
     assert asked is not None and asked.free
     assert not checked("sis", with_claim(boxed, asked=single.claims[0].asked)).ok
     assert not checked("sis", with_claim(single, asked=asked)).ok
+
+
+TWO = """\
+model two
+objective nash
+horizon 2
+population a as mu {
+  state  x : int in 0..1 ~ uniform
+  action u : int in 0..1
+  x' = u
+  reward r = -mu[x]
+}
+population b {
+  state  y : int in 0..1 ~ uniform
+  action v : int in 0..1
+  y' = v
+  reward r = -STEEP * mu[y]
+}
+"""
+
+
+def test_the_proof_of_one_player_is_none_of_another() -> None:
+    model, archive = compile_text(TWO.replace("STEEP", "5")).require_model(), Archive()
+    with keeping(archive):
+        made = regularity(model)
+    found = [c for c in made if c.claim == "lipschitz(reward, mu)"]
+    assert [c.subject for c in found] == ["reward of a", "reward of b"]
+    proof = proofs.proof_of(model, found, archive.claims, parameters={}, whole_box=False)
+    assert all(row.ok for row in recheck(model, proof))
+    first, second = (claimed.certificate for claimed in proof.claims)
+    forged = first.model_copy(update={"subject": second.subject})  # 0.5, and it is 2.5
+    claims = (proof.claims[0].model_copy(update={"certificate": forged}),)
+    (row,) = recheck(model, proof.model_copy(update={"claims": claims}))
+    assert not row.ok and row.why == "the proof is not of reward of b"
+
+
+def test_what_an_array_leaves_open_is_no_proof_over_a_box() -> None:
+    """With nothing to range over, the bound at the values that are bound is all that there is."""
+    text = TWO.replace("model two\n", "model two\nparam k : real[2] in [0, 9] = [1, 1]\n")
+    model, archive = compile_text(text.replace("STEEP", "k[y]")).require_model(), Archive()
+    with keeping(archive):
+        answers(model, "b: lipschitz(reward, mu)", seconds=0.5, whole_box=True)
+    (claimed,) = archive.claims
+    assert claimed.certificate.verdict == "proved"  # of k = [1, 1]
+    proof = Proof(
+        version="",
+        name=model.name,
+        model=model_hash(model),
+        parameters={},
+        whole_box=True,
+        claims=(claimed,),
+    )
+    (row,) = recheck(model, proof)
+    assert row.ok and row.as_bound
 
 
 def test_a_search_of_another_problem_is_not_taken() -> None:
