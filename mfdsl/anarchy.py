@@ -8,9 +8,11 @@ Equilibria are searched for by several solvers from several starts, and nothing 
 found: then the ratio is a lower bound of the price, as the optimum may be better, too. Where the
 equilibrium is proved to be unique and the social value concave it is known on both sides. Where no
 equilibrium was found to the tolerance the ratio is an estimate, and no bound.
+
+Terms of rewards may be transfers (`transfers.py`): players meet them, values leave them out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +36,7 @@ from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import PLANNER, resolve
 from mfdsl.solving import find_device
 from mfdsl.structural import case_of, with_structure
+from mfdsl.transfers import Welfare
 
 SEARCHES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("omd", {}),
@@ -48,12 +51,16 @@ Kind = Literal["exact", "lower_bound", "estimate"]
 
 @dataclass(frozen=True)
 class Equilibrium:
-    """An equilibrium that was found: what all earn there, and what one gains by leaving it."""
+    """An equilibrium that was found: what all earn there, and what one gains by leaving it.
+
+    `transferred` is what transfers add for them (below 0 what they pay); `value` leaves it out.
+    """
 
     value: float
     exploitability: float
     solver: str
     start: int
+    transferred: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Anarchy:
     `gap` is what the optimum is better by to first order, at most that much where it is
     `certified`. `unique` says that all equilibria are proved to pay the same. `tolerance` is what
     counts as an equilibrium. `sign` is -1 for costs, 1 for rewards, 0 where values have both signs
-    and only differences make sense.
+    and only differences make sense. All values leave out the terms in `transfers`.
     """
 
     equilibria: tuple[Equilibrium, ...]
@@ -72,6 +79,7 @@ class Anarchy:
     certified: bool
     unique: bool
     tolerance: float
+    transfers: tuple[str, ...] = ()
 
     @property
     def sign(self) -> int:
@@ -118,6 +126,7 @@ class Anarchy:
                     "exploitability": finite(e.exploitability),
                     "solver": e.solver,
                     "start": e.start,
+                    "transferred": finite(e.transferred),
                 }
                 for e in self.equilibria
             ],
@@ -127,12 +136,14 @@ class Anarchy:
             "price_of_stability": self.stability,
             "loss": self.loss,
             "kind": self.kind,
+            "transfers": list(self.transfers),
         }
 
 
 def anarchy(
     game: Game,
     *,
+    transfers: Sequence[str] = (),
     tolerance: float = 1e-6,
     iterations: int = 1000,
     starts: int = 3,
@@ -148,8 +159,13 @@ def anarchy(
     so does the first optimum of a social value that is proved concave. `on_search` is told of each
     solve before it begins: the solver, how many are done, and how many there are at most.
 
+    `transfers` names terms of rewards or costs that players meet and welfare leaves out. Equilibria
+    that are proved to pay the same may then still differ in welfare, so none is the only one, and
+    the optimum is certified by what is proved of the other terms. All is done on tables.
+
     Raises:
-        UsageError: the players are a team, the horizon is stationary, or nothing was found.
+        UsageError: the players are a team, the horizon is stationary, nothing was found, or a
+            transfer is no term or the only one.
     """
     model = game.model
     if model.objective == "team":
@@ -157,18 +173,24 @@ def anarchy(
             f"the players of {game.name} are a team, so there is no anarchy",
             "give the spec `objective nash`",
         )
-    if quadratics(model).reason is None:
+    if not transfers and quadratics(model).reason is None:
         return _quadratic(game, tolerance)
     if (reason := refusal(PLANNER, game.program)) is not None:
         raise UsageError(reason, "write `horizon 50`, or `horizon infinite` with its discount")
-    params = game.program.params(dtype=getattr(torch, dtype), device=find_device(device))
-    certified, unique = _proved(game, tolerance)
+    place, precision = find_device(device), getattr(torch, dtype)
+    welfare = Welfare.of(game, transfers, precision, place)
+    params = game.program.params(dtype=precision, device=place)
+    certified = _concave(welfare.game, tolerance)
+    unique = not transfers and _alike(game, tolerance)
     searches, told = list(_searches(game, starts)), on_search or (lambda name, done, most: None)
     most = len(searches) + starts
     found: list[Equilibrium] = []
     for done, (name, options, start) in enumerate(searches):
         told(name, done, most)
-        found += _searched(game, params, name, options, start, seed, iterations, tolerance)
+        solution = _searched(game, params, name, options, start, seed, iterations, tolerance)
+        if solution is None:
+            continue
+        found.append(_equilibrium(solution, welfare if transfers else None, name, start))
         if unique and any(e.exploitability <= tolerance for e in found):
             break
     if not found:
@@ -178,8 +200,8 @@ def anarchy(
         told(PLANNER, len(searches) + start, most)
         plans.append(
             solve(
-                game.program,
-                params,
+                welfare.game.program,
+                welfare.params,
                 PLANNER,
                 {"seed": 0 if start == 0 else seed + start},
                 iterations=iterations,
@@ -196,7 +218,15 @@ def anarchy(
         certified,
         unique,
         tolerance,
+        tuple(transfers),
     )
+
+
+def _equilibrium(solution: Solution, welfare: Welfare | None, name: str, start: int) -> Equilibrium:
+    """What a solver found, valued without transfers where there are some."""
+    all_told = solution.value[0]
+    value = all_told if welfare is None else welfare.value(solution.policy)
+    return Equilibrium(value, solution.exploitability.value, name, start, all_told - value)
 
 
 def _quadratic(game: Game, tolerance: float) -> Anarchy:
@@ -231,8 +261,8 @@ def _searched(
     seed: int,
     iterations: int,
     tolerance: float,
-) -> list[Equilibrium]:
-    """What one solver finds from one start; nothing where it cannot begin there."""
+) -> Solution | None:
+    """What one solver finds from one start; None where it cannot begin there."""
     state = None
     try:
         if start:
@@ -249,9 +279,9 @@ def _searched(
             state=state,
         )
     except SolverError:
-        return []
+        return None
     gap = solution.exploitability.value
-    return [Equilibrium(solution.value[0], gap, name, start)] if gap == gap else []
+    return solution if gap == gap else None
 
 
 def _kept(found: list[Equilibrium], tolerance: float) -> tuple[Equilibrium, ...]:
@@ -267,13 +297,18 @@ def _kept(found: list[Equilibrium], tolerance: float) -> tuple[Equilibrium, ...]
     return tuple(sorted(kept, key=lambda e: e.value))
 
 
-def _proved(game: Game, tolerance: float) -> tuple[bool, bool]:
-    """Whether the social value is proved concave on flows, and the equilibrium unique."""
+def _concave(game: Game, tolerance: float) -> bool:
+    """Whether the social value is proved concave on flows."""
     certificates = with_structure(game.model, game.certificates)
-    case = case_of(game.model, tolerance)
-    config = SOLVERS[PLANNER].config()
-    concave = licence_for(PLANNER, config, certificates, case).status == "licensed"
-    known = findings(certificates)
+    config, case = SOLVERS[PLANNER].config(), case_of(game.model, tolerance)
+    licence = licence_for(PLANNER, config, certificates, case)
+    known = findings(certificates).get(CONCAVE_SOCIAL, Finding())
+    return licence.status == "licensed" and known.verdict == "proved"
+
+
+def _alike(game: Game, tolerance: float) -> bool:
+    """Whether all equilibria are proved to pay the same."""
+    known = findings(with_structure(game.model, game.certificates))
     needs = (FREE, "strictly_monotone")
-    unique = all(known.get(n, Finding()).verdict == "proved" for n in needs) and case.plain
-    return concave and known[CONCAVE_SOCIAL].verdict == "proved", unique
+    proved = all(known.get(n, Finding()).verdict == "proved" for n in needs)
+    return proved and case_of(game.model, tolerance).plain

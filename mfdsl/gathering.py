@@ -5,7 +5,11 @@ A flow has the columns `t`, the variables of states and `share`, the mass of the
 iterations and status. The axes of batches come first: parameter files, swept parameters and
 options, seeds. Several runs begin with the name of the `run`, and where runs differ in a parameter,
 an option or the seed, it is a column as well. Values are written as in the spec: numbers, or names
-of an enum, of nodes, links and moves; cells of a grid by their numbers.
+of an enum, of nodes, links and moves, `true` and `false`; cells of a grid by their numbers.
+
+`pasts` says which history of the common state each number in the column `past` is: `t`, `past`,
+`parent` (the past at t - 1, -1 at t = 0), the common state as it is then, `player.variable`, and
+the noises and the actions of majors at t - 1 that led there, empty where several did.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +30,11 @@ from mfdsl.settings import resolve
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mfdsl.game import Game
     from mfdsl.runtime.policy import Axis
     from mfdsl.runtime.runs import RunFolder
 
-Part = Literal["flow", "policy", "games"]
+Part = Literal["flow", "policy", "games", "pasts"]
 Row = Mapping[str, Cell]
 
 MEASURED = ("exploitability", "value", "iterations", "status")
@@ -103,7 +108,7 @@ def table_of_runs(runs: Sequence[Path], part: Part) -> NamedTable:
         if len(runs) == 1 and not read[0].options.batch.axes:
             raise UsageError(f"{runs[0]} has one game only", "`games` are those of a batch")
         return _games(read)
-    return _tables(read, part)
+    return _pasts(read) if part == "pasts" else _tables(read, part)
 
 
 def games_of_runs(runs: Sequence[Path]) -> NamedTable:
@@ -137,27 +142,56 @@ def _games(runs: Sequence[_Run]) -> NamedTable:
     return NamedTable((*_first(runs), *names, *MEASURED), tuple(rows))
 
 
-def _tables(runs: Sequence[_Run], part: Part) -> NamedTable:
-    from mfdsl.simulating import game_of_run
+def _pasts(runs: Sequence[_Run]) -> NamedTable:
+    """The histories of the common state, each by the one that it goes on from."""
+    rows: list[tuple[Cell, ...]] = []
+    columns: tuple[str, ...] = ()
+    for run in runs:
+        game = _game(run)
+        past = game.reduced.past if game.reduced is not None else None
+        if past is None:
+            raise UsageError(
+                f"{run.folder.path} has no pasts: nothing common is random in {game.name}",
+                "`--part flow` has one law for each t",
+            )
+        states = _common_axes(game, past.variables)
+        drawn = _common_axes(game, past.drawn)
+        names = (axis.name for axis in (*states, *drawn))
+        columns = (*_first(runs), "t", past.axis, "parent", *names)
+        for t, common in enumerate(past.states):
+            parents = past.parents[t] or (-1,) * len(common)
+            turns = past.turns[t] or ((None,) * len(drawn),) * len(common)
+            for h, (parent, now, turn) in enumerate(zip(parents, common, turns, strict=True)):
+                values = (
+                    _value(*pair) for pair in zip((*states, *drawn), (*now, *turn), strict=True)
+                )
+                rows.append((*_names(run, runs), t, h, parent, *values))
+    return NamedTable(columns, tuple(rows))
 
+
+def _common_axes(game: "Game", names: Sequence[tuple[str, str]]) -> list["Axis"]:
+    """Variables of majors and environments, with the names of their values."""
+    from mfdsl.runtime.program import axis_of
+
+    model, axes = game.model, []
+    players = {player.name: player for player in model.players}
+    for player, name in names:
+        owner = players[player]
+        variables = (*owner.states, *owner.noises, *owner.actions)
+        kind = model.types[next(v.type for v in variables if v.name == name)]
+        axes.append(axis_of(model, f"{player}.{name}", kind, kind.size))
+    return axes
+
+
+def _value(axis: "Axis", found: int | None) -> Cell:
+    return "" if found is None else axis.value(int(found) - axis.first)
+
+
+def _tables(runs: Sequence[_Run], part: Part) -> NamedTable:
     names, rows = _axes(runs), []
     known: tuple[Axis, ...] | None = None
     for run in runs:
-        if goes_along(run.options):
-            raise UsageError(
-                f"{run.folder.path} went along drawn paths, and has a network in place of tables",
-                "`games` gives its figures, `mfdsl simulate --record FILE.npz` what agents do",
-            )
-        if run.options.solver not in SOLVERS:
-            raise UsageError(
-                f"{run.folder.path} is a run of {run.options.solver}, which makes no tables",
-                "`mfdsl simulate --policy RUN --record FILE.npz` writes what agents do",
-            )
-        game = game_of_run(None, run.folder)
-        if run.options.bins:
-            made = run.options.options | run.options.bins
-            game = replace(game, bins=resolve(game.model, run.options.solver, options=made).bins)
-        program = game.program
+        program = _game(run).program
         states, actions = program.state_axes(), program.action_axes()
         with explained():
             tensor = run.folder.laws() if part == "flow" else run.folder.policy(program).probs
@@ -179,6 +213,31 @@ def _tables(runs: Sequence[_Run], part: Part) -> NamedTable:
     last = "share" if part == "flow" else "chance"
     columns = (*_first(runs), *names, "t", *(axis.name for axis in known), last)
     return NamedTable(columns, tuple(rows))
+
+
+def _game(run: _Run) -> "Game":
+    """The game of a run as its tables were made.
+
+    Raises:
+        UsageError: the run has no tables.
+    """
+    from mfdsl.simulating import game_of_run
+
+    if goes_along(run.options):
+        raise UsageError(
+            f"{run.folder.path} went along drawn paths, and has a network in place of tables",
+            "`games` gives its figures, `mfdsl simulate --record FILE.npz` what agents do",
+        )
+    if run.options.solver not in SOLVERS:
+        raise UsageError(
+            f"{run.folder.path} is a run of {run.options.solver}, which makes no tables",
+            "`mfdsl simulate --policy RUN --record FILE.npz` writes what agents do",
+        )
+    game = game_of_run(None, run.folder)
+    if run.options.bins:
+        made = run.options.options | run.options.bins
+        game = replace(game, bins=resolve(game.model, run.options.solver, options=made).bins)
+    return game
 
 
 def _rows(found: "Tensor", axes: "Sequence[Axis]") -> Iterator[tuple[Cell, ...]]:

@@ -164,10 +164,14 @@ def cells_of(
 
 
 def _position(path: Path, row: ObservedRow, axis: "Axis") -> int:
+    """The place of a value on its axis: its name, or its number."""
+    from mfdsl.runtime.policy import TRUTH
+
     text = row.values[axis.name]
     where = f"`{path}`, line {row.line}"
-    if axis.labels:
-        value: float | str = text
+    value: float | str
+    if axis.labels and not (text.isdecimal() and text not in axis.labels):
+        value = text.lower() if axis.labels == TRUTH else text  # pandas writes True
     else:
         value = _float(path, row.line, axis.name, text)
         if axis.step is None and value != int(value):

@@ -44,6 +44,26 @@ class Flow:
         answers = self.answers
         return answers if answers is not None and answers.problem is self.problem else None
 
+    def at(self, t: int, **values: float | str | bool) -> Float[Tensor, " batch"]:
+        """The share of members whose states have these values at t, [B]; states that are not named
+        are summed over. A stationary flow ignores t.
+
+        Raises:
+            ValueError: a state is unknown, a value is out of range, or there is no law at t.
+        """
+        axes, last = self.policy.states, self.laws.shape[1] - 1
+        if unknown := sorted(set(values) - {axis.name for axis in axes}):
+            known = ", ".join(axis.name for axis in axes)
+            raise ValueError(f"there is no state `{unknown[0]}`; states are {known}")
+        if last > 0 and not 0 <= t <= last:
+            raise ValueError(f"laws are at 0 to {last}, not {t}")
+        law = self.laws[:, min(t, last)]
+        found = law.reshape(len(law), *(axis.size for axis in axes))
+        for axis in axes:
+            named = axis.name in values
+            found = found[:, axis.position(values[axis.name])] if named else found.sum(1)
+        return found
+
     @property
     def joint(self) -> Float[Tensor, "batch stages states actions"]:
         """Laws of state and action at the decision stages."""

@@ -12,12 +12,14 @@ from mfdsl.runtime.layout import inner, outer
 Ties = Literal["share", "first"]
 TIE_MARGIN = 1e-12
 LISTED = 12  # labels in a message
+TRUTH = ("false", "true")  # of the labels of a truth value
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A finite variable: its values are `first`, `first + 1`, ..., or labels: those of an enum, the
-    nodes or links of a graph, the moves of a grid. Numbers are taken as places among labels, too.
+    """A finite variable: its values are `first`, `first + 1`, ..., or labels: `false` and
+    `true`, those of an enum, the nodes or links of a graph, the moves of a grid. Numbers are taken
+    as places among labels, too.
 
     With a `step` it is a grid: its values are `low`, `low + step`, ...
     """

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mfdsl.compiler.ir.model import ABI, Model, Variable
 from mfdsl.compiler.ir.types import Type
-from mfdsl.runtime.policy import Axis
+from mfdsl.runtime.policy import TRUTH, Axis
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
 Number = float | Sequence["Number"]
@@ -342,13 +342,19 @@ def _axes(
         if model is None or name not in kinds:
             axes.append(Axis(name, size))
             continue
-        kind = model.types[kinds[name]]
-        axes.append(Axis(name, size, kind.first, _labels(model, kind)))
+        axes.append(axis_of(model, name, model.types[kinds[name]], size))
     return tuple(axes)
 
 
+def axis_of(model: Model, name: str, kind: Type, size: int) -> Axis:
+    """The axis of a variable of this type, with the names of its values where there are some."""
+    return Axis(name, size, kind.first, _labels(model, kind))
+
+
 def _labels(model: Model, kind: Type) -> tuple[str, ...]:
-    """The names of the values of an enum, or of the nodes, links or moves of a space."""
+    """The names of truth values, of the values of an enum, or of nodes, links or moves."""
+    if kind.kind == "bool":
+        return TRUTH
     if kind.kind == "enum":
         return next(e.values for e in model.enums if e.name == kind.name)
     if kind.kind == "move":

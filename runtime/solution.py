@@ -15,6 +15,8 @@ from mfdsl.runtime.status import Status
 if TYPE_CHECKING:
     from mfdsl.runtime.solvers.networks.path_solution import PathSolution
 
+SHOWN = 4  # values of a batch in a `repr`
+
 
 @dataclass(frozen=True)
 class Record:
@@ -85,6 +87,17 @@ class Solution:
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
     endings: tuple[Ending, ...] = ()
+
+    def __repr__(self) -> str:
+        """What a solve came to, without its tensors."""
+        shape = " x ".join(str(size) for size in self.policy.probs.shape)
+        values = ", ".join(f"{value:.6g}" for value in self.value[:SHOWN])
+        values += f", ... ({len(self.value)})" if len(self.value) > SHOWN else ""
+        return (
+            f"Solution(solver={self.solver!r}, status={self.status.name}, "
+            f"iterations={self.iterations}, exploitability={self.exploitability.value:.3g}, "
+            f"value=({values}), policy={shape}, seed={self.seed})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The part of the JSON contract of `mfdsl solve` that the solve knows.

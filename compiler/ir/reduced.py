@@ -35,6 +35,10 @@ class Past:
     `starts` maps the first common state to its past, `children[t]` a past at t and the common
     state at t + 1 to the past at t + 1. Common states list the values of `variables`, (player,
     state), in order. `told` is false where pasts differ by more than the common states.
+
+    `states[t]` has the common state of each past at t, `parents[t]` its past at t - 1, none at 0.
+    `turns[t]` has for each past the values of `drawn`, noises and actions of majors at t - 1, None
+    where several lead there.
     """
 
     axis: str
@@ -42,6 +46,10 @@ class Past:
     starts: Mapping[tuple[int, ...], int]
     children: tuple[Mapping[tuple[int, tuple[int, ...]], int], ...]
     told: bool
+    states: tuple[tuple[tuple[int, ...], ...], ...]
+    parents: tuple[tuple[int, ...], ...]
+    drawn: tuple[tuple[str, str], ...]
+    turns: tuple[tuple[tuple[int | None, ...], ...], ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,17 +79,41 @@ class Tree:
 
     def past(self) -> Past:
         """How the past goes on, for those who follow one game."""
-        children = []
+        children: list[dict[tuple[int, Common], int]] = []
+        parents: list[tuple[int, ...]] = [()]
+        turns: list[tuple[tuple[int | None, ...], ...]] = [()]
         for t in range(self.stages):
             row: dict[tuple[int, Common], int] = {}
+            before: dict[int, int] = {}
+            led: dict[int, list[Common]] = {}
             for h in range(len(self.states[t])):
                 for k in range(self.turns):
                     place = (t * self.width + h) * self.turns + k
                     if self.chances[place] > 0 and all(e[place] > 0 for e in self.even.values()):
                         row[h, self.states[t + 1][self.after[place]]] = self.after[place]
+                        before[self.after[place]] = h
+                        led.setdefault(self.after[place], []).append(self.outcomes[k])
             children.append(row)
+            parents.append(tuple(before[h] for h in sorted(before)))
+            turns.append(tuple(_agreed(led[h]) for h in sorted(led)))
         starts = {state: h for h, state in enumerate(self.states[0])}
-        return Past(self.axis, self.variables, starts, tuple(children), self.told)
+        return Past(
+            self.axis,
+            self.variables,
+            starts,
+            tuple(children),
+            self.told,
+            self.states,
+            tuple(parents),
+            self.drawn,
+            tuple(turns),
+        )
+
+
+def _agreed(outcomes: Sequence[Common]) -> tuple[int | None, ...]:
+    """What is the same in all of these outcomes, None where it is not."""
+    columns = zip(*outcomes, strict=True)
+    return tuple(values[0] if len(set(values)) == 1 else None for values in columns)
 
 
 def starting_states(model: Model, around: Sequence[Player]) -> dict[Common, float]:

@@ -23,6 +23,7 @@ class PartChoice(StrEnum):
     flow = "flow"
     policy = "policy"
     games = "games"
+    pasts = "pasts"
 
 
 def calibrate(
@@ -101,7 +102,7 @@ def table(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Write the flow, the policy or the games of runs as one table with named columns."""
+    """Write the flow, policy, games or pasts of runs as one table with named columns."""
     from mfdsl.gathering import table_of_runs
     from mfdsl.named_tables import write_table
 

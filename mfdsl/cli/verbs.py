@@ -51,7 +51,7 @@ VERBS = {
     "calibrate": Verb("calibrate", "Fit parameters to an observed flow, in logit equilibrium."),
     "table": Verb(
         "calibrate",
-        "Write the flow, the policy or the games of runs as one table with named columns.",
+        "Write the flow, policy, games or pasts of runs as one table with named columns.",
     ),
     "solvers": Verb(
         "solvers",
