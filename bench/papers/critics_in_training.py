@@ -60,8 +60,8 @@ OPTIONS: dict[str, Any] = {
 }
 TITLE = "Critics in training: cooperative navigation"
 COMMAND = """python -m bench.papers.critics_in_training --agents 15
-$ python -m bench.papers.critics_in_training --agents 200 --seeds 1 \\
-    --critics deepsets mlp gcn
+$ python -m bench.papers.critics_in_training --agents 200 --seeds 3 \\
+    --critics deepsets mlp gcn_pic gcn
 $ python -m bench.papers.critics_in_training --agents --write"""
 RATE = 1e-3
 STEPS = 25

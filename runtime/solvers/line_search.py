@@ -27,7 +27,7 @@ def summit(slope: Callable[[Numbers], Numbers], zeros: Numbers) -> Numbers:
         if bool((climbing | (width <= 2 * half)).all()):
             break
         middle = (low + high) / 2
-        secant = (low * at_high - high * at_low) / (at_high - at_low)
+        secant = _secant(low, high, at_low, at_high)
         inwards = torch.sign(middle - secant)
         shift = TRUNCATION * width**2
         near = torch.where(shift <= (middle - secant).abs(), secant + inwards * shift, middle)
@@ -38,4 +38,10 @@ def summit(slope: Callable[[Numbers], Numbers], zeros: Numbers) -> Numbers:
         rising = here > 0
         low, at_low = torch.where(rising, point, low), torch.where(rising, here, at_low)
         high, at_high = torch.where(rising, high, point), torch.where(rising, at_high, here)
-    return torch.where(climbing, 1.0, (low + high) / 2)
+    # Within the last interval, which hangs on rounding, the secant hardly does.
+    ends = _secant(low, high, at_low, at_high).nan_to_num(0.5).clamp(low, high)
+    return torch.where(climbing, 1.0, ends)
+
+
+def _secant(low: Numbers, high: Numbers, at_low: Numbers, at_high: Numbers) -> Numbers:
+    return (low * at_high - high * at_low) / (at_high - at_low)

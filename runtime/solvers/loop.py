@@ -109,11 +109,11 @@ def _advance(
         course.set_aside()
         if course.gather():
             _arrive(course, stopping, report)
-        elif blocks is None or (len(blocks) > 1 and watch is not None):
+        elif blocks is None:
             course.stand = course.stand.moved()
             _arrive(course, stopping, report)
         elif len(blocks) > 1:
-            _pass_abreast(course, blocks, stopping, report)
+            _pass_abreast(course, blocks, stopping, report, watched=watch is not None)
         else:
             _pass_through(course, blocks[0], stopping, report, watched=watch is not None)
 
@@ -176,12 +176,18 @@ def _pass_abreast(
     blocks: Sequence[Blocks],
     stopping: Stopping,
     report: Callable[[Record], None],
+    *,
+    watched: bool,
 ) -> None:
-    """Make iterations of a batch in blocks, to its end or to where other games of it stand."""
+    """Make iterations of a batch in blocks, to its end or to where other games of it stand, or one
+    where it is watched.
+    """
     stand, members = course.stand, course.members
     running = [place for place in stand.places if members[place].status is None]
     elsewhere = (stand.aside[p].iteration for p in course.running if p not in running)
     last = min([stopping.iterations, *elsewhere])
+    if watched:
+        last = stand.state.iteration + 1
     passage = Abreast(blocks, stand, running)
     try:
         for rank in passage.ranks(last, stopping.evaluate_every, stopping.tolerance):
@@ -204,7 +210,7 @@ def _pass_abreast(
                 _end_faulty(course, faulty)
                 for place in faulty:
                     passage.leave_out(place)
-            if _stopped(course, stopping):
+            if not watched and _stopped(course, stopping):
                 break
     finally:
         course.stand = passage.stand()

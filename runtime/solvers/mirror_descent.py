@@ -22,7 +22,8 @@ SHRINKAGE = 0.5
 class SummedValues(State):
     """`scores` is the sum of rate * Q over the past policies.
 
-    `rate` is the last step of each game, `gap` the exploitability that chose it.
+    `rate` is the last step of each game, `gap` the exploitability that chose it, inf where it was
+    given.
     """
 
     scores: Float[Tensor, "batch stages states actions"]
@@ -47,7 +48,11 @@ class MirrorDescent:
     def init(self, view: View) -> SummedValues:
         """Start from the uniform policy and zero scores."""
         probs = view.uniform().probs
-        rate = probs.new_full((len(probs),), self.config.learning_rate or FIRST_RATE)
+        given = self.varied.of(self.config, "learning_rate", probs)
+        if isinstance(given, Tensor):
+            rate = given.where(given > 0, FIRST_RATE)
+        else:
+            rate = probs.new_full((len(probs),), given or FIRST_RATE)
         return SummedValues(0, probs, probs * 0, rate, torch.full_like(rate, torch.inf))
 
     def step(self, evaluation: Evaluation, state: SummedValues) -> SummedValues:
@@ -61,7 +66,7 @@ class MirrorDescent:
             factor = torch.where(gap > state.gap, SHRINKAGE, GROWTH)
             rate = (rate * factor).clamp(min=LEAST_RATE) if state.iteration else rate
             if isinstance(given, Tensor):
-                rate = given.where(given > 0, rate)
+                rate, gap = given.where(given > 0, rate), state.gap.where(given > 0, gap)
             scores = torch.addcmul(state.scores, tall(rate), evaluation.q)
         probs = softmax_probs(scores, self.varied.of(self.config, "temperature", scores))
         return SummedValues(state.iteration + 1, probs, scores, rate, gap)

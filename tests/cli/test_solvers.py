@@ -114,7 +114,8 @@ def test_options_of_pmd_that_make_no_policy_are_refused(mfdsl: Any) -> None:
         (
             "flocking",
             "without --solver: none, `flocking` has no tables: `x` has no bounds "
-            "(give it bounds with `in`, or its grid: `--opt low.x=-5 --opt high.x=5`)",
+            "(give it bounds with `in`, or its grid: `--opt low.x=-5 --opt high.x=5`; or "
+            "`--solver ppo_nash` learns without tables)",
         ),
     ],
 )

@@ -11,6 +11,7 @@ import torch
 import mfdsl
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Solution
+from mfdsl.runtime.solvers import loop
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.solvers.table import SOLVERS
@@ -242,8 +243,8 @@ def test_games_that_have_ended_are_not_computed(monkeypatch: pytest.MonkeyPatch)
         return step(self, evaluation, state)
 
     monkeypatch.setattr(MirrorDescent, "step", counted)
-    # Who watches a batch has it go step by step, as large games do.
-    batch = run(game("finite"), COSTS, "omd", watch=lambda course: False)
+    monkeypatch.setattr(loop, "blocks_for", lambda games: None)  # as of large games
+    batch = run(game("finite"), COSTS, "omd")
     needed = sum(ending.iterations for ending in batch.endings)
     assert sizes[0] == len(COSTS) and sizes[-1] < len(COSTS)
     assert needed <= sum(sizes) < 4 / 3 * needed + len(COSTS)
