@@ -1,8 +1,8 @@
 """Sweeps of small games: blocks of iterations beside one iteration of all games at a time.
 
 `python bench/tabular_batches.py` prints a table, in seconds of computing time on one thread after
-one run of each. Without blocks a batch goes step by step, as those of large games do, and all without
-the extra `native`.
+one run of each. Without blocks a batch goes step by step, as those of large games do, and all that
+lack the extra `native`.
 """
 
 import argparse
