@@ -16,7 +16,7 @@ import pytest
 from tests.ready import Outcome, Ready
 
 Check = Callable[[Path, str | bytes], Outcome]
-PATIENCE = 30  # seconds before a command counts as hanging; none of these takes five when idle
+PATIENCE = 30  # processor seconds before a command counts as hanging; none of these takes five
 MOST_MEMORY = 1 << 20  # KiB
 SPACE = 2 << 30  # bytes of addresses
 MODEL = """model small

@@ -107,7 +107,7 @@ class Builder:
             if len(args) == 1:
                 return args[0]
         simpler = self._simpler(op, args)
-        if simpler is not None:
+        if simpler is not None and self.type_of(simpler).dims == type.dims:
             return simpler
         values = [self._exact[i] for i in args if i in self._exact]
         if args and len(values) == len(args):
@@ -121,7 +121,7 @@ class Builder:
         return Arena(tuple(self.types), tuple(self.nodes), tuple(self.places), tuple(self.arrays))
 
     def _simpler(self, op: str, args: Sequence[int]) -> int | None:
-        """An argument that already is the value of the whole, if there is one."""
+        """An argument that already is the value of the whole, or of each of its entries."""
         if op == "if":
             condition = self._exact.get(args[0])
             if condition is not None:
@@ -147,7 +147,7 @@ class Builder:
         neutral = neutral_element(op)
         if others and value == neutral:
             return others
-        if op in ("and", "or") and value != neutral:
+        if op in ("and", "or") and value != neutral and not type.dims:
             return [self.const(value, type)]
         if len(constant) == 1:
             return args

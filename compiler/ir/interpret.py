@@ -36,7 +36,8 @@ class Environment:
     then the place of oneself in the own population, and `places` maps the depth of a binder to that
     of its member. `parameters` replaces bound values by name
     (arrays flat, row-major); `peers` and `indices` map the depth of a binder to its member or its
-    value.
+    value. `alike` has the means and extremes that are the same for all members, None until they are
+    wanted.
     """
 
     own: Member = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Environment:
     me: int | None = None
     places: Mapping[int, int] = field(default_factory=dict)
     laws: Mapping[str, Sequence[tuple[Member, float]]] = field(default_factory=dict)
+    alike: dict[int, Value] = field(default_factory=dict)
 
     def inside(self, **changes: Mapping[int, Any]) -> "Environment":
         """As `dataclasses.replace`, which takes longer than the body of a short sum."""
@@ -159,8 +161,9 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
         return _leaf(model, node, environment)
     if node.op == "if":
         if _is_array(args[0]):
-            return _entrywise(lambda c, a, b: a if c else b, args)
-        return known[node.args[1] if known[node.args[0]] else node.args[2]]
+            return _spread(_entrywise(lambda c, a, b: a if c else b, args), model, index)
+        chosen = known[node.args[1] if known[node.args[0]] else node.args[2]]
+        return _spread(chosen, model, index)
     if node.op in ("and", "or") and model.node_type(index).dims:
         rule = all if node.op == "and" else any
         return _entrywise(lambda *v: int(rule(v)), args)
@@ -175,6 +178,8 @@ def _value(model: Model, index: int, known: Mapping[int, Value], environment: En
         return np.stack([np.asarray(a) for a in args])
     if node.op == "w2":
         return _transport(model, node, environment)
+    if index in environment.alike:
+        return _once(model, index, environment)
     if node.op in MEMBERS:
         return _over_members(model, node, environment)
     if node.op == "array_over":
@@ -193,6 +198,12 @@ def _entrywise(rule: Callable[..., Value], args: Sequence[Value]) -> Value:
         rule(*(a.item() for a in entry)) for entry in zip(*(s.flat for s in spread), strict=True)
     ]
     return np.array(flat).reshape(spread[0].shape)
+
+
+def _spread(value: Value, model: Model, index: int) -> Value:
+    """A number as every entry of an array, where the node is one."""
+    dims = model.node_type(index).dims
+    return np.broadcast_to(value, dims) if dims and not _is_array(value) else value
 
 
 def _leaf(model: Model, node: Node, environment: Environment) -> Value:
@@ -281,6 +292,13 @@ def _entry(array: Value, positions: Sequence[int]) -> Value:
             raise IndexError(f"position {position} of an axis of {size}")
     found = array[tuple(positions)]
     return found if _is_array(found) else found.item()
+
+
+def _once(model: Model, index: int, environment: Environment) -> Value:
+    """What is the same for all members, from the first that wants it."""
+    if environment.alike[index] is None:
+        environment.alike[index] = _over_members(model, model.nodes[index], environment)
+    return environment.alike[index]
 
 
 def _over_members(model: Model, node: Node, environment: Environment) -> Value:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mfdsl.compiler.ir.interpret import Environment, Law, Number, Values, combinations, evaluate
 from mfdsl.compiler.ir.model import Model
-from mfdsl.compiler.ir.walk import given
+from mfdsl.compiler.ir.walk import given, reachable
 
 Parameters = Mapping[str, Number | Sequence[float]]
 
@@ -36,11 +36,8 @@ def outcomes(
     model: Model, t: int, law: Law, state: Values, action: Values, parameters: Parameters
 ) -> list[tuple[Environment, float]]:
     """Each joint noise outcome that can occur, with its probability."""
-    population = model.population
-    own = _states(model, state)
-    own |= {("action", a.name): v for a, v in zip(population.actions, action, strict=True)}
-    found = [(Environment(own, t, parameters, law), 1.0)]
-    for noise in population.noises:
+    found = [(Environment(_own(model, state, action), t, parameters, law), 1.0)]
+    for noise in model.population.noises:
         longer = []
         for environment, mass in found:
             for (value,) in combinations(model, [noise.type]):
@@ -79,12 +76,17 @@ def reward_terms(
     action: Values,
     parameters: Parameters | None = None,
 ) -> dict[str, float]:
-    """Each named reward of one member at a decision stage, averaged over its noise."""
-    drawn = outcomes(model, t, law, state, action, parameters or {})
+    """Each named reward of one member at a decision stage, averaged over the noise it reads."""
+    terms = [term for term in model.population.rewards if not term.final]
+    read = {term.name for term in terms if _reads_noise(model, term.node)}
+    drawn = outcomes(model, t, law, state, action, parameters or {}) if read else []
+    still = [(Environment(_own(model, state, action), t, parameters or {}, law), 1.0)]
     return {
-        term.name: sum(mass * evaluate(model, term.node, e) for e, mass in drawn)
-        for term in model.population.rewards
-        if not term.final
+        term.name: sum(
+            mass * evaluate(model, term.node, environment)
+            for environment, mass in (drawn if term.name in read else still)
+        )
+        for term in terms
     }
 
 
@@ -121,9 +123,8 @@ def legal(
     population = model.population
     if population.legal is None:
         return True
-    own = _states(model, state)
-    own |= {("action", a.name): v for a, v in zip(population.actions, action, strict=True)}
-    return bool(evaluate(model, population.legal, Environment(own, t, parameters or {})))
+    environment = Environment(_own(model, state, action), t, parameters or {})
+    return bool(evaluate(model, population.legal, environment))
 
 
 def push(
@@ -142,3 +143,12 @@ def push(
 def _states(model: Model, state: Values) -> dict[tuple[str, str], int]:
     names = [("state", s.name) for s in model.population.states]
     return dict(zip(names, state, strict=True))
+
+
+def _own(model: Model, state: Values, action: Values) -> dict[tuple[str, str], int]:
+    names = [("action", a.name) for a in model.population.actions]
+    return _states(model, state) | dict(zip(names, action, strict=True))
+
+
+def _reads_noise(model: Model, root: int) -> bool:
+    return any(model.nodes[k].op == "noise" for k in reachable(model.nodes, [root]))

@@ -8,12 +8,23 @@ a uniform number for a finite scalar, a standard draw for everything else.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mfdsl.compiler.ir.interpret import Environment, Member, Value, evaluate, values_of
+from mfdsl.compiler.ir.interpret import (
+    ELEMENTARY,
+    Environment,
+    Member,
+    Value,
+    evaluate,
+    values_of,
+)
 from mfdsl.compiler.ir.model import Model, NoiseVariable, Player, StateVariable
-from mfdsl.compiler.ir.walk import reachable
+from mfdsl.compiler.ir.walk import depth_of, reachable
 
 Values = Mapping[str, Mapping[str, Any]]
 Parameters = Mapping[str, Any]
+# What is known before any population draws its noises, and is no business of single members.
+COMMON = ("common_state", "common_action", "common_noise")
+KNOWN = frozenset((*ELEMENTARY, "const", "param", "time", "array", "if", "and", "or", *COMMON))
+PEER = ("peer_state", "peer_trait", "peer_action")
 
 
 def initial_states(
@@ -110,6 +121,7 @@ class _Scene:
             self.members[player.name] = [
                 {(kind, name): values[i] for kind, name, values in rows} for i in range(count)
             ]
+        self.alike: dict[int, Value] = dict.fromkeys(alike(model))
 
     def draw(self, draws: Values) -> None:
         """Add the noises: those of environments and majors first, others may read them."""
@@ -156,6 +168,7 @@ class _Scene:
             common=self.common if common is None else common,
             members=self.members,
             me=me,
+            alike={} if me is None else self.alike,
         )
 
     def values(self, player: Player, node: int) -> Any:
@@ -166,6 +179,18 @@ class _Scene:
             evaluate(self.model, node, self.environment(player, i))
             for i in range(len(self.members[player.name]))
         ]
+
+
+def alike(model: Model) -> list[int]:
+    """Means and extremes over members that read nothing else: the same for everybody."""
+    found = []
+    for index, node in enumerate(model.nodes):
+        if node.op in ("mean", "mean_if", "min_members", "max_members"):
+            inside = [model.nodes[k] for k in reachable(model.nodes, node.args)]
+            own = depth_of(node)
+            if all(n.op in KNOWN or (n.op in PEER and depth_of(n) == own) for n in inside):
+                found.append(index)
+    return found
 
 
 def first_reached(chances: Sequence[tuple[int, float]], uniform: float) -> int:

@@ -131,8 +131,15 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
             f"{len(expr.arguments)} here",
             also=[(declaration.name.span, "defined here")],
         )
-    if name in ctx.open_functions:
-        return POISON  # the pass over cycles has reported it
+    if any(open_ is declaration for open_ in ctx.open_functions):
+        return ctx.error(
+            "MFG210",
+            f"`{name}` calls itself, through a `let` that it reads",
+            expr.span,
+            "called again",
+            also=[(declaration.name.span, "defined here")],
+            helps=["functions are expanded where they are called, so recursion is not possible"],
+        )
     ctx.expansions += 1
     if not ctx.may_nest(expr.span) or not _expansions_fit(ctx, expr):
         return POISON
@@ -148,7 +155,7 @@ def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value
         if isinstance(value, Poison):
             return POISON
         bound[parameter.name.name] = value
-    ctx.open_functions.append(name)
+    ctx.open_functions.append(declaration)
     ctx.open_definitions += 1
     inner = replace(env, file=function.file, player=None, view=None, locals=bound, target=None)
     result = expressions.lower(ctx, inner, declaration.body)

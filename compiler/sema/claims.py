@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
@@ -21,10 +22,16 @@ from mfdsl.compiler.syntax import ast
 
 def certify(ctx: Context, facts: Facts, players: Sequence[Player]) -> list[Certificate]:
     """What is established about every model that passes the checks."""
+    facts = _of_all_stages(ctx, facts)
     laws = [_normalised(ctx, player) for player in players if _laws_of(player)]
     paid = [player for player in players if player.rewards]
     ranges = [_reward_range(facts, player, alone=len(paid) == 1) for player in paid]
     return [*laws, *ranges]
+
+
+def _of_all_stages(ctx: Context, facts: Facts) -> Facts:
+    """The facts of all stages, also of those that nobody plays: claims are about them, too."""
+    return replace(facts, endless=ctx.steps is None)
 
 
 def _laws_of(player: Player) -> int:
@@ -35,7 +42,7 @@ def _laws_of(player: Player) -> int:
 
 def _normalised(ctx: Context, player: Player) -> Certificate:
     summed = any(
-        o.kind == "one" and o.player == player.name and ctx.builder.exact(o.node) is None
+        o.kind == "one" and o.player == player.name and ctx.builder.exact(o.node) != 1
         for o in ctx.obligations
     )
     slack = SUM_TOLERANCE if summed else 0.0
@@ -83,6 +90,7 @@ def check_requirements(
 
     Claims about slopes and structure are handed back: they are decided on the finished model.
     """
+    facts = _of_all_stages(ctx, facts)
     found, claims = [], []
     for requirement, env, player in _requirements(ctx, unit, players):
         started = time.perf_counter()

@@ -194,7 +194,7 @@ class Context:
     open_lets: list[OpenLet] = field(default_factory=list)
     start_reads: dict[tuple[str, str], Span] = field(default_factory=dict)
     data_paths: dict[ast.Text, Path | None] = field(default_factory=dict)
-    open_functions: list[str] = field(default_factory=list)
+    open_functions: list[ast.Fn] = field(default_factory=list)
     open_definitions: int = 0
     expansions: int = 0
     unrolled: int = 0

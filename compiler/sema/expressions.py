@@ -45,7 +45,10 @@ MAX_WHOLE = 2**53
 
 def lower(ctx: Context, env: Env, expr: ast.Expr) -> Value:
     """The value of `expr` where it stands; errors are reported and give POISON."""
-    return _RULES[type(expr)](ctx, env, expr)
+    value = _RULES[type(expr)](ctx, env, expr)
+    # what has no value is left out of the game, so that somebody must have been told
+    assert not isinstance(value, Poison) or ctx.sink.failed or ctx.unknown, expr.span
+    return value
 
 
 def lower_number(ctx: Context, env: Env, expr: ast.Expr) -> Term | Poison:
@@ -152,7 +155,7 @@ def _vector_for(ctx: Context, env: Env, expr: ast.VectorFor) -> Value:
         return ctx.error(
             "MFG201", "an array runs over a range or an enum", expr.domain.span, "not a range"
         )
-    first = domain.bounds[0]
+    first, around = domain.bounds[0], tuple(ctx.open_functions)
 
     def at(position: int, depth: int) -> Value:
         kept = domain.type
@@ -162,7 +165,11 @@ def _vector_for(ctx: Context, env: Env, expr: ast.VectorFor) -> Value:
         else:
             item = Term(position, kept)
         inner = replace(env, depth=depth, locals={**env.locals, expr.name.name: item})
-        return lower(ctx, inner, expr.body)
+        # an argument is read inside of a function that its own text may call, too
+        here, ctx.open_functions = ctx.open_functions, list(around)
+        value = lower(ctx, inner, expr.body)
+        ctx.open_functions = here
+        return value
 
     return Mapped(domain.size, at, comprehensions.picks_members(ctx, env, expr.body, None))
 

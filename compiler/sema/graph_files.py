@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ class Link:
     where: str
 
 
-def read_links(path: Path) -> list[Link]:
-    """All links of the file, in its order. Raises DataError with the line and the reason."""
+def read_links(path: Path) -> Iterator[Link]:
+    """The links of the file one by one. Raises DataError with the line and the reason."""
     try:
         if path.stat().st_size > MAX_DATA_BYTES:
             raise DataError(f"`{path.name}` is larger than {MAX_DATA_BYTES >> 20} MiB")
@@ -38,18 +38,18 @@ def read_links(path: Path) -> list[Link]:
     raise DataError(f"`{path.name}` is not a graph: links are read from `.csv` or `.json`")
 
 
-def _csv(name: str, text: str) -> list[Link]:
-    rows = [(k, row) for k, row in enumerate(csv.reader(text.splitlines()), start=1) if row]
-    if not rows:
+def _csv(name: str, text: str) -> Iterator[Link]:
+    rows = ((k, row) for k, row in enumerate(csv.reader(text.splitlines()), start=1) if row)
+    first, names = next(rows, (0, []))
+    if not first:
         raise DataError(f"`{name}` is empty: its first line is `from,to,...`")
-    header = [cell.strip() for cell in rows[0][1]]
+    header = [cell.strip() for cell in names]
     if header[:2] != ["from", "to"] or len(set(header)) < len(header) or "" in header:
         raise DataError(
-            f"`{name}` line {rows[0][0]}: the header is `from,to,` and names of numbers, not "
+            f"`{name}` line {first}: the header is `from,to,` and names of numbers, not "
             f"`{','.join(header)}`"
         )
-    links = []
-    for line, row in rows[1:]:
+    for line, row in rows:
         where = f"line {line}"
         if len(row) != len(header):
             expected = ",".join(header)
@@ -59,11 +59,10 @@ def _csv(name: str, text: str) -> list[Link]:
             key: _number(cell, f"`{name}` {where}")
             for key, cell in zip(header[2:], cells[2:], strict=True)
         }
-        links.append(_link(cells[0], cells[1], numbers, name, where))
-    return links
+        yield _link(cells[0], cells[1], numbers, name, where)
 
 
-def _json(name: str, text: str) -> list[Link]:
+def _json(name: str, text: str) -> Iterator[Link]:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
@@ -72,7 +71,6 @@ def _json(name: str, text: str) -> list[Link]:
         raise DataError(f"`{name}` is not JSON text") from None
     if not isinstance(content, list):
         raise DataError(f"`{name}` holds no list of links")
-    links = []
     for place, entry in enumerate(content, start=1):
         where = f"entry {place}"
         if not isinstance(entry, dict) or not {"from", "to"} <= set(entry):
@@ -83,8 +81,7 @@ def _json(name: str, text: str) -> list[Link]:
             for key, value in entry.items()
             if key not in ("from", "to")
         }
-        links.append(_link(ends[0], ends[1], numbers, name, where))
-    return links
+        yield _link(ends[0], ends[1], numbers, name, where)
 
 
 def _number(value: object, where: str) -> float:

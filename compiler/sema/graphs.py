@@ -1,8 +1,7 @@
 """Graphs of a spec: nodes and links with their numbers, written in place or read from a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mfdsl.compiler.imports import Files, Loaded, data_file
 from mfdsl.compiler.ir.model import Graph
@@ -92,9 +91,9 @@ def _small_enough(ctx: Context, growing: _Growing, declaration: ast.Graph) -> bo
         if count > limit:
             ctx.error(
                 "MFG701",
-                f"the graph has {count:,} {what}",
+                f"the graph has more than {limit:,} {what}",
                 declaration.name.span,
-                f"the limit is {limit:,}",
+                "the limit of a graph",
             )
             return False
     return True
@@ -159,9 +158,17 @@ def _add_file(
     files: Files,
 ) -> bool:
     path = data_file(loaded, file, item.path, files, ctx.sink)
-    found = None if path is None else _read(ctx, path, item)
-    if found is None:
+    if path is None:
         return False
+    try:
+        return _add_links(ctx, growing, item, read_links(path))
+    except DataError as error:
+        ctx.error("MFG705", str(error), item.path.span, "read here")
+        return False
+
+
+def _add_links(ctx: Context, growing: _Growing, item: ast.GraphFile, found: Iterable[Link]) -> bool:
+    """Add the links of a file, of which no more are read than a graph may have."""
     for link in found:
         ends = (growing.node(link.tail), growing.node(link.head))
         if ends in growing.links:
@@ -175,15 +182,9 @@ def _add_file(
             return False
         growing.links[ends] = item.path.span
         growing.numbers.append(dict(link.numbers))
+        if len(growing.nodes) > MAX_NODES or len(growing.links) > MAX_LINKS:
+            break
     return True
-
-
-def _read(ctx: Context, path: Path, item: ast.GraphFile) -> list[Link] | None:
-    try:
-        return read_links(path)
-    except DataError as error:
-        ctx.error("MFG705", str(error), item.path.span, "read here")
-        return None
 
 
 def _columns(

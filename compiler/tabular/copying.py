@@ -97,7 +97,11 @@ class Copier:
             return self._over_members(node, kind, frame)
         if node.op == "array_over" or (node.op in REDUCTIONS and kind.dims):
             return self._written_out(node, kind, frame)
-        args = [known[i] for i in self._direct(node)]
+        inner = frame.freed(node.attr) if node.op in REDUCTIONS else frame  # type: ignore[arg-type]
+        if inner != frame:
+            args = [self.copy(i, inner) for i in node.args]
+        else:
+            args = [known[i] for i in self._direct(node)]
         if self._looked_up(node):
             whole = self._whole(self.model.nodes[node.args[0]])
             return self.builder.add("element", [whole, *entries_of(args)], None, kind)

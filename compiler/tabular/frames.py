@@ -38,6 +38,10 @@ class Frame:
         """The frame in which an index has a value."""
         return replace(self, fixed=(*self.fixed, (depth, value)))
 
+    def freed(self, depth: int) -> "Frame":
+        """The frame in which an index that has a value further out is bound anew."""
+        return replace(self, fixed=tuple(pair for pair in self.fixed if pair[0] != depth))
+
     def population(self, depth: int) -> str:
         """The population whose member is bound at a depth."""
         return next(name for d, name in reversed(self.bound) if d == depth)

@@ -93,3 +93,19 @@ def test_a_single_constant_of_a_minimum_stays():
     x = builder.add("state", attr="x", type=INT)
     two = builder.const(2, INT)
     assert builder.nodes[builder.add("min", (x, two), type=INT)].args == (x, two)
+
+
+def test_a_number_does_not_take_the_place_of_an_array():
+    builder = Builder()
+    pair, flags = Type(kind="real", dims=(2,)), Type(kind="bool", dims=(2,))
+    array = builder.add("state", attr="y", type=pair)
+    truths = builder.add("lt", (array, builder.const(1)), type=flags)
+    true, false, one = builder.const(1, BOOL), builder.const(0, BOOL), builder.const(1)
+    for op, args, kept in (
+        ("if", (true, one, array), pair),
+        ("if", (truths, one, one), pair),
+        ("and", (truths, false), flags),
+        ("or", (truths, true), flags),
+    ):
+        assert builder.type_of(builder.add(op, args, type=kept)).dims == (2,)
+    assert builder.add("if", (true, array, one), type=pair) == array

@@ -46,7 +46,8 @@ def union(texts: Sequence[Text]) -> tuple[int, ...]:
 
 def renamed(text: Text, old: int, new: int) -> Text:
     """The same tensor with one of its axes under another name."""
-    return replace(text, axes=tuple(new if axis == old else axis for axis in text.axes))
+    minus = text.minus and renamed(text.minus, old, new)
+    return replace(text, axes=tuple(new if a == old else a for a in text.axes), minus=minus)
 
 
 def place(text: Text, axis: int) -> int:

@@ -34,3 +34,7 @@ class Context:
     def with_leaf(self, op: str, attr: object, node: int) -> "Context":
         """With a leaf replaced by a node."""
         return replace(self, bound=(*self.bound, ((op, attr), node)))
+
+    def without_leaf(self, op: str, attr: object) -> "Context":
+        """Inside a binder of a leaf that further out is replaced by a node."""
+        return replace(self, bound=tuple(b for b in self.bound if b[0] != (op, attr)))

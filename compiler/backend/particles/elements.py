@@ -73,7 +73,7 @@ def _sliced(array: Text, places: Sequence[Text], axes: tuple[int, ...], rest: in
     marks = [p.code if p.literal is not None else ":" for p in places] + [":"] * rest
     kept = (*axes, *entry_axes(rest))
     if all(mark == ":" for mark in marks):
-        return replace(array, axes=kept)
+        return replace(array, axes=kept, minus=array.minus and replace(array.minus, axes=kept))
     return Text(f"{array.at(ATOM)}[..., {', '.join(marks)}]", ATOM, kept, array.batch)
 
 

@@ -338,7 +338,9 @@ class Expectation:
         arena = self.arena
         facts = arena.facts(total)
         atoms = None if facts.peers or facts.indices else _atoms(arena, [total])
-        if atoms is None or prod(arena.type_of(a).size for a in atoms) * count > LARGEST_TABLE:
+        if atoms is None or any(arena.facts(a).indices for a in atoms):
+            return total  # `q.v < x` of a real `x` differs between the values of `q.v`
+        if prod(arena.type_of(a).size for a in atoms) * count > LARGEST_TABLE:
             return total
         indices = {atom: arena.index(arena.type_of(atom)) for atom in atoms}
         table = arena.replace(total, indices)

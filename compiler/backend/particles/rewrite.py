@@ -279,7 +279,7 @@ class Rewriter:
             fold = node.model_copy(update={"op": FOLDS[node.op], "attr": None})
             return self._elementwise(fold, type, values)
         index = self.arena.add("index", (), attr, axis)
-        value = self.value(body, context)
+        value = self.value(body, context.without_leaf("index", attr))
         if node.op == "array_over":
             return self.arena.add("array_over", (self.stacked(value), index), attr, _plain(type))
         parts = (value,) if isinstance(value, int) else value

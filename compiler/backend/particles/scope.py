@@ -358,7 +358,8 @@ class Scope:
     def _combines(self, body: int, axis: int) -> bool:
         """Whether a sum is over products of what agents share, [B, K], and theirs, [B, K, N]."""
         node = self.module.rewriter.arena.node(body)
-        if node.op != "mul" or len(node.args) != 2 or self.uses.get(body, 0) > 1:
+        written = body not in self.twins and self.uses.get(body, 0) <= 1
+        if node.op != "mul" or len(node.args) != 2 or not written:
             return False
         share, own = (self.known[i] for i in node.args)
         return (share.axes, own.axes) == ((axis,), (axis, OWN)) and share.batch and own.batch
