@@ -81,7 +81,10 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the evaluator knows besides the nodes: numbers of parameters, arrays, grids, horizon."""
+    """What the evaluator knows besides the nodes: numbers of parameters, arrays, grids, horizon.
+
+    Where `endless` says so, `last_time` is the last stage that is played and none that is claimed.
+    """
 
     nodes: Sequence[Node]
     types: Sequence[Type]
@@ -90,6 +93,7 @@ class Facts:
     grids: Mapping[str, GridSpace]
     last_time: int
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)  # values of enums
+    endless: bool = False
 
 
 @dataclass(slots=True)
@@ -241,6 +245,8 @@ class Evaluator:
 
     def _leaf(self, index: int, node: Node) -> Interval:
         type_ = self.facts.types[node.type]
+        if node.op == "time" and self.facts.endless:
+            return Interval(np.float64(0.0), np.float64(np.inf))  # type: ignore[arg-type]
         if node.op == "time":
             lo, hi = 0, self.facts.last_time
         elif not listed(type_):
@@ -417,7 +423,8 @@ def choose_axes(
     count = len(facts.nodes) if roots is None else len(reachable(facts.nodes, roots))
     points, most = 1, min(limit, MAX_WORK // count)
     nodes, types = facts.nodes, facts.types
-    axes = [i for i in leaves if nodes[i].op == "time" or listed(types[nodes[i].type])]
+    timed = not facts.endless
+    axes = [i for i in leaves if (timed if nodes[i].op == "time" else listed(types[nodes[i].type]))]
     for leaf in sorted(axes, key=lambda i: (i not in first, size(i), i)):
         if points * size(leaf) <= most:
             chosen.append(leaf)

@@ -32,4 +32,5 @@ def facts_of(model: Model) -> Facts:
     grids = {g.name: grid_space(g) for g in model.grids}
     last = (model.horizon.steps or LONGEST_RUN) - 1
     names = {e.name: e.values for e in model.enums}
-    return Facts(list(model.nodes), list(model.types), parameters, arrays, grids, last, names)
+    nodes, types, endless = list(model.nodes), list(model.types), model.horizon.steps is None
+    return Facts(nodes, types, parameters, arrays, grids, last, names, endless)

@@ -78,12 +78,6 @@ def legal_only(
     return even(bounds, "where actions may be illegal")
 
 
-def finite_law(facts: Facts, player: Player) -> bool:
-    """Whether a population has finitely many kinds of members."""
-    variables = (*player.states, *player.traits, *player.actions)
-    return all(facts.types[v.type].finite for v in variables)
-
-
 def value_bounds(question: Question, nodes: Sequence[int]) -> Bounds:
     """The constant of a sum of nodes."""
     try:

@@ -14,7 +14,7 @@ from math import nextafter, pi, prod, sqrt
 from mfdsl.compiler.analysis.asymmetry.degrees import degree
 from mfdsl.compiler.analysis.slopes.taping import Entry
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Node, Player
+from mfdsl.compiler.ir.model import Node, NoiseVariable, Player
 from mfdsl.compiler.ir.walk import reachable
 
 NOISES = ("noise", "common_noise")
@@ -65,7 +65,7 @@ def scales(
     still = [(unclipped(copies.nodes, node), entry) for node, entry in roots]
     factors: list[tuple[float, list[Entry]]] = []
     for noise in player.noises:
-        leaf = _leaf(copies.nodes, player, noise.name)
+        leaf = _leaf(copies, player, noise)
         law = noise.law[0] if noise.law else None
         if leaf is None or law not in SIZES:
             continue
@@ -91,9 +91,12 @@ def _degree(nodes: Sequence[Node], root: int, leaf: int) -> float:
     return degree(nodes, root, lambda i: i == leaf)
 
 
-def _leaf(nodes: Sequence[Node], player: Player, name: str) -> int | None:
-    attr = name if player.kind == "population" else (player.name, name)
-    return next((i for i, n in enumerate(nodes) if n.op in NOISES and n.attr == attr), None)
+def _leaf(copies: Copies, player: Player, noise: NoiseVariable) -> int | None:
+    """The leaf of a noise: others of its name have types of their own."""
+    attr = noise.name if player.kind == "population" else (player.name, noise.name)
+    alike = (i for i, n in enumerate(copies.nodes) if n.op in NOISES and n.attr == attr)
+    kind = copies.types[noise.type]
+    return next((i for i in alike if copies.types[copies.nodes[i].type] == kind), None)
 
 
 def _unit(copies: Copies, leaf: int, place: int | None) -> int:

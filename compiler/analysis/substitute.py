@@ -22,6 +22,7 @@ class Copies:
             facts.grids,
             facts.last_time,
             facts.names,
+            facts.endless,
         )
         self._known: dict[tuple[object, ...], int] = {}
 

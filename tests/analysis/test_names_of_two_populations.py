@@ -1,5 +1,7 @@
 """Populations whose variables have the same names and other types: each is asked about its own."""
 
+from math import pi
+
 import pytest
 
 from mfdsl.compiler.analysis.certificate import Certificate
@@ -41,6 +43,24 @@ population b as nu {
   action u : real in [-10, 10]
   x' = clip(x + 0.1 * u)
   reward r = x * x - u * u + z * z
+}
+"""
+NOISY = """model namesakes
+objective nash
+horizon 3
+population b as nu {
+  state y : real in [0, 1] ~ uniform
+  action v : int in 0..1
+  noise e : real ~ uniform([0, 1])
+  y' = clip(y + 0.1 * e)
+  reward r = y
+}
+population p as mu {
+  state x : real in [-100, 100] ~ uniform
+  action u : int in 0..1
+  noise e : real ~ normal(0, std = 1)
+  x' = clip(x + 5 * e * mean(q.y for q in b))
+  reward r = x
 }
 """
 CONSTANTS = {
@@ -109,3 +129,8 @@ def test_members_of_laws_are_named_by_their_own_values() -> None:
     assert found.witness is not None
     assert {"P", "Q"} >= set(str(found.witness["moving"]).split(" to "))
     assert "4" in str(found.witness["law of b"])
+
+
+def test_a_noise_is_that_of_its_own_law() -> None:
+    found = ask(NOISY, "p: lipschitz(dynamics, nu)")  # 5 E|e| where nothing is clipped
+    assert found.verdict == "proved" and found.upper == pytest.approx(5 * (2 / pi) ** 0.5)

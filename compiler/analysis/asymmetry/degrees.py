@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from mfdsl.compiler.ir.model import Node
-from mfdsl.compiler.ir.walk import MEANS, depth_of, reachable
+from mfdsl.compiler.ir.walk import MEANS, MEMBERS, depth_of, reachable
 
 SUMS = ("add", "vector", "real", "neg", "array_over", "sum_over")
 
@@ -62,13 +62,14 @@ def law_degree(nodes: Sequence[Node], root: int, population: str) -> float:
 def means_reading(nodes: Sequence[Node], root: int, op: str) -> list[int]:
     """The means under `root` whose members are asked for a variable of the kind `op`.
 
-    `op` is `peer_trait` or `weight`; the mean is the one that binds the member.
+    `op` is `peer_trait` or `weight`; the mean, or the extreme or distance, is the one that binds
+    the member.
     """
     below = reachable(nodes, [root])
     return [
         i
         for i in below
-        if nodes[i].op in MEANS
+        if nodes[i].op in MEMBERS
         and any(
             nodes[j].op == op and depth_of(nodes[j]) == depth_of(nodes[i])
             for j in reachable(nodes, nodes[i].args)

@@ -468,7 +468,7 @@ def _ends(
 ) -> tuple[float, float, bool]:
     """The range of a variable that is not enumerated, and whether it takes whole values only."""
     if here.op == "time":
-        return 0.0, float(facts.last_time), True
+        return 0.0, inf if facts.endless else float(facts.last_time), True
     if type_.box is not None and entry:
         lo, hi = type_.box[entry[-1]]
         return _below(lo), _above(hi), False

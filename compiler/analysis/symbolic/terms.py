@@ -74,6 +74,7 @@ class Terms:
             facts.arrays,
             facts.grids,
             facts.last_time,
+            endless=facts.endless,
         )
 
 

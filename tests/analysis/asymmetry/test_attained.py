@@ -1,6 +1,8 @@
-"""Distances of players that are bounds from above only are not said to be attained."""
+"""Distances of players that are bounds from above only are not said to be attained, nor 0."""
 
 from pathlib import Path
+
+import pytest
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import asymmetry
 from mfdsl.compiler.driver import compile_file, compile_text
@@ -62,3 +64,10 @@ def test_chances_that_even_out_refute_nothing(tmp_path: Path) -> None:
     spec.write_text(WEIGHTS.format(legal=""))
     found = asymmetry(compile_file(spec).require_model(), "a", "dynamics", most=0.01)
     assert found.verdict == "unknown" and found.lower == 0.0
+
+
+@pytest.mark.parametrize("value", ["min(q.z * q.x[0] for q in a)", "mean(q.z * q.x[0] for q in a)"])
+def test_a_hidden_trait_of_another_tells_players_apart(value: str) -> None:
+    text = BALL.replace("z * (x[0] + x[1])", value)
+    found = asymmetry(compile_text(text).require_model(), "a", "reward", 0.1, most=0.0)
+    assert (found.verdict, found.reason) == ("unknown", "unsupported")
