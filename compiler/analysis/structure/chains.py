@@ -4,7 +4,6 @@ A chance is a pair of ends; both agree where it is a rational number of the spec
 irrational, or vary with something that is not fixed here, lie between the two.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +12,7 @@ from math import isfinite, prod
 
 import numpy as np
 
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.masses import Variable, rebuilt, sized
 from mfdsl.compiler.analysis.substitute import Copies
@@ -162,7 +162,7 @@ def step_at(chain: Chain, t: int, deadline: float) -> Step:
     for s in range(len(chain.states)):
         allowed = []
         for a in range(len(chain.actions)):
-            if time.perf_counter() > deadline:
+            if processor_time() > deadline:
                 raise OutOfTimeError("no time to read all chances")
             own = chain.own(s, a) | {TIME: t}
             mask = None if chain.legal is None else _placed(chain.terms, chain.legal, own)

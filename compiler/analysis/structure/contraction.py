@@ -10,13 +10,13 @@ radius is bounded by the quotients of Collatz and Wielandt.
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
@@ -53,7 +53,7 @@ class Factors:
 
 def contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
     """The certificate `contraction`: `upper` is the temperature from which on flows contract."""
-    started = time.perf_counter()
+    started = processor_time()
     why = _outside(model)
     obligations: tuple[Certificate, ...] = ()
     upper = math.inf
@@ -85,14 +85,14 @@ def contraction(model: Model, copies: Copies, seconds: float) -> Certificate:
         reason=None if proved else "unsupported" if not obligations else "domain",
         detail=detail,
         obligations=obligations,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
 
 
 def _outside(model: Model) -> str | None:
     """Why the theorem does not cover a game."""
     if not model.tabular:
-        return "the theorem has one population with finite variables and a Nash objective"
+        return _shape(model)
     if model.horizon.kind == "infinite":
         return "the theorem has a finite or a stationary horizon"
     if model.horizon.steps is not None and model.horizon.steps > MAX_STAGES:
@@ -101,6 +101,25 @@ def _outside(model: Model) -> str | None:
     if unseen is not None:
         return f"the theorem has policies that see the state and t, and these do not see `{unseen}`"
     return None
+
+
+def _shape(model: Model) -> str:
+    """What keeps a game from being one population with finite variables and nothing else."""
+    if model.objective == "team":
+        return "the players are a team: the theorem is about Nash equilibria"
+    if len(model.populations) != 1:
+        return f"{len(model.populations)} populations: the theorem has one"
+    other = next((p for p in model.players if p.kind != "population"), None)
+    if other is not None:
+        article = "a major" if other.kind == "major" else "an environment"
+        return f"{article}, `{other.name}`: the theorem has one population and nothing else"
+    player = model.population
+    if player.traits:
+        return f"a trait, `{player.traits[0].name}`: the theorem has states and actions"
+    for v in (*player.states, *player.actions, *player.noises):
+        if model.types[v.type].dims or not model.types[v.type].finite:
+            return f"`{v.name}` is not a finite scalar, as all variables of the theorem are"
+    return "it reads more of single members than their law, which the theorem does not have"
 
 
 def factors_of(model: Model, copies: Copies, player: Player) -> Factors:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.continuity import gap_of
 from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.slopes.domain import root_rows
@@ -40,7 +41,7 @@ class Missing:
 
 def existence(model: Model, copies: Copies, seconds: float) -> Certificate:
     """The certificate `existence` of an equilibrium (of a best joint policy for a team)."""
-    started = time.perf_counter()
+    started = processor_time()
     shape = _shape(model, copies)
     parts: list[Certificate] = []
     if shape is None:
@@ -61,7 +62,7 @@ def existence(model: Model, copies: Copies, seconds: float) -> Certificate:
         culprit=None if shape is None else shape.place,
         fix=None if shape is None else shape.fix,
         obligations=tuple(parts) if proved else (),
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
 
 
@@ -87,7 +88,7 @@ def _shape(model: Model, copies: Copies) -> Missing | None:
 
 def continuity(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
     """Certificates that rewards, chances and next states are continuous in each law they read."""
-    deadline = time.perf_counter() + seconds
+    deadline = processor_time() + seconds
     found = []
     for player in model.players:
         for name, node, whole in values_of(player):
@@ -111,7 +112,7 @@ class _Asked:
 def _continuous(model: Model, copies: Copies, asked: _Asked, deadline: float) -> Certificate:
     """Whether a value has bounded slopes in a law, and no branches that do not meet."""
     gap: Missing | None
-    left = deadline - time.perf_counter()
+    left = deadline - processor_time()
     try:
         gap = _gap(model, copies, asked, left) if left > 0 else Missing("no time", None)
     except Unsupported as error:

@@ -10,9 +10,6 @@ has a potential if G is symmetric.
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
-from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.masses import OWN, rebuilt
 from mfdsl.compiler.analysis.structure.ranks import independent
 from mfdsl.compiler.analysis.substitute import Copies
@@ -45,7 +42,6 @@ class Features:
     terms: Terms
     monomials: tuple[Monomial, ...]
     matrix: tuple[tuple[int, ...], ...]
-    poles: bool  # a function of means may have a pole inside of its domain
 
     @property
     def independent(self) -> bool:
@@ -94,20 +90,7 @@ def features(copies: Copies, player: Player, root: int) -> Features:
             ]
             row.append(tidied(terms, total(terms, parts)))
         matrix.append(tuple(row))
-    poles = any(_has_pole(terms, phi) for phi in outer.values())
-    return Features(terms, tuple(names), tuple(matrix), poles)
-
-
-def _has_pole(terms: Terms, root: int) -> bool:
-    """Whether a divisor may be 0: on both sides of a pole a slope says nothing of the values."""
-    evaluator = Evaluator(terms.as_facts(), {})
-    for index in _outside(terms, root):
-        node, exact = terms.nodes[index], terms.builder.exact
-        if node.op == "div" or (node.op == "pow" and not (exact(node.args[1]) or -1) >= 0):
-            value = evaluator.value(node.args[1 if node.op == "div" else 0])
-            if not (np.all(value.lo > 0) or np.all(value.hi < 0)):
-                return True
-    return False
+    return Features(terms, tuple(names), tuple(matrix))
 
 
 def _outer(terms: Terms, whole: Polynomial) -> dict[Monomial, int]:

@@ -5,12 +5,12 @@ The algebra is a normal form in which what cancels, or is multiplied by 0, is go
 which a reward, or the chance of a next state, differs for certain refute.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
@@ -73,7 +73,7 @@ def independent_value(
     source: Source = ANY,
 ) -> Certificate:
     """The certificate `independent(NAME, mu)` of a sum of nodes: a reward, a `let`."""
-    started = time.perf_counter()
+    started = processor_time()
     reading = [n for n in nodes if reads_law(copies.facts, n, source.laws)]
     asked = _Reading(model, copies, reading, player, started + seconds, source.laws)
     verdict, method, reason, witness, detail = _decided(asked)
@@ -92,7 +92,7 @@ def independent_value(
         reason=reason,
         detail=detail,
         culprit=place_of_law(model, reading) if verdict != "proved" else None,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
     return of_legal_majors(model, found)
 

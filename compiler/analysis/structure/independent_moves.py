@@ -1,12 +1,12 @@
 """Moves that do not depend on a law: next states and chances of noises of players."""
 
-import time
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.structure.independent import (
     ANY,
     SECONDS,
@@ -56,7 +56,7 @@ def independent_dynamics(
     """The certificate `dynamics_independent_of_mu` of all players of a model; with a player
     `independent(dynamics, LAW)` of that one, which is the same in a game that has no others.
     """
-    started = time.perf_counter()
+    started = processor_time()
     if len(model.players) == 1:
         player = None
     asked = model.players if player is None else (player,)
@@ -92,7 +92,7 @@ def independent_dynamics(
         reason=reason,
         detail=detail,
         culprit=place_of_law(model, [n for _, n in reading]) if verdict != "proved" else None,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
     return of_legal_majors(model, found)
 

@@ -5,13 +5,13 @@ equilibria that move along. Proved by identities, on real variables for the expr
 on finite ones at each kind of member; refuted at a point where two values differ for certain.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.cases import Verdicts
 from mfdsl.compiler.analysis.structure.legal import are_legal, masks_of, of_legal_majors
@@ -65,7 +65,7 @@ def invariant(
         ValueError: a name is no variable that the player may move, or a finite variable does not
             keep its values.
     """
-    started = time.perf_counter()
+    started = processor_time()
     deadline = started + seconds
     moving = motion(model, copies, player, images)
     outside = _leaves_domain(model, copies, moving)
@@ -103,7 +103,7 @@ def invariant(
         reason=reason,
         detail=detail,
         culprit=model.places[node] if node is not None and verdict != "proved" else None,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
     return of_legal_majors(model, certificate)
 
@@ -168,7 +168,7 @@ def _same_value(
         terms, found = written_out(
             copies.facts, [asked.node, after, *([mask] if mask is not None else [])], bind=True
         )
-        left = max(deadline - time.perf_counter(), 0.01)
+        left = max(deadline - processor_time(), 0.01)
         apart = difference(terms, found[1], found[0])
         answer = is_zero(terms, apart, where=found[2:], seconds=min(left, 0.5))
         if answer.holds is None and _finite_law(copies, asked.player):
@@ -233,7 +233,7 @@ def _at_kinds(copies: Copies, asked: _Asked, after: int, deadline: float) -> boo
     apart = copies.add("add", (after, minus), None, kind)
     game = in_masses(copies, {asked.player.name: apart}, [asked.player])
     for node in game.rewards:
-        if time.perf_counter() > deadline:
+        if processor_time() > deadline:
             return False
         if game.terms.builder.exact(node) != 0 and not _vanishes(game.terms, node):
             return False

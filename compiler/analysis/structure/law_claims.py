@@ -6,10 +6,10 @@ parameters are enough. All others are opened, and their box is halved where a cl
 are those that decide which actions are legal, since they say which laws there are.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import (
     Box,
@@ -47,7 +47,7 @@ def law_claims(
     model: Model, copies: Copies, dynamics: Certificate, seconds: float
 ) -> list[Certificate]:
     """The certificates of LAW_CLAIMS, in that order."""
-    started = time.perf_counter()
+    started = processor_time()
     stages: list[Forms] = []
     todo = law_stages(model, copies)
     for stage in todo:
@@ -55,9 +55,9 @@ def law_claims(
     weak = monotone(model, copies, stages, seconds)
     strict = strictly_monotone(model, copies, stages, weak, seconds / 8)
     gradient = potential(model, stages)
-    spent = round(time.perf_counter() - started, 6)
+    spent = round(processor_time() - started, 6)
     skew = skew_affine(model, copies, stages, weak, seconds / 8)
-    left = max(seconds - (time.perf_counter() - started), seconds / 4)
+    left = max(seconds - (processor_time() - started), seconds / 4)
     return [
         weak.model_copy(update={"seconds": spent}),
         strict,
@@ -132,10 +132,10 @@ def _over(
     """The worst certificates over the ends of affine parameters, all others opened."""
     ends = list(corners({n: box[n] for n in affine[:MAX_CORNERS]}))
     free = {n: box[n] for n in box if n not in affine[:MAX_CORNERS]}
-    deadline = time.perf_counter() + seconds
+    deadline = processor_time() + seconds
     found: list[list[Certificate]] = []
     for k, values in enumerate(ends):
-        left = max(deadline - time.perf_counter(), 0.0) / (len(ends) - k)
+        left = max(deadline - processor_time(), 0.0) / (len(ends) - k)
         found.append(_halving(bound(model, values), free, decide, left, MAX_HALVED, values))
     return [worst(column) for column in zip(*found, strict=True)]
 
@@ -149,10 +149,10 @@ def _halving(
     values: dict[str, float],
 ) -> list[Certificate]:
     """The certificates over a box, from those of its halves where they are open on the whole."""
-    started = time.perf_counter()
+    started = processor_time()
     whole = decide(opened(model, free), seconds / 2 if free and most else seconds)
     whole = [c.model_copy(update={"witness": named(c.witness, _told(c, values))}) for c in whole]
-    left = seconds - (time.perf_counter() - started)
+    left = seconds - (processor_time() - started)
     if not free or not most or left <= 0 or all(c.verdict != "unknown" for c in whole):
         return whole
     both = [_halving(model, half, decide, left / 2, most - 1, values) for half in halves(free)]

@@ -5,12 +5,12 @@ Huang, Large-population LQG games involving a major player, 2010. The proof is a
 expressions; a refutation is a difference of high order, along a line, that is not 0 for certain.
 """
 
-import time
 from fractions import Fraction
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.structure.differences import line_difference
@@ -46,7 +46,7 @@ def linear_quadratic_form(
     model: Model, copies: Copies, player: Player
 ) -> tuple[Certificate, LinearQuadratic | None]:
     """The certificate, and the matrices where it is proved, or proved up to bounds."""
-    started = time.perf_counter()
+    started = processor_time()
     whole = _whole_variable(model, player)
     if whole is not None:
         detail = f"`{whole}` takes finitely many values, and is not drawn from an interval"
@@ -94,7 +94,7 @@ def _certificate(
         reason=reason,
         detail=detail,
         witness=witness,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
 
 

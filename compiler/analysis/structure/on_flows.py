@@ -12,13 +12,13 @@ Stage by stage first, where v' J v <= 0 for all v that two flows can differ by a
 then all stages together, where gains of one stage may pay for losses of another.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from mfdsl.compiler.analysis.certificate import Certificate, Rigor
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.structure.branching import branched
 from mfdsl.compiler.analysis.structure.chains import Chain, OutOfTimeError, chain_of
 from mfdsl.compiler.analysis.structure.flows import Stage as FlowStage, stages_of
@@ -73,7 +73,7 @@ def monotone_on_flows(
     `dynamics_independent_of_mu`. It is unknown where flows are no fixed polytope: where dynamics
     read a law, with majors and common states, and for laws that a policy has to keep.
     """
-    started = time.perf_counter()
+    started = processor_time()
     why = _outside(model, dynamics)
     fields: dict[str, Any]
     if why is not None:
@@ -87,7 +87,7 @@ def monotone_on_flows(
         }
     else:
         fields = _decided(model, copies, stages, dynamics, started + seconds)
-    seconds = round(time.perf_counter() - started, 6)
+    seconds = round(processor_time() - started, 6)
     base: dict[str, Any] = {"claim": CLAIM, "subject": "reward", "source": "mu", "seconds": seconds}
     return Certificate.model_validate({"verdict": "unknown"} | base | fields)
 
@@ -140,7 +140,7 @@ def _decided(
             "culprit": place_of(model, open_),
             "fix": "let the reward fall, not rise, with the mass at one's own place",
         }
-    late = time.perf_counter() > deadline
+    late = processor_time() > deadline
     why = found.detail or "no rule covers it, and no two flows refute it"
     return fields | {"reason": "budget" if late else "tight", "detail": f"{term}: {why}"}
 
@@ -251,7 +251,7 @@ def _walk(game: _Game, count: int | None, deadline: float) -> Iterator[tuple[Flo
     seen = set()
     columns = (stages_of(chain, count, deadline) for chain in game.chains.values())
     for here in zip(*columns, strict=True):
-        if time.perf_counter() > deadline:
+        if processor_time() > deadline:
             raise OutOfTimeError("no time to follow all flows")
         key = tuple((stage.reached, stage.shifts) for stage in here)
         if count is None and key in seen:
@@ -326,7 +326,7 @@ def _sign(slopes: InMasses, moves: Span, empty: tuple[int, ...], deadline: float
             "exact" if matrix.exact else "enclosure",
         )
     try:
-        found = branched(slopes, max(deadline - time.perf_counter(), 0.0) / 4, basis, empty)
+        found = branched(slopes, max(deadline - processor_time(), 0.0) / 4, basis, empty)
     except UnsupportedError as error:
         return _Found(None, detail=str(error))
     method = "slopes over boxes of laws on differences of flows at a stage"

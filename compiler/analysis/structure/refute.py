@@ -5,7 +5,6 @@ evaluated in decimal intervals, and only an inner product that is above 0 for ce
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +12,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.structure.masses import Kind
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
@@ -114,10 +114,10 @@ def level_pair(game: Rewards, seconds: float) -> Pair | None:
 def _first(
     game: Rewards, seconds: float, more: Sequence["Direction"], good: Callable[[Pair], bool]
 ) -> Pair | None:
-    deadline = time.perf_counter() + seconds
+    deadline = processor_time() + seconds
     try:
         for one, other, shared in _candidates(game, more):
-            if time.perf_counter() > deadline:
+            if processor_time() > deadline:
                 return None
             try:
                 pair = Pair(one, other, shared, inner_product(game, one, other, shared))

@@ -5,11 +5,11 @@ to one number d at y = x. Moves of mass keep the total, so the slope matrix acts
 these numbers: the game is monotone if they are at most 0, and has a potential in any case.
 """
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.faces import continuous_at
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space, root_rows, spaces_of
@@ -41,7 +41,7 @@ def separable(copies: Copies, player: Player, root: int, seconds: float) -> Diag
     Raises:
         UnsupportedError: there are too many places, or the reward has no interval slopes.
     """
-    deadline = time.perf_counter() + seconds
+    deadline = processor_time() + seconds
     try:
         tape = make_tape(copies.facts, [root])
         return _diagonal(tape, player, deadline)
@@ -92,7 +92,7 @@ def _ranges(
     tables = not any(tape.touched[s.body] for s in tape.statistics)
     chunk = max(1, ENTRIES // (inner + count if tables else inner * count))
     for start in range(0, len(rows), chunk):
-        if time.perf_counter() > deadline:
+        if processor_time() > deadline:
             raise UnsupportedError("no time for all places")
         part = rows.take(np.arange(start, min(start + chunk, len(rows))))
         own = place[start : start + chunk]

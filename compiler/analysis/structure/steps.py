@@ -5,7 +5,6 @@ or their mirror images where their law is symmetric, that is an identity of expr
 variables the chances of next states are compared at each kind of member.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import product as joint
 from math import prod
@@ -13,6 +12,7 @@ from math import prod
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.kernels import leaf_of
 from mfdsl.compiler.analysis.structure.cases import (
     MAX_CASES,
@@ -149,7 +149,7 @@ def _same_noises(
     choices = joint((False, True), repeat=len(free)) if len(free) <= MAX_MIRRORS else [()]
     whole = {v.name: node for v, node in values}
     for choice in choices:
-        if time.perf_counter() > deadline:
+        if processor_time() > deadline:
             return False
         flipped = dict(zip(free, choice, strict=False))
         instead = {
@@ -251,7 +251,7 @@ def _same_masses(
         return Verdicts("unknown", "unsupported", f"{prod(sizes):,} values at t = 0")
     masses = [given(v.initial) for v in variables]
     for case in joint(*(values_of(copies, t) for _, _, t in own)):
-        if time.perf_counter() > deadline:
+        if processor_time() > deadline:
             return Verdicts("unknown", "budget", "no time for all values at t = 0")
         instead = constants(copies, player, own, case)
         before = [copies.replaced(m, instead) for m in masses]

@@ -4,10 +4,10 @@ Stage by stage, for any two laws of states and actions at which the reward of so
 differs. Rewards that move with the law in no way that counts, or read none, are not strict.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict
+from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.structure.forms import Failed, Form, Forms
 from mfdsl.compiler.analysis.structure.masses import read_under
 from mfdsl.compiler.analysis.structure.monotone import NULL, STATIC, paid_at, refuting, weakest
@@ -32,7 +32,7 @@ def strictly_monotone(
     """
     if weak.verdict != "proved":
         return weak.model_copy(update={"claim": CLAIM})
-    started = time.perf_counter()
+    started = processor_time()
     forms = [f for s in stages for f in s.forms]
     verdict, reason, detail, pair = _decided(model, copies, stages, seconds)
     methods = [f.rule for f in forms]
@@ -48,7 +48,7 @@ def strictly_monotone(
         witness=pair_witness(pair) if pair is not None else None,
         reason=reason,
         detail=detail,
-        seconds=round(time.perf_counter() - started, 6),
+        seconds=round(processor_time() - started, 6),
     )
 
 

@@ -1,8 +1,9 @@
 """The only way to sympy: one child process with limits on time and memory, and a cache.
 
-A job that overruns its limit costs its worker, and the next job starts another. A worker that
-dies otherwise is replaced once and asked again. Whatever fails is "no information": an answer of
-None with the reason, never a verdict.
+Time is that of the processor, so that a busy machine does not change answers. A job that overruns
+its limit costs its worker, and the next job starts another. A worker that dies otherwise is
+replaced once and asked again. Whatever fails is "no information": an answer of None with the
+reason, never a verdict.
 """
 
 import atexit
@@ -23,6 +24,7 @@ from mfdsl.compiler.analysis.symbolic.expressions import Program
 
 SECONDS = 2.0
 MEMORY = 1 << 30  # bytes
+PATIENCE = 4.0  # seconds on the wall beyond its limit that a job may take on a busy machine
 START_SECONDS = 30.0  # for the interpreter and the import of sympy, on a busy machine
 MAX_FAILED_STARTS = 3
 MAX_CACHED = 4096
@@ -52,6 +54,7 @@ class _Worker:
 class _Gateway:
     worker: _Worker | None = None
     failed_starts: int = 0
+    spent: float = 0.0
     cache: dict[str, Answer] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -67,7 +70,7 @@ def ask(
     names: Sequence[tuple[str, str]] | None = None,
     seconds: float = SECONDS,
 ) -> Answer:
-    """The answer to a question about the roots of a program, within `seconds`.
+    """The answer to a question about the roots of a program, within `seconds` of the processor.
 
     `names` are text and LaTeX of each symbol. Equal questions are asked once.
     """
@@ -96,6 +99,11 @@ def ask(
         return _gateway.cache[key]
 
 
+def spent() -> float:
+    """Processor seconds that the jobs of this process took; those cut off took their limit."""
+    return _gateway.spent
+
+
 def stop() -> None:
     """End the worker, if there is one; the next question starts another."""
     worker, _gateway.worker = _gateway.worker, None
@@ -117,16 +125,19 @@ def _answered(line: str, seconds: float) -> Answer | None:
         assert worker.process.stdin is not None
         worker.process.stdin.write(line + "\n")
         worker.process.stdin.flush()
-        reply = worker.lines.get(timeout=seconds)
+        reply = worker.lines.get(timeout=seconds + PATIENCE)
     except queue.Empty:
-        stop()
-        return Answer(None, "budget", f"no answer within {seconds:g} s")
+        reply = json.dumps({"error": "late"})
     except OSError:
         reply = None
     if reply is None:
         stop()
         return None
     parsed = json.loads(reply)
+    _gateway.spent += parsed.get("seconds", seconds)
+    if parsed.get("error") == "late":
+        stop()
+        return Answer(None, "budget", f"no answer within {seconds:g} s")
     if parsed.get("error") == "memory":
         stop()
         return Answer(None, "budget", f"more than {MEMORY >> 20:,} MiB of memory")

@@ -1,21 +1,28 @@
 """The child process that runs sympy: a loop over jobs, one JSON object for each line.
 
 It is started by its path and imports nothing of the project. A job has `question`, `steps`,
-`roots`, `names` (text and LaTeX of each symbol) and `seconds`; the reply has `answer`, or `error`
-with the reason why there is none. Nothing that it reads is evaluated as text. Only `expand`,
-`cancel`, `together`, `factor`, `Poly` and printing are called: `simplify`, `equals` and `limit`
-are slow or wrong (sympy 1.14).
+`roots`, `names` (text and LaTeX of each symbol) and `seconds`, a limit on its processor time; the
+reply has `answer`, or `error` with the reason why there is none, and the `seconds` that it took.
+Nothing that it reads is evaluated as text. Only `expand`, `cancel`, `together`, `factor`, `Poly`
+and printing are called: `simplify`, `equals` and `limit` are slow or wrong (sympy 1.14).
 """
 
 import contextlib
 import faulthandler
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-GRACE = 5.0  # seconds after its limit at which a job ends itself, should nobody end it
+GRACE = 5.0  # seconds on the wall after its limit at which a job ends itself, if nobody ends it
+ENDED = ("memory", "late")  # what is left of the interpreter after these is not trusted
+
+
+class Late(BaseException):
+    """A job has had its processor time; no handler of sympy's may keep it."""
 
 
 def main(memory: int) -> None:
@@ -32,10 +39,11 @@ def main(memory: int) -> None:
         for line in sys.stdin:
             job = json.loads(line)
             faulthandler.dump_traceback_later(job["seconds"] + GRACE, exit=True, file=nowhere)
-            reply = _reply(job)
+            began = time.process_time()
+            reply = _timed(job)
             faulthandler.cancel_dump_traceback_later()
-            _write(replies, reply)
-            if reply.get("error") == "memory":  # what is left of the interpreter is not trusted
+            _write(replies, reply | {"seconds": time.process_time() - began})
+            if reply.get("error") in ENDED:
                 return
 
 
@@ -50,6 +58,25 @@ def _limit_memory(memory: int) -> None:
 def _write(stream: TextIO, reply: dict[str, Any]) -> None:
     stream.write(json.dumps(reply) + "\n")
     stream.flush()
+
+
+def _timed(job: dict[str, Any]) -> dict[str, Any]:
+    """The reply within the limit, on systems that can count it; elsewhere whoever asks ends it."""
+    counts = hasattr(signal, "setitimer") and job["seconds"] > 0
+    try:
+        if counts:
+            signal.signal(signal.SIGPROF, _late)
+            signal.setitimer(signal.ITIMER_PROF, job["seconds"])
+        reply = _reply(job)
+        if counts:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        return reply
+    except Late:
+        return {"error": "late"}
+
+
+def _late(number: int, frame: object) -> None:
+    raise Late
 
 
 def _reply(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Contraction of soft fixed points: the bound against eigenvalues, and against the map itself."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -180,3 +181,32 @@ def test_policies_see_the_state_and_the_time(observe: str, verdict: str) -> None
     assert found.verdict == verdict, found.detail
     if verdict == "unknown":
         assert found.reason == "unsupported" and "do not see" in (found.detail or "")
+
+
+SKY = "environment sky {\n  state w : bool = false\n  w' ~ bernoulli(0.5)\n}\n"
+OTHER = """population more {
+  state  y : int in 0..1 = 0
+  action b : int in 0..1
+  y' = b
+  reward s = y
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text + SKY, "an environment, `sky`"),
+        (lambda text: text + OTHER, "2 populations"),
+        (lambda text: text.replace("objective nash", "objective team"), "are a team"),
+        (
+            lambda text: text.replace("  action", "  trait k : bool ~ bernoulli(0.5)\n  action"),
+            "`k`",
+        ),
+    ],
+)
+def test_what_the_theorem_does_not_cover_is_named(change: Callable[[str], str], words: str) -> None:
+    text = TEXT.format(p=0.3, q=0.2, k=0.1, d=0.1, b=-5, c=0.5, e=0)
+    found = certificate(model_of(change(text)), "contraction")
+    assert (found.verdict, found.reason) == ("unknown", "unsupported")
+    assert found.detail is not None and words in found.detail

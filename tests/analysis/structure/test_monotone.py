@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from mfdsl.compiler.analysis.structure.features import features
 from mfdsl.compiler.analysis.structure.monotone import refuting
 from mfdsl.compiler.analysis.structure.refute import inner_product as certified, rewards_of
 from mfdsl.compiler.analysis.structure.separable import separable
@@ -77,14 +76,6 @@ def test_a_pole_inside_of_the_domain_is_no_fall() -> None:
     root = copies.add("div", (copies.add("const", (), 1.0, kind), gap), None, kind)
     assert separable(copies, player, gap, 5.0) is not None
     assert separable(copies, player, root, 5.0) is None
-    mean = line("x * mean(y.x - 0.35 for y in person)")
-    copies, (player,) = copies_of(mean), mean.populations
-    product = player.rewards[0].node
-    own, gap = copies.nodes[product].args
-    kind = copies.nodes[product].type
-    root = copies.add("div", (own, gap), None, kind)
-    assert not features(copies, player, product).poles
-    assert features(copies, player, root).poles
 
 
 def test_a_jump_upwards_is_not_overlooked() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -77,6 +78,26 @@ def test_a_job_over_its_limit_ends_and_the_next_one_is_answered() -> None:
     assert answer.detail == "no answer within 0.5 s"
     assert gateway.ask("zero", exponential_law(2)).value is True
     assert worker_id() != before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals to stop a process")
+def test_a_worker_that_waits_for_a_processor_keeps_its_time() -> None:
+    """It stands still for longer than its limit, as on a busy machine, and answers then."""
+    gateway.ask("zero", exponential_law())
+    before = worker_id()
+    os.kill(before, signal.SIGSTOP)
+    timer = threading.Timer(1.0, os.kill, (before, signal.SIGCONT))
+    timer.start()
+    assert gateway.ask("zero", exponential_law(3), seconds=0.5).value is True
+    timer.join()
+    assert worker_id() == before
+
+
+def test_what_jobs_cost_is_counted() -> None:
+    gateway.ask("zero", exponential_law())
+    before = gateway.spent()
+    assert gateway.ask("zero", endless(), seconds=0.3).reason == "budget"
+    assert 0.3 <= gateway.spent() - before < 0.6
 
 
 def test_a_worker_killed_while_idle_is_replaced() -> None:
@@ -157,7 +178,10 @@ def test_a_job_beyond_its_memory_says_so() -> None:
         timeout=60,
     )
     replies = [json.loads(reply) for reply in done.stdout.splitlines()]
-    assert replies == [{"answer": "ready"}, {"error": "memory"}]
+    assert [{k: v for k, v in r.items() if k != "seconds"} for r in replies] == [
+        {"answer": "ready"},
+        {"error": "memory"},
+    ]
 
 
 def test_a_worker_ends_itself_when_nobody_ends_it() -> None:
