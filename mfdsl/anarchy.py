@@ -69,8 +69,9 @@ class Anarchy:
 
     `gap` is what the optimum is better by to first order, at most that much where it is
     `certified`. `unique` says that all equilibria are proved to pay the same. `tolerance` is what
-    counts as an equilibrium. `sign` is -1 for costs, 1 for rewards, 0 where values have both signs
-    and only differences make sense. All values leave out the terms in `transfers`.
+    counts as an equilibrium. `other` says that the tables are those of another game, as on a grid,
+    of which nothing here is a bound. `sign` is -1 for costs, 1 for rewards, 0 where values have
+    both signs and only differences make sense. All values leave out the terms in `transfers`.
     """
 
     equilibria: tuple[Equilibrium, ...]
@@ -80,6 +81,7 @@ class Anarchy:
     unique: bool
     tolerance: float
     transfers: tuple[str, ...] = ()
+    other: bool = False
 
     @property
     def sign(self) -> int:
@@ -92,7 +94,7 @@ class Anarchy:
     @property
     def kind(self) -> Kind:
         """What the price is."""
-        if any(e.exploitability > self.tolerance for e in self.equilibria):
+        if self.other or any(e.exploitability > self.tolerance for e in self.equilibria):
             return "estimate"
         known = self.certified and self.unique and self.gap <= self.tolerance
         return "exact" if known else "lower_bound"
@@ -136,6 +138,7 @@ class Anarchy:
             "price_of_stability": self.stability,
             "loss": self.loss,
             "kind": self.kind,
+            "tolerance": self.tolerance,
             "transfers": list(self.transfers),
         }
 
@@ -198,16 +201,7 @@ def anarchy(
     plans: list[Solution] = []
     for start in range(starts):
         told(PLANNER, len(searches) + start, most)
-        plans.append(
-            solve(
-                welfare.game.program,
-                welfare.params,
-                PLANNER,
-                {"seed": 0 if start == 0 else seed + start},
-                iterations=iterations,
-                tolerance=tolerance / 10,
-            )
-        )
+        plans.append(_planned(welfare, 0 if start == 0 else seed + start, iterations, tolerance))
         if certified and plans[-1].exploitability.value <= tolerance / 10:
             break
     best = max(plans, key=lambda plan: plan.value[0])
@@ -219,6 +213,19 @@ def anarchy(
         unique,
         tolerance,
         tuple(transfers),
+        other=not (game.program.exact and welfare.game.program.exact),
+    )
+
+
+def _planned(welfare: Welfare, seed: int, iterations: int, tolerance: float) -> Solution:
+    """An optimum from one start, to a tenth of what counts as an equilibrium."""
+    return solve(
+        welfare.game.program,
+        welfare.params,
+        PLANNER,
+        {"seed": seed},
+        iterations=iterations,
+        tolerance=tolerance / 10,
     )
 
 

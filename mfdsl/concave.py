@@ -46,6 +46,10 @@ def concave_social(model: Model, *, monotone: bool) -> Certificate:
 
     `monotone` says that its rewards are proved to be monotone. Nothing is said of moves.
     """
+    major = next((p.name for p in model.players if p.kind == "major" and p.actions), None)
+    if major is not None:
+        detail = f"`{major}` chooses, too: chances of its actions multiply laws"
+        return _certificate(None, detail)
     shapes = _shapes(model)
     affine, crowded, bent = "", "", False
     for player in model.players:

@@ -134,13 +134,7 @@ class Game:
 
             return reduced(model, self.bins)
         except NoTables as error:
-            advice = error.advice or "simulate it, or use a solver that learns from its agents"
-            if (states := drawn_states(model)) is not None:
-                along = f"`--solver {ALONG}` goes along drawn paths of {states}"
-                advice = along if only_paths(model, self.bins) else f"{advice}; or {along}"
-            elif error.advice:
-                learner = "ppo_nash" if model.objective == "nash" else "mf_ppo"
-                advice = f"{advice}; or `--solver {learner}` learns without tables"
+            advice = _ways(model, self.bins, error.advice)
             raise UsageError(f"`{self.name}` has no tables: {error}", advice) from None
 
     @cached_property
@@ -171,7 +165,8 @@ class Game:
 
             only = self.model.population
             exact = not (only.observe or only.observes_law) or sees_stages(self.model)
-            return load_program(self.emit("torch"), self.model, self.name, exact=exact)
+            most = most_paid(self.model)
+            return load_program(self.emit("torch"), self.model, self.name, exact=exact, most=most)
         return load_program(
             self.emit("tables"),
             small.model,
@@ -179,6 +174,7 @@ class Game:
             populations=small.populations,
             exact=small.exact,
             grids={c.axis: (c.low, c.step) for c in small.grids if c.step is not None},
+            most=most_paid(small.model),
         )
 
     @cached_property
@@ -239,6 +235,23 @@ class Game:
         return model_card(self.model, self.compilation.certificates)
 
 
+def most_paid(model: Model) -> float | None:
+    """How far from 0 the sum of the rewards of a stage is at most, for a horizon without end that
+    has to be cut somewhere; None where no bound is known.
+    """
+    if model.horizon.kind != "infinite":
+        return None
+    import numpy as np
+
+    from mfdsl.compiler.analysis.enclosure import Evaluator
+    from mfdsl.compiler.analysis.facts import facts_of
+
+    evaluator = Evaluator(facts_of(model), {})
+    ranges = [evaluator.value(t.node) for p in model.players for t in p.rewards]
+    most = sum(float(np.maximum(np.abs(r.lo), np.abs(r.hi)).max()) for r in ranges)
+    return float(np.nextafter(most, np.inf)) if np.isfinite(most) else None
+
+
 def load(
     path: str | Path | None = None, *, text: str | None = None, params: Parameters | None = None
 ) -> Game:
@@ -275,3 +288,48 @@ def loaded(game: Game | str | Path, params: Parameters | None) -> Game:
     if params:
         raise TypeError("the game is loaded already: give params to `load`")
     return game
+
+
+def check_choices(device: str | None, dtype: str | None, seed: int = 0) -> None:
+    """Refuse a device or a precision that there is not, or a seed that is none.
+
+    Raises:
+        UsageError: says what is known.
+    """
+    for name, value, known in (("device", device, Device), ("dtype", dtype, Dtype)):
+        if value is not None and value not in get_args(known):
+            raise UsageError(f"`{name}` is {value!r}", f"known: {', '.join(get_args(known))}")
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"a seed is a whole number from 0, not {seed!r}")
+
+
+def _ways(model: Model, bins: Bins, advice: str | None) -> str:
+    """What to do about a game without tables: what may give it some, and who needs none."""
+    general = "simulate it, or use a solver that learns from its agents"
+    if (states := drawn_states(model)) is not None:
+        along = f"`--solver {ALONG}` goes along drawn paths of {states}"
+        return along if only_paths(model, bins) else f"{advice or general}; or {along}"
+    if advice is None:
+        return general
+    learner = "ppo_nash" if model.objective == "nash" else "mf_ppo"
+    ways = [advice, f"`--solver {learner}` learns without tables"]
+    if (missing := _missing_for_paths(model)) is not None:
+        ways.append(f"{missing}: then `--solver {ALONG}` goes along drawn paths")
+    return "; or ".join(ways)
+
+
+def _missing_for_paths(model: Model) -> str | None:
+    """What a game needs for drawn paths of a continuous common state, None where nothing is known
+    to open that way, or there is no such state.
+    """
+    from mfdsl.compiler.tabular.along import along_path
+    from mfdsl.compiler.tabular.frames import NoTables
+
+    common = [v for p in model.players if p.kind == "environment" for v in p.states]
+    if model.objective != "nash" or all(model.types[v.type].finite for v in common):
+        return None
+    try:
+        along_path(model)
+    except NoTables as error:
+        return error.advice
+    return None

@@ -218,6 +218,9 @@ def _applied(rule: Rule, known: Mapping[str, Finding], case: Case) -> Licence:
         options = rule.schedule(constants)
     except NotApplicable as error:
         return replace(entry, verdict="unknown", because=f"{proved}, but {error}")
+    if case.estimated is not None:
+        proved = f"{proved}, but {case.estimated}"
+        return replace(entry, status="licensed", because=proved, options=options)
     bound = rule.bound(constants, options)
     count = None if bound is None else rates.least_iterations(bound, case.tolerance)
     return replace(

@@ -85,7 +85,7 @@ def on_simplex(game: Game, points: int = 50, projection: Projection = "interpola
     order = [(player, name) for player, _, name in seen.states]
     drawn = _drawn(small, around, order, starts)
     first = torch.tensor([drawn.get(c, 0.0) for c in commons], dtype=torch.float64)
-    law = module.initial_law(program.params()).reshape(-1)
+    law = _first_laws(seen, program, commons, first > 0)
     table = GridGame(
         laws,
         points,
@@ -138,6 +138,18 @@ def control_on_simplex(
             return found, *control(found.game)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _first_laws(
+    seen: Observed, program: Program, commons: tuple[tuple[int, ...], ...], possible: Tensor
+) -> Tensor:
+    """The law [C, S] at t = 0 given each common state; an even one where that cannot be."""
+    states = program.state_count
+    found = torch.full((len(commons), states), 1 / states, dtype=torch.float64)
+    rows = [common for common, there in zip(commons, possible.tolist(), strict=True) if there]
+    laws = program.module.initial_law(program.params(_columns(seen, rows, seen.states)))
+    found[possible] = laws.reshape(-1, states).expand(len(rows), -1)
+    return found
 
 
 def _fits(program: Program, points: int) -> bool:

@@ -29,6 +29,7 @@ def case_of(model: Model, tolerance: float) -> Case:
         readings=tuple(_readings(model)) if several else (),
         team=model.objective == "team",
         entangled=_entangled(model),
+        estimated=_estimated(model),
     )
 
 
@@ -52,6 +53,15 @@ def _entangled(model: Model) -> str | None:
         unseen = hidden(model, player)
         if unseen is not None:
             return f"policies of `{player.name}` do not see `{unseen}`"
+    return None
+
+
+def _estimated(model: Model) -> str | None:
+    """What tables have only on a grid, or at some points."""
+    for player in model.players:
+        for v in (*player.states, *player.traits, *player.actions, *player.noises):
+            if not model.types[v.type].finite:
+                return f"`{v.name}` is put on points, so no count is promised"
     return None
 
 

@@ -144,5 +144,6 @@ class Evaluation:
         program = self.view.program
         gaps = self._best_values - self.values
         settled = self._streamed is not None or self.flow.residual <= SETTLED
-        exact = program.exact and settled
+        cut = getattr(self.view, "truncation", None)
+        exact = program.exact and settled and (cut is None or cut.negligible)
         return exploitability(program.populations, gaps, exact=exact)

@@ -64,7 +64,8 @@ class Program:
     `states`, `actions` and `noises` give the number of values of each variable, in axis order.
     More than one of `populations` lie along the first axis of states, each with the same mass.
     `exact` is false when the tables only stand for a game with continuous variables; `grids` has
-    the lowest point and the step of those that lie on grids.
+    the lowest point and the step of those that lie on grids. No reward is farther than `most` from
+    0 at any law and stage, with the parameters that the module has by itself; None where not known.
     """
 
     module: types.ModuleType
@@ -81,6 +82,7 @@ class Program:
     populations: tuple[str, ...]
     exact: bool = True
     grids: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    most: float | None = None
 
     @property
     def state_count(self) -> int:
@@ -204,6 +206,7 @@ def load_program(
     populations: Sequence[str] = (),
     exact: bool = True,
     grids: Mapping[str, tuple[float, float]] | None = None,
+    most: float | None = None,
 ) -> Program:
     """Run emitted module text and return it as a Program.
 
@@ -229,6 +232,7 @@ def load_program(
         populations=tuple(populations) or (module.POPULATION,),
         exact=exact,
         grids=dict(grids or {}),
+        most=most,
     )
 
 

@@ -98,3 +98,26 @@ def test_a_reward_drawn_with_the_chance_of_a_law_is_not_taken_for_one_that_reads
     """On average it is the mass at the own action, whose social value is convex."""
     assert not proved("noise e : bool ~ bernoulli(mu[a = a])\n  reward luck = ind(e)")
     assert proved("noise e : bool ~ bernoulli(0.3)\n  reward luck = ind(e)")
+
+
+def test_what_a_major_chooses_multiplies_laws() -> None:
+    """c = 1 where no x is 1 costs nothing, nor does c = 0 where all are; half of both a quarter."""
+    text = """
+model led
+objective nash
+horizon 1
+major boss {
+  state  s : int in 0..0 = 0
+  action c : int in 0..1
+  s' = s
+  reward r = -c * mean(q.x for q in p)
+}
+population p {
+  state  x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = a
+  cost effort = 0.1 * a
+}
+"""
+    found = concave_social(mfdsl.load(text=text).model, monotone=True)
+    assert found.verdict == "unknown" and found.detail is not None and "`boss`" in found.detail

@@ -432,3 +432,41 @@ def test_moduli_are_found_under_the_names_that_a_spec_gives() -> None:
     assert MODULUS not in findings([term])
     own = certificate("lipschitz(reward, x)", upper=1.0, norm="l2")
     assert MODULUS not in findings([own])
+
+
+GRID = """model alone
+horizon 3
+objective nash
+population p {{
+  state  x : {kind} = {start}
+  action a : int in 0..1
+  {move}
+  reward r = x - 0.1 * a
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "move", "counts"),
+    [
+        ("real in [0, 1]", "0.3", "x' = clip(0.7 * x + 0.2 * a)", False),
+        ("int in 0..4", "0", "x' = clip(x + a)", True),
+        (
+            "int in 0..4",
+            "0",
+            "noise z : real ~ normal(0, std = 1)\n  x' = clip(x + a * ind(z > 0.3))",
+            False,
+        ),
+    ],
+)
+def test_no_count_is_promised_of_tables_of_another_game(
+    kind: str, start: str, move: str, counts: bool
+) -> None:
+    """Exploitability on a grid is an estimate: its first best response is no equilibrium."""
+    game = mfdsl.load(text=GRID.format(kind=kind, start=start, move=move))
+    found = with_structure(game.model, game.certificates)
+    for solver in ("fixed_point", "policy_iteration"):
+        licence = entry(solver, list(found), case_of(game.model, 1e-6))
+        assert licence.status == "licensed"
+        assert (licence.iterations is not None, licence.bound is not None) == (counts, counts)
+        assert ("is put on points" in licence.because) is not counts

@@ -42,7 +42,7 @@ def along_path(model: Model) -> Along:
     builder, (only,) = Builder(), model.populations
     path = _Path(model, builder)
     copier, frame = Copier(model, builder, path.leaf), Frame(only.name)
-    made = copied(model, only, copier)
+    made = copied(model, only, copier, Copier(model, builder, path.first))
     shown = [Named(name=n.name, node=_seen(n, copier, frame)) for n in only.observe]
     if not only.observe:  # nothing is hidden
         shown = _all_common(model, path, frame)
@@ -88,12 +88,28 @@ class _Path:
         draw = self._entry(known, REAL)
         return draw if noise.density is None else self._value(player, noise, kind, draw)
 
-    def _entry(self, name: str, kind: Type) -> int:
+    def first(self, node: Node, kind: Type, frame: Frame) -> Piece | None:
+        """The same at t = 0, where no time is known.
+
+        Raises:
+            NoTables: it is an array.
+        """
+        if node.op != "common_state":
+            return None
+        player, name = owner(self.model, frame, node.op, node.attr)
+        if kind.dims:
+            raise NoTables(f"`{name}` of {player.name} is an array", "write out its entries")
+        known = common_name(player.name, name)
+        self.states[known] = player.name, name
+        return self._entry(known, kind, self.builder.const(0, INT))
+
+    def _entry(self, name: str, kind: Type, stage: int | None = None) -> int:
         """The entry of a parameter at the stage."""
         add = self.builder.add
         self.kinds[name] = kind.model_copy(update={"dims": (self.steps,)})
         whole = add("param", (), name, self.kinds[name])
-        return add("element", [whole, add("time", (), None, INT)], None, kind)
+        at = add("time", (), None, INT) if stage is None else stage
+        return add("element", [whole, at], None, kind)
 
     def _value(self, player: Player, noise: NoiseVariable, kind: Type, draw: int) -> int:
         """The first value whose cumulated probability is above a uniform draw, as simulators do."""

@@ -1,4 +1,8 @@
-"""Whether policies see what the tables show them of the common state."""
+"""Whether policies see what the tables show them of the common state.
+
+Policies remember the common states that they see, so that tables may show these at all steps so
+far.
+"""
 
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.walk import MEANS, given, reachable
@@ -26,9 +30,12 @@ def check_seen(model: Model, small: Model, finite: Finite) -> None:
 
 
 def sees_pasts(model: Model) -> bool:
-    """Whether policies see what noises left no trace of but in laws: tables show these pasts."""
-    acting = [p for p in model.players if p.actions]
-    return all(p.observes_law or not p.observe for p in acting)
+    """Whether policies see what noises left no trace of but in laws: tables show these pasts. A
+    trace may be in the law of any population.
+    """
+    everybody = {p.name for p in model.populations}
+    acting = [p for p in model.players if p.actions and (p.observe or p.observes_law)]
+    return all(everybody.issubset(p.observes_law) for p in acting)
 
 
 def _unseen(player: Player, name: Name) -> NoTables:

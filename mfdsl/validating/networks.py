@@ -215,7 +215,7 @@ def _seconds(engine: Engine, training: Training) -> float:
 
 
 def returns_row(trial: Trial, until: float) -> Row:
-    """Undiscounted team returns for each number of agents, with standard errors over games."""
+    """Team returns for each number of agents, with standard errors over games."""
     numbers: tuple[int | None, ...] = tuple(sorted(set(trial.agents)))
     if trial.game.agents.fixed:
         numbers = (None,)
@@ -257,7 +257,7 @@ def _return(trial: Trial, number: int | None, seconds: float) -> dict[str, Any] 
     if games < least:
         return None
     simulator = trial.game.simulator(agents=number, batch=games, seed=trial.seed)
-    rollout = simulator.rollout(trial.behaviour, steps=steps, discount=1.0)
+    rollout = simulator.rollout(trial.behaviour, steps=steps)
     paid: Return = (
         rollout.team if rollout.team is not None else next(iter(rollout.returns.values()))
     )

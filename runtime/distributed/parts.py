@@ -83,6 +83,7 @@ def part_program(program: Program, part: Part) -> Program:
         populations=program.populations,
         exact=program.exact,
         grids=program.grids,
+        most=program.most,
     )
     names = list(program.states)
     return replace(own, states={**program.states, names[part.axis]: part.count})

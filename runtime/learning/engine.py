@@ -4,7 +4,7 @@ Every episode has draws of its own, from the streams of the simulator under the 
 episode, so that a seed fixes a whole training run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,16 +79,19 @@ def team_reward(rewards: Any, batch: int) -> Tensor:
     return found
 
 
+def counted(engine: Engine, paid: Sequence[Tensor]) -> Tensor:
+    """The return [B] of what the steps of an episode pay, each [B], as the game counts it: with
+    its own discount, whatever that of training is.
+    """
+    rate = engine.simulator.program.discount
+    return torch.stack([reward * rate**t for t, reward in enumerate(paid)]).sum(0)
+
+
 @torch.no_grad()
 def measured(engine: Engine, act: Callable[[Scene, int], Any], episodes: int = 1) -> Tensor:
-    """Undiscounted team returns of episodes that training never sees, [episodes * B]."""
+    """Team returns of episodes that training never sees, [episodes * B]."""
     found = []
     for episode in range(EVALUATION, EVALUATION + episodes):
-        total = torch.zeros(engine.batch, dtype=engine.simulator.params.unit.dtype)
-        total = total.to(engine.simulator.params.unit.device)
-        for turn in engine.turns(episode, act):
-            paid = engine.paid(turn)
-            if paid is not None:
-                total = total + team_reward(paid, engine.batch)
-        found.append(total)
+        paid = [engine.paid(turn) for turn in engine.turns(episode, act)]
+        found.append(counted(engine, [team_reward(p, engine.batch) for p in paid if p is not None]))
     return torch.cat(found)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Scene
 from mfdsl.runtime.learning.credit import Ahead, Credit, marginal_rewards, own_rewards
-from mfdsl.runtime.learning.engine import Engine, Turn, team_reward
+from mfdsl.runtime.learning.engine import Engine, Turn, counted, team_reward
 from mfdsl.runtime.learning.eyes import View, Widths
 from mfdsl.runtime.learning.heads import ActionLaw, Drawn
 
@@ -71,8 +71,8 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Experience:
-    """The sides of all players by field name, the team's rewards [T, B] and its undiscounted
-    returns [B].
+    """The sides of all players by field name, the team's rewards [T, B] and its returns
+    [B], discounted by the game.
     """
 
     courses: Mapping[str, Course]
@@ -166,7 +166,7 @@ def collected(engine: Engine, players: Acting, crediting: Credits, episode: int)
         name: _course(choices, torch.stack(credited[name]), last[name])
         for name, choices in kept.items()
     }
-    returns = torch.stack(team).sum(0)
+    returns = counted(engine, team)
     if len(team) > engine.steps:
         team[-2:] = [team[-2] + engine.discount * team[-1]]
     return Experience(courses, torch.stack(team), returns)

@@ -37,7 +37,7 @@ class LearningRecord:
 class Learned:
     """What a course of learning returns.
 
-    `networks` are those of the best measurement, whose undiscounted team return is `value`, with
+    `networks` are those of the best measurement, whose team return is `value`, with
     `agents` in each game; in a game where everybody plays for oneself those of the last one, with
     its `exploitability` where that is measured. `state` holds the tensors from which training
     continues.

@@ -24,7 +24,7 @@ from mfdsl.runtime.learning.base import (
     saved_optimizer,
 )
 from mfdsl.runtime.learning.credit import own_rewards
-from mfdsl.runtime.learning.engine import team_reward
+from mfdsl.runtime.learning.engine import counted, team_reward
 from mfdsl.runtime.learning.gaps import exact_gap, tables_for
 from mfdsl.runtime.learning.mean_action import (
     MeanFieldNetwork,
@@ -115,7 +115,7 @@ class MeanFieldLearner:
         seen: list[Tensor] = []
         done: list[tuple[Tensor, Tensor]] = []
         paid: list[Tensor] = []
-        returns: list[Tensor] = []
+        team: list[Tensor] = []
 
         def act(scene: object, number: int) -> object:
             observed, index, mean = policy.chosen(scene, number)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ class MeanFieldLearner:
                     seen.append(watcher.observed(turn.scene))
             if due is None:
                 continue
-            returns.append(team_reward(due, engine.batch))
+            team.append(team_reward(due, engine.batch))
             own = own_rewards(due, self.lesson.program, engine.batch, turn.scene.agents)
             share = own[watcher.sight.field]
             if turn.rewards is None:  # what the end pays belongs to the last step
@@ -144,7 +144,7 @@ class MeanFieldLearner:
             going[-1] = 0
         before, after = torch.cat(seen[:-1]), torch.cat(seen[1:])
         self._keep(Steps(before, index, mean, torch.cat(paid).to(mean), after, going.flatten()))
-        return torch.stack(returns).sum(0).mean().item()
+        return counted(engine, team).mean().item()
 
     def _keep(self, new: Steps) -> None:
         """Keep some more; where there is no room they take the place of the oldest."""

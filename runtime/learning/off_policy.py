@@ -25,7 +25,7 @@ from mfdsl.runtime.learning.base import (
     restore_optimizer,
     saved_optimizer,
 )
-from mfdsl.runtime.learning.engine import team_reward
+from mfdsl.runtime.learning.engine import counted, team_reward
 from mfdsl.runtime.learning.local_actor import LocalActor, LocalPolicy
 from mfdsl.runtime.learning.replay import Replay, Transitions
 from mfdsl.runtime.learning.set_critics import SetCritic, sized
@@ -127,10 +127,9 @@ class OffPolicy:
         count = int(self.due)
         self.due -= count
         if iteration >= self.config.critic_first:
-            losses = [self._update_actor(generator) for _ in range(count)]
-            found["actor_loss"] = math.fsum(losses) / max(1, count)
+            found["actor_loss"] = _mean([self._update_actor(generator) for _ in range(count)])
         losses = [self._update_critic(generator) for _ in range(count)]
-        return found | {"critic_loss": math.fsum(losses) / max(1, count)}
+        return found | {"critic_loss": _mean(losses)}
 
     def _played(self, episode: int) -> float:
         """Play and keep one episode of each game; the mean return."""
@@ -154,29 +153,29 @@ class OffPolicy:
             if turn.rewards is None:
                 with torch.no_grad():
                     seen.append(actor.observed(turn.scene))
-        total = torch.stack(paid).sum(0).mean().item()
+        total = counted(self.engine, paid).mean().item()
         late = self.config.paid == "arrival"
         scale = 1 / self.agents if self.config.per_agent else 1.0
         for t, reward in enumerate(paid[late : late + len(acted)]):
             self.replay.add(Transitions(seen[t], acted[t], scale * reward, seen[t + 1]))
         return total
 
-    def _update_actor(self, generator: torch.Generator) -> float:
+    def _update_actor(self, generator: torch.Generator) -> Tensor:
         networks, share = self.networks, self.config.soft
         loss = actor_loss(networks, self.replay.sample(self.config.batch, generator))
         _descend(loss, networks.actor, self.actor_optimizer)
         follow(networks.target_actor, networks.actor, share)
         if self.config.double_target:
             follow(networks.target_critic, networks.critic, share)
-        return loss.item()
+        return loss.detach()
 
-    def _update_critic(self, generator: torch.Generator) -> float:
+    def _update_critic(self, generator: torch.Generator) -> Tensor:
         networks, config = self.networks, self.config
         seen = self.replay.sample(config.batch, generator)
         loss = critic_loss(networks, seen, config.discount, config.online_target)
         _descend(loss, networks.critic, self.critic_optimizer)
         follow(networks.target_critic, networks.critic, config.soft)
-        return loss.item()
+        return loss.detach()
 
     def extend(self, iterations: int) -> None:
         """Let the course be as long as this, by which rates fall."""
@@ -223,6 +222,11 @@ def _descend(loss: Tensor, module: nn.Module, optimizer: torch.optim.Optimizer) 
         parameter.grad = slope
     nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
     optimizer.step()
+
+
+def _mean(losses: list[Tensor]) -> float:
+    """The mean of losses, 0 of none; they are read together, for a GPU is waited for then."""
+    return math.fsum(torch.stack(losses).tolist()) / len(losses) if losses else 0.0
 
 
 def _part(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class GridGame:
     """C common states, U actions of the major, G laws, S states and A actions of members.
 
     `chances` are those of the next common state; `laws` are the points of the grid, tallies over
-    `points`; `first_common` and `first_law` are where games start.
+    `points`; `first_common` are the chances of common states at t = 0, `first_law` the laws there.
     """
 
     laws: Float[Tensor, "G S"] = field(repr=False)
@@ -43,7 +43,7 @@ class GridGame:
     paid: Float[Tensor, "C U G"] = field(repr=False)
     chances: Float[Tensor, "C U G C"] = field(repr=False)
     first_common: Float[Tensor, " C"] = field(repr=False)
-    first_law: Float[Tensor, " S"] = field(repr=False)
+    first_law: Float[Tensor, "C S"] = field(repr=False)
     stages: int
     discount: float
     projection: Projection = "interpolate"
@@ -64,8 +64,8 @@ class GridGame:
     @cached_property
     def start(self) -> Float[Tensor, "C G"]:
         """The probability of each common state and law at t = 0."""
-        places, weights = self.placed(self.first_law[None])
-        law = self.laws.new_zeros(len(self.laws)).index_add_(0, places[0], weights[0])
+        places, weights = self.placed(self.first_law)
+        law = self.laws.new_zeros(len(places), len(self.laws)).scatter_add_(1, places, weights)
         return self.first_common[:, None] * law
 
 

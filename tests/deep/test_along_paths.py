@@ -216,3 +216,28 @@ def test_a_game_without_common_states_that_matter_is_refused() -> None:
         path_game(mfdsl.load(text=text.replace(", weather.wet", "")))
     with pytest.raises(UsageError, match="no common state"):
         path_game(mfdsl.load("left_right"))
+
+
+def test_members_start_as_their_path_does() -> None:
+    game = path_game(mfdsl.load(text=STARTING))
+    paths = game.drawn(0, 12)
+    harsh = paths.values["sky_harsh"][:, 0].bool()
+    laws = game.program.module.initial_law(game.params(paths.values)).reshape(12, 2)
+    assert harsh.any() and not harsh.all()
+    assert torch.allclose(laws[:, 1], torch.where(harsh, 0.55, 0.05).double())
+
+
+STARTING = """model starting
+objective nash
+horizon 2
+environment sky {
+  state harsh : bool ~ bernoulli(0.5)
+  harsh' = harsh
+}
+population p as mu {
+  state  x : int in 0..1 ~ mix { 0.5 * ind(sky.harsh) + 0.05 -> 1, else -> 0 }
+  action a : int in 0..1
+  x' = a
+  reward r = x - 0.1 * a - mu[x = 1] * ind(sky.harsh)
+}
+"""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mfdsl.runtime.evaluate import build_view
+import mfdsl
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.laws import is_law
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.views.finite import FiniteView
@@ -186,3 +187,43 @@ def test_an_infinite_horizon_is_cut_where_the_rest_is_negligible() -> None:
     expected = oracle.exploitability(game, oracle.uniform(game), 0.8)
     gap = view.exploitability(view.uniform())
     assert gap.item() == pytest.approx(expected, abs=1e-8)
+
+
+ENDLESS = """model endless
+horizon infinite
+discount 0.9
+objective nash
+param c : real in [0, 9] = 1
+population p as mu {{
+  state  x : int in 0..1 = 0
+  action a : int in 0..1
+  x' = {next}
+  reward r = c * {reward}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("next", "reward", "played", "gain"),
+    [
+        ("x", "(if t >= 3 then a else 0)", 0, 0.9**3 / 0.1),
+        ("a", "(1 - x) * max(mu[x = 1] - 0.6, 0)", 1, 0.4 * 0.9 / 0.1),
+        ("a", "x", 0, 0.9 / 0.1),
+    ],
+)
+def test_rewards_that_come_late_or_at_other_laws_are_not_cut_off(
+    next: str, reward: str, played: int, gain: float
+) -> None:
+    """Nothing is paid at t = 0, nor at the first law or the uniform one."""
+    program = mfdsl.load(text=ENDLESS.format(next=next, reward=reward)).program
+    view = build_view(program)
+    probs = torch.zeros_like(view.uniform().probs)
+    probs[..., played] = 1
+    found = Evaluation(view, view.policy(probs)).exploitability
+    assert (found.kind, found.value) == ("exact", pytest.approx(gain, abs=1e-7))
+    other = build_view(program, program.params({"c": 9.0}))
+    probs = torch.zeros_like(other.uniform().probs)
+    probs[..., played] = 1
+    found = Evaluation(other, other.policy(probs)).exploitability
+    assert found.kind == ("estimate" if "mu" in reward or "t >=" in reward else "exact")
+    assert found.value == pytest.approx(9 * gain, abs=1e-6)

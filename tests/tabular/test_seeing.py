@@ -140,3 +140,67 @@ population p as mu {{
 }}
 """
     assert kind_of(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("observe", "kind"),
+    [
+        ("x, t", "estimate"),
+        ("x, t, law(other)", "estimate"),  # it stays as it is
+        ("x, t, law(p)", "estimate"),  # what others did may show in the other law only
+        ("x, t, law(p), law(other)", "exact"),
+    ],
+)
+def test_noises_leave_their_trace_in_the_laws_of_all_populations(observe: str, kind: str) -> None:
+    text = f"""
+model veiled
+horizon 3
+objective nash
+environment sky {{
+  state  w : int in 0..1 = 0
+  noise  z : bool ~ bernoulli(0.5)
+  w' = w
+}}
+population other {{
+  state  y : int in 0..1 = 0
+  action b : int in 0..1
+  y' = b
+  reward r = 0.1 * ind(b == 0)
+}}
+population p as mu {{
+  state  x : int in 0..2 = 0
+  action a : int in 0..2
+  x' = if sky.z then a else 0
+  reward r = 0.3 * ind(x == 0) - mu[x] - prob(q.y == 0 for q in other)
+  observe {observe}
+}}
+"""
+    assert kind_of(text) == kind
+
+
+@pytest.mark.parametrize(("observe", "kind"), [("x, t, sky.w", "exact"), ("x, t", None)])
+def test_policies_remember_the_common_states_that_they_see(observe: str, kind: str | None) -> None:
+    """The weather of today says nothing of the crowd that the weather of yesterday has made."""
+    text = f"""
+model remembered
+horizon 3
+objective nash
+environment sky {{
+  state  w : bool = false
+  w' ~ bernoulli(0.5)
+}}
+population p as mu {{
+  state  x : int in 0..1 = 0
+  action a : int in 0..1
+  x' = if sky.w then a else 0
+  reward r = 0.3 * ind(x == 1) - mu[x]
+  observe {observe}
+}}
+"""
+    if kind is None:
+        with pytest.raises(UsageError, match=r"policies of `p` do not see `sky\.w`"):
+            _ = load(text=text).program
+        return
+    assert kind_of(text) == kind
+    program = load(text=text).program
+    assert program.state_count == 2 * 8, "two places in each of the eight pasts of t = 3"

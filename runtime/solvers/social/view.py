@@ -27,6 +27,7 @@ from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.views.finite import FiniteView, by_population, reads_law, state_values
 from mfdsl.runtime.views.tables import Problem, Tables, final_rewards, flow_rewards
+from mfdsl.runtime.views.truncation import Truncation
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ class SocialView:
     def program(self) -> Program:
         """The program of the view."""
         return self.game.program
+
+    @property
+    def truncation(self) -> Truncation | None:
+        """Where an infinite horizon is cut."""
+        return self.game.truncation
 
     def uniform(self) -> TabularPolicy:
         """Equal probability on the legal actions."""

@@ -112,6 +112,18 @@ def test_values_converge_to_the_tree_as_the_grid_gets_finer() -> None:
     assert errors[1] < 1e-5 and errors[1] < errors[0]
 
 
+def test_members_start_as_the_common_state_says() -> None:
+    """With chance 0.7 half of them are ill at first, else none; one stage costs what they do."""
+    text = SHORT.replace("ill : bool ~ bernoulli(0.25)", "ill : bool ~ bernoulli(0.5 * START)")
+    text = text.replace("START", "ind(not government.harsh)").replace("horizon 3", "horizon 1")
+    made = on_simplex(mfdsl.load(text=text), 10)
+    policies = uniform(made.game)
+    still = Policies(policies.member, torch.tensor([1.0, 0.0]).double().expand(1, 2, 11, 2))
+    _, score = evaluate(made.game, still)
+    assert score.member == pytest.approx(-0.7 * 0.5 - 0.5 * 0.2)
+    assert score.major == pytest.approx(-0.7 * 0.5 * 2)
+
+
 def test_nobody_gains_by_any_pure_deviation_more_than_is_said() -> None:
     game = table("short", 10).game
     policies = uniform(game)
