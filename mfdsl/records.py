@@ -16,9 +16,10 @@ from mfdsl.parameters import Sweep
 from mfdsl.planning import ALONG
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
-from mfdsl.runtime.runs import START, RunError, RunFolder, policy_bytes
+from mfdsl.runtime.runs import START, RunError, RunFolder
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.table import SOLVERS
+from mfdsl.runtime.tensor_files import policy_pieces
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import Job, prepare
 from mfdsl.starting import GIVEN, RANDOM, Start, license_from
@@ -66,7 +67,7 @@ def start_run(job: Job, out: Path) -> RunFolder:
     assert policy is not None
     folder = start_folder(job.game, job.settings, job.seed, job.dtype, out, job.batch, origin)
     with explained():
-        folder.write({START: policy_bytes(policy)})
+        folder.write({START: policy_pieces(policy)})
     return folder
 
 

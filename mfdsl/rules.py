@@ -35,7 +35,8 @@ class Case:
     populations that are paid where there are several, `readings` then the claim and the subject of
     each modulus of a reward in a law that it reads. `team` says that all play for one value.
     `entangled` says why one best response to all others may be no equilibrium where nobody reads a
-    law, None where it is one.
+    law, None where it is one. `estimated` says why tables of the game are those of another one, so
+    that no figure of theirs is promised; None where they are not.
     """
 
     horizon: HorizonKind
@@ -49,6 +50,7 @@ class Case:
     readings: tuple[tuple[str, str], ...] = ()
     team: bool = False
     entangled: str | None = None
+    estimated: str | None = None
 
 
 @dataclass(frozen=True)

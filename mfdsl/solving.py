@@ -21,11 +21,12 @@ from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.base import SolverError, make_solver
-from mfdsl.runtime.solvers.course import Course, view_for
+from mfdsl.runtime.solvers.course import Course, box_for, view_for
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
 from mfdsl.runtime.solvers.varied import Varied
+from mfdsl.runtime.views.decisions import Box
 from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
 from mfdsl.swept import check_points
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # what is on its way from one to the other; `omd` took 8 on `bench/specs/city.mfg`, 10 on
 # `sioux_falls`.
 TABLES = 8
+DECIDED = 12  # the same where agents decide; the policy is one of all states in the end
+WRITTEN_DOWN = 200  # bytes of what is written down of the moves of a state with an action
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,10 +294,22 @@ def _check_memory(job: Job) -> None:
 
 
 def bytes_of(job: Job) -> int:
-    """What the tables of a job take."""
-    program = job.game.program
-    entries = program.state_count * program.action_count * (program.horizon or 1)
-    return TABLES * entries * len(job.points) * job.params.unit.element_size()
+    """What the tables of a job take. They are written in pieces, which takes nothing more."""
+    program, number = job.game.program, job.params.unit.element_size()
+    stages, states = program.horizon or 1, program.state_count
+    entries = states * program.action_count * stages
+    if (box := decided(job)) is None:
+        return TABLES * entries * len(job.points) * number
+    own = len(box.states) * program.action_count * stages
+    laws = 2 * states * (stages + 1)  # and their copy for the file
+    moves = WRITTEN_DOWN * states * program.action_count * program.noise_count
+    return (entries + laws + DECIDED * own) * number + moves
+
+
+def decided(job: Job) -> Box | None:
+    """The states that have tables where the others leave no choice, None where all have them."""
+    solver, state = job.settings.solver, job.state
+    return None if job.view else box_for(job.game.program, job.params, solver, state)
 
 
 def find_device(device: Device) -> torch.device:

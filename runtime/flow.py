@@ -13,10 +13,11 @@ from mfdsl.runtime.views.tables import Problem
 class Answers:
     """What the policy of a flow and the best response to it are worth in this very `problem`.
 
-    Q are -inf at illegal actions; `own` and `most` are mean returns of both.
+    Q are -inf at illegal actions; `own` and `most` are mean returns of both. Where a view keeps no
+    problem there is none here either.
     """
 
-    problem: Problem
+    problem: Problem | None
     q: Float[Tensor, "batch stages states actions"]
     best_q: Float[Tensor, "batch stages states actions"]
     own: Float[Tensor, "batch populations"]

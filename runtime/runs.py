@@ -14,9 +14,9 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -27,13 +27,16 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mfdsl.runtime.policy import Axis, TabularPolicy
+from mfdsl.runtime.interruption import patient
+from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import Record, Solution, finite
+from mfdsl.runtime.tensor_files import axes_of, pieces, policy_pieces, whole_probs
 
 POLICY = "policy.safetensors"
 START = "start.safetensors"
 REQUIRED = ("spec.mfg", "options.json", "versions.json")
+Told = Callable[[str, int], None]  # who is told the file that is written and its bytes so far
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -133,25 +136,25 @@ class RunFolder:
                 break
         return tuple(records)
 
-    def save(self, solution: Solution) -> None:
+    def save(self, solution: Solution, told: Told | None = None) -> None:
         """Write policy, state, flow, metrics and, last of all, the summary.
+
+        Ctrl-C waits until the folder is whole; pressed once more it ends this at once.
 
         Raises:
             RunError: a file cannot be written; files that were there stay whole.
         """
-        flow = io.BytesIO()
-        numpy.savez_compressed(flow, laws=solution.flow.laws.cpu().numpy())
-        self.write(
-            {
-                POLICY: policy_bytes(solution.policy),
-                "state.safetensors": packed(solution.state, {"solver": solution.solver}),
-                "flow.npz": flow.getvalue(),
-                "metrics.jsonl": lines_of(solution.history),
-                "summary.json": document_of(solution.to_json()),
-            }
-        )
+        files: dict[str, bytes | Iterable[bytes]] = {
+            POLICY: policy_pieces(solution.policy),
+            "state.safetensors": pieces(solution.state, {"solver": solution.solver}),
+            "flow.npz": _flow_pieces(solution.flow.laws),
+            "metrics.jsonl": lines_of(solution.history),
+            "summary.json": document_of(solution.to_json()),
+        }
+        with patient():
+            self.write(files, told)
 
-    def write(self, files: Mapping[str, bytes | Iterable[bytes]]) -> None:
+    def write(self, files: Mapping[str, bytes | Iterable[bytes]], told: Told | None = None) -> None:
         """Write files one after another, each whole or not at all; large ones come in pieces.
 
         Raises:
@@ -159,7 +162,8 @@ class RunFolder:
         """
         with _disk(self.path):
             for name, content in files.items():
-                self._write(name, content)
+                parts = [content] if isinstance(content, bytes) else content
+                self._write(name, parts if told is None else _counted(name, parts, told))
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The objects of a file of JSON lines; a last line that was cut short is left out."""
@@ -182,9 +186,9 @@ class RunFolder:
         Raises:
             RunError: the file is missing or damaged, or belongs to a game of other sizes.
         """
-        probs = self.tensors(POLICY).get("probs")
+        probs = self._probs()
         sizes = (program.state_count, program.action_count)
-        if probs is None or probs.ndim != 4 or tuple(probs.shape[2:]) != sizes:
+        if probs is None or tuple(probs.shape[2:]) != sizes:
             raise RunError(
                 f"{self.path / POLICY} does not hold a policy for "
                 f"{sizes[0]} states and {sizes[1]} actions"
@@ -197,16 +201,23 @@ class RunFolder:
         Raises:
             RunError: the file is missing or damaged.
         """
-        probs = self.tensors(POLICY).get("probs")
+        probs = self._probs()
         try:
             with safetensors.safe_open(self.path / POLICY, "pt") as file:
                 metadata = file.metadata() or {}
-            states, actions = (_axes(metadata[kind]) for kind in ("states", "actions"))
+            states, actions = (axes_of(metadata[kind]) for kind in ("states", "actions"))
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             probs = None
-        if probs is None or probs.ndim != 4:
+        if probs is None:
             raise RunError(f"{self.path / POLICY} is damaged: it does not hold a policy")
         return TabularPolicy(probs, states, actions)
+
+    def _probs(self) -> Tensor | None:
+        tensors = self.tensors(POLICY)
+        try:
+            return whole_probs(tensors)
+        except ValueError as error:
+            raise RunError(f"{self.path / POLICY} is damaged: {error}") from None
 
     def laws(self) -> Tensor:
         """The saved flow [B, T + 1, S].
@@ -253,11 +264,11 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot read {self.path / name}: {error.strerror}") from error
 
-    def _write(self, name: str, content: bytes | Iterable[bytes]) -> None:
+    def _write(self, name: str, content: Iterable[bytes]) -> None:
         handle, beside = tempfile.mkstemp(prefix=f".{name}-", dir=self.path)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.writelines([content] if isinstance(content, bytes) else content)
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(beside).chmod(0o644)
@@ -318,16 +329,21 @@ def packed(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
     return content
 
 
-def _axes(text: str) -> tuple[Axis, ...]:
-    """The axes that `policy_bytes` wrote."""
-    return tuple(Axis(**{**axis, "labels": tuple(axis["labels"])}) for axis in json.loads(text))
+def _flow_pieces(laws: Tensor) -> Iterator[bytes]:
+    """The content of flow.npz; what nobody reached is zeros, which take no room."""
+    flow = io.BytesIO()
+    numpy.savez_compressed(flow, laws=laws.cpu().numpy())
+    yield flow.getvalue()
 
 
-def policy_bytes(policy: TabularPolicy) -> bytes:
-    """The content of a safetensors file with a policy and its axes."""
-    kinds = (("states", policy.states), ("actions", policy.actions))
-    names = {kind: json.dumps([asdict(axis) for axis in axes]) for kind, axes in kinds}
-    return packed({"probs": policy.probs}, names)
+def _counted(name: str, content: Iterable[bytes], told: Told) -> Iterator[bytes]:
+    """The content; somebody is told of each piece before it is made."""
+    done = 0
+    told(name, done)
+    for piece in content:
+        yield piece
+        done += len(piece)
+        told(name, done)
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:

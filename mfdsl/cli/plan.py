@@ -8,6 +8,7 @@ from mfdsl.cli import pathwise
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.cli.request import Request, job_of
+from mfdsl.cli.solved import decisions_text
 from mfdsl.paths_or_tables import along, routed
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.memory import gibibytes, machine_memory
@@ -86,6 +87,7 @@ def _of_tables(
             *([] if job.start is None else [("start", job.start.text)]),
             ("tables", f"{text}{games}"),
             *(("", note) for note in (small.notes if small else ())),
+            *(("", text) for text in (decisions_text(job),) if text is not None),
         ]
     )
     sizes = {"states": program.states, "actions": program.actions, "games": len(job.points)}

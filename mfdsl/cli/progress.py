@@ -111,6 +111,19 @@ def searches(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
+def writing(console: Console) -> Iterator[Callable[[str, int], None] | None]:
+    """Who is told of the files of a run as they are written, None where there is no terminal."""
+    if not console.live:
+        yield None
+        return
+    with moving_line() as progress:
+        task = progress.add_task("writing", total=None)
+        yield lambda name, size: progress.update(
+            task, description=f"writing {name}, {size / 2**20:.0f} MiB"
+        )
+
+
+@contextmanager
 def moving_line() -> Iterator["Progress"]:
     """A line at a terminal that says how far something is, and is gone at the end."""
     from rich.console import Console as Terminal

@@ -1,12 +1,12 @@
 """What `mfdsl solve` does with a job, and what it shows and writes."""
 
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from mfdsl.cli.console import Console
+from mfdsl.cli.console import WIDTH, Console
+from mfdsl.cli.ending import games_command, play_command, resume_command, show_files
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.mending import mending_command
-from mfdsl.cli.progress import course
+from mfdsl.cli.progress import course, writing
 from mfdsl.runtime.solvers.table import SOLVERS
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mfdsl.runtime.solution import Solution
     from mfdsl.solving import Job
 
-WIDTH = 84
 SHOWN_GAMES = 20
 VERDICTS = {"converged": "solved", "stalled": "stalled", "not_finite": "failed"}
 
@@ -44,14 +43,16 @@ def finish(
         console.fields([("start", job.start.text)])
     if job.game.reduced is not None:
         console.fields(_tables(job))
+    if (few := decisions_text(job)) is not None:
+        console.fields([("", few)])
     with course(console, settings.iterations) as shown:
         if company is None:
             solution = run(job, on_progress=shown.report)
         else:
             solution = company.run(job, folder, shown.report)
-    with explained():
+    with explained(), writing(console) as told:
         if company is None:
-            folder.save(solution)
+            folder.save(solution, told)
         elif not company.saved(folder, solution):
             return _code(solution)
     whole = company is None or company.whole
@@ -102,6 +103,16 @@ def _tables(job: "Job") -> list[tuple[str, str]]:
     return [("tables", text), *(("", note) for note in small.notes)]
 
 
+def decisions_text(job: "Job") -> str | None:
+    """Which states have tables, where the others leave no choice."""
+    from mfdsl.solving import decided
+
+    if (box := decided(job)) is None:
+        return None
+    of = job.game.program.state_count
+    return f"tables of {len(box.states):,} states; the others of {of:,} leave no choice"
+
+
 def _conclude(
     console: Console,
     job: "Job",
@@ -129,9 +140,7 @@ def _conclude(
         console.fields([("refined", _compared(solution, refined))])
     if job.points[0]:
         _games(console, job, solution)
-    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/")])
-    console.fields([("", line) for line in wrap(files, WIDTH)])
+    show_files(console, folder.path)
     console.fields([("next", _next_command(job, solution, folder, blamed=blamed))])
 
 
@@ -143,14 +152,13 @@ def _compared(solution: "Solution", refined: "Refined") -> str:
 
 
 def _next_command(job: "Job", solution: "Solution", folder: "RunFolder", *, blamed: bool) -> str:
-    """What to try now: play the policy, go on, or begin again."""
+    """What to try now: play the policy, gather a batch, go on, or begin again."""
     spec = job.game.compilation.name
     match solution.status.name:
         case "interrupted":
-            return f"mfdsl solve {spec} --resume {folder.path}"
+            return resume_command(spec, folder.path)
         case "max_iterations":
-            limit = 2 * max(solution.iterations, 1)
-            return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
+            return resume_command(spec, folder.path, 2 * max(solution.iterations, 1))
         case "not_finite":
             return mending_command(
                 job.game,
@@ -159,7 +167,9 @@ def _next_command(job: "Job", solution: "Solution", folder: "RunFolder", *, blam
                 alone=len(job.points) == 1,
                 blamed=blamed,
             )
-    return f"mfdsl simulate {spec} --policy {folder.path}"
+    if job.points[0]:  # a policy for each game, which not every game can be played with
+        return games_command(folder.path)
+    return play_command(spec, folder.path)
 
 
 def _games(console: Console, job: "Job", solution: "Solution") -> None:

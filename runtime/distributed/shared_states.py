@@ -6,7 +6,6 @@ of stages from everybody, writes it, and forgets it.
 
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
@@ -20,11 +19,11 @@ from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.runs import RunFolder, document_of, lines_of
 from mfdsl.runtime.solution import Record, Solution
 from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.tensor_files import header_of
 
 BLOCK = 1 << 22  # numbers of a table that are whole at once
 KEPT_WHOLE = 1 << 24  # numbers of a table up to which the first process has it whole in the end
 TABLE_AXES = 4
-TYPES = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}
 Tensors = Mapping[str, Tensor]
 
 
@@ -76,18 +75,14 @@ def streamed_file(
     tables: PartTables, tensors: Tensors, metadata: Mapping[str, str]
 ) -> Iterator[bytes]:
     """A safetensors file in pieces, at the first process; the others give their parts to it."""
-    header: dict[str, object] = {"__metadata__": dict(metadata)}
-    end = 0
+    kinds = {}
     for name, value in tensors.items():
         shape = list(value.shape)
         if value.ndim == TABLE_AXES:
             shape[2] = tables.whole.state_count
-        first, end = end, end + math.prod(shape) * value.element_size()
-        header[name] = {"dtype": TYPES[value.dtype], "shape": shape, "data_offsets": [first, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+        kinds[name] = value.dtype, shape
     if tables.group.first:
-        yield len(text).to_bytes(8, "little") + text
+        yield header_of(kinds, metadata)
     for value in tensors.values():
         if value.ndim == TABLE_AXES:
             yield from (_bytes(block) for block in blocks_of(tables, value))

@@ -27,6 +27,7 @@ from mfdsl.runtime.solvers.members import Member
 from mfdsl.runtime.solvers.state_rows import joined, params_of, repeated, taken
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.solvers.varied import Varied
+from mfdsl.runtime.views.decisions import Box, deciding
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
 from mfdsl.runtime.views.tables import build_tables
@@ -205,6 +206,20 @@ def view_for(program: Program, params: Params | None, solver_name: str) -> View:
     from mfdsl.runtime.solvers.social.view import SocialView
 
     return SocialView.build(program, params)
+
+
+def box_for(
+    program: Program, params: Params, solver_name: str, saved: Mapping[str, Tensor] | None
+) -> Box | None:
+    """The states that need tables where others leave no choice; None where all need them: the
+    solver or the game is not made for it, or the saved state has tables of all states.
+    """
+    if not SOLVERS[solver_name].decides or (box := deciding(program, params)) is None:
+        return None
+    probs = None if saved is None else saved.get("probs")
+    if probs is not None and (probs.ndim != len("BTSA") or probs.shape[2] != len(box.states)):
+        return None
+    return box
 
 
 def _seen_alike(view: View, params: Params) -> View:

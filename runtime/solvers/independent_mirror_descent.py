@@ -13,7 +13,12 @@ from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.episodes import Crowd, play
 from mfdsl.runtime.solvers.followed import alone
 from mfdsl.runtime.solvers.sampled_values import averaged_values
-from mfdsl.runtime.solvers.symmetric_mirror_descent import Learned, share_of_next, tilted
+from mfdsl.runtime.solvers.symmetric_mirror_descent import (
+    Learned,
+    share_of_next,
+    tilted,
+    values_before,
+)
 from mfdsl.runtime.solvers.table import SampledConfig
 
 COPIES = 10  # tables of all agents that an iteration holds at once
@@ -82,7 +87,7 @@ class IndependentMirrorDescent:
             episodes,
             played,
             who,
-            state.q,
+            values_before(config, state),
             temperature=config.temperature,
             discount=crowd.program.discount,
         )

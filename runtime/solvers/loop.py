@@ -18,11 +18,12 @@ from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.abreast import Abreast
 from mfdsl.runtime.solvers.base import make_solver
 from mfdsl.runtime.solvers.blocks import Blocks, Passage, blocks_for
-from mfdsl.runtime.solvers.course import Course, Games, begin, evaluated, view_for
+from mfdsl.runtime.solvers.course import Course, Games, begin, box_for, evaluated, view_for
 from mfdsl.runtime.solvers.members import Stopping, outcome, worst
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.status import Status
+from mfdsl.runtime.views.decisions import DecisionView, decision_view
 
 if TYPE_CHECKING:
     from mfdsl.runtime.solvers.episodes import Crowd
@@ -80,12 +81,20 @@ def solve(
     asked = stop or (lambda: False)
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
     params = program.params() if params is None else params
-    view = view_for(program, params, solver_name) if view is None else view
+    if view is None:
+        box = box_for(program, params, solver_name, state)
+        view = None if box is None else decision_view(program, params, box)
+        view = view_for(program, params, solver_name) if view is None else view
     games = Games(program, params, solver_name, solver, options, view)
     threads = _threads_for(view.uniform().probs.numel() * games.count)
     with torch.no_grad(), threads, patient() as pressed:
         stopping = Stopping(
-            iterations, tolerance, evaluate_every, patience, lambda: pressed() or asked()
+            iterations,
+            tolerance,
+            evaluate_every,
+            patience,
+            lambda: pressed() or asked(),
+            SOLVERS[solver_name].remedy,
         )
         course = begin(games, state, history, began)
         try:
@@ -291,9 +300,12 @@ def _solution(course: Course, seed: int, license: License | None) -> Solution:
     state, evaluation = course.whole()
     endings = course.endings()
     status, message = outcome(endings)
+    flow = replace(evaluation.flow, problem=None, answers=None)
+    if isinstance(evaluation.view, DecisionView):
+        flow = evaluation.view.whole_flow(flow)
     return Solution(
-        policy=evaluation.policy,
-        flow=replace(evaluation.flow, problem=None, answers=None),
+        policy=flow.policy,
+        flow=flow,
         exploitability=evaluation.exploitability,
         value=tuple(float(value) for value in evaluation.value),
         status=status,

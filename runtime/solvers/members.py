@@ -11,13 +11,17 @@ from mfdsl.runtime.status import Status
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a game ends; `patience` counts reports without a new best, None never stalls."""
+    """When a game ends; `patience` counts reports without a new best, None never stalls.
+
+    `remedy` is what the solver asks for where it does not arrive.
+    """
 
     iterations: int
     tolerance: float
     evaluate_every: int
     patience: int | None
     stop: Callable[[], bool]
+    remedy: str = ""
 
     def reports(self, iteration: int) -> bool:
         """Whether an iteration is scored: the last one, and multiples of `evaluate_every`."""
@@ -65,11 +69,12 @@ class Member:
             self.end(
                 Status.stalled,
                 f"exploitability did not improve for {stopping.patience} reports "
-                f"(best {self.best:.3g}); try a smaller step or another solver: "
-                "`mfdsl solvers SPEC` says what is known of each",
+                f"(best {self.best:.3g}); {stopping.remedy or 'try a smaller step'} or another "
+                "solver: `mfdsl solvers SPEC` says what is known of each",
             )
         elif last:
-            self.end(Status.max_iterations)
+            remedy = stopping.remedy and f"stopped at the iteration limit; {stopping.remedy}"
+            self.end(Status.max_iterations, remedy or None)
 
 
 def worst(members: Sequence[Member]) -> float:

@@ -19,7 +19,8 @@ from mfdsl.runtime.views.finite import FiniteView, state_values
 from mfdsl.runtime.views.stationary import StationaryView
 from mfdsl.runtime.views.tables import build_tables
 
-ROUNDED = 64.0  # roundings of the largest value that gaps are above at the end of the path
+ROUNDED = 32.0  # roundings of the largest value that gaps are above at the end of the path,
+LEAST = 16.0  # and that no gap is below on the way there
 LONGEST = 8.0
 SHORTEST = 1e-4
 SHRINKAGE = 1 / 3
@@ -191,7 +192,7 @@ def _followed(view: View, state: Path) -> Path:
     if state.ended.item():
         return state
     here, turn = _at(state), _turn(state)
-    length, last = state.length.item(), _last(here, state)
+    length, last = state.length.item(), _last(here)
     while length >= SHORTEST:
         most = LONGEST if turn.price >= 0 else (last - here.price) / turn.price
         grown = turn.masses.amax().item() * length
@@ -207,7 +208,7 @@ def _followed(view: View, state: Path) -> Path:
 def _arrived(state: Path, point: Point, turn: Point, first: float, length: float) -> Path:
     """The state at a new point, with the next step."""
     growth = next((factor for size, factor in GROWTH if first < size), 1.0)
-    done = point.price <= _last(point, state) + NEAR
+    done = point.price <= _last(point) + NEAR
     like = state.price
     return replace(
         state,
@@ -255,11 +256,15 @@ def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]
     known = weights > 0
     mass = torch.where(known, point.masses.exp(), 0.0)
     costs = torch.where(known, math.exp(point.price) * weights * (-point.masses).exp(), 1.0)
+    # Who has come to be many has the least gaps. Below rounding these would tell masses nothing.
+    falling = costs > LEAST * _rounding(point)
+    costs = costs.clamp(min=LEAST * _rounding(point))
     found = slopes(view, mass, point.values, scale, known, by_state=bool(state.by_state.item()))
     laws = mass.sum(-1)
     above = point.values[..., None].expand_as(mass).flatten(1)
     own = costs.flatten(1)
-    gain = torch.stack([found.q - above + own, own], -1).where(known.flatten(1)[..., None], 0.0)
+    fall = own.where(falling.flatten(1), 0.0)
+    gain = torch.stack([found.q - above + own, fall], -1).where(known.flatten(1)[..., None], 0.0)
     refill = None
     if isinstance(view, StationaryView):
         refill = state.weights[0, 0].sum(-1) / state.weights.sum()
@@ -278,10 +283,15 @@ def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]
     )
 
 
-def _last(point: Point, state: Path) -> float:
+def _last(point: Point) -> float:
     """The price at which gaps of actions that are taken are hardly above rounding."""
+    return math.log(ROUNDED * _rounding(point))
+
+
+def _rounding(point: Point) -> float:
+    """That of the largest value."""
     size = max(1.0, point.values.abs().amax().item())
-    return math.log(ROUNDED * torch.finfo(state.price.dtype).eps * size)
+    return torch.finfo(point.values.dtype).eps * size
 
 
 def _product(at: Point, one: Point, other: Point) -> float:

@@ -36,9 +36,10 @@ class SymmetricMirrorDescent:
     exploration / (k + 1).
 
     Algorithm 2 of Yardim and He 2025 (arXiv 2408.15173), which returns the mean of all policies
-    and learns from one agent (`output = average`, `seen = one`, `values = online`). Its last
-    iterate is near the regularised equilibrium of the induced game, up to alpha, beta and
-    1 / sqrt(N), when that game is monotone and moves do not read the law.
+    and learns from one agent (`output = average`, `seen = one`, `values = online`), whose values
+    begin at 0 in each iteration (`unvisited = zero`). Its last iterate is near the regularised
+    equilibrium of the induced game, up to alpha, beta and 1 / sqrt(N), when that game is monotone
+    and moves do not read the law.
 
     Raises:
         SolverError: one agent is to be learned from, and several kinds of players act.
@@ -72,13 +73,22 @@ class SymmetricMirrorDescent:
             episodes,
             state.played,
             torch.zeros(episodes.places.shape[2], dtype=torch.int64, device=state.played.device),
-            state.q,
+            values_before(config, state),
             temperature=config.temperature,
             discount=crowd.program.discount,
         )
         played = tilted(config, state.iteration, state.played, found.q, evaluation.view)
         probs = torch.lerp(state.probs, played, share_of_next(config, state.iteration))
         return Learned(state.iteration + 1, probs, played, found.q)
+
+
+def values_before(config: SampledConfig, state: Learned) -> Tensor:
+    """What stands in the tables before an iteration is learned from, and after it where nobody was.
+
+    Algorithm 1 begins at 0 in each iteration. Whoever visits few entries of its own table in one
+    iteration, as agents who are alone, does better with the values of earlier ones.
+    """
+    return state.q if config.unvisited == "kept" else torch.zeros_like(state.q)
 
 
 def share_of_next(config: SampledConfig, iteration: int) -> float:

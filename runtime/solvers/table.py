@@ -171,6 +171,10 @@ class SampledConfig(Config):
     floor: float = Field(0.01, ge=0, le=1, description="least weight of the uniform policy")
     agents: int = Field(0, ge=0, description="number that play; 0: that of the spec")
     games: int = Field(8, ge=1, description="episodes of each iteration, played side by side")
+    unvisited: Literal["kept", "zero"] = Field(
+        "kept",
+        description="values of what nobody did in an iteration: those of before, or the paper's 0",
+    )
     output: Literal["last", "average"] = Field(
         "last", description="the policy that is returned: the last one, or the mean of all"
     )
@@ -228,6 +232,9 @@ class Row:
     N agents over a finite horizon. One that is `social` looks for what is best for all together, in
     teams and in games.
 
+    One that `decides` reads policies, Q, laws and sizes of states only, so that it does with tables
+    where agents decide (`views/decisions.py`). A `remedy` is what to do where it does not arrive.
+
     Options that are `varied` may differ over the games of a batch; games of one that is `together`
     share draws, so that a batch of them stays together until its last game has ended.
     """
@@ -243,6 +250,8 @@ class Row:
     plays: bool = False
     social: bool = False
     over_stages: bool = False
+    decides: bool = False
+    remedy: str = ""
     varied: tuple[str, ...] = ()
     together: bool = False
 
@@ -354,6 +363,7 @@ SOLVERS: dict[str, Row] = {
             "Guo, Hu and Zhang 2022, arXiv 2206.09608",
             "mfdsl.runtime.solvers.occupation_optimisation",
             "OccupationOptimisation",
+            remedy="many stages with moves that read the law are hard for it: try policy_iteration",
         ),
         Row(
             "mf_omi",
@@ -383,6 +393,7 @@ SOLVERS: dict[str, Row] = {
             "Kesten 1958, doi 10.1214/aoms/1177706705",
             "mfdsl.runtime.solvers.successive_averages",
             "SuccessiveAverages",
+            decides=True,
         ),
         Row(
             "symm_pmd",

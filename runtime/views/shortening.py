@@ -53,6 +53,33 @@ def shortened(line: Line, inputs: Where, zeros: Where, read: Where) -> tuple[Lin
     return _line(steps, moved, memory[live]), moved[stands_for]
 
 
+def settled(line: Line, inputs: Where) -> tuple[Line, Where]:
+    """The line without what reads no input, whose numbers are constants, and where places went.
+
+    Constants lie before all that is calculated. Needs numba, which works them out.
+    """
+    from mfdsl.runtime.views.native_tape import play
+
+    size = len(line.memory)
+    steps = steps_of(line)
+    if any(step.name in ("fetch", "scatter") for step in steps):
+        return line, np.arange(size)
+    memory = line.memory.copy()
+    play(line, memory)
+    known = np.ones(size, dtype=bool)
+    known[inputs] = False
+    kept = []
+    for step in steps:
+        left = ~known[step.arguments].all((0, 2))
+        known[step.results] = ~left
+        if left.any():
+            kept.append(Step(step.name, step.results[left], step.arguments[:, left]))
+    order = np.argsort(~known, kind="stable")
+    moved = np.empty(size, dtype=np.int64)
+    moved[order] = np.arange(size)
+    return _line(kept, moved, memory[order]), moved
+
+
 def steps_of(line: Line) -> list[Step]:
     """The instructions of a line with their places."""
     found = []

@@ -1,5 +1,7 @@
 """When one game of a batch ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from mfdsl.runtime.solvers.members import Member, Stopping
@@ -28,3 +30,19 @@ def test_a_game_ends_at_its_tolerance_or_when_it_waits_too_long(
     member.judge(RULE, last=last)
     assert member.status is status
     assert ("`mfdsl solvers SPEC`" in member.message) is (status is Status.stalled)
+
+
+def test_the_remedy_of_a_solver_stands_in_its_messages() -> None:
+    rule = replace(RULE, remedy="try --solver policy_iteration")
+    stopped, stalled, plain = Member(), Member(), Member()
+    for member in (stopped, plain):
+        member.note(0, 1.0, 0.0)
+    stopped.judge(rule, last=True)
+    plain.judge(RULE, last=True)
+    assert stopped.message == "stopped at the iteration limit; try --solver policy_iteration"
+    assert plain.message == Status.max_iterations.remedy
+    for iteration in range(4):
+        stalled.note(iteration, 1.0, 0.0)
+        stalled.judge(rule, last=False)
+    assert stalled.status is Status.stalled
+    assert "; try --solver policy_iteration or another solver" in stalled.message

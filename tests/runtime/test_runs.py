@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,37 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "flow.csv")
     with pytest.raises(RunError, match="there is no such folder"):
         RunFolder.open(tmp_path / "nothing")
+
+
+def test_control_c_while_a_run_is_written_leaves_it_whole(
+    folder: RunFolder, solution: Solution
+) -> None:
+    begun: list[str] = []
+
+    def told(name: str, size: int) -> None:
+        if size == 0:
+            begun.append(name)
+            if name == "state.safetensors":
+                signal.raise_signal(signal.SIGINT)
+
+    folder.save(solution, told)
+    assert begun[-1] == "summary.json"
+    assert torch.equal(folder.state()["probs"], solution.state["probs"])
+    assert folder.summary["iterations"] == solution.iterations
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_control_c_twice_ends_writing_and_leaves_files_whole(
+    folder: RunFolder, solution: Solution
+) -> None:
+    folder.save(solution)
+
+    def told(name: str, size: int) -> None:
+        if name == "state.safetensors":
+            signal.raise_signal(signal.SIGINT)
+
+    before = (folder.path / "state.safetensors").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(solution, told)
+    assert (folder.path / "state.safetensors").read_bytes() == before
+    assert not [name for name in names(folder.path) if name.startswith(".")]

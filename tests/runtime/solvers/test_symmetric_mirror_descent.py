@@ -1,6 +1,7 @@
 """Policy mirror descent from games of N agents: its values, its baseline, and what it reaches."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -316,6 +317,25 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(solver: str) -> None:
         state = step(state)
     again = mfdsl.solve(game, solver, iterations=3, tolerance=0, options={"games": 2, "agents": 30})
     assert torch.equal(again.policy.probs, state.probs)
+
+
+@pytest.mark.parametrize("solver", ["symm_pmd", "independent_pmd"])
+@pytest.mark.parametrize(("unvisited", "value"), [("kept", 7.0), ("zero", 0.0)])
+def test_values_of_what_nobody_did(solver: str, unvisited: str, value: float) -> None:
+    """They are those of before, or the 0 at which Algorithm 1 begins; and they are read, too."""
+    game = mfdsl.load(text=STAKES)
+    view, crowd = build_view(game.program), crowd_of(game)
+    made = make_solver(solver, {"games": 1, "agents": 2, "unvisited": unvisited}, crowd)
+    start = made.init(view)
+    start = replace(start, q=torch.full_like(start.q, 7.0))
+    after = made.step(Evaluation(view, view.policy(start.probs)), start)
+    first, last = after.q[:, 0, 1:], after.q[:, -1]
+    assert bool((first == value).all())  # everybody starts from rock
+    done = last[last != value]
+    assert 1 <= done.numel() <= 2 and float(done.max()) < 2  # two agents, one reward is left
+    # from rock one goes on with values of the next stage, of which most were not visited
+    gone = after.q[:, 0, 0][after.q[:, 0, 0] != value]
+    assert bool((gone > 4).all()) == (unvisited == "kept")
 
 
 @pytest.mark.parametrize("solver", ["symm_pmd", "independent_pmd"])
