@@ -13,13 +13,23 @@ ones, of one core of the same kind of machine under other load, `--num-envs 8 --
 128`: IPPO with `--num-steps 64 --num-minibatches 8`, and for learners of values its Munchausen
 mirror descent with `--batch-size 2048`, which makes an update after every 8 steps of all agents.
 So do `mf_q` and `mf_ac`, with 4 after each episode of 30. With 50, as many as MFAX makes after 400
-steps, they have 13 times its work. Figures of MFAX are not run again here.
+steps, they have 13 times its work.
+
+With `--mfax CLONE --mfax-python PYTHON` (a clone of CWibault/mfax, and a Python that has what it
+needs) it runs beside ours, with the same options: in each round all of ours have a go, and then
+MFAX. Figures are medians of the rounds, and `times` of the ratios within rounds.
 """
 
 import argparse
+import itertools
+import json
 import statistics
+import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,8 +38,8 @@ from mfdsl.game import Game, load
 from mfdsl.learning import prepare_training
 from mfdsl.settings import resolve
 
-SPECS = {"mfax_beach_bar": (134_270, 202_100), "mfax_linear_quadratic": (146_260, 234_500)}
 GAMES, AGENTS, WIDTH, LAYERS = 8, 128, 128, 3
+SECONDS = 0.5  # of computing time that ours has at least in a go
 NETWORKS: dict[str, Any] = {
     "games": GAMES,
     "agents": AGENTS,
@@ -52,41 +62,127 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mf_ac, 50 updates": ("mf_ac", OFTEN),
 }
 
+Go = Callable[[], float]
+"""Some iterations; their steps of agents in a second."""
 
-def rate(game: Game, solver: str, options: Mapping[str, Any], rounds: int) -> float:
-    """Steps of agents in a second of computing time, the median; the first iteration warms up."""
+
+@dataclass(frozen=True)
+class Theirs:
+    """A learner of MFAX: its script and options, and the environment steps of an iteration."""
+
+    script: str
+    options: tuple[str, ...]
+    steps: int
+
+
+IPPO = Theirs(  # 80 updates are those of 10 rollouts
+    "ippo",
+    ("--num-steps", "64", "--num-minibatches", "8", "--num-updates-per-iteration", "80"),
+    10 * 64,
+)
+MIRROR = Theirs("m_omd", ("--batch-size", "2048", "--num-updates-per-iteration", "50"), 50 * 8)
+SPECS = {  # the task of MFAX, and recorded rates of its two learners
+    "mfax_beach_bar": ("beach_bar_1d", {IPPO: 134_270, MIRROR: 202_100}),
+    "mfax_linear_quadratic": ("linear_quadratic", {IPPO: 146_260, MIRROR: 234_500}),
+}
+
+
+def beside(solver: str) -> Theirs:
+    """The learner of MFAX that does what a solver of ours does."""
+    return IPPO if solver == "ppo_nash" else MIRROR
+
+
+def ours(game: Game, solver: str, options: Mapping[str, Any]) -> Go:
+    """Goes of a learner; its first iteration, which warms up, is made here."""
     known = resolve(game.model, solver).config.model_dump()
     given = {name: value for name, value in options.items() if name in known}
     settings = resolve(game.model, solver, iterations=1000, options=given)
     learner = prepare_training(game, settings).learner
-    found = []
-    for iteration in range(rounds + 1):
-        began = time.process_time()
-        learner.step(iteration)
-        found.append(time.process_time() - began)
     horizon = game.model.horizon.steps
     assert horizon is not None
-    return GAMES * AGENTS * horizon / statistics.median(found[1:])
+    moves, numbers = GAMES * AGENTS * horizon, itertools.count()
+    learner.step(next(numbers))
+
+    def go() -> float:
+        count, began = 0, time.process_time()
+        while (spent := time.process_time() - began) < SECONDS:
+            learner.step(next(numbers))
+            count += 1
+        return count * moves / spent
+
+    return go
+
+
+def theirs(asked: argparse.Namespace, task: str, learner: Theirs, ends: ExitStack) -> Go:
+    """Goes of MFAX in a process that `ends` with them, an iteration each; the first one compiles.
+
+    Raises:
+        RuntimeError: it stopped; its own message is on standard error.
+    """
+    given = ["--task", task, "--state-type", "indices", "--discount-factor", "0.99"]
+    given += ["--num-envs", str(GAMES), "--num-agents-per-env", str(AGENTS)]
+    given += ["--num-iterations", "1000", "--eval-frequency", "1", "--no-evaluate", "--no-save"]
+    script = Path(__file__).with_name("reference_mfax.py")
+    process = ends.enter_context(
+        subprocess.Popen(
+            [asked.mfax_python, script, asked.mfax, learner.script, *given, *learner.options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+    def go() -> float:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{asked.mfax_python} stopped in {learner.script} of {asked.mfax}")
+        return GAMES * AGENTS * learner.steps / float(json.loads(answer)["seconds"])
+
+    go()
+    return go
+
+
+def compared(spec: str, asked: argparse.Namespace) -> list[list[str]]:
+    """The rows of a game."""
+    game, (task, recorded) = load(spec), SPECS[spec]
+    methods = {k: m for k, m in METHODS.items() if k.startswith(asked.only)}
+    sides = {name: ours(game, *method) for name, method in methods.items()}
+    wanted = {beside(solver) for solver, _ in methods.values()}
+    rounds, rows = [], []
+    with ExitStack() as ends:
+        live = {one: theirs(asked, task, one, ends) for one in wanted} if asked.mfax else {}
+        for _ in range(asked.rounds):
+            rates = {name: go() for name, go in sides.items()}
+            peers = {one: live[one]() if live else float(recorded[one]) for one in wanted}
+            rounds.append((rates, peers))
+    for name, (solver, _) in methods.items():
+        pairs = [(rates[name], peers[beside(solver)]) for rates, peers in rounds]
+        mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
+        times = statistics.median(a / b for a, b in pairs)
+        rows.append([spec, name, f"{mine:,.0f}", f"{other:,.0f}", f"{times:.2f}"])
+    return rows
 
 
 def main() -> None:
     """One row for each game and learner."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="iterations that are timed")
+    parser.add_argument("--rounds", type=int, default=3, help="goes of each learner")
     parser.add_argument("--only", default="", help="learners whose names start so")
+    parser.add_argument("--mfax", metavar="CLONE", help="run MFAX, too")
+    parser.add_argument("--mfax-python", metavar="PYTHON", help="what runs it")
     asked = parser.parse_args()
+    if (asked.mfax is None) != (asked.mfax_python is None):
+        parser.error("--mfax and --mfax-python go together")
     torch.set_num_threads(1)
-    print("| game | learner | steps of agents / s | MFAX, recorded | times |")
+    kind = "MFAX, beside" if asked.mfax else "MFAX, recorded"
+    print(f"| game | learner | steps of agents / s | {kind} | times |")
     print("|---|---|---|---|---|")
-    for spec, (ippo, mirror) in SPECS.items():
-        game = load(spec)
-        for name, (solver, options) in METHODS.items():
-            if not name.startswith(asked.only):
-                continue
-            ours = rate(game, solver, options, asked.rounds)
-            theirs = ippo if solver == "ppo_nash" else mirror
-            cells = (spec, name, f"{ours:,.0f}", f"{theirs:,}", f"{ours / theirs:.2f}")
-            print("| " + " | ".join(cells) + " |", flush=True)
+    for spec in SPECS:
+        for row in compared(spec, asked):
+            print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

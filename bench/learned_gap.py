@@ -74,7 +74,7 @@ CASES = (
     Case("nfg_dom", half=2),
     Case("openspiel_predator_prey", agents=500, iterations=60, test_games=32),
     Case("periodic_aversion", half=1, test_games=64),
-    Case("predator_prey", agents=5000, iterations=20, replays=60, test_games=16),
+    Case("predator_prey", agents=5000, restarts=0, replays=60, test_games=16),
     Case("random_linear"),
     Case("rock_paper_scissors", half=2),
     Case("routing", iterations=40, test_games=64),

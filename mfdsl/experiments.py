@@ -268,7 +268,9 @@ MFAX = tuple(
 
 PLAYED = "the paper's figure, in the unit of the spec"
 RPS = {"rock_scissors": 0.4, "paper_rock": 0.34, "scissors_paper": 0.37}
-RPS_OPTIONS = {"games": 1, "learning_rate": 8.0, "temperature": 0.01, "floor": 0.001}
+RPS_OPTIONS = {"games": 3, "learning_rate": 8.0, "temperature": 0.01, "floor": 0.001} | {
+    "unvisited": "zero"
+}
 SIS_OPTIONS = {"games": 4, "learning_rate": 4.0, "decay": 0.25, "temperature": 0.02} | {
     "exploration": 0.0,
     "floor": 0.001,

@@ -1,14 +1,17 @@
 """Four kinds of networks in the taxi game of Yardim and He 2025 (2408.15173), at equal data.
 
-`python -m bench.papers.taxi [--seeds 3] [--size small|paper] [--kept FILE]` trains `ppo_nash` with
-one network for all drivers, the same with who they are as entries or as a number, and one for each
-driver, and writes mean returns by epoch. Drivers have costs of their own in a file, the same in
-every game, so that who one is means something. The environment of the paper is not published.
-Finished runs go to FILE, a line each, and those that are there are not run again.
+`python -m bench.papers.taxi [--seeds 3] [--size small|paper] [--kept FILE | --further]` trains
+`ppo_nash` with one network for all drivers, the same with who they are as entries or as a number,
+and one for each driver, and writes mean returns by epoch. Drivers have costs of their own in a
+file, the same in every game, so that who one is means something. The environment of the paper is
+not published.
+Finished runs go to FILE, a line each, and those that are there are not run again; with `--further`
+only the seeds run that the page lacks, and its seconds of an epoch stay.
 """
 
 import argparse
 import json
+import math
 import random
 import tempfile
 import time
@@ -21,7 +24,7 @@ from typing import Any
 import torch
 
 import mfdsl
-from bench.papers.committed import commit
+from bench.papers.committed import RESULTS, commit
 from mfdsl.game import Game
 from mfdsl.runtime.behaviours import still, uniform
 
@@ -136,7 +139,8 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def order(runs: dict[str, list[dict[str, Any]]]) -> str:
     """The kinds from the best to the worst, and how sure each place is: differences of ends between
-    neighbours, seed by seed, with their standard errors.
+    neighbours, seed by seed, with their standard errors, and how many seeds would make two of these
+    of what is seen.
     """
     ends = {kind: [r["returns"][-1] for r in runs[kind]] for kind in KINDS}
     ranked = sorted(KINDS, key=lambda kind: -fmean(ends[kind]))
@@ -145,19 +149,28 @@ def order(runs: dict[str, list[dict[str, Any]]]) -> str:
         apart = [a - b for a, b in zip(ends[better], ends[worse], strict=True)]
         error = stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else float("nan")
         wins = sum(a > 0 for a in apart)
+        told = ""
+        if fmean(apart) < 2 * error:
+            told = f"; told apart by {math.ceil((2 * stdev(apart) / fmean(apart)) ** 2)}"
         steps.append(
             f"{better} above {worse} by {fmean(apart):.2f} ± {error:.2f}"
-            f" ({wins} of {len(apart)} seeds)"
+            f" ({wins} of {len(apart)} seeds{told})"
         )
     return f"Order of the ends: {', '.join(ranked)}. With standard errors: {'; '.join(steps)}."
 
 
 def trained(
-    game: Game, size: Size, seeds: int, kept: Path | None
+    game: Game,
+    size: Size,
+    seeds: int,
+    kept: Path | None,
+    shown: dict[str, list[dict[str, Any]]] | None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Runs of all kinds by seed, those of a file and the others."""
+    """Runs of all kinds by seed, those of a file, those that the page has, and the others."""
     lines = kept.read_text().splitlines() if kept is not None and kept.exists() else []
     known = {(r["size"], r["kind"], r["seed"]): r["run"] for r in map(json.loads, lines)}
+    for kind, each in (shown or {}).items():
+        known |= {(repr(size), kind, seed): one for seed, one in enumerate(each)}
     runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for seed in range(seeds):
         for kind in KINDS:
@@ -178,29 +191,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--kept", type=Path, help="file of finished runs")
+    parser.add_argument("--further", action="store_true", help="keep the seeds of the page")
     given = parser.parse_args()
     torch.set_num_threads(1)
     size = SIZES[given.size]
+    kept = {}
+    if given.further:
+        kept = json.loads((RESULTS / f"{page_of(given.size)}.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
         game = city(size, Path(folder))
-        known = rules(game, size)
+        known = kept.get("rules") or rules(game, size)
         print(known, flush=True)
-        runs = trained(game, size, given.seeds, given.kept)
+        runs = trained(game, size, given.seeds, given.kept, kept.get("runs"))
+    page(given.size, size, known, runs, kept.get("seconds_of_an_epoch") or clock())
+
+
+def clock() -> dict[str, float]:
+    """CPU seconds of an epoch of the large game, by network and drivers in the loss."""
+    large, each = SIZES["paper"], SIZES["paper"].drivers
+    loads = (("symmetric", 250), ("symmetric", each), ("one_hot", each), ("individual", each))
     with tempfile.TemporaryDirectory() as folder:
-        large = city(SIZES["paper"], Path(folder))
-        each = SIZES["paper"].drivers
-        times = {
-            f"{kind}, {members:,} drivers in the loss": epoch_seconds(
-                large, SIZES["paper"], kind, members
-            )
-            for kind, members in (
-                ("symmetric", 250),
-                ("symmetric", each),
-                ("one_hot", each),
-                ("individual", each),
-            )
+        game = city(large, Path(folder))
+        return {
+            f"{kind}, {members:,} drivers in the loss": epoch_seconds(game, large, kind, members)
+            for kind, members in loads
         }
-    page(given.size, size, known, runs, times)
+
+
+def page_of(size: str) -> str:
+    """The name of the page of a size."""
+    return "taxi" if size == "small" else f"taxi_{size}"
 
 
 def page(
@@ -225,10 +245,10 @@ def page(
         axes.legend(fontsize=8)
 
     slowest = max(times.values())
-    clock = ["| network | CPU s of an epoch | below individual |", "|---|---|---|"]
-    clock += [f"| {k} | {s:.2f} | {100 * (1 - s / slowest):.0f} % |" for k, s in times.items()]
+    lines = ["| network | CPU s of an epoch | below individual |", "|---|---|---|"]
+    lines += [f"| {k} | {s:.2f} | {100 * (1 - s / slowest):.0f} % |" for k, s in times.items()]
     commit(
-        "taxi" if name == "small" else f"taxi_{name}",
+        page_of(name),
         "Networks that know their drivers, and one that does not",
         f"python -m bench.papers.taxi --size {name}",
         [
@@ -243,7 +263,7 @@ def page(
             "\n".join(rows),
             order(runs),
             "Learning with 1,000 drivers, 128 steps and one game, without measurements:",
-            "\n".join(clock),
+            "\n".join(lines),
         ],
         {"size": size.__dict__, "rules": known, "runs": runs, "seconds_of_an_epoch": times},
         draw,

@@ -24,6 +24,7 @@ from mfdsl.runtime.learning.judges import chosen, gradient_of, preferred
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.replayed import fits, index_of, refitted, remembered
 from mfdsl.runtime.learning.sight import model_of
+from mfdsl.runtime.learning.tallied import tallied, views_of
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
@@ -95,11 +96,16 @@ def _learning(arena: Arena, budget: Budget, seed: int, restart: int) -> Iterator
 
 
 def _refitting(arena: Arena, budget: Budget, seed: int) -> Iterator[Answer]:
-    """One course of values that are fitted to episodes of their own."""
+    """One course of values from episodes of their own: means where views are few, else fitted."""
     deviating, _ = _begun(arena, budget, seed * 1_000_003 + budget.restarts)
     memory = remembered(deviating, budget.replays, budget.restarts * budget.iterations + 1)
+    answer, discount = deviating.answer, arena.engine.discount
+    views = views_of(memory, answer.actor.head.choices)
+    if views is not None:
+        yield from tallied(answer, memory, views, discount, budget)
+        return
     draws = torch.Generator().manual_seed(seed)
-    yield from refitted(deviating.answer, memory, arena.engine.discount, budget, draws)
+    yield from refitted(answer, memory, discount, budget, draws)
 
 
 def _begun(arena: Arena, budget: Budget, seed: int) -> tuple[Deviating, Critics]:

@@ -11,6 +11,7 @@ from mfdsl.playing import by_table
 from mfdsl.runtime.behaviours import calling, still, uniform
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
+from mfdsl.runtime.learning import tallied
 from mfdsl.runtime.learning.answers import Answer, Deviating, Found
 from mfdsl.runtime.learning.best_response import CURIOUS, imitate, learned_response
 from mfdsl.runtime.learning.chances import answer_chances
@@ -305,8 +306,15 @@ def test_noise_of_single_players_does_not_choose() -> None:
     assert preferred([alone]) is alone
 
 
-def test_values_of_what_was_ever_met_answer_a_policy() -> None:
-    """Fitted to a few episodes, in which all that there is to gain can be told."""
+@pytest.mark.parametrize("few", [True, False], ids=["means", "fitted"])
+def test_values_of_what_was_ever_met_answer_a_policy(
+    few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a few episodes, in which all that there is to gain can be told, both by means over
+    visits and by a network of values, which is taken where there are too many views for means.
+    """
+    if not few:
+        monkeypatch.setattr(tallied, "FEW", 0)
     game = mfdsl.load("rock_paper_scissors")
     lesson = lesson_of(game)
     tables = tables_in(lesson)
