@@ -36,7 +36,8 @@ HEEDED |= {"learning_rate": 0.01, "paths": 8192, "fit_steps": 200, "final_rate":
 FAMILY = {"paths": 32_768, "final_rate": 0.03}
 ANSWERED: dict[str, dict[str, Any]] = {
     "quadratic": {"crowd": 8192},
-    "path": {"response": "path", "crowd": 1024, "learners": 128, "learning_rate": 0.01},
+    "path": {"response": "path", "crowd": 1024, "learners": 512, "learning_rate": 0.01}
+    | {"answers": 30},
 }
 
 

@@ -52,9 +52,10 @@ AXES = (1, 2, 4, 6, 10)
 SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
-UNEVEN = (
-    "Rows of GD2 without `level`, and all of GD1, GD5 and GD7, were run before crowds had the means"
-    " of their law exactly and response k weighed k^5, not k^2, in the average."
+EARLIER = (
+    "Rows with the word earlier were run before crowds had the means of their law exactly and"
+    " response k weighed k^5, not k^2, in the average (GD2, GD5, GD7), or before networks along the"
+    " path had an affine part (GD5, GD6)."
 )
 NAMED = ("d", "side", "family", "response", "seed")  # what a row is about
 
@@ -115,7 +116,7 @@ def flock(axes: int, seed: int, iterations: int = 12) -> Row:
     crossed = (made[25, :, :axes] * made[25, :, axes:]).mean(0)
     row |= {"cross": crossed.tolist(), "cross_exact": float(covariances[25, 0, 1])}
     row |= {"exploitability": exploited(learner)} | audit_part(found)
-    return {"d": 2 * axes, "seed": seed, "seconds": seconds} | row | {"crowd": "level"}
+    return {"d": 2 * axes, "seed": seed, "seconds": seconds} | row
 
 
 def exact_descent(tables: Tables, rate: float, iterations: int) -> tuple[float, Tensor]:
@@ -204,34 +205,35 @@ def roomy(size: int, seed: int, iterations: int = 20) -> Row:
     return {"side": size, "places": law.shape[1], "seed": seed, "seconds": seconds} | row
 
 
-def gd7(seeds: int, iterations: int = 20) -> list[Row]:
+def gd7(seeds: int) -> list[Row]:
     """GD7: from kappa = 1 to kappa = 1.3, cold and with the networks and paths of the first."""
-    rows = []
-    for seed in range(seeds):
-        first = learner_of(load("rotating_target"), EXACT_LAW, seed, iterations)
-        trained(first, iterations)
-        game = load("rotating_target", params={"kappa": 1.3})
-        means, variances = (v.float() for v in rotating_target(2, kappa=1.3))
-        draws = torch.Generator().manual_seed(1)
-        deviations = variances.sqrt()[1:, None, None]
-        exact = means[1:, None] + deviations * torch.randn(20, SAMPLES, 2, generator=draws)
-        again = means[1:, None] + deviations * torch.randn(20, SAMPLES, 2, generator=draws)
-        row: Row = {"seed": seed}
-        for name, length in (("cold", iterations), ("warm", iterations), ("warm_third", 6)):
-            learner = learner_of(game, EXACT_LAW, seed, length)
-            learner.step(0) if name == "cold" else warmed(learner, first.state())
-            points = draws_of(learner, SAMPLES)[1:]
-            row[f"{name}_jump"] = fidelity(points, exact, again, draws)["sw1"]
-            for k in range(1 if name == "cold" else 0, length):
-                learner.step(k)
-            made = draws_of(learner, MANY)
-            row |= {
-                f"{name}_{k}": v
-                for k, v in fidelity(made[1:, :SAMPLES], exact, again, draws).items()
-            }
-            row[f"{name}_exploitability"] = exploited(learner)
-        rows.append(row)
-    return rows
+    return [transferred(seed) for seed in range(seeds)]
+
+
+def transferred(seed: int, iterations: int = 20) -> Row:
+    """One course at kappa = 1, and three that come after it."""
+    first = learner_of(load("rotating_target"), EXACT_LAW, seed, iterations)
+    trained(first, iterations)
+    game = load("rotating_target", params={"kappa": 1.3})
+    means, variances = (v.float() for v in rotating_target(2, kappa=1.3))
+    draws = torch.Generator().manual_seed(1)
+    deviations = variances.sqrt()[1:, None, None]
+    exact, again = (
+        means[1:, None] + deviations * torch.randn(20, SAMPLES, 2, generator=draws)
+        for _ in range(2)
+    )
+    row: Row = {"seed": seed}
+    for name, length in (("cold", iterations), ("warm", iterations), ("warm_third", 6)):
+        learner = learner_of(game, EXACT_LAW, seed, length)
+        learner.step(0) if name == "cold" else warmed(learner, first.state())
+        points = draws_of(learner, SAMPLES)[1:]
+        row[f"{name}_jump"] = fidelity(points, exact, again, draws)["sw1"]
+        for k in range(1 if name == "cold" else 0, length):
+            learner.step(k)
+        made = draws_of(learner, MANY)[1:, :SAMPLES]
+        row |= {f"{name}_{k}": v for k, v in fidelity(made, exact, again, draws).items()}
+        row[f"{name}_exploitability"] = exploited(learner)
+    return row
 
 
 def gd8(seeds: int) -> list[Row]:
@@ -319,11 +321,11 @@ def write(numbers: Mapping[str, list[Row]]) -> None:
     blocks = [
         "Sliced distances have their floor, that of two exact samples of 4,096 points, beside them;"
         " seconds are those of the processor on one core, while two cores did the work of three to"
-        " ten processes, which makes them longer. Cases were run one by one (`--only`), with as"
-        " many seeds as they have rows, GD4 on two sizes.",
+        " twelve processes, which makes them longer. Cases were run one by one, with as many seeds"
+        " as they have rows.",
     ]
-    if any("crowd" not in row for row in numbers.get("GD2", [])):
-        blocks.append(UNEVEN)
+    if any("code" in row for rows in numbers.values() for row in rows):
+        blocks.append(EARLIER)
     for name in CASES:
         if name in numbers:
             text = (CASES[name].__doc__ or "").removeprefix(f"{name}: ")

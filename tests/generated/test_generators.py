@@ -12,7 +12,7 @@ from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.generated.autoregressive import Autoregressive
 from mfdsl.runtime.learning.generated.discriminators import Critic, energy, mmd, sliced
 from mfdsl.runtime.learning.generated.distances import energy_distance, wasserstein_line
-from mfdsl.runtime.learning.generated.fitting import Fitting, Kind
+from mfdsl.runtime.learning.generated.fitting import Fitting, Kind, Known
 from mfdsl.runtime.learning.generated.generators import Flow, FlowMatching, Implicit
 from mfdsl.runtime.learning.generated.mixtures import Mixture
 from mfdsl.runtime.learning.generated.space import space_of
@@ -308,3 +308,17 @@ def test_options_that_do_not_fit_are_refused() -> None:
         learner_of(load("flocking"), generator="mdn")
     with pytest.raises(LessonError, match="more players than one population"):
         learner_of(load("price_formation"))
+
+
+def test_a_batch_has_whole_paths_of_the_games_that_it_names() -> None:
+    """Every path says in each of its points which game it is of, and which of its paths."""
+    games, runs, steps = 6, 10, 3
+    names = torch.cartesian_prod(torch.arange(games), torch.arange(runs)).float()
+    known = Known(names.expand(steps + 1, -1, -1), torch.arange(games)[:, None].float())
+    batch = known.batch(7, draws(1))
+    assert len(set(batch.games.tolist())) == len(batch.games) == 4
+    assert torch.equal(batch.start, batch.points)
+    wanted = batch.games.repeat_interleave(steps)[:, None].expand(-1, 7).float()
+    assert torch.equal(batch.points[..., 0], wanted)
+    assert torch.equal(batch.share[:, 1], wanted[:, 0])
+    assert torch.equal(batch.points[:, :, 1], batch.points[:1, :, 1].expand(len(wanted), -1))

@@ -19,10 +19,7 @@ from mfdsl.runtime.learning.generated.generators import CLOCK, begun, beside, cl
 from mfdsl.runtime.learning.networks import Mlp
 
 LONGEST = 128  # values of a factor
-UNSEEN = (
-    1e-3  # part of the chances of a factor that is even: likelihood lets those of rare values go
-)
-# to 0, and where these are paid for (as -log of a density) that is an error without bounds
+UNSEEN = 1e-3  # part of the chances of a factor that is even (`_log_chances` says why)
 TINY = 1e-30
 
 

@@ -56,9 +56,8 @@ class Known:
             if len(self.told) > 1:
                 games = torch.randperm(len(self.told), generator=draws)[:TOGETHER]
         chosen = torch.randint(runs // len(self.told), (count,), generator=draws)
-        return self._of(
-            games, of_one[:, games.to(self.paths.device)][:, :, chosen.to(self.paths.device)]
-        )
+        picked = of_one[:, games[:, None].to(of_one.device), chosen.to(of_one.device)]
+        return self._of(games, picked)
 
     def starts(self, count: int) -> Tensor:
         """Where some paths of each game began, `count` in all, [C, n, d]."""
@@ -177,11 +176,11 @@ class Fitting:
         rows = made.followers(every.points, self.batch * len(every.share))
         return None if rows is None else Whole(made, rows, every.share)
 
-    def _made(self, batch: "Batch", draws: torch.Generator) -> Tensor:
+    def _made(self, batch: Batch, draws: torch.Generator) -> Tensor:
         noise = torch.randn(batch.points.shape, generator=draws).to(batch.points)
         return self.generator.draw(batch.start, batch.share, noise)
 
-    def _loss(self, known: "Known", draws: torch.Generator) -> Tensor:
+    def _loss(self, known: Known, draws: torch.Generator) -> Tensor:
         batch, made = known.batch(self.batch, draws), self.generator
         points, share = batch.points, batch.share
         if isinstance(made, Autoregressive):
@@ -208,7 +207,7 @@ class Fitting:
                 return -score
         return energy(drawn, real)
 
-    def _critic_steps(self, known: "Known", draws: torch.Generator) -> None:
+    def _critic_steps(self, known: Known, draws: torch.Generator) -> None:
         made = self.generator
         assert self.critic is not None and self.critic_optimizer is not None
         assert not isinstance(made, Autoregressive)

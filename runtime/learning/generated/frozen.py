@@ -188,7 +188,7 @@ class Arena:
         return type(state)(**{self.space.field: type(group)(*placed)})
 
 
-def arena_of(lesson: Lesson, space: Space, steps: int, discount: float | None = None) -> Arena:
+def arena_of(lesson: Lesson, space: Space, steps: int) -> Arena:
     """The arena of a lesson.
 
     Raises:
@@ -208,8 +208,8 @@ def arena_of(lesson: Lesson, space: Space, steps: int, discount: float | None = 
             "leave `steps` out to play to the end",
         )
     length = steps or program.horizon or 0
-    rate = program.discount if discount is None else discount
-    return Arena(program, lesson.weighted, lesson.params, space, length, rate, lesson.seed)
+    rate, params = program.discount, lesson.params
+    return Arena(program, lesson.weighted, params, space, length, rate, lesson.seed)
 
 
 @torch.no_grad()

@@ -8,12 +8,14 @@ diffusion). `flow`: a conditional RealNVP with a density (Dinh et al. 2017, arXi
 `cfm`: conditional flow matching (Lipman et al. 2023, arXiv:2210.02747), which regresses velocities
 and needs no discriminator.
 
+`draw` gives points [T, n, d] at the parts `share` [T] of the horizon of agents who began at `start`
+[n, d], from standard normal `noise` [T, n, d]; `calibrate` reads off paths what is linear.
+
 Where one generator draws the laws of a family of games, what it is told of each of them stands
 beside the time: `share` is then [T, 1 + k] and every row has its own starts, [T, n, d].
 """
 
 from math import log, pi
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +27,6 @@ CLOCK = 4  # features of the time
 EULER = 16  # steps along a learned velocity
 LEAST_PART = 1e-2  # of its variance that a direction has before moments are corrected
 STEEPEST = 2.0  # bound of the logarithm of a scale in a coupling
-
-
-class Generator(Protocol):
-    """Draws points at many times at once."""
-
-    def draw(self, start: Tensor, share: Tensor, noise: Tensor) -> Tensor:
-        """Points [T, n, d] at the parts `share` [T] of the horizon of agents who began at `start`
-        [n, d]; `noise` [T, n, d] is standard normal. With k told numbers `share` is [T, 1 + k].
-        """
-
-    def calibrate(self, paths: Tensor, told: Tensor) -> None:
-        """Read off paths [T + 1, R, d] of games of which `told` [C, k] is told what is linear."""
 
 
 def elapsed(share: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Both go on from the policy of the iteration before, so that few steps are a damped best response.
 A network reads what the spec shows, in a family the law as well (`family.py`): laws are read off
-the crowd alone.
+the crowd alone. Along the path it has an affine part (`straight.py`).
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,7 @@ from mfdsl.runtime.learning.generated.family import Family
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, part
 from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
 from mfdsl.runtime.learning.generated.judging import gain_against, own_gap
+from mfdsl.runtime.learning.generated.straight import straightened
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import sights_of, values_seen
@@ -32,6 +33,8 @@ from mfdsl.runtime.learning.table import GeneratedConfig
 from mfdsl.runtime.streams import draw
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
+BETAS = {"path": (0.9, 0.99), "score": (0.9, 0.999)}
+"""Of Adam: along the path gradients of the first policy are steep, to be forgotten soon."""
 LONGEST = 5.0  # norm of a gradient along the path
 MEMBERS = 256  # agents of each scene in the loss of PPO
 
@@ -62,7 +65,8 @@ class Networks:
         shape = Shape((config.hidden,) * config.layers, "tanh", config.encoder)
         look = Look(config.nearest, tuple(config.hide.split()))
         self.field = sight.field
-        self.crew = Crew(lesson.program, shape, look).to(lesson.params.unit)
+        crew = Crew(lesson.program, shape, look)
+        self.crew = (straightened(crew) if way == "path" else crew).to(lesson.params.unit)
         simulator = self.room.simulator(config.crowd, len(family.values))
         self.crew.calibrate(simulator.scene(0, simulator.reset(0)))
         self.critics: Critics | None = None
@@ -70,7 +74,8 @@ class Networks:
             self.critics = Critics(self.crew.widths, shape, single=True).to(lesson.params.unit)
         modules = [self.crew] if self.critics is None else [self.crew, self.critics]
         self.parameters = [p for m in modules for p in m.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, eps=EPSILON)
+        rate, betas = config.learning_rate, BETAS[way]
+        self.optimizer = torch.optim.Adam(self.parameters, rate, betas=betas, eps=EPSILON)
 
     @property
     def policy(self) -> nn.Module:
@@ -234,7 +239,8 @@ class Networks:
         last = kept[-1].view  # valued 0 after the end
         course = Course(whole.view, whole.drawn, whole.mask, whole.log_prob, rewards, last)
         team = rewards.mean(-1)
-        return Experience({self.field: course}, team, team.sum(0))
+        weights = self.arena.discount ** torch.arange(len(team), device=team.device)
+        return Experience({self.field: course}, team, (weights[:, None] * team).sum(0))
 
     def _episode(self, iteration: int, k: int) -> int:
         return (iteration + 1) * (1 << 12) + k
