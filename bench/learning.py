@@ -150,6 +150,8 @@ def line(case: Case, ours: Mapping[str, Go], theirs: Rate | None, rounds: int) -
 def navigation(asked: argparse.Namespace, beside: Mapping[str, Rate]) -> None:
     """Cooperative navigation, beside VMAS."""
     for agents, (half, games) in WORLDS.items():
+        if asked.agents and agents not in asked.agents:
+            continue
         game = load("navigation", params={"n": agents, "half": half})
         case = Case("navigation", agents, games, VMAS_BATCH[agents], HIDDEN, "score, team")
         ours = trained(game, agents, games, asked)
@@ -173,6 +175,7 @@ def main() -> None:
     """The tables of the parts that are asked for."""
     parser = parser_of(__doc__, PARTS, rounds=3)
     parser.add_argument("--games", nargs="+", choices=MAJOR_MINOR, help="of the major-minor ones")
+    parser.add_argument("--agents", nargs="+", type=int, choices=WORLDS, help="of navigation")
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="of ours, else all")
     parser.add_argument("--steps", type=int, default=25, help="length of an episode")
     asked = asked_of(parser, PARTS)

@@ -1,6 +1,11 @@
-"""Both sides of a comparison of simulators, timed in turn."""
+"""Both sides of a comparison of simulators, timed in turn.
+
+On a CPU seconds are computing time. A GPU is waited for at both ends of a stretch of steps and not
+between them, so that it never stands still for the clock; steps before the first end warm it up.
+"""
 
 import functools
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +15,12 @@ import torch
 from reference_process import Rate
 from reference_steps import Reset, Step, paced
 
-from mfdsl.game import load
+from mfdsl.game import Dtype, load
 from mfdsl.runtime.behaviours import Behaviour, Scene, observation, uniform
 from mfdsl.runtime.simulator import Simulator
 
 MORE_ON_GPU = (8, 64)
+WARM = 5  # steps: compiling, recording a graph, and replaying it
 PATIENCE = 90.0  # seconds after which a case gets no further round
 
 Side = tuple[Reset, Step, int]
@@ -27,13 +33,16 @@ Params = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True)
 class Setting:
-    """How long a side is timed in a round, how often, how we run, beside whom (by name)."""
+    """How long a side is timed in a round, how often, how we run, beside whom (by name), and in
+    which numbers.
+    """
 
     seconds: float
     rounds: int
     device: str
     compile: bool
     beside: Mapping[str, Rate]
+    dtype: Dtype = "float64"
 
     def wait(self) -> None:
         """Until a GPU has done what it was given."""
@@ -42,13 +51,60 @@ class Setting:
 
     def pace(self, side: Side, seconds: float) -> float:
         """Steps of a side of ours in a second."""
-        clock = time.process_time if self.device == "cpu" else time.perf_counter
-        return paced(*side, seconds, clock)
+        if self.device == "cpu":
+            return paced(*side, seconds)
+        return unwatched(side, seconds, self.wait)
+
+    def headed(self, cells: Iterable[str]) -> str:
+        """The head of a table, which names a GPU and has the memory of its rows."""
+        names = [*cells, *([] if self.device == "cpu" else [f"{device_name(self.device)}, GiB"])]
+        return f"{row(names)}\n|{'---|' * len(names)}"
+
+    def lined(self, cells: Iterable[str]) -> str:
+        """A row of a table, with the largest memory of a GPU since the row before."""
+        if self.device == "cpu":
+            return row(cells)
+        return row([*cells, f"{peak(self.device):.3g}"])
+
+
+def unwatched(side: Side, seconds: float, wait: Callable[[], None]) -> float:
+    """Calls of `step(t)` in a second of wall time, from stretches until one lasts long enough."""
+    reset, step, length = side
+
+    def stretch(count: int) -> float:
+        wait()
+        began = time.perf_counter()
+        for t in range(count):
+            if t % length == 0:
+                reset()
+            step(t % length)
+        wait()
+        return time.perf_counter() - began
+
+    stretch(WARM)
+    count = WARM
+    while True:
+        spent = stretch(count)
+        if spent >= seconds:
+            return count / spent
+        count = max(2 * count, math.ceil(1.1 * count * seconds / spent))
+
+
+def device_name(device: str) -> str:
+    """What a GPU is called."""
+    return str(torch.cuda.get_device_name(torch.device(device)))
+
+
+def peak(device: str) -> float:
+    """GiB that tensors took at most since this was asked before."""
+    most = torch.cuda.max_memory_allocated(torch.device(device)) / 2**30
+    torch.cuda.reset_peak_memory_stats(torch.device(device))
+    return float(most)
 
 
 @functools.lru_cache(maxsize=8)
 def players(
-    name: str, agents: int, batch: int, device: str, compile: bool, params: Params
+    name: str, agents: int, batch: int, device: str, compile: bool, params: Params, dtype: Dtype
 ) -> Simulator:
     """A simulator, made once for all sides that use it."""
     return load(name, params=dict(params)).simulator(
@@ -56,6 +112,7 @@ def players(
         batch=batch,
         seed=1,
         device=device,  # type: ignore[arg-type]
+        dtype=dtype,
         compile=compile,
     )
 
@@ -70,7 +127,8 @@ def ours(
     look: Callable[[Scene], object] = observation,
 ) -> Side:
     """Our step with its behaviour, its noise, its rewards and a look at what comes next."""
-    simulator = players(name, agents, batch, setting.device, setting.compile, params)
+    how = (setting.device, setting.compile, params, setting.dtype)
+    simulator = players(name, agents, batch, *how)
     start = simulator.reset()
     state = [start]
 
@@ -81,7 +139,6 @@ def ours(
         scene = simulator.scene(t, state[0])
         state[0], _ = simulator.step(t, state[0], behaviour(scene))
         look(simulator.scene(t + 1, state[0]))
-        setting.wait()
 
     step(0)
     return reset, step, simulator.program.horizon or 25

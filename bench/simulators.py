@@ -21,8 +21,10 @@ moves them, and returns histograms and the reward; ours samples an action for ea
 them, and returns the reward and what `observe` lists. The step of navigation takes actions drawn
 beforehand and returns rewards and observations: k nearest agents and landmarks for PIC, all of
 them for VMAS. Ours is timed without observations, with those of the spec, and with theirs.
-VMAS computes in float32, all others in float64. `--compile` puts our step through torch.compile,
-`--device cuda` gives our columns of a GPU.
+VMAS computes in float32, all others in float64 (ours in float32 with `--dtype`). `--compile` puts
+our step through torch.compile. `--device cuda` gives our columns of a GPU, with a column that has
+its name and the memory that the sides of a row took at most: it is waited for at both ends of a
+stretch of steps only, and compiled steps are CUDA graphs there.
 """
 
 import argparse
@@ -43,7 +45,6 @@ from reference_sides import (
     fastest,
     ours,
     rate_of,
-    row,
     shown,
     times,
 )
@@ -63,8 +64,8 @@ VMAS_BATCH = {30: 4096, 100: 1024, 200: 512}
 def major_minor(setting: Setting) -> None:
     """The five games: one at a time, and the best of some batch sizes."""
     theirs = setting.beside.get("m3fc")
-    print("| game | agents | ours, one game | ours, B games | B | theirs | times: one | times: B |")
-    print("|---|---|---|---|---|---|---|---|")
+    heads = ("game", "agents", "ours, one game", "ours, B games", "B", "theirs")
+    print(setting.headed([*heads, "times: one", "times: B"]))
     for name in GAMES:
         table = TRANSPORT if name in GAMES[:2] else BATCHES
         for agents, batches in table.items():
@@ -82,7 +83,7 @@ def major_minor(setting: Setting) -> None:
             found = alternately(setting, sides)
             cells = [name, str(agents), shown(found, "one"), shown(found, "many"), str(best)]
             cells += [shown(found, "theirs"), times(found, "one"), times(found, "many")]
-            print(row(cells), flush=True)
+            print(setting.lined(cells), flush=True)
 
 
 VIEWS = {"pic": nearest, "vmas": everything}
@@ -90,17 +91,16 @@ VIEWS = {"pic": nearest, "vmas": everything}
 
 def navigation(setting: Setting) -> None:
     """Cooperative navigation beside each reference, without and with observations."""
-    print(
-        "| beside | agents | B | ours, step | ours, `observe` | ours, their observations "
-        "| one game | theirs | their B | times: one | times: B |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    heads = ("beside", "agents", "B", "ours, step", "ours, `observe`", "ours, their observations")
+    more = ("one game", "theirs", "their B", "times: one", "times: B")
+    print(setting.headed([*heads, *more]))
     for beside in [kind for kind in VIEWS if kind in setting.beside] or ["pic"]:
         for agents in WORLDS:
             found, best, other = beside_one(setting, beside, agents)
             cells = [beside, str(agents), str(best)]
             cells += [shown(found, side) for side in ("step", "observe", "many", "one", "theirs")]
-            print(row([*cells, str(other), times(found, "one"), times(found, "many")]), flush=True)
+            cells += [str(other), times(found, "one"), times(found, "many")]
+            print(setting.lined(cells), flush=True)
 
 
 def beside_one(setting: Setting, beside: str, agents: int) -> tuple[Rates, int, int]:
@@ -148,7 +148,6 @@ def copy_nanoseconds(setting: Setting) -> float:
 
     def step(t: int) -> None:
         target.copy_(source)
-        setting.wait()
 
     return 1e9 / (setting.pace((lambda: None, step, 100), setting.seconds) * source.numel())
 
@@ -157,14 +156,14 @@ def finite(setting: Setting) -> None:
     """Time per agent-step of finite games, in units of one double through memory."""
     copy = copy_nanoseconds(setting)
     print(f"memory: {copy:.2f} ns to read and write a double")
-    print("| game | agents | ns an agent-step | doubles |")
-    print("|---|---|---|---|")
+    print(setting.headed(["game", "agents", "ns an agent-step", "doubles"]))
     for name in ("asymmetric_sis", "crowd"):
         for agents in (10_000, 100_000, 1_000_000):
             side = ours(setting, name, agents, 1, (), still, lambda scene: None)
             found = alternately(setting, {"ours": rate_of(setting, side, 1)})
             each = 1e9 / (statistics.median(found["ours"]) * agents)
-            print(row([name, f"{agents:,}", f"{each:.1f}", f"{each / copy:.1f}"]), flush=True)
+            cells = [name, f"{agents:,}", f"{each:.1f}", f"{each / copy:.1f}"]
+            print(setting.lined(cells), flush=True)
 
 
 PARTS = {"major_minor": major_minor, "navigation": navigation, "finite": finite}
@@ -175,9 +174,10 @@ def main() -> None:
     parser = parser_of(__doc__, PARTS)
     parser.add_argument("--compile", action="store_true", help="our step through torch.compile")
     parser.add_argument("--seconds", type=float, default=1.0, help="for a side in a round")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
     chosen = asked_of(parser, PARTS)
     how = (chosen.seconds, chosen.rounds, chosen.device, chosen.compile)
-    setting = Setting(*how, references(chosen))
+    setting = Setting(*how, references(chosen), chosen.dtype)
     for part in chosen.parts or PARTS:
         PARTS[part](setting)
 

@@ -13,6 +13,7 @@ from mfdsl.compiler.driver import ParameterValue
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, load
+from mfdsl.misfits import difference, misfit
 from mfdsl.records import explained, read_options
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
@@ -27,6 +28,7 @@ from mfdsl.runtime.simulator import SimulationError
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import find_device
 
+BESIDE = ("best.", "reached", MADE, "optimizer")  # what a state has beside an untrained learner's
 SEEDS = 1 << 40  # of draws: seeds are multiplied on the way to 64 bits
 
 
@@ -184,10 +186,9 @@ def continued_training(
     try:
         training.learner.restore(state)
     except (RuntimeError, ValueError, KeyError) as error:
-        what = str(error).splitlines()[-1].strip()
-        raise UsageError(
-            f"{folder.path / 'state.safetensors'} is not of a learner with these options: {what}"
-        ) from None
+        own = training.learner.state()
+        trained = {k: v for k, v in state.items() if k in own or not k.startswith(BESIDE)}
+        raise misfit(folder.path, training.settings.solver, own, trained, error) from None
     lesson = replace(training.course.lesson, iterations=limit)
     goal = training.settings.tolerance if tolerance is None else tolerance
     settings = replace(training.settings, iterations=limit, tolerance=goal)
@@ -220,25 +221,24 @@ def trained_behaviour(training: Training, folder: RunFolder) -> Behaviour:
     with explained():
         networks = networks_of(folder)
     try:
-        return _with_networks(training, networks, str(folder.path))
-    except UsageError as error:
+        return _with_networks(training, networks)
+    except RuntimeError as error:
+        own = training.learner.policy.state_dict()
         trained = dict(read_options(folder).parameters)
         moved = {k: v for k, v in training.game.parameters.items() if trained.get(k) != v}
         if not moved:
-            raise
+            solver = training.settings.solver
+            raise misfit(folder.path, solver, own, networks, error) from None
         values = " ".join(f"{name}={value}" for name, value in moved.items())
         raise UsageError(
-            f"the networks of {folder.path} do not fit the game with {values}: {error.message}",
+            f"the networks of {folder.path} do not fit the game with {values}:"
+            f" {difference(own, networks)}",
             "networks read any number of agents, but a fixed number of values of each",
         ) from None
 
 
-def _with_networks(training: Training, networks: Mapping[str, Tensor], where: str) -> Behaviour:
-    try:
-        training.learner.policy.load_state_dict(dict(networks))
-    except RuntimeError as error:
-        what = str(error).splitlines()[-1].strip()
-        raise UsageError(f"{where} holds networks of another game: {what}") from None
+def _with_networks(training: Training, networks: Mapping[str, Tensor]) -> Behaviour:
+    training.learner.policy.load_state_dict(dict(networks))
     return training.learner.behaviour(mode=True)
 
 
@@ -250,7 +250,12 @@ def learned_behaviour(game: Game, learned: Learned) -> Behaviour:
     """
     settings = resolve(game.model, learned.solver, options=learned.options)
     training = prepare_training(game, settings, seed=learned.seed)
-    return _with_networks(training, learned.networks, "this")
+    try:
+        return _with_networks(training, learned.networks)
+    except RuntimeError:
+        own = training.learner.policy.state_dict()
+        found = difference(own, learned.networks)
+        raise UsageError(f"this holds networks of another game: {found}") from None
 
 
 def training_json(training: Training, learned: Learned, run: str | None) -> dict[str, Any]:

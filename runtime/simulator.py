@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -89,10 +89,8 @@ class Simulator:
         _keep_freed_memory()
         self._step: Callable[..., Any] = program.module.step
         self._terms: Callable[..., Any] = program.module.reward_terms
-        if compile and surrogate_in_use():
-            raise SimulationError("a compiled step keeps the transport that it was traced with")
         if compile:
-            self._step = torch.compile(program.module.step, fullgraph=True)
+            self._step = compiled_step(program, self.params.unit.device)
 
     def reset(self, epoch: int = 0) -> Any:
         """States at t = 0; every epoch has draws of its own."""
@@ -121,8 +119,8 @@ class Simulator:
         )
 
     def time(self, t: int) -> Tensor:
-        """The time index as a tensor."""
-        return torch.tensor(t, dtype=torch.int64, device=self.params.unit.device)
+        """The time index as a tensor, filled in there: a GPU is waited for where one is sent."""
+        return torch.full((), t, dtype=torch.int64, device=self.params.unit.device)
 
     def rollout(
         self,
@@ -142,7 +140,7 @@ class Simulator:
         """
         count = steps_of(self.program, steps)
         rate = self.program.discount if discount is None else discount
-        named: dict[str, dict[str, float]] = {}
+        paid: list[tuple[float, dict[tuple[str, str], Tensor]]] = []
         state, total, kept = self.reset(), None, _Record(record)
         if record:
             check_held(_bytes(state) * (count + 1), self.params.unit.device)
@@ -154,12 +152,8 @@ class Simulator:
             kept.states(self.program, state)
             noise, now = self.noise(t), self.time(t)
             if terms:
-                named = _added_terms(
-                    named,
-                    self._terms(self.params, now, state, action, noise),
-                    weight,
-                    self.program.names,
-                )
+                due = self._terms(self.params, now, state, action, noise)
+                paid.append((weight, _term_means(due, self.program.names)))
             after, rewards = self._step(self.params, now, state, action, noise)
             state, rewards = self.whole(after), self.whole(rewards)
             kept.moves(self.program, action, rewards)
@@ -173,7 +167,7 @@ class Simulator:
             )
         kept.states(self.program, state)
         seconds = time.perf_counter() - began
-        return self._summed(total, named, count, seconds, state, kept.stacked())
+        return self._summed(total, _added_terms(paid), count, seconds, state, kept.stacked())
 
     def _summed(
         self,
@@ -324,6 +318,28 @@ def _bytes(group: Any) -> int:
     return sum(_bytes(part) for part in group)
 
 
+def compiled_step(program: AgentProgram, device: torch.device) -> Callable[..., Any]:
+    """The step of a module through torch.compile: as CUDA graphs on a GPU, without launches of
+    single operations. Exact transport, whose plans are found on the CPU, is in no such graph.
+
+    Raises:
+        SimulationError: within `smooth_transport`.
+    """
+    if surrogate_in_use():
+        raise SimulationError("a compiled step keeps the transport that it was traced with")
+    if device.type != "cuda" or "torch.ops.mfdsl" in program.text:
+        return torch.compile(program.module.step, fullgraph=True)
+    replayed: Callable[..., Any]
+    replayed = torch.compile(program.module.step, fullgraph=True, mode="reduce-overhead")
+
+    def step(*given: Any) -> Any:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        # the next replay overwrites what this one returns
+        return tuple(_mapped(torch.clone, group) for group in replayed(*given))
+
+    return step
+
+
 def check_held(needed: int, device: torch.device) -> None:
     """Refuse more bytes than the device has."""
     held = memory_of(device)
@@ -374,17 +390,29 @@ def _added(total: Any, rewards: Any, weight: float) -> Any:
     return type(rewards)(*(a.add(b, alpha=weight) for a, b in parts))
 
 
+def _term_means(
+    terms: Mapping[str, Mapping[str, Tensor]], names: Mapping[str, str]
+) -> dict[tuple[str, str], Tensor]:
+    """Means over games and agents, by the names of the player and of the term."""
+    return {
+        (names[player], name): value.mean()
+        for player, named in terms.items()
+        for name, value in named.items()
+    }
+
+
 def _added_terms(
-    total: dict[str, dict[str, float]],
-    terms: Mapping[str, Mapping[str, Tensor]],
-    weight: float,
-    names: Mapping[str, str],
+    paid: Sequence[tuple[float, Mapping[tuple[str, str], Tensor]]],
 ) -> dict[str, dict[str, float]]:
-    for player, named in terms.items():
-        group = total.setdefault(names[player], {})
-        for name, value in named.items():
-            group[name] = group.get(name, 0.0) + weight * value.mean().item()
-    return total
+    """Weighted sums of the terms of all steps, read at the end: a GPU is waited for then."""
+    found: dict[str, dict[str, float]] = {}
+    for player, name in paid[0][1] if paid else ():
+        values = torch.stack([means[player, name] for _, means in paid]).tolist()
+        total = 0.0
+        for (weight, _), value in zip(paid, values, strict=True):
+            total += weight * value
+        found.setdefault(player, {})[name] = total
+    return found
 
 
 def returned(total: Tensor) -> Return:

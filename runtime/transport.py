@@ -73,12 +73,11 @@ def w2_plan(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     clouds = [np.ascontiguousarray(v.detach().cpu().double().numpy()) for v in (x, y)]
     sound = np.all([np.abs(v).max((1, 2)) < LARGEST for v in clouds], axis=0)  # nan is not
     found = _transported(*(v[sound] for v in clouds))
-    value = x.new_full((len(x),), torch.nan)
-    in_x, in_y = torch.full_like(x, torch.nan), torch.full_like(y, torch.nan)
-    places = torch.from_numpy(sound).to(x.device)
+    value, in_x, in_y = (np.full((len(sound), *part.shape[1:]), np.nan) for part in found)
     for whole, part in zip((value, in_x, in_y), found, strict=True):
-        whole[places] = torch.from_numpy(part).to(whole)
-    return value, in_x, in_y
+        whole[sound] = part
+    here, first, second = (torch.from_numpy(whole).to(x) for whole in (value, in_x, in_y))
+    return here, first, second
 
 
 @w2_plan.register_fake

@@ -2,12 +2,11 @@
 
 Every member has the slope of its mean, which tensor operations write out for all of them before
 they bend it back; here it never leaves the cache. Their code in `encoders.py` stays the reference
-and runs on other devices.
+and runs on other devices. Slopes that are differentiated again are made of tensor operations.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from mfdsl.runtime.views.native import available
 
@@ -33,19 +32,29 @@ class _MeanTangents(torch.autograd.Function):
         numbers = torch.cat([members, members.new_ones(*members.shape[:2], 1)], -1)
         whole = torch.cat([weight, bias[:, None]], -1).T.contiguous()
         tangents = torch.mm(numbers.flatten(0, 1), whole).tanh_().view(*members.shape[:2], -1)
-        ctx.save_for_backward(numbers, tangents)
+        ctx.save_for_backward(numbers, tangents, weight, bias)
         return tangents.sum(-2).div_(members.shape[1])
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: torch.autograd.function.FunctionCtx, slope: Tensor
     ) -> tuple[None, Tensor, Tensor]:
+        numbers, tangents, weight, bias = ctx.saved_tensors  # type: ignore[attr-defined]
+        each = slope / tangents.shape[1]
+        if torch.is_grad_enabled():  # within `create_graph`
+            return None, *_slopes(numbers[..., :-1], each, weight, bias)
         from mfdsl.runtime.learning.averaging_native import slopes  # needs numba
 
-        numbers, tangents = ctx.saved_tensors  # type: ignore[attr-defined]
-        each = (slope / tangents.shape[1]).contiguous()
         found = torch.zeros(numbers.shape[2], tangents.shape[2], dtype=torch.float64)
-        slopes(*(v.numpy() for v in (numbers, tangents, each, found)))
+        slopes(*(v.numpy() for v in (numbers, tangents, each.contiguous(), found)))
         found = found.to(slope.dtype)
         return None, found[:-1].T, found[-1]
+
+
+def _slopes(members: Tensor, each: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes in `weight` [h, d] and `bias` [h] that have slopes themselves: `each` [B, h] is that
+    of every tangent of a game.
+    """
+    tangents = torch.tanh(nn.functional.linear(members, weight, bias))
+    before = each[:, None] * (1 - tangents**2)
+    return torch.einsum("bmh,bmd->hd", before, members), before.sum((0, 1))

@@ -156,10 +156,10 @@ class Eyes(nn.Module):
 
     def _alike(self, seen: dict[str, Tensor]) -> Tensor:
         """The place of the own values among all that there may be [B, N]."""
-        place = torch.zeros((), dtype=torch.long)
-        for feature in self.sight.own:
-            value = seen[feature.name].long() - feature.type.first
-            place = place.to(value.device) * feature.type.size + value
+        first, *others = self.sight.own
+        place = seen[first.name].long() - first.type.first
+        for feature in others:
+            place = place * feature.type.size + (seen[feature.name].long() - feature.type.first)
         return place
 
     def _points(self, seen: dict[str, Tensor], batch: int) -> dict[str, Tensor]:

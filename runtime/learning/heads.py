@@ -249,7 +249,7 @@ def inside(numbers: Tensor, kind: Type, squash: Squash) -> Tensor:
         high = numbers.new_tensor([ends[1] for ends in kind.box])
         low, high = (e.repeat(numbers.shape[-1] // len(e)) for e in (low, high))
     else:
-        low, high = numbers.new_tensor(float(kind.lo)), numbers.new_tensor(float(kind.hi))
+        low, high = (numbers.new_full((), float(end)) for end in (kind.lo, kind.hi))
     middle, half = (low + high) / 2, (high - low) / 2
     if squash == "clip":
         return middle + half * numbers.clamp(-1, 1)

@@ -218,8 +218,9 @@ class Planner(nn.Module):
             sizes = prod(a.type.size for a in sight.actions if a.type.finite)
             mine = legal.get(sight.field, legal.get(sight.player))
             if mine is None:
-                mine = torch.ones(scene.batch, sizes, dtype=torch.bool)
-            mine = mine.to(scene.params.unit.device).expand(scene.batch, -1)
+                device = scene.params.unit.device
+                mine = torch.ones(scene.batch, sizes, dtype=torch.bool, device=device)
+            mine = mine.expand(scene.batch, -1)
             whole = mine if whole is None else (whole[:, :, None] & mine[:, None]).flatten(1)
         return whole if any(s.field in legal or s.player in legal for s in self.majors) else None
 

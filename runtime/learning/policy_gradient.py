@@ -9,7 +9,7 @@ or pathwise through the simulator.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,25 +27,15 @@ from mfdsl.runtime.learning.base import (
 from mfdsl.runtime.learning.credit import Credit
 from mfdsl.runtime.learning.crew import Crew, Look
 from mfdsl.runtime.learning.engine import Engine
-from mfdsl.runtime.learning.experience import Acting, Crediting, collected
+from mfdsl.runtime.learning.experience import Crediting, collected
 from mfdsl.runtime.learning.joint_critic import JointCritic
-from mfdsl.runtime.learning.pathwise import Moving, unrolled
+from mfdsl.runtime.learning.pathwise import unrolled
 from mfdsl.runtime.learning.planner import Plan, Planner
 from mfdsl.runtime.learning.ppo import TEAM, Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import sights_of
 from mfdsl.runtime.learning.table import Identity, PlannerConfig, PolicyConfig
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
-
-
-class Players(Acting, Moving, Protocol):
-    """Networks that play: all agents, or a planner."""
-
-    def behaviour(self, *, mode: bool = True) -> Behaviour:
-        """How everybody plays."""
-
-    def calibrate(self, scene: Scene) -> None:
-        """Centre and scale what has no bounds by what is seen in a scene."""
 
 
 class PolicyGradient:

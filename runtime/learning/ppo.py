@@ -238,13 +238,13 @@ def update(
 
     `clip` shortens gradients to a length, by default all of them as one vector.
     """
-    totals = torch.zeros(5, dtype=torch.float64)
-    count = 0
     parameters = [p for g in optimizer.param_groups for p in g["params"]]
+    nothing = torch.zeros(5, dtype=torch.float64, device=parameters[0].device)
+    totals, count = nothing, 0
     for _ in range(options.epochs):
-        moved = 0.0
+        parts = nothing
         for chosen in _minibatches(batches, options, generator):
-            loss, parts = torch.zeros(()), torch.zeros(5, dtype=torch.float64)
+            loss, parts = torch.zeros(()), nothing
             for name, batch in chosen.items():
                 one, measured = _losses(actors[name], critics, batch, options)
                 loss, parts = loss + one, parts + measured / len(chosen)
@@ -255,8 +255,8 @@ def update(
             else:
                 clip(options.gradient)
             optimizer.step()
-            totals, count, moved = totals + parts, count + 1, float(parts[0])
-        if moved > options.kl:
+            totals, count = totals + parts, count + 1
+        if float(parts[0]) > options.kl:  # once a pass: a GPU is waited for here
             break
     return Step(*(totals / max(1, count)).tolist())
 
@@ -281,7 +281,7 @@ def _losses(
     with torch.no_grad():
         kl = (ratio - 1 - change).mean()
         clipped = ((ratio - 1).abs() > options.clip).to(ratio.dtype).mean()
-        parts = torch.stack([kl, clipped, policy, value, entropy]).double().cpu()
+        parts = torch.stack([kl, clipped, policy, value, entropy]).double()
     return loss, parts
 
 
@@ -305,19 +305,19 @@ def _minibatches(
 
 
 def _sampled(batch: Batch, part: Tensor, members: int, generator: torch.Generator) -> Batch:
-    course = batch.course
-    agents = None
+    course, device = batch.course, batch.advantages.device
+    agents, part = None, part.to(device)
     if course.view.own is not None and course.view.own.shape[1] > members:
         agents = torch.randperm(course.view.own.shape[1], generator=generator)[:members]
+        agents = agents.to(device)
 
     def scenes(value: Tensor) -> Tensor:
-        return value.index_select(0, part.to(value.device))  # half the time of `value[part]`
+        return value.index_select(0, part)  # half the time of `value[part]`
 
     def mine(value: Tensor) -> Tensor:
         if agents is None:
             return scenes(value)
-        device = value.device
-        return value[part.to(device)[:, None], agents.to(device)]
+        return value[part[:, None], agents]
 
     view = mapped(course.view, scenes)
     if course.view.own is not None:

@@ -47,7 +47,8 @@ class Replay:
     def sample(self, count: int, generator: torch.Generator) -> Transitions:
         """So many of those kept, drawn with replacement."""
         chosen = torch.randint(self.count, (count,), generator=generator)
-        return Transitions(*(v[chosen.to(v.device)] for v in vars(self.kept).values()))
+        chosen = chosen.to(self.kept.rewards.device)
+        return Transitions(*(v[chosen] for v in vars(self.kept).values()))
 
     def state(self) -> dict[str, Tensor]:
         """All that is kept, and where the next goes."""

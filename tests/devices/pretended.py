@@ -67,10 +67,13 @@ class Waited(RuntimeError):
 
 @dataclass
 class Machine:
-    """What the device is told to refuse, and what it saw."""
+    """What the device is told to refuse, and what it saw: how often the CPU read from it, how
+    often numbers of the CPU were sent there (a GPU ends what it does before), and what was double.
+    """
 
     waits: bool = True
     waited: int = 0
+    sent: int = 0
     doubles: set[str] = field(default_factory=set)
 
 
@@ -103,6 +106,10 @@ class OnDevice(Tensor):
     @property
     def device(self) -> torch.device:  # type: ignore[override]
         return CUDA
+
+    @property
+    def layout(self) -> torch.layout:  # type: ignore[override]
+        return self.held.layout
 
     @property
     def is_cuda(self) -> bool:  # type: ignore[override]
@@ -210,10 +217,12 @@ def _sent(value: Tensor, *where: Any, **more: Any) -> Tensor:
     """`value.to(...)` of a tensor of the CPU: within operators torch does so below the modes."""
     like = next((place for place in where if isinstance(place, OnDevice)), None)
     if like is not None:
+        MACHINE.sent += 1
         return OnDevice(value.to(like.dtype, copy=True))
     places = [*where, more.get("device")]
     if torch.device(NAME, 0) not in places:
         return value.to(*where, **more)
+    MACHINE.sent += 1
     kinds = [place for place in (*where, more.get("dtype")) if isinstance(place, torch.dtype)]
     return OnDevice(value.to(*kinds[:1], copy=True) if kinds else value.clone())
 
@@ -262,6 +271,8 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         _check_places(func, packet, args, kwargs)
     if there:
         _check_waiting(packet, args, onto)
+    if packet in MOVES and onto and len(there) < len(leaves):
+        MACHINE.sent += 1
     if asked is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     inner_args, inner_kwargs = tree_map(_inside, (args, kwargs))
@@ -325,7 +336,7 @@ def _check_waiting(packet: Any, args: Any, onto: bool) -> None:
 @contextmanager
 def pretended() -> Iterator[Machine]:
     """Within, `cuda` is there, on a machine with one GPU."""
-    MACHINE.waits, MACHINE.waited, MACHINE.doubles = True, 0, set()
+    MACHINE.waits, MACHINE.waited, MACHINE.sent, MACHINE.doubles = True, 0, 0, set()
     properties = SimpleNamespace(total_memory=MEMORY, name=NAME)
     with ExitStack() as stack:
         for name, found in {
@@ -334,6 +345,9 @@ def pretended() -> Iterator[Machine]:
             "get_device_name": lambda *_: NAME,
             "get_device_properties": lambda *_: properties,
             "synchronize": lambda *_: None,
+            "max_memory_allocated": lambda *_: 0,
+            "reset_peak_memory_stats": lambda *_: None,
+            "empty_cache": lambda: None,
         }.items():
             stack.enter_context(patch.object(torch.cuda, name, found))
         stack.enter_context(patch.object(torch, "Generator", _Stream))

@@ -33,6 +33,34 @@ def test_steps_are_timed(spec: str) -> None:
         assert machine.waited == 0  # but for `synchronize`
 
 
+@pytest.mark.parametrize("seconds", [1e-6, 0.05])
+def test_a_gpu_is_waited_for_at_both_ends_only(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: Any = import_module("reference_sides")
+    calls: list[str] = []
+    side = (lambda: calls.append("reset"), lambda t: calls.append(f"step {t}"), 3)
+    with pretended():
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: calls.append("wait"))
+        setting = sides.Setting(seconds, 1, "cuda", False, {})
+        assert setting.pace(side, seconds) > 0
+    warm = ["reset", "step 0", "step 1", "step 2", "reset", "step 0", "step 1"]
+    assert calls[:9] == ["wait", *warm, "wait"]
+    *_, last = "-".join(calls).split("wait-wait")  # the stretch that lasted long enough
+    assert last.endswith("wait") and last.count("wait") == 1
+    assert last.count("step") >= sides.WARM
+
+
+def test_tables_name_the_gpu_and_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: Any = import_module("reference_sides")
+    here, there = (sides.Setting(1.0, 1, device, False, {}) for device in ("cpu", "cuda"))
+    assert here.headed(["a"]) == "| a |\n|---|" and here.lined(["1"]) == "| 1 |"
+    with pretended():
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 3 << 29)
+        assert there.headed(["a"]).startswith("| a | pretended, GiB |")
+        assert there.lined(["1"]) == "| 1 | 1.5 |"
+
+
 def test_episodes_and_training_are_timed() -> None:
     asked = Namespace(device="cuda", methods=["path"], steps=2)
     learning: Any = import_module("learning")

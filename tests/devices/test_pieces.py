@@ -7,6 +7,7 @@ import torch
 
 import mfdsl
 from mfdsl.errors import UsageError
+from mfdsl.runtime.behaviours import uniform
 from mfdsl.runtime.simulator import Rollout
 from mfdsl.runtime.streams import ON_CPU, draw
 from mfdsl.runtime.transport import sinkhorn_surrogate, smooth_transport, w2
@@ -67,6 +68,56 @@ def test_simulations_stay_there(spec: str, policy: str, more: dict[str, Any]) ->
         assert isinstance(found, Rollout)
         assert all(value.is_cuda for value in found.record.values())
         assert all(value.is_cuda for player in found.state for value in player)
+
+
+@pytest.mark.parametrize("spec", ["m3fc_beach", "m3fg_sis", "navigation"])
+def test_a_gpu_is_not_waited_for_between_steps(spec: str) -> None:
+    """Neither is anything read there, terms of rewards included, nor sent, the time included."""
+    seen = set()
+    with pretended() as machine:
+        for steps in (2, 5):
+            machine.waited = machine.sent = 0
+            mfdsl.simulate(spec, "uniform", agents=6, batch=2, steps=steps, device="cuda")
+            seen.add((machine.waited, machine.sent))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "device", "mode"),
+    [
+        ("m3fc_potential", "cuda", "reduce-overhead"),
+        ("m3fc_potential", "cpu", None),
+        ("m3fc_2g", "cuda", None),  # plans of transport are found on the CPU
+    ],
+)
+def test_compiled_steps_are_graphs_there(
+    spec: str, device: Any, mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a replay returns is not what the next one overwrites."""
+    modes, kept = [], []
+
+    def compile(step: Any, *, fullgraph: bool, mode: str | None = None) -> Any:
+        modes.append(mode)
+
+        def replayed(*given: Any) -> Any:
+            kept[:] = step(*given)
+            return tuple(kept)
+
+        return replayed
+
+    monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
+    with pretended():
+        game = mfdsl.load(spec)
+        ours, eager = (
+            game.simulator(agents=5, device=device, compile=compiled) for compiled in (True, False)
+        )
+        scene = eager.scene(0, eager.reset())
+        found, _ = ours.step(0, scene.state, uniform(scene))
+        expected, _ = eager.step(0, scene.state, uniform(scene))
+        assert modes == [mode]
+        assert torch.equal(found.drone[0].cpu(), expected.drone[0].cpu())
+        assert (found.drone[0] is kept[0].drone[0]) is (mode is None)
 
 
 def test_counts_of_agents_are_numpys() -> None:

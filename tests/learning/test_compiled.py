@@ -51,6 +51,27 @@ def test_means_of_bent_layers(members: int, monkeypatch: pytest.MonkeyPatch) -> 
     torch.testing.assert_close(*both(monkeypatch, averaging, made))
 
 
+def test_slopes_of_bent_layers_have_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As penalties on gradients need them."""
+    encoder = MeanEmbedding(2, 2, 3).double()
+    seen, given = torch.randn(3, 4, 2).double(), dict(encoder.named_parameters())
+
+    def read(*values: Tensor) -> Tensor:
+        found = torch.func.functional_call(encoder, dict(zip(given, values, strict=True)), (seen,))
+        assert averaging.compiled(seen, encoder.embed.layers[0])  # type: ignore[arg-type]
+        return found
+
+    values = tuple(given.values())
+    assert torch.autograd.gradcheck(read, values)
+    assert torch.autograd.gradgradcheck(read, values)
+
+    def curvature() -> tuple[Tensor, ...]:
+        first = torch.autograd.grad(encoder(seen).square().sum(), values, create_graph=True)
+        return torch.autograd.grad(sum(v.square().sum() for v in first), values)  # type: ignore[arg-type]
+
+    torch.testing.assert_close(*both(monkeypatch, averaging, curvature))
+
+
 @pytest.mark.parametrize("oneself", [True, False])
 @pytest.mark.parametrize("count", [1, 5])
 def test_nearest_members(count: int, oneself: bool, monkeypatch: pytest.MonkeyPatch) -> None:
