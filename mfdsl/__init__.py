@@ -8,7 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfdsl.api import calibrate, check, compile, recheck, resume, simulate, solve, validate
+    from mfdsl.api import (
+        calibrate,
+        check,
+        compile,
+        evaluate,
+        recheck,
+        resume,
+        simulate,
+        solve,
+        validate,
+    )
     from mfdsl.artifact import Artifact
     from mfdsl.compiler.diagnostics import CompileError
     from mfdsl.errors import UsageError
@@ -30,6 +40,7 @@ _HOMES = {
     "calibrate": "mfdsl.api",
     "check": "mfdsl.api",
     "compile": "mfdsl.api",
+    "evaluate": "mfdsl.api",
     "load": "mfdsl.game",
     "recheck": "mfdsl.api",
     "resume": "mfdsl.api",
@@ -49,6 +60,7 @@ __all__ = [
     "calibrate",
     "check",
     "compile",
+    "evaluate",
     "load",
     "recheck",
     "resume",

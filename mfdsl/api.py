@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from mfdsl.artifact import Artifact, write_artifact
 from mfdsl.compiler.driver import Options, compile_file
 from mfdsl.errors import UsageError
-from mfdsl.game import Device, Dtype, Game, Parameters, load, loaded
+from mfdsl.game import Device, Dtype, Game, Parameters, check_choices, load, loaded
 from mfdsl.parameters import given_values
 from mfdsl.report import Report
 from mfdsl.settings import with_settings_checked
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from mfdsl.calibrating import Calibration
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
+    from mfdsl.evaluating import Scored
     from mfdsl.proofs import Recheck
+    from mfdsl.runtime.evaluate import Evaluation
     from mfdsl.validating.outcome import Validation
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "calibrate",
     "check",
     "compile",
+    "evaluate",
     "load",
     "recheck",
     "resume",
@@ -139,6 +142,30 @@ def compile(
     return write_artifact(game.compilation, game.parameters, Path(out))
 
 
+def evaluate(
+    game: Game | str | Path,
+    policy: "Scored" = "uniform",
+    *,
+    params: Parameters | None = None,
+    device: Device = "cpu",
+    dtype: Dtype = "float64",
+) -> "Evaluation":
+    """The flow, the values and the exploitability of any policy on the tables of a game.
+
+    A policy is that of a solution, the folder of a run, "uniform", or an array [T, S, A] of
+    probabilities, T = 1 for a stationary one, with flat states and actions, row by row.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: the game has no tables, or the policy is none of this game.
+        TypeError: `params` for a game that is loaded already.
+    """
+    from mfdsl.evaluating import evaluation
+
+    check_choices(device, dtype)
+    return evaluation(loaded(game, params), policy, device=device, dtype=dtype)
+
+
 def validate(
     target: Game | str | Path,
     policy: str | Path | None = None,
@@ -183,7 +210,7 @@ def validate(
 def calibrate(
     game: Game | str | Path,
     data: str | Path,
-    fit: Sequence[str],
+    fit: str | Sequence[str],
     *,
     temperature: float = 0.1,
     evaluations: int = 100,
@@ -205,7 +232,7 @@ def calibrate(
     return fitted(
         loaded(game, params),
         data,
-        fit,
+        [fit] if isinstance(fit, str) else fit,
         temperature=temperature,
         evaluations=evaluations,
         device=device,

@@ -17,6 +17,14 @@ class UsageError(Exception):
         return f"{self.message}\n  = help: {self.hint}" if self.hint else self.message
 
 
+def no_policy(policy: object) -> UsageError:
+    """The error for what Python code gave as a policy and is of no kind that plays or begins."""
+    return UsageError(
+        f"a policy is no {type(policy).__name__}",
+        "of an array of chances `mfdsl.evaluate(game, array).policy` is the policy",
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A question that names the closest known word, or None when nothing is close."""
     match = nearest(word, known)

@@ -105,8 +105,6 @@ def table_of_runs(runs: Sequence[Path], part: Part) -> NamedTable:
         raise unknown("table", part, get_args(Part))
     read = _read(runs)
     if part == "games":
-        if len(runs) == 1 and not read[0].options.batch.axes:
-            raise UsageError(f"{runs[0]} has one game only", "`games` are those of a batch")
         return _games(read)
     return _pasts(read) if part == "pasts" else _tables(read, part)
 

@@ -4,21 +4,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfdsl.errors import UsageError
-from mfdsl.game import Device, Dtype, Game, Parameters, loaded
+from mfdsl.errors import UsageError, no_policy
+from mfdsl.game import Device, Dtype, Game, Parameters, check_choices, loaded
 
 if TYPE_CHECKING:
     from mfdsl.counting import By
+    from mfdsl.playing import Wanted
     from mfdsl.runtime.behaviours import Behaviour
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.learning.planner import Execution
     from mfdsl.runtime.policy import TabularPolicy
     from mfdsl.runtime.simulator import Rollout
+    from mfdsl.runtime.solution import Solution
     from mfdsl.runtime.solvers.networks.path_solution import PathSolution
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.runtime.views.particles import Simulation
 
-    Solved = TabularPolicy | Learned | PathSolution | ExactSolution
+    Solved = Solution | TabularPolicy | Learned | PathSolution | ExactSolution
 
 
 def simulate(
@@ -52,33 +54,57 @@ def simulate(
         UsageError: a size is out of range, the policy does not fit the game, or agents are to be
             counted who cannot be.
     """
-    from mfdsl.playing import Wanted, check_table, play
+    from mfdsl.playing import Wanted, play
     from mfdsl.runtime.learning.loop import Learned
     from mfdsl.runtime.policy import TabularPolicy
-    from mfdsl.simulating import Setting, run_agents, uniform_setting
+    from mfdsl.runtime.solution import Solution
 
     game = loaded(game, params)
+    check_choices(device, dtype, seed)
+    _check_counts(agents)
+    if isinstance(policy, Solution):
+        policy = policy.policy
     table = policy is None or isinstance(policy, TabularPolicy)
     if execution is not None and not isinstance(policy, Learned):
         raise UsageError(f"{execution} execution is of what a planner learned")
-    if record_laws or (table and not record and game.model.tabular):
-        if not table or isinstance(agents, Mapping):
-            raise UsageError("laws are counted for one population that follows a table")
-        setting = uniform_setting(game, device=device, dtype=dtype)
-        if isinstance(policy, TabularPolicy):
-            check_table(game, policy)
-            setting = Setting(setting.game, setting.params, policy)
-        return run_agents(
-            setting,
-            agents=agents,
-            batch=batch,
-            steps=steps,
-            seed=seed,
-            record_laws=record_laws,
-            by=by,
-        )
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
+    if record_laws or (table and not record and game.model.tabular):
+        return _on_its_tables(game, policy, wanted, record_laws=record_laws)
     return play(game, _behaviour(game, policy, execution), wanted)
+
+
+def _on_its_tables(
+    game: Game, policy: object, wanted: "Wanted", *, record_laws: bool
+) -> "Simulation":
+    """One population that follows a table, or the uniform policy without one."""
+    from mfdsl.playing import check_table
+    from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.simulating import Setting, run_agents, uniform_setting
+
+    table = policy if isinstance(policy, TabularPolicy) else None
+    if (policy is not None and table is None) or isinstance(wanted.agents, Mapping):
+        raise UsageError("laws are counted for one population that follows a table")
+    setting = uniform_setting(game, device=wanted.device, dtype=wanted.dtype)
+    if table is not None:
+        check_table(game, table)
+        setting = Setting(setting.game, setting.params, table)
+    return run_agents(
+        setting,
+        agents=wanted.agents,
+        batch=wanted.batch,
+        steps=wanted.steps,
+        seed=wanted.seed,
+        record_laws=record_laws,
+        by=wanted.by,
+    )
+
+
+def _check_counts(agents: int | Mapping[str, int] | None) -> None:
+    """Refuse numbers of agents that are no whole numbers."""
+    numbers = agents.values() if isinstance(agents, Mapping) else [agents]
+    for number in numbers:
+        if number is not None and not isinstance(number, int):
+            raise UsageError(f"a number of agents is a whole number, not {number!r}")
 
 
 def _behaviour(
@@ -105,4 +131,6 @@ def _behaviour(
     if isinstance(policy, Learned):
         behaviour = learned_behaviour(game, policy)
         return behaviour if execution is None else executed(behaviour, execution)
+    if policy is not None and not isinstance(policy, str) and not callable(policy):
+        raise no_policy(policy)
     return behaviour_named("uniform" if policy is None else policy)

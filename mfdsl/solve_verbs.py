@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from mfdsl.batches import Batch
-from mfdsl.errors import UsageError
-from mfdsl.game import Device, Dtype, Game, Parameters, loaded
+from mfdsl.errors import UsageError, no_policy
+from mfdsl.game import Device, Dtype, Game, Parameters, check_choices, loaded
 from mfdsl.parameters import Sweep, swept_values
 from mfdsl.planning import ALONG
 from mfdsl.runtime.learning.table import LEARNERS
@@ -59,11 +59,9 @@ def solve(
         TypeError: `params` for a game that is loaded already.
     """
     game = loaded(game, params)
-    for name, value, known in (("device", device, Device), ("dtype", dtype, Dtype)):
-        if value is not None and value not in get_args(known):
-            raise UsageError(f"`{name}` is {value!r}", f"known: {', '.join(get_args(known))}")
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"a seed is a whole number from 0, not {seed!r}")
+    check_choices(device, dtype, seed)
+    if seeds < 1:
+        raise UsageError(f"`seeds` is {seeds!r}", "how many seeds to run: 1 or more")
     batch = Batch(
         swept_values(sweep or {}), seeds=tuple(range(seed, seed + seeds)) if seeds > 1 else ()
     )
@@ -90,9 +88,12 @@ def _solved(
 ) -> "Solution | Learned | PathSolution | ExactSolution | ExactSweep":
     """A solve by whom it is for: learners, exact recursions, drawn paths or tables."""
     if start is not None:
+        from mfdsl.runtime.policy import TabularPolicy
         from mfdsl.starting import check_beginner
 
         check_beginner(settings.solver)
+        if not isinstance(start, str | Path | TabularPolicy):
+            raise no_policy(start)
     if settings.solver in LEARNERS:
         _check_alone(batch)
         return _learned(game, settings, seed, device, dtype or "float32", out, on_progress)

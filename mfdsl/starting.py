@@ -67,13 +67,13 @@ def policies_of(start: Start, view: View, games: int, seeds: Sequence[int]) -> T
         raise UsageError(
             f"{start.text} has sizes {_sizes(probs)} (stages x states x actions), and this game "
             f"has {_sizes(uniform)}",
-            "begin from a run of this game at these sizes",
+            "take a policy of this game at these sizes",
         )
     if len(probs) not in (1, games):
         raise UsageError(
             f"{start.text} is {len(probs)} policies, one for each game of a batch, and here "
             f"{'is one game' if games == 1 else f'are {games}'}",
-            "begin from a run of one game, or of a batch like this one",
+            "take the policy of one game, or of a batch like this one",
         )
     _check_chances(start, probs, uniform)
     return probs
@@ -121,7 +121,7 @@ def _check_axes(start: Start, view: View) -> None:
         if given and _axes_text(given) != _axes_text(own):
             raise UsageError(
                 f"{start.text} is over {_axes_text(given)}, and this game has {_axes_text(own)}",
-                "begin from a run of this game at these sizes",
+                "take a policy of this game at these sizes",
             )
 
 
@@ -132,7 +132,7 @@ def _check_chances(start: Start, probs: Tensor, uniform: Tensor) -> None:
     if bool(((uniform == 0) & (probs > 0)).any()):
         raise UsageError(
             f"{start.text} takes actions that are illegal in this game",
-            "begin from a run of this game at these parameters",
+            "take a policy of this game at these parameters",
         )
 
 

@@ -1,6 +1,6 @@
 """What players do in a simulation: nothing, anything at random, or what a function says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.agents import AgentProgram
+from mfdsl.runtime.own_actions import fitting
 from mfdsl.runtime.streams import draw
 
 REST = ("stay", "still", "stay_here", "wait", "idle", "none", "nothing")
@@ -106,11 +107,15 @@ def calling(function: Callable[[int, Observation], Choice]) -> Behaviour:
 
     The observation is {player: {name: tensor}}: what `observe` lists, or everything that is not
     private to others. Actions are {player: {name: tensor}}, or {name: tensor} when only one player
-    acts; tensors are [B, N, ...] for populations and [B, ...] for majors.
+    acts; tensors are [B, N, ...] for populations and [B, ...] for majors. What is no action of the
+    spec is refused with a ValueError.
     """
 
     def behave(scene: Scene) -> Any:
-        return actions_of(scene, function(scene.t, observation(scene)))
+        chosen = function(scene.t, observation(scene))
+        if not isinstance(chosen, Mapping):
+            raise ValueError(f"the policy gives {type(chosen).__name__}, not actions by name")
+        return actions_of(scene, chosen, check=True)
 
     return behave
 
@@ -139,8 +144,10 @@ def observation(scene: Scene) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def actions_of(scene: Scene, chosen: Choice) -> Any:
-    """Actions by name as the module's tuples, checked for names and shapes."""
+def actions_of(scene: Scene, chosen: Choice, *, check: bool = False) -> Any:
+    """Actions by name as the module's tuples, checked for names and shapes; their values and what
+    is legal as well where somebody's own function may have made them.
+    """
     model = _model(scene.program)
     acting = [p for p in model.players if p.actions]
     if len(acting) == 1 and acting[0].name not in chosen:
@@ -158,6 +165,8 @@ def actions_of(scene: Scene, chosen: Choice) -> Any:
             kind = model.types[action.type]
             shape = (*scene.shape(player), *kind.dims)
             value = torch.as_tensor(given[action.name], device=scene.params.unit.device)
+            if check:
+                value = fitting(value, kind, f"`{action.name}` of {player.name}")
             if kind.kind == "real":
                 value = value.to(scene.params.unit.dtype)
             try:
@@ -168,7 +177,35 @@ def actions_of(scene: Scene, chosen: Choice) -> Any:
                     f" expected {list(shape)}"
                 ) from None
         groups.append((_field(scene.program, player.name), values))
+    if check:
+        _check_legal(scene, acting, groups)
     return _tupled(module, groups)
+
+
+def _check_legal(
+    scene: Scene, acting: Sequence[Player], groups: Sequence[tuple[str, list[Tensor]]]
+) -> None:
+    """Refuse actions that `where` forbids."""
+    masks = _masks(scene)
+    for player, (field, values) in zip(acting, groups, strict=True):
+        mask = masks.get(field, masks.get(player.name))
+        if mask is None:
+            continue
+        flat = _flat(scene, player, values)
+        mask = mask.expand(*scene.shape(player), mask.shape[-1])
+        if not bool(mask.gather(-1, flat[..., None]).all()):
+            named = ", ".join(f"`{action.name}`" for action in player.actions)
+            raise ValueError(f"{named} of {player.name} takes a value that `where` forbids there")
+
+
+def _flat(scene: Scene, player: Player, values: Sequence[Tensor]) -> Tensor:
+    """The finite actions of a player as one number, row by row."""
+    kinds = [_model(scene.program).types[a.type] for a in player.actions]
+    flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=scene.params.unit.device)
+    for kind, value in zip(kinds, values, strict=True):
+        if kind.finite and not kind.dims:
+            flat = flat * kind.size + value.long() - kind.first
+    return flat
 
 
 def _tupled(module: Any, groups: list[tuple[str, list[Tensor]]]) -> Any:
@@ -195,9 +232,7 @@ def _actions(
         mask = masks.get(field, masks.get(player.name))
         if mask is not None:
             finite = [i for i, kind in enumerate(kinds) if kind.finite and not kind.dims]
-            flat = torch.zeros(scene.shape(player), dtype=torch.int64, device=mask.device)
-            for i in finite:
-                flat = flat * kinds[i].size + values[i].long() - kinds[i].first
+            flat = _flat(scene, player, values)
             flat = legal(player, mask.expand(*scene.shape(player), mask.shape[-1]), flat)
             for i in reversed(finite):
                 value = flat % kinds[i].size + kinds[i].first

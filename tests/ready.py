@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+BUSY = 10  # times its processor time that a command may take on a busy machine
 LATE = (  # modules that `mfdsl check` loads when it needs them
     "mfdsl.cli.check",
     "mfdsl.api",
@@ -56,7 +57,7 @@ class Ready:
         """A command line in a folder, with so many bytes of addresses.
 
         Raises:
-            TimeoutError: when it takes longer than `seconds`; it is killed.
+            TimeoutError: when it takes more than `seconds` of the processor, or waits; it dies.
             RuntimeError: when it ends by a signal, or by an error that nobody caught.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -108,6 +109,7 @@ def _carry_out(order: dict[str, Any], text: int, peak: int) -> None:
     os.dup2(text, 2)
     os.chdir(order["folder"])
     resource.setrlimit(resource.RLIMIT_AS, (order["space"], order["space"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (order["seconds"], order["seconds"] + 1))
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
     code = run(order["arguments"])
     with open("/proc/self/status") as status:
@@ -119,9 +121,9 @@ def _carry_out(order: dict[str, Any], text: int, peak: int) -> None:
 def _ended(child: int, seconds: float) -> int | None:
     """The exit code of a child, minus the signal that ended it, None if it had to be killed."""
     handle = os.pidfd_open(child)
-    late = not select.select([handle], [], [], seconds)[0]
+    late = not select.select([handle], [], [], BUSY * seconds)[0]
     os.close(handle)
     if late:
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return None if late else code
+    return None if late or code == -signal.SIGXCPU else code

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,27 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Each imported module or member in full, with the level of the import."""
+@dataclass(frozen=True)
+class Outline:
+    """Each imported module or member in full, with the level of the import; lines of functions."""
+
+    imports: list[tuple[str, int]]
+    lengths: list[tuple[str, int]]
+
+
+@cache
+def outline(path: Path) -> Outline:
+    found = Outline([], [])
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, 0) for alias in node.names)
+            found.imports.extend((alias.name, 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((f"{node.module}.{alias.name}", node.level) for alias in node.names)
+            found.imports.extend(
+                (f"{node.module}.{alias.name}", node.level) for alias in node.names
+            )
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.lengths.append((node.name, (node.end_lineno or node.lineno) - node.lineno + 1))
+    return found
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
@@ -63,7 +78,7 @@ def test_a_folder_imports_of_the_project_only_what_its_row_allows(folder: str) -
     strangers = [
         f"{name(path)}: {module}"
         for path in sources(folder)
-        for module, _ in imports(path)
+        for module, _ in outline(path).imports
         if module.split(".")[0] == "mfdsl"
         and module != "mfdsl.__version__"
         and not any(module == prefix or module.startswith(f"{prefix}.") for prefix in allowed)
@@ -76,7 +91,7 @@ def test_a_folder_does_without_the_libraries_of_the_other_side(folder: str) -> N
     strangers = [
         f"{name(path)}: {module}"
         for path in sources(folder)
-        for module, _ in imports(path)
+        for module, _ in outline(path).imports
         if module.split(".")[0] in MUST_NOT_IMPORT[folder]
     ]
     assert strangers == []
@@ -86,7 +101,7 @@ def test_all_imports_are_absolute_and_name_the_package() -> None:
     relative = [
         f"{name(path)}: {module}"
         for path in EVERYTHING
-        for module, level in imports(path)
+        for module, level in outline(path).imports
         if level or module.split(".")[0] in ("compiler", "runtime", "specs")
     ]
     assert relative == []
@@ -95,14 +110,12 @@ def test_all_imports_are_absolute_and_name_the_package() -> None:
 def test_files_and_functions_stay_short() -> None:
     long = []
     for path in EVERYTHING:
-        text = path.read_text()
-        if text.count("\n") > MAX_FILE_LINES:
-            long.append(f"{name(path)}: {text.count(chr(10))} lines")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                if length > MAX_FUNCTION_LINES:
-                    long.append(f"{name(path)}: {node.name} has {length} lines")
+        lines = path.read_text().count("\n")
+        if lines > MAX_FILE_LINES:
+            long.append(f"{name(path)}: {lines} lines")
+        for function, length in outline(path).lengths:
+            if length > MAX_FUNCTION_LINES:
+                long.append(f"{name(path)}: {function} has {length} lines")
     assert long == []
 
 

@@ -20,7 +20,6 @@ def application(wanted: Container[str]) -> typer.Typer:
     app = typer.Typer(
         name="mfdsl",
         help="Write down a mean-field game, check it, compile it, solve it.",
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -71,10 +70,10 @@ def run(arguments: Sequence[str]) -> int:
     def action() -> int | None:
         check_verb(arguments)
         _explain_waits()
-        # a shell that completes a line names the verb elsewhere
-        app = application(VERBS if "_MFDSL_COMPLETE" in os.environ else arguments)
-        command = typer.main.get_command(app)
-        code = command.main(args=list(arguments), prog_name="mfdsl", standalone_mode=False)
+        completes = "_MFDSL_COMPLETE" in os.environ  # the verb is named elsewhere then
+        command = typer.main.get_command(application(VERBS if completes else arguments))
+        words = list(arguments) if arguments or completes else ["--help"]
+        code = command.main(args=words, prog_name="mfdsl", standalone_mode=False)
         return code if isinstance(code, int) else None
 
     with one_voice():

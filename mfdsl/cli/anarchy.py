@@ -90,7 +90,7 @@ def anarchy(
     if out is not None:
         asked: dict[str, Any] = {"transfer": transfer, "sweep": sweep, "tol": tol}
         asked |= {"iterations": iterations, "starts": starts, "seed": seed}
-        entries["written"] = keep(console, game, "anarchy", out, asked, entries)
+        entries |= keep(console, game, "anarchy", out, asked, entries)
     console.json_object(entries)
     return FINE
 
@@ -152,5 +152,7 @@ def _show(console: Console, found: "Anarchy", tol: float) -> None:
     if found.price is None:
         console.result(f"loss of anarchy     {found.loss:.8g}   (values have both signs: no ratio)")
         return
-    console.result(f"price of anarchy    {KNOWN[found.kind]}{found.price:.10g}")
+    rough = any(0 < e.exploitability <= tol for e in found.equilibria)
+    near = f", of equilibria to {tol:g}" if rough and found.kind != "estimate" else ""
+    console.result(f"price of anarchy    {KNOWN[found.kind]}{found.price:.10g}{near}")
     console.result(f"price of stability  {found.stability:.10g}, of the best that was found")

@@ -79,7 +79,7 @@ def _show(console: Console, found: "Calibration") -> None:
     console.table(("parameter", "value", "standard error"), rows)
     off, line = found.worst
     console.line(
-        f"left      {found.fit.rms:.3g} in the mean square of {found.rows:,} shares, "
+        f"left      {found.fit.rms:.3g} in the root mean square of {found.rows:,} shares, "
         f"at most {abs(off):.3g} (line {line})"
     )
     for way in found.fit.blurred:
@@ -109,7 +109,8 @@ def table(
     console = Console(json, quiet)
     found = table_of_runs(runs, part.value)
     write_table(found, out)
-    console.fields([("written", f"{out}, {len(found.rows):,} rows: {', '.join(found.columns)}")])
+    rows = f"{len(found.rows):,} row{'' if len(found.rows) == 1 else 's'}"
+    console.fields([("written", f"{out}, {rows}: {', '.join(found.columns)}")])
     entries = {"file": str(out), "columns": list(found.columns), "rows": len(found.rows)}
     console.json_object(entries)
     return FINE

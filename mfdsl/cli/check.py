@@ -231,7 +231,7 @@ def explain(
     json: options.Json = False,
 ) -> int:
     """Explain the code of a diagnostic."""
-    wanted = code.upper()
+    wanted = f"MFG{code}" if code.isdecimal() else code.upper()
     if wanted not in CODES:
         raise unknown("code", code, CODES)
     text, row = page(wanted), CODES[wanted]

@@ -8,6 +8,7 @@ import typer
 from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
+from mfdsl.cli.ending import solve_command
 from mfdsl.cli.failure import FINE
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import write_text
@@ -54,6 +55,6 @@ def new(
         raise UsageError(f"`{path}` exists already", "choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, fill(template, stem))
-    console.fields([("written", str(path)), ("next", f"mfdsl solve {path}")])
+    console.fields([("written", str(path)), ("next", solve_command(path))])
     console.json_object({"spec": str(path), "template": template})
     return FINE

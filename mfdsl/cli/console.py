@@ -14,6 +14,8 @@ from mfdsl.compiler.diagnostics import Diagnostic
 from mfdsl.compiler.render import render_text
 from mfdsl.compiler.source import SourceFile
 
+WIDTH = 84  # of the text between a label and a remark at the right edge of the screen
+
 
 @dataclass(frozen=True, slots=True)
 class Console:

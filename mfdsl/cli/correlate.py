@@ -1,5 +1,6 @@
 """The verb for mixtures of policies that nobody gains by leaving: correlate."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -67,11 +68,8 @@ def correlate(
             "drawn": list(played.drawn),
         }
     if out is not None:
-        path = out / f"{game.name}-mixture.npz"
-        save_mixture(mixture, path)
-        console.fields([("written", str(path))])
-        entries["file"] = str(path)
         asked = {"iterations": iterations, "tol": tol, "rate": rate, "seed": seed}
-        entries["written"] = keep(console, game, "correlate", out, asked, entries)
+        arrays = ("mixture.npz", partial(save_mixture, mixture))
+        entries |= keep(console, game, "correlate", out, asked, entries, arrays)
     console.json_object(entries)
     return FINE

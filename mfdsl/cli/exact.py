@@ -5,7 +5,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mfdsl import api
-from mfdsl.cli.console import Console
+from mfdsl.cli.console import WIDTH, Console
+from mfdsl.cli.ending import play_command, show_files
 from mfdsl.cli.failure import FINE
 from mfdsl.errors import UsageError
 from mfdsl.parameters import Sweep
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
     from mfdsl.settings import Settings
 
-WIDTH = 84
 MOST_GAMES = 20
 MOST_TERMS = 12  # of an action, on the screen
 NEGLIGIBLE = 1e-12  # of the largest gain of an action
@@ -102,11 +102,9 @@ def _conclude(
         social = solution.social
         pair = f"{social.equilibrium:.12g} at equilibrium, {social.optimum:.12g} at the optimum"
         console.fields([("anarchy", f"all together pay {pair}: {ratio:.12g}")])
-    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/")])
-    console.fields([("", line) for line in wrap(files, WIDTH)])
-    spec = job.game.compilation.name
-    console.fields([("next", f"mfdsl simulate {spec} --policy {folder.path} --batch 100")])
+    show_files(console, folder.path)
+    command = play_command(job.game.compilation.name, folder.path, batch=100)
+    console.fields([("next", command)])
 
 
 def _among(solution: "ExactSolution") -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ def mending_command(
     given |= settings.bins.to_options()
     if not single:
         given["learning_rate"] = float(f"{SHORTER * step:.3g}")
-    words = ["mfdsl solve", game.compilation.name, *_flags("--set", game.parameters)]
+    words = ["mfdsl solve", quote(game.compilation.name), *_flags("--set", game.parameters)]
     return " ".join([*words, f"--solver {settings.solver}", *_flags("--opt", given)])
 
 

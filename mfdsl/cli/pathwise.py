@@ -1,11 +1,11 @@
 """The part of `mfdsl solve` that goes along drawn paths: what is shown and saved on the way."""
 
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mfdsl import api
 from mfdsl.cli.console import Console
+from mfdsl.cli.ending import play_command, resume_command, show_files
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.mending import mending_command
 from mfdsl.cli.progress import course
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mfdsl.runtime.solvers.networks.path_solution import PathSolution
     from mfdsl.settings import Settings
 
-WIDTH = 84
 VERDICTS = {"converged": "solved", "not_finite": "failed"}
 
 
@@ -99,9 +98,7 @@ def _conclude(console: Console, job: "PathJob", found: "PathSolution", folder: "
             console.fields([("", f"{fitted} better ones")])
     if found.message:
         console.fields([("", found.message)])
-    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/")])
-    console.fields([("", line) for line in wrap(files, WIDTH)])
+    show_files(console, folder.path)
     console.fields([("next", _next_command(job, found, folder))])
 
 
@@ -110,10 +107,9 @@ def _next_command(job: "PathJob", found: "PathSolution", folder: "RunFolder") ->
     spec = job.game.compilation.name
     match found.status.name:
         case "interrupted":
-            return f"mfdsl solve {spec} --resume {folder.path}"
+            return resume_command(spec, folder.path)
         case "max_iterations":
-            limit = 2 * max(found.iterations, 1)
-            return f"mfdsl solve {spec} --resume {folder.path} --iterations {limit}"
+            return resume_command(spec, folder.path, 2 * max(found.iterations, 1))
         case "not_finite":
             return mending_command(job.game, job.settings)
-    return f"mfdsl simulate {spec} --policy {folder.path} --batch 100"
+    return play_command(spec, folder.path, batch=100)

@@ -1,7 +1,7 @@
 """The verb for one population beside a major on a grid of laws: simplex."""
 
 from enum import StrEnum
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +14,7 @@ from mfdsl.cli.kept import keep
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
-    from mfdsl.runtime.solvers.simplex_grid import Method, Policies
+    from mfdsl.runtime.solvers.simplex_grid import Found, Method
     from mfdsl.simplex import OnSimplex
 
 
@@ -80,29 +80,34 @@ def simplex(
             tolerance=tol,
             rate=rate,
         )
-        policies, score = found.policies, found.score
-        major = made.observed.major
-        console.line(_sizes(made))
-        console.result(
-            f"exploitability {score.exploitability:.3g} on the grid, the least of "
-            f"{len(found.history) - 1:,} iterations"
-        )
-        console.result(f"  a member earns {score.member:.8g}, gains {score.member_gain:.3g}")
-        if major is not None:
-            console.result(f"  {major} earns {score.major:.8g}, gains {score.major_gain:.3g}")
-        shown |= {
-            "exploitability": score.exploitability,
-            "member": {"value": score.member, "gain": score.member_gain},
-            "major": {"name": major, "value": score.major, "gain": score.major_gain},
-            "history": list(found.history),
-        }
+        policies = found.policies
+        shown |= _show(console, made, found)
     shown |= {"points": points, "projection": projection.value}
     if out is not None:
-        shown["file"] = _saved(console, made, policies, out / f"{game.name}.npz", save_policies)
         asked = {"iterations": iterations, "tol": tol, "rate": rate}
-        shown["written"] = keep(console, game, "simplex", out, asked, shown)
+        arrays = ("policies.npz", partial(save_policies, made, policies))
+        shown |= keep(console, game, "simplex", out, asked, shown, arrays)
     console.json_object(shown)
     return FINE
+
+
+def _show(console: Console, made: "OnSimplex", found: "Found") -> dict[str, Any]:
+    """An equilibrium on the screen, and as what `--json` prints."""
+    score, major = found.score, made.observed.major
+    console.line(_sizes(made))
+    console.result(
+        f"exploitability {score.exploitability:.3g} on the grid, the least of "
+        f"{len(found.history) - 1:,} iterations"
+    )
+    console.result(f"  a member earns {score.member:.8g}, gains {score.member_gain:.3g}")
+    if major is not None:
+        console.result(f"  {major} earns {score.major:.8g}, gains {score.major_gain:.3g}")
+    return {
+        "exploitability": score.exploitability,
+        "member": {"value": score.member, "gain": score.member_gain},
+        "major": {"name": major, "value": score.major, "gain": score.major_gain},
+        "history": list(found.history),
+    }
 
 
 def _sizes(made: "OnSimplex") -> str:
@@ -111,9 +116,3 @@ def _sizes(made: "OnSimplex") -> str:
         f"{common:,} common states, {acts} actions of the major, {laws:,} laws, "
         f"{states} states and {own} actions of members, {made.game.stages} stages"
     )
-
-
-def _saved(console: Console, made: "OnSimplex", policies: "Policies", path: Path, save: Any) -> str:
-    save(made, policies, path)
-    console.fields([("written", str(path))])
-    return str(path)

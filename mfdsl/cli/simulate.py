@@ -186,7 +186,8 @@ def numbers(agents: list[str]) -> int | dict[str, int] | None:
         name, _, number = text.rpartition("=")
         if not (number.isascii() and number.isdigit()) or int(number[:MOST_DIGITS]) < 1:
             raise UsageError(
-                f"'--agents': `{text}` is no number of agents", "write `--agents 1000`"
+                f"'--agents': `{text}` is no number of agents",
+                "write it with digits alone: `--agents 1000`",
             )
         if len(number) > MOST_DIGITS:
             raise UsageError(f"'--agents': {len(number)} digits are too many", "simulate fewer")

@@ -7,7 +7,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mfdsl import api
-from mfdsl.cli.console import Console
+from mfdsl.cli.console import WIDTH, Console
+from mfdsl.cli.ending import play_command, resume_command, show_files
 from mfdsl.cli.failure import FAILED, FINE, INTERRUPTED
 from mfdsl.cli.mending import mending_command
 from mfdsl.cli.progress import is_round
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.settings import Settings
-
-WIDTH = 84
 
 
 def start(
@@ -164,9 +163,7 @@ def _conclude(
     fault = fault_of(learned.history[-1].details) if learned.history else ""
     if fault:
         console.fields([("auditor", line) for line in wrap(f"the law is off: {fault}", WIDTH)])
-    files = "  ".join(sorted(path.name for path in folder.path.iterdir()))
-    console.fields([("written", f"{folder.path}/")])
-    console.fields([("", line) for line in wrap(files, WIDTH)])
+    show_files(console, folder.path)
     console.fields([("next", _next_command(training, learned, folder))])
 
 
@@ -175,7 +172,7 @@ def _next_command(training: "Training", learned: "Learned", folder: "RunFolder")
     spec = training.game.compilation.name
     match learned.status.name:
         case "interrupted":
-            return f"mfdsl solve {spec} --resume {folder.path}"
+            return resume_command(spec, folder.path)
         case "not_finite":
             return mending_command(training.game, training.settings)
-    return f"mfdsl simulate {spec} --policy {folder.path} --batch 100"
+    return play_command(spec, folder.path, batch=100)

@@ -122,3 +122,34 @@ def test_the_grid_of_the_solver_block_is_read(mfdsl: Any, tmp_path: Path) -> Non
     spec.write_text(LINE.replace("solver { bins = 5 }", ""))
     outcome = mfdsl("anarchy", spec, "--starts", 1, "--iterations", 20)
     assert outcome.code == 2 and "is continuous" in outcome.err
+
+
+FAINT = """model faint
+objective nash
+horizon 1
+population p {
+  state  x : int in 0..0 = 0
+  action a : bool
+  x' = x
+  cost own = 1 + 1e-7 * ind(a)
+  cost all = prob(q.a for q in p)
+}
+"""
+
+
+def test_what_is_an_equilibrium_to_the_tolerance_only_is_said(mfdsl: Any, tmp_path: Path) -> None:
+    """The only equilibrium costs 1, as the optimum does; half of all on the other side gain 5e-8 by
+    leaving, and cost 1.5.
+    """
+    (tmp_path / "f.mfg").write_text(FAINT)
+    asked = ("anarchy", tmp_path / "f.mfg", "--starts", 1)
+    assert ", of equilibria to 1e-06" in mfdsl(*asked).out
+    assert mfdsl(*asked, "--json").json["tolerance"] == 1e-6
+    fine = mfdsl(*asked, "--tol", "1e-12")
+    assert "price of anarchy    at least 1\n" in fine.out
+
+
+def test_tables_of_another_game_bound_nothing(mfdsl: Any, tmp_path: Path) -> None:
+    (tmp_path / "g.mfg").write_text(LINE)
+    found = mfdsl("anarchy", tmp_path / "g.mfg", "--starts", 1, "--json").json
+    assert found["kind"] == "estimate"

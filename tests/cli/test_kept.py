@@ -1,4 +1,4 @@
-"""`--out` of verbs without run folders: what was found, of which game, and how it was asked."""
+"""Folders of verbs that do not solve: what was found, of which game, and how it was asked."""
 
 import json
 from pathlib import Path
@@ -20,15 +20,25 @@ def test_a_file_says_what_was_found(mfdsl: Any, tmp_path: Path, verb: str) -> No
     spec, *flags = ASKED[verb]
     outcome = mfdsl(verb, spec, *flags, "--out", tmp_path / "new" / "folder", "--json")
     assert outcome.code == 0, outcome.err
-    path = tmp_path / "new" / "folder" / f"{spec}-{verb}.json"
-    assert outcome.json["written"] == str(path)
-    kept = json.loads(path.read_text())
+    folder = Path(outcome.json["written"])
+    assert folder.parent == tmp_path / "new" / "folder"
+    assert folder.name.startswith(f"{spec}-{verb}-")
+    kept = json.loads((folder / "found.json").read_text())
     assert kept["verb"] == verb and kept["version"] == package.__version__
     assert kept["parameters"] == ({"T": 3} if verb == "simplex" else {})
-    assert kept["key"] == package.load(str(spec), params=kept["parameters"]).key
+    again = package.load(folder / "spec.mfg", params=kept["parameters"])
+    assert kept["key"] == again.key
     assert kept["options"]["iterations"] == flags[flags.index("--iterations") + 1]
-    shared = set(outcome.json) - {"schema", "written"}
+    shared = set(outcome.json) - {"schema", "written", "file"}
     assert {name: kept[name] for name in shared} == {n: outcome.json[n] for n in shared}
+
+
+def test_nothing_that_was_found_is_written_over(mfdsl: Any, tmp_path: Path) -> None:
+    spec, *flags = ASKED["anarchy"]
+    folders = {mfdsl("anarchy", spec, *flags, "-o", "out", "--json").json["written"] for _ in "ab"}
+    assert len(folders) == 2
+    refused = mfdsl("simulate", spec, "--policy", folders.pop())
+    assert refused.code == 2 and "is not a run folder" in refused.err
 
 
 def test_a_folder_that_cannot_be_written_is_named(mfdsl: Any, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_networks_play_at_other_parameters_and_numbers(mfdsl: Any, run: Any) -> 
 def test_networks_that_do_not_fit_are_refused(mfdsl: Any, run: Any) -> None:
     outcome = mfdsl("simulate", "--policy", run(), "--set", "n=5")
     assert outcome.code == USAGE
-    assert "do not fit the game with n=5" in outcome.err and "size mismatch" in outcome.err
+    assert "do not fit the game with n=5" in outcome.err and "] here" in outcome.err
 
 
 def test_what_a_planner_does_is_drawn_once_or_by_everybody(mfdsl: Any, run: Any) -> None:
@@ -381,7 +381,7 @@ def _gone(folder: Path) -> None:
     ("spoil", "message"),
     [
         (_cut, "state.safetensors is damaged"),
-        (_wider, "is not of a learner with these options: size mismatch"),
+        (_wider, "other tensors than it saved: `policy."),
         (_unmarked, "state.safetensors is damaged: it has no `made`"),
         (_gone, "has no state.safetensors: the solve did not get that far"),
     ],

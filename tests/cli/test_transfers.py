@@ -62,7 +62,7 @@ def test_a_toll_of_the_marginal_cost_brings_the_optimum(
     (only,) = found["equilibria"]
     assert only["value"] == pytest.approx(-0.75) and only["transferred"] == pytest.approx(-0.25)
     assert found["transfers"] == ["toll"]
-    kept = json.loads((tmp_path / "kept" / "pigou-anarchy.json").read_text())
+    kept = json.loads((Path(found["written"]) / "found.json").read_text())
     assert kept["options"]["transfer"] == kept["transfers"] == ["toll"]
     assert "`toll`: players meet them, values leave them out" in mfdsl(*asked).out
 
