@@ -1,4 +1,4 @@
-"""Indices and axes of emitted modules that were once taken for one another, beside the loops."""
+"""What emitted modules once took for something else: indices, axes, numbers; beside the loops."""
 
 import pytest
 
@@ -37,6 +37,9 @@ VALUES = [
     "mean(max((q.z - i)^2 for i in 0..6) for q in p) * max((ind(z > 1) - i)^2 for i in 0..6)",
     "prob(x > q.z for q in p)",
     "norm(if z > 0 then 1 else [x, 3])",  # the number is both entries
+    # others, of whom nothing is read
+    "0.1 * sum(mean(i for q in others(p)) for i in 0..2)",
+    "mean(ind(max(mean(4 for o in others(p)), 1) > 2) for q in others(p))",
     # equal sums at two depths
     "sum(tanh(w.v * i) * tanh(x * i) for i in 0..5)"
     " + max((sum(tanh(w.v * i) * tanh(x * i) for i in 0..5) - j)^2 for j in 0..6)",

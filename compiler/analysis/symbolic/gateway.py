@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +25,8 @@ from mfdsl.compiler.analysis.symbolic.expressions import Program
 
 SECONDS = 2.0
 MEMORY = 1 << 30  # bytes
-PATIENCE = 4.0  # seconds on the wall beyond its limit that a job may take on a busy machine
+PATIENCE = 20.0  # seconds on the wall beyond its limit that a job may wait on a busy machine
+OVERRUN = -signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else None  # how a loop in C ends
 START_SECONDS = 30.0  # for the interpreter and the import of sympy, on a busy machine
 MAX_FAILED_STARTS = 3
 MAX_CACHED = 4096
@@ -132,7 +134,9 @@ def _answered(line: str, seconds: float) -> Answer | None:
         reply = None
     if reply is None:
         stop()
-        return None
+        if worker.process.returncode != OVERRUN:
+            return None
+        reply = json.dumps({"error": "late"})
     parsed = json.loads(reply)
     _gateway.spent += parsed.get("seconds", seconds)
     if parsed.get("error") == "late":

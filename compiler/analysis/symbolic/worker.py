@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-GRACE = 5.0  # seconds on the wall after its limit at which a job ends itself, if nobody ends it
+GRACE = 25.0  # seconds on the wall after its limit at which a job ends itself, if nobody ends it
+SLACK = 1.0  # processor seconds beyond its limit after which a loop in C is ended from outside
 ENDED = ("memory", "late")  # what is left of the interpreter after these is not trusted
 
 
@@ -67,9 +68,11 @@ def _timed(job: dict[str, Any]) -> dict[str, Any]:
         if counts:
             signal.signal(signal.SIGPROF, _late)
             signal.setitimer(signal.ITIMER_PROF, job["seconds"])
+            signal.setitimer(signal.ITIMER_VIRTUAL, job["seconds"] + SLACK)  # nobody handles this
         reply = _reply(job)
         if counts:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return reply
     except Late:
         return {"error": "late"}

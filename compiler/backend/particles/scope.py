@@ -218,11 +218,9 @@ class Scope:
             end = ".sum(1)" if node.op == "weight_sum" else ".diagonal()"
             return Text(f"{self.matrix(int(attr[1]))}{end}", ATOM, (OWN,), False)
         count = f"{self.agents[str(attr)]}.shape[1]"
-        code = {
-            "count": count,
-            "others_count": f"max({count} - 1, 1)",
-            "company": f"min({count} - 1, 1)",
-        }[node.op]
+        if node.op == "company":  # a value like others, where a count only divides tensors
+            return Text(f"p.unit * min({count} - 1, 1)", MUL, (), False)
+        code = count if node.op == "count" else f"max({count} - 1, 1)"
         return Text(code, ATOM, (), False)
 
     def _index(self, index: int, node: Node) -> Text:

@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mfdsl.compiler.analysis.symbolic import gateway
+from mfdsl.compiler.analysis.symbolic import gateway, worker
 from mfdsl.compiler.analysis.symbolic.derivatives import shown
 from mfdsl.compiler.analysis.symbolic.expressions import Program, TooLargeError, program
 from mfdsl.compiler.analysis.symbolic.identities import divides, is_zero
@@ -149,6 +150,25 @@ def test_a_worker_that_cannot_start_is_no_information(
     assert gateway.ask("zero", exponential_law()).value is True
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers of processor time")
+def test_a_loop_that_hears_no_handler_overruns_its_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As one in C does: the timer that nobody handles ends the process."""
+    deaf = tmp_path / "deaf.py"
+    deaf.write_text(
+        f"import sys\nsys.path.append({str(gateway.WORKER.parent)!r})\nimport signal, worker\n"
+        "worker._late = signal.SIG_IGN\nworker.SLACK = 0.1\nworker.main(1 << 30)\n"
+    )
+    gateway.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway, "WORKER", deaf)
+        answer = gateway.ask("zero", endless(61), seconds=0.2)
+    assert (answer.value, answer.reason) == (None, "budget")
+    assert answer.detail == "no answer within 0.2 s"
+    assert gateway.ask("zero", exponential_law(5)).value is True
+
+
 def test_equal_questions_are_asked_once() -> None:
     first = gateway.ask("zero", exponential_law())
     gateway.stop()
@@ -185,14 +205,14 @@ def test_a_job_beyond_its_memory_says_so() -> None:
 
 
 def test_a_worker_ends_itself_when_nobody_ends_it() -> None:
-    """Its parent is gone while it computes: the limit and a grace of 5 s, and it is gone too."""
+    """Its parent is gone while it computes: the limit and a grace, and it is gone too."""
     job = endless()
     line = {
         "question": "zero",
         "steps": job.steps,
         "roots": job.roots,
         "names": [[f"s{k}", "s"] for k in range(len(job.symbols))],
-        "seconds": -4.0,
+        "seconds": 1 - worker.GRACE,
     }
     started = time.monotonic()
     done = subprocess.run(
