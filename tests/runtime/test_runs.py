@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def solution() -> Solution:
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path / "runs", "beach_bar", SPEC, OPTIONS)
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where whoever started the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def names(path: Path) -> set[str]:
@@ -176,6 +185,7 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "nothing")
 
 
+@pytest.mark.usefixtures("heard")
 def test_control_c_while_a_run_is_written_leaves_it_whole(
     folder: RunFolder, solution: Solution
 ) -> None:
@@ -194,6 +204,7 @@ def test_control_c_while_a_run_is_written_leaves_it_whole(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("heard")
 def test_control_c_twice_ends_writing_and_leaves_files_whole(
     folder: RunFolder, solution: Solution
 ) -> None:
