@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mfdsl.compiler.ir.types import INT, REAL, Type
-from mfdsl.compiler.sema import binders, expressions, names, vectors
+from mfdsl.compiler.sema import expressions, names, vectors
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import plain, shaped, to_real, truth
 from mfdsl.compiler.sema.values import (
@@ -58,8 +58,7 @@ def over_array(ctx: Context, env: Env, expr: ast.CallFor, array: Term) -> Value:
     rest = shaped(array.type.scalar, array.type.dims[1:])
     if array.type.box is not None and rest.dims:
         rest = rest.model_copy(update={"box": array.type.box})
-    rows = binders.inside(ctx, array, env.depth)
-    row = ctx.node("element", (rows.node, index.node), shaped(array.type.scalar, rest.dims), None)
+    row = ctx.node("element", (array.node, index.node), shaped(array.type.scalar, rest.dims), None)
     item = Term(row.node, rest)
     inner = replace(env, depth=env.depth + 1, locals={**env.locals, expr.name.name: item})
     body = _body(ctx, inner, expr)

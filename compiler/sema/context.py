@@ -12,6 +12,7 @@ from mfdsl.compiler.ir.model import Graph, Place
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.agent_files import AgentData
+from mfdsl.compiler.sema.binders import BINDERS, Depths
 from mfdsl.compiler.sema.values import (
     COMMON,
     OWN,
@@ -202,6 +203,10 @@ class Context:
     stationary: bool = False
     objective: Literal["nash", "team"] = "nash"
     spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    depths: Depths = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.depths = Depths(self.builder)
 
     def scope(self, env: Env) -> PlayerScope | None:
         """The player whose members plain names mean in `env`."""
@@ -251,8 +256,12 @@ class Context:
         span: Span | None,
         attr: int | float | str | tuple[int | str, ...] | None = None,
     ) -> Term:
-        """The term of `op` applied to nodes."""
+        """The term of `op` applied to nodes; those in the body of a binder move inwards."""
         where = self.place(span) if span else None
+        if op in BINDERS:
+            depth = attr[0] if isinstance(attr, tuple) else attr
+            assert isinstance(depth, int)
+            args = [self.depths.body(node, depth) for node in args]
         index = self.builder.add(op, tuple(args), attr, type, where)
         return Term(index, type)
 

@@ -454,9 +454,12 @@ def _normalised(
             )
             for s in (here, there)
         )
-    total = ctx.node("sum_over", (there.node, index.node), REAL, span, depth)
     if name == "softmax":
+        # the maximum stays at the depth of the sum: both are over the very same scores
+        args, place = (there.node, index.node), ctx.place(span)
+        total = Term(ctx.builder.add("sum_over", args, depth, REAL, place), REAL)
         return ctx.node("div", (here.node, total.node), REAL, span)
+    total = ctx.node("sum_over", (there.node, index.node), REAL, span, depth)
     ctx.oblige("probability", here, span, env)
     if name == "normalize":
         ctx.oblige("positive", total, span, env, text="normalize")

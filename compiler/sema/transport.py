@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from mfdsl.compiler.ir.types import REAL
+from mfdsl.compiler.ir.walk import OWN, reachable
 from mfdsl.compiler.sema import expressions
+from mfdsl.compiler.sema.binders import depth_named
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.masses import mean_field_allowed
 from mfdsl.compiler.sema.operators import describe, found
@@ -41,8 +43,28 @@ def lower_w2(ctx: Context, env: Env, expr: ast.Call) -> Value:
             points.span,
             f"must be a `real[n, {length}]`",
         )
+    if not _shared(ctx, env, target):
+        return ctx.error(
+            "MFG206",
+            "the points of `w2` are not the same for everybody",
+            points.span,
+            "differ between members, or along a long sum",
+            helps=["read parameters, environments, majors and means here"],
+        )
     binder = (env.depth, population.name)
     return ctx.node("w2", (point.node, target.node), REAL, expr.span, binder)
+
+
+def _shared(ctx: Context, env: Env, points: Term) -> bool:
+    """Whether points read nothing of oneself, of a bound member or of an index.
+
+    Modules transport once for each game, not once for each of those.
+    """
+    nodes = ctx.builder.nodes
+    below = [nodes[i] for i in reachable(nodes, [points.node])]
+    free = (n for n in below if n.op == "index" or n.op.startswith("peer_"))
+    own = any(n.op in (*OWN, "trait", "draw") for n in below)
+    return not own and all(depth_named(n) >= env.depth for n in free)
 
 
 def _population(ctx: Context, env: Env, cloud: ast.Expr) -> PopulationName | Poison:

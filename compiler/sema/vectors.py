@@ -5,7 +5,6 @@ from math import prod
 
 from mfdsl.compiler.ir.fold import carried
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.sema import binders
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import common_shape, describe, found, number, shaped, to_real
 from mfdsl.compiler.sema.values import POISON, Env, Items, Mapped, Poison, Term, Value
@@ -100,7 +99,7 @@ def spread(ctx: Context, env: Env, term: Term, dims: tuple[int, ...], span: Span
     if exact is not None and term.type.kind in ("real", "int"):
         array = ctx.builder.array(dims, [carried(exact)] * prod(dims), kind=term.type.kind)
         return Term(array, Type(kind=term.type.kind, dims=dims))
-    made = binders.inside(ctx, term, env.depth, len(dims))
+    made = term
     for place, size in reversed(list(enumerate(dims))):
         axis = Type(kind="int", lo=0, hi=size - 1)
         index = ctx.node("index", (), axis, None, env.depth + place)
