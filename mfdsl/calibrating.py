@@ -20,6 +20,7 @@ from mfdsl.named_tables import cells_of, read_observations
 from mfdsl.planning import check_tables
 from mfdsl.runtime.calibration.fit import Fit, Observed, fit
 from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
+from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import finite
 from mfdsl.solving import find_device
 from mfdsl.swept import check_followers, check_point
@@ -68,6 +69,7 @@ class Calibration:
             "rms": self.fit.rms,
             "rows": self.rows,
             "worst": {"difference": self.worst[0], "line": self.worst[1]},
+            "spare": self.fit.spare,
             "blurred": list(self.fit.blurred),
             "at_end": list(self.fit.at_end),
             "converged": self.fit.converged,
@@ -111,6 +113,7 @@ def calibrate(
             torch.from_numpy(cells).to(params.unit),
             np.array([row.share for row in rows]),
             np.array([row.weight for row in rows]),
+            _groups(program).to(params.unit),
         )
         found = fit(response, seen, [_range(game, name) for name in names], evaluations)
     except CalibrationError as error:
@@ -126,6 +129,12 @@ def calibrate(
         worst=(float(found.left[worst]), rows[worst].line),
         data=path,
     )
+
+
+def _groups(program: Program) -> torch.Tensor:
+    """The states [K, S] of each population, which lie along the first axis of states."""
+    count = len(program.populations)
+    return torch.eye(count).repeat_interleave(program.state_count // count, dim=1)
 
 
 def _check_names(game: Game, names: Sequence[str]) -> None:

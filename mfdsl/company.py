@@ -31,7 +31,7 @@ from mfdsl.runtime.solvers.members import worst
 from mfdsl.runtime.solvers.state_rows import params_of
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.solvers.varied import Varied
-from mfdsl.solving import Job, run
+from mfdsl.solving import Job, decided, run
 
 # Solvers whose steps take each state by itself, given values and flows.
 STATE_BY_STATE = (
@@ -134,6 +134,12 @@ class Company:
         return merged(group, solution, saved, history)
 
     def _states(self, job: Job, folder: RunFolder, report: Callable[[Record], None]) -> Solution:
+        if job.state is not None and (box := decided(job)) is not None:
+            raise UsageError(
+                f"this run has tables of the {len(box.states):,} states at which agents decide, "
+                "which processes do not share",
+                "run it in one process",
+            )
         with explained():
             try:
                 self.view = PartView.build(self.group, job.game.program, job.params)

@@ -31,7 +31,7 @@ from mfdsl.summary import model_card
 if TYPE_CHECKING:
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.runtime.agents import AgentProgram
-    from mfdsl.runtime.program import Program
+    from mfdsl.runtime.program import Most, Params, Program
     from mfdsl.runtime.simulator import Simulator
 
 Parameters = Mapping[str, ParameterValue]
@@ -165,7 +165,7 @@ class Game:
 
             only = self.model.population
             exact = not (only.observe or only.observes_law) or sees_stages(self.model)
-            most = most_paid(self.model)
+            most = _reach(self.model)
             return load_program(self.emit("torch"), self.model, self.name, exact=exact, most=most)
         return load_program(
             self.emit("tables"),
@@ -174,7 +174,7 @@ class Game:
             populations=small.populations,
             exact=small.exact,
             grids={c.axis: (c.low, c.step) for c in small.grids if c.step is not None},
-            most=most_paid(small.model),
+            most=_reach(small.model),
         )
 
     @cached_property
@@ -235,21 +235,26 @@ class Game:
         return model_card(self.model, self.compilation.certificates)
 
 
-def most_paid(model: Model) -> float | None:
-    """How far from 0 the sum of the rewards of a stage is at most, for a horizon without end that
-    has to be cut somewhere; None where no bound is known.
+def _reach(model: Model) -> "Most | None":
+    """For a horizon without end, which has to be cut somewhere: how far from 0 rewards are at most,
+    at any parameters that the program may get.
     """
     if model.horizon.kind != "infinite":
         return None
-    import numpy as np
+    names = {p.name for p in model.parameters}
 
-    from mfdsl.compiler.analysis.enclosure import Evaluator
-    from mfdsl.compiler.analysis.facts import facts_of
+    def most(params: "Params", batched: Collection[str]) -> float | None:
+        from mfdsl.compiler.analysis.paid import most_paid
 
-    evaluator = Evaluator(facts_of(model), {})
-    ranges = [evaluator.value(t.node) for p in model.players for t in p.rewards]
-    most = sum(float(np.maximum(np.abs(r.lo), np.abs(r.hi)).max()) for r in ranges)
-    return float(np.nextafter(most, np.inf)) if np.isfinite(most) else None
+        given = {
+            name: value.detach().double().cpu().numpy()
+            for name, value in params._asdict().items()
+            if name in names
+        }
+        columns = {name: given.pop(name) for name in batched}
+        return most_paid(model, given, columns)
+
+    return most
 
 
 def load(

@@ -1,23 +1,19 @@
 """Games of one population beside a major on a grid of laws: from a spec to tables and results."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
-from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
 from mfdsl.compiler.ir.interpret import values_of
-from mfdsl.compiler.tabular.finite import Finite
-from mfdsl.compiler.tabular.frames import NoTables
-from mfdsl.compiler.tabular.observed import CHANCE, OWN, Observed, Variable, observed
-from mfdsl.compiler.tabular.pasts import starting_states
+from mfdsl.compiler.tabular.observed import CHANCE, OWN, Observed, Variable
 from mfdsl.errors import UsageError
 from mfdsl.game import Game
-from mfdsl.runtime.finite_population.grid import grid_size
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.simplex_grid import (
     Found,
@@ -29,9 +25,7 @@ from mfdsl.runtime.solvers.simplex_grid import (
     equilibrium,
 )
 from mfdsl.runtime.solvers.simplex_places import points_of
-
-MOST_ENTRIES = 1 << 26
-BLOCK = 1 << 14
+from mfdsl.simplex_layout import BLOCK, Layout, check_memory, layout_of, values_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,51 +47,29 @@ def on_simplex(game: Game, points: int = 50, projection: Projection = "interpola
         UsageError: the game is not one population with finite variables beside at most one major
             over a finite horizon, something reads time, or the tables would be too large.
     """
-    if points < 1:
-        raise UsageError(f"a grid of laws has at least 1 point along an edge, not {points}")
-    if game.model.horizon.kind != "finite":
-        raise UsageError(
-            f"{game.name} has a {game.model.horizon.kind} horizon, and a grid of laws needs an end",
-            "give the spec a number of steps",
-        )
-    try:
-        small = Finite(game.model, game.bins).copied()
-        seen = observed(small)
-        around = [p for p in small.players if p.kind != "population"]
-        starts = starting_states(small, around)
-    except NoTables as error:
-        raise UsageError(f"`{game.name}` has no grid of laws: {error}", error.advice) from None
-    program = Game(replace(game.compilation, model=seen.model), game.parameters, game.bins).program
-    module = program.module
-    if "time" in module.SUCCESSORS_READ | module.WEIGHTS_READ | module.REWARDS_READ:
-        raise UsageError(f"`{game.name}` has no grid of laws: something reads time")
-    commons = _values(seen, seen.states)
-    acts = _values(seen, seen.actions)
-    laws = points_of(points, program.state_count) if _fits(program, points) else None
-    entries = len(commons) * len(acts) * grid_size(points, program.state_count)
-    width = program.state_count**2 * program.action_count + len(commons)
-    if laws is None or entries * width > MOST_ENTRIES:
-        raise UsageError(
-            f"a grid of {points} points would have {entries * width:,} entries", "take fewer"
-        )
+    return tables_of(layout_of(game, points, projection))
+
+
+def tables_of(layout: Layout) -> OnSimplex:
+    """The tables."""
+    seen, program, commons, acts = layout.observed, layout.program, layout.commons, layout.acts
+    laws = points_of(layout.points, program.state_count)
     chances, paid = _around(seen, program, commons, acts, laws)
     moves, rewards = _members(seen, program, commons, acts, laws)
-    order = [(player, name) for player, _, name in seen.states]
-    drawn = _drawn(small, around, order, starts)
-    first = torch.tensor([drawn.get(c, 0.0) for c in commons], dtype=torch.float64)
+    first = torch.tensor(layout.chances, dtype=torch.float64)
     law = _first_laws(seen, program, commons, first > 0)
     table = GridGame(
         laws,
-        points,
+        layout.points,
         moves,
         rewards,
         paid,
         chances,
         first,
         law,
-        program.horizon or 0,
+        layout.stages,
         program.discount,
-        projection,
+        layout.projection,
     )
     return OnSimplex(table, seen, commons, acts)
 
@@ -108,16 +80,18 @@ def solve_on_simplex(
     *,
     points: int = 50,
     projection: Projection = "interpolate",
-    iterations: int = 200,
+    iterations: int = 100,
     tolerance: float = 1e-6,
-    rate: float = 1.0,
+    rate: float = 0.5,
 ) -> tuple[OnSimplex, Found]:
     """Policies of members and of the major on a grid of laws, with what each gains by leaving.
 
     Raises:
-        UsageError: the game has no such grid.
+        UsageError: the game has no such grid, or it does not fit into memory.
     """
-    found = on_simplex(game, points, projection)
+    layout = layout_of(game, points, projection)
+    check_memory(layout, method)
+    found = tables_of(layout)
     with torch.no_grad():
         return found, equilibrium(
             found.game, method, iterations=iterations, tolerance=tolerance, rate=rate
@@ -130,9 +104,11 @@ def control_on_simplex(
     """One plan for members and major that is best for the sum of their rewards, and its value.
 
     Raises:
-        UsageError: the game has no such grid, or too many rules of members.
+        UsageError: the game has no such grid, too many rules of members, or too little memory.
     """
-    found = on_simplex(game, points, projection)
+    layout = layout_of(game, points, projection)
+    check_memory(layout, "control")
+    found = tables_of(layout)
     try:
         with torch.no_grad():
             return found, *control(found.game)
@@ -152,29 +128,6 @@ def _first_laws(
     return found
 
 
-def _fits(program: Program, points: int) -> bool:
-    return grid_size(points, program.state_count) <= MOST_ENTRIES
-
-
-def _values(seen: Observed, variables: Sequence[Variable]) -> tuple[tuple[int, ...], ...]:
-    """All joint values, the last variable the fastest."""
-    return tuple(product(*(map(int, values_of(seen.kinds[v])) for v in variables)))
-
-
-def _drawn(
-    small: Any, around: Any, order: list[tuple[str, str]], starts: dict[tuple[int, ...], float]
-) -> dict[tuple[int, ...], float]:
-    """The law of the common states at t = 0, in the order of the tables."""
-    listed = [(p.name, s.name) for p in around for s in p.states]
-    places = [listed.index(key) for key in order]
-    return {tuple(int(key[i]) for i in places): chance for key, chance in starts.items()}
-
-
-def _blocks(count: int) -> Iterator[slice]:
-    for start in range(0, count, BLOCK):
-        yield slice(start, min(start + BLOCK, count))
-
-
 def _columns(
     seen: Observed, rows: list[tuple[int, ...]], variables: Sequence[Variable]
 ) -> dict[str, list[int]]:
@@ -189,20 +142,19 @@ def _around(
     laws: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Chances [C, U, G, C] of the next common state, and what the major is paid [C, U, G]."""
-    noises = _values(seen, seen.noises)
+    noises = values_on(seen, seen.noises)
     variables = (*seen.states, *seen.actions, *seen.noises)
-    cells = [
+    cells = (
         (c, u, g, (*common, *act, *noise))
         for c, common in enumerate(commons)
         for u, act in enumerate(acts)
         for noise in noises
         for g in range(len(laws))
-    ]
+    )
     chances = laws.new_zeros(len(commons), len(acts), len(laws), len(commons))
     paid = laws.new_zeros(len(commons), len(acts), len(laws))
     sizes = [len(values_of(seen.kinds[v])) for v in seen.states]
-    for block in _blocks(len(cells)):
-        part = cells[block]
+    while part := list(islice(cells, BLOCK)):
         terms = _terms(seen, program, [row for *_, row in part], variables, laws, part)
         where = tuple(torch.tensor([cell[k] for cell in part]) for k in range(3))
         place = torch.zeros(len(part), dtype=torch.int64)
@@ -243,14 +195,14 @@ def _members(
 ) -> tuple[Tensor, Tensor]:
     """Moves [C, U, G, S, A, S] and rewards [C, U, G, S, A] of members."""
     states, actions = program.state_count, program.action_count
-    cells = [
-        (c, u, g) for c in range(len(commons)) for u in range(len(acts)) for g in range(len(laws))
-    ]
+    shape = (len(commons), len(acts), len(laws))
+    cells, count = product(*map(range, shape)), math.prod(shape)
     variables = (*seen.states, *seen.actions)
-    moves = laws.new_empty(len(cells), states, actions, states)
-    rewards = laws.new_empty(len(cells), states, actions)
-    for block in _blocks(len(cells)):
-        part = cells[block]
+    moves = laws.new_empty(count, states, actions, states)
+    rewards = laws.new_empty(count, states, actions)
+    for start in range(0, count, BLOCK):
+        part = list(islice(cells, BLOCK))
+        block = slice(start, start + len(part))
         rows = [(*commons[c], *acts[u]) for c, u, _ in part]
         params = program.params(_columns(seen, rows, variables))
         joint = _joint(program, laws[torch.tensor([g for *_, g in part])])
@@ -259,7 +211,6 @@ def _members(
         moves[block] = kernel.reshape(-1, states, actions, states)
         own = program.module.reward_terms(params, time, joint)[OWN]
         rewards[block] = own.reshape(-1, states, actions)
-    shape = (len(commons), len(acts), len(laws))
     return moves.view(*shape, states, actions, states), rewards.view(*shape, states, actions)
 
 

@@ -26,7 +26,7 @@ from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
 from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
 from mfdsl.runtime.solvers.varied import Varied
-from mfdsl.runtime.views.decisions import Box
+from mfdsl.runtime.views.decisions import Box, DecisionView, decision_view
 from mfdsl.settings import Settings, licensed, validated
 from mfdsl.structural import case_of, with_structure
 from mfdsl.swept import check_points
@@ -125,6 +125,11 @@ def _begun(job: Job, start: "Start", certificates: Sequence[Certificate]) -> Job
         settings = tried(settings, program, job.params, probs)
     swept = bool(job.batch.parameters or job.batch.sets)
     license = _license_of_all(job.game, settings, job.varied, certificates, swept=swept)
+    start = replace(start, policy=view.policy(probs))
+    box = box_for(program, job.params, settings.solver, None)
+    few = None if box is None else decision_view(program, job.params, box)
+    if few is not None:
+        view, probs = few, few.restricted(probs)
     return replace(
         job,
         settings=settings,
@@ -137,7 +142,7 @@ def _begun(job: Job, start: "Start", certificates: Sequence[Certificate]) -> Job
             games=games,
             varied=Varied(dict(job.varied)),
         ),
-        start=replace(start, policy=view.policy(probs)),
+        start=start,
         view=view,
     )
 
@@ -309,7 +314,9 @@ def bytes_of(job: Job) -> int:
 def decided(job: Job) -> Box | None:
     """The states that have tables where the others leave no choice, None where all have them."""
     solver, state = job.settings.solver, job.state
-    return None if job.view else box_for(job.game.program, job.params, solver, state)
+    if job.view is not None:
+        return job.view.box if isinstance(job.view, DecisionView) else None
+    return box_for(job.game.program, job.params, solver, state)
 
 
 def find_device(device: Device) -> torch.device:

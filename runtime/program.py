@@ -8,7 +8,7 @@ import hashlib
 import linecache
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol, Self, cast
@@ -57,6 +57,9 @@ class Params(Protocol):
     def _asdict(self) -> dict[str, Tensor]: ...
 
 
+Most = Callable[[Params, Collection[str]], float | None]
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A loaded module with its sizes; `module` holds the emitted functions.
@@ -64,8 +67,9 @@ class Program:
     `states`, `actions` and `noises` give the number of values of each variable, in axis order.
     More than one of `populations` lie along the first axis of states, each with the same mass.
     `exact` is false when the tables only stand for a game with continuous variables; `grids` has
-    the lowest point and the step of those that lie on grids. No reward is farther than `most` from
-    0 at any law and stage, with the parameters that the module has by itself; None where not known.
+    the lowest point and the step of those that lie on grids. `most` says for parameters, given the
+    names of those with a batch axis, how far from 0 rewards are at most, at any law and stage of
+    all these games, None where it does not know.
     """
 
     module: types.ModuleType
@@ -82,7 +86,7 @@ class Program:
     populations: tuple[str, ...]
     exact: bool = True
     grids: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    most: float | None = None
+    most: Most | None = None
 
     @property
     def state_count(self) -> int:
@@ -206,7 +210,7 @@ def load_program(
     populations: Sequence[str] = (),
     exact: bool = True,
     grids: Mapping[str, tuple[float, float]] | None = None,
-    most: float | None = None,
+    most: Most | None = None,
 ) -> Program:
     """Run emitted module text and return it as a Program.
 

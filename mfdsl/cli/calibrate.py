@@ -70,8 +70,9 @@ def calibrate(
 
 
 def _show(console: Console, found: "Calibration") -> None:
+    missing = "not seen" if found.fit.blurred else "not known"
     rows = [
-        (name, f"{value:.8g}", "not seen" if error != error else f"{error:.2g}")
+        (name, f"{value:.8g}", missing if error != error else f"{error:.2g}")
         for (name, value), error in zip(
             found.fit.values.items(), found.fit.errors.values(), strict=True
         )
@@ -82,6 +83,10 @@ def _show(console: Console, found: "Calibration") -> None:
         f"left      {found.fit.rms:.3g} in the root mean square of {found.rows:,} shares, "
         f"at most {abs(off):.3g} (line {line})"
     )
+    if not found.fit.spare:
+        console.line(
+            "no spare  as many parameters as shares: what is left says nothing of the noise"
+        )
     for way in found.fit.blurred:
         moved = " ".join(f"{step:+.3g} {name}" for name, step in way.items())
         console.line(f"blurred   no share moves along {moved}")

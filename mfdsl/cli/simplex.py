@@ -16,6 +16,7 @@ from mfdsl.parameters import gather
 if TYPE_CHECKING:
     from mfdsl.runtime.solvers.simplex_grid import Found, Method
     from mfdsl.simplex import OnSimplex
+    from mfdsl.simplex_layout import Way
 
 
 class MethodChoice(StrEnum):
@@ -61,10 +62,16 @@ def simplex(
 ) -> int:
     """Solve a game of one population and a major on a grid of laws, exactly on that grid."""
     from mfdsl.simplex import control_on_simplex, save_policies, solve_on_simplex
+    from mfdsl.simplex_cost import cost_on_simplex
 
     console = Console(json, quiet)
     game = api.load(spec, params=gather(set_, params))
     shown: dict[str, Any] = {"spec": game.compilation.name, "method": method.value}
+    way: Way = "control" if method is MethodChoice.control else METHODS[method]
+    cost = cost_on_simplex(
+        game, way, points=points, projection=projection.value, iterations=iterations
+    )
+    console.line(str(cost))
     if method is MethodChoice.control:
         made, policies, value = control_on_simplex(game, points=points, projection=projection.value)
         console.line(_sizes(made))

@@ -24,6 +24,7 @@ from mfdsl.runtime.calibration.equilibrium import (
 from mfdsl.runtime.calibration.response import CalibrationError, SoftResponse
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-6  # of shares that add up to a whole
 BLURRED = 1e-7  # of the largest singular value: below this a direction is not seen in the data
 
 
@@ -31,13 +32,33 @@ BLURRED = 1e-7  # of the largest singular value: below this a direction is not s
 class Observed:
     """Shares [rows] that were seen: each the mass at one time, `times` [rows], of the states of
     `cells` [rows, S] (1 where it counts). Errors count with `weights` [rows], those of shares in
-    the inverse of their standard deviations.
+    the inverse of their standard deviations. `groups` [K, S] are the states (1) of each population,
+    whose shares add up to 1 / K.
     """
 
     times: NDArray[np.int64]
     cells: Float[Tensor, "rows states"]
     shares: Array
     weights: Array
+    groups: Float[Tensor, "populations states"]
+
+    @property
+    def free(self) -> int:
+        """How many of the shares say something: without those of no weight, and one less each time
+        that shares of all states add up as they must, so that the last follows from the others.
+        """
+        counted = self.weights > 0
+        cells, groups = self.cells.cpu().numpy(), self.groups.cpu().numpy()
+        found = int(counted.sum())
+        for time in np.unique(self.times[counted]):
+            now = counted & (self.times == time)
+            for group in groups:
+                inside = now & (cells @ (1 - group) == 0)
+                covered, mass = cells[inside].sum(0), self.shares[inside].sum() * len(groups)
+                times = covered[group > 0].min(initial=np.inf) if inside.any() else 0.0
+                if times > 0 and np.array_equal(covered, times * group):
+                    found -= int(times) if abs(mass - times) < ROUNDING else 0
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +68,9 @@ class Fit:
     `rms` is the weighted root mean square of `left` [rows], shares of the equilibrium minus
     observed ones. `blurred` has combinations of parameters that the data do not see, the
     coefficients by name; `at_end` names those at an end of their range, where the data ask for
-    more and errors mean little. `equilibrium` is the one at the fitted values.
+    more and errors mean little. `spare` is how many shares more than parameters there are: without
+    any, what is left says nothing of the noise, and all errors are nan. `equilibrium` is the one
+    at the fitted values.
     """
 
     values: dict[str, float]
@@ -56,6 +79,7 @@ class Fit:
     left: Array = field(repr=False)
     blurred: tuple[dict[str, float], ...]
     at_end: tuple[str, ...]
+    spare: int
     converged: bool
     evaluations: int
     equilibrium: LogitEquilibrium = field(repr=False)
@@ -121,7 +145,9 @@ def fit(
         max_nfev=evaluations,
     )
     slope = path.slope(found.x)
-    errors, blurred = _errors(slope, found.fun, _scales(start, low, high), response.names)
+    spare = max(0, data.free - len(response.names))
+    variance = float((found.fun**2).sum()) / spare if spare else float("nan")
+    errors, blurred = _errors(slope, variance, _scales(start, low, high), response.names)
     left = np.divide(found.fun, data.weights, out=np.zeros_like(found.fun), where=data.weights > 0)
     return Fit(
         values=dict(zip(response.names, map(float, found.x), strict=True)),
@@ -130,6 +156,7 @@ def fit(
         left=left,
         blurred=blurred,
         at_end=tuple(n for n, e in zip(response.names, found.active_mask, strict=True) if e),
+        spare=spare,
         converged=bool(found.status > 0),
         evaluations=int(found.nfev),
         equilibrium=path.at(found.x),
@@ -150,18 +177,18 @@ def _scales(start: Array, low: Array, high: Array) -> Array:
 
 
 def _errors(
-    slope: Array, left: Array, scales: Array, names: tuple[str, ...]
+    slope: Array, variance: float, scales: Array, names: tuple[str, ...]
 ) -> tuple[dict[str, float], tuple[dict[str, float], ...]]:
     """Standard errors, and directions in the space of parameters that the data do not see."""
-    _, sizes, ways = np.linalg.svd(slope * scales, full_matrices=False)
+    few = max(0, len(names) - len(slope))  # rows of nothing, for the directions beyond the data
+    padded = np.pad(slope * scales, ((0, few), (0, 0)))
+    _, sizes, ways = np.linalg.svd(padded, full_matrices=False)
     seen = sizes > BLURRED * max(sizes.max(), 1e-300)
     blurred = tuple(
         {n: float(c * s) for n, c, s in zip(names, way, scales, strict=True) if abs(c) > 1e-3}
         for way, ok in zip(ways, seen, strict=True)
         if not ok
     )
-    spare = max(1, len(left) - len(names))
-    variance = float((left**2).sum()) / spare
     shares = (ways[seen] / sizes[seen, None]) ** 2
     errors = scales * np.sqrt(variance * shares.sum(0))
     hidden = {name for way in blurred for name in way}

@@ -1,6 +1,7 @@
 """Profiles of the others, their tallies, and the grid of laws that K players can have."""
 
 import math
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+LARGEST = 2.0**62  # sums of floats are this certain to fit
 
 
 def grid_size(others: int, cells: int) -> int:
@@ -51,7 +54,7 @@ def position(counts: IntArray) -> IntArray:
     """
     cells = counts.shape[-1]
     left = counts.sum(-1)
-    table = _binomials(int(left.max(initial=0)) + cells)
+    table = _binomials(int(left.max(initial=0)) + cells, cells)
     place = np.zeros(counts.shape[:-1], dtype=np.int64)
     for cell in range(cells - 1):
         later = cells - cell - 1
@@ -61,9 +64,15 @@ def position(counts: IntArray) -> IntArray:
     return place
 
 
-def _binomials(size: int) -> IntArray:
-    table = np.zeros((size + 1, size + 1), dtype=np.int64)
-    for n in range(size + 1):
-        for k in range(n + 1):
-            table[n, k] = min(math.comb(n, k), np.iinfo(np.int64).max)
+@lru_cache(maxsize=4)
+def _binomials(most: int, cells: int) -> IntArray:
+    """C(n, k) for n up to `most` and k below `cells`, by Pascal's rule down each column; what may
+    be too large for an integer of 64 bits is the largest one.
+    """
+    table = np.ones((most + 1, cells), dtype=np.int64)
+    for k in range(1, cells):
+        earlier = table[:-1, k - 1]
+        fits = np.cumsum(earlier, dtype=np.float64) < LARGEST
+        table[0, k] = 0
+        table[1:, k] = np.where(fits, np.cumsum(earlier), np.iinfo(np.int64).max)
     return table

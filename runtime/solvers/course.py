@@ -185,7 +185,7 @@ def begin(
     count = games.count
     fresh = repeated(games.solver.init(games.view), count)
     members = [Member() for _ in range(count)]
-    state = fresh if saved is None else _resumed(fresh, saved)
+    state = fresh if saved is None else _resumed(fresh, saved, games.program)
     stand = Stand(
         tuple(range(count)), games.view, games.solver, state, evaluated(games.view, state)
     )
@@ -253,16 +253,27 @@ def _state_of(stand: Stand, places: Sequence[int]) -> State:
     return taken(stand.state, [stand.places.index(place) for place in places])
 
 
-def _resumed(fresh: State, tensors: Mapping[str, Tensor]) -> State:
-    """The saved state on the device and in the dtype of a fresh one; iterations are the least."""
+def _resumed(fresh: State, tensors: Mapping[str, Tensor], program: Program) -> State:
+    """The saved state on the device and in the dtype of a fresh one; iterations are the least.
+
+    Raises:
+        SolverError: its policy has other sizes.
+    """
     own = {name: value for name, value in tensors.items() if not name.startswith(MEMBER)}
     if "iteration" in own:
         own["iteration"] = own["iteration"].min()
     saved = load_state(type(fresh), own)
-    if saved.probs.shape != fresh.probs.shape:
+    there, here = list(saved.probs.shape), list(fresh.probs.shape)
+    if program.kind == "infinite" and there[1:2] != here[1:2] and there[2:] == here[2:]:
         raise SolverError(
-            f"the saved state has a policy of sizes {list(saved.probs.shape)}, this game needs "
-            f"{list(fresh.probs.shape)}: continue with the spec and parameters that wrote it"
+            f"the horizon without end is cut after {here[1]} stages here, and was after {there[1]} "
+            "where the state was saved: by an earlier mfdsl, which cut where it did not know the "
+            "range of rewards, or at other parameters; solve anew, or go on with that version"
+        )
+    if there != here:
+        raise SolverError(
+            f"the saved state has a policy of sizes {there}, this game needs {here}: "
+            "continue with the spec and parameters that wrote it"
         )
     moved = {
         name: value.to(fresh.probs) if value.is_floating_point() else value

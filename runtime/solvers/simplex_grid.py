@@ -147,11 +147,11 @@ def evaluate(game: GridGame, policies: Policies) -> tuple[Values, Score]:
 
 def equilibrium(
     game: GridGame,
-    method: Method = "fictitious_play",
+    method: Method = "omd",
     *,
-    iterations: int = 200,
+    iterations: int = 100,
     tolerance: float = 1e-6,
-    rate: float = 1.0,
+    rate: float = 0.5,
     stop: Callable[[], bool] = lambda: False,
 ) -> Found:
     """Policies from which neither a member nor the major gains by leaving, as far as found.

@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import torch
-
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.tables import build_tables, flow_rewards
 
@@ -18,9 +16,9 @@ class Truncation:
     """`stages` kept, and `bound` on the discounted rewards after them.
 
     bound = discount^stages * scale / (1 - discount), where no reward is farther than `scale` from 0
-    if that is `known`: where rewards read neither laws nor time, or their range is known at these
-    parameters. Else it is the largest met at the initial law and at the uniform law at t = 0, and 1
-    at least, so that nothing is known of the rest.
+    if that is `known`: where rewards read neither laws nor time, or their range is known for the
+    parameters of all games. Else it is the largest met at the initial law and at the uniform law at
+    t = 0, and 1 at least, so that nothing is known of the rest.
     """
 
     stages: int
@@ -49,11 +47,8 @@ def _scale(program: Program, params: Params) -> tuple[float, bool]:
     """How far rewards are from 0 at most, and whether that is certain."""
     if not {"law", "time"} & program.module.REWARDS_READ:
         return _met(program, params), True
-    usual = program.params(dtype=params.unit.dtype, device=params.unit.device)._asdict()
-    same = all(torch.equal(value, usual[name]) for name, value in params._asdict().items())
-    if same and program.most is not None:
-        return program.most, True
-    return max(1.0, _met(program, params)), False
+    most = None if program.most is None else program.most(params, program.batched(params))
+    return (max(1.0, _met(program, params)), False) if most is None else (most, True)
 
 
 def _met(program: Program, params: Params) -> float:

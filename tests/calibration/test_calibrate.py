@@ -87,6 +87,46 @@ def test_what_the_data_do_not_see_is_said(tmp_path: Path) -> None:
     assert all(np.isnan(error) for error in found.fit.errors.values())
 
 
+SPLIT = """model split
+objective nash
+horizon 2
+param c : real in [0, 9] = 1
+param d : real in [0, 9] = 1
+population people as mu {
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = a
+  reward r = (if t == 0 then c else d) * a
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "rows", ["1,1,0.7\n", "1,1,0.7\n2,1,0.8\n", "1,1,0.7\n1,0,0.3\n2,1,0.8\n2,0,0.2\n"]
+)
+def test_as_many_parameters_as_shares_have_no_errors(rows: str, tmp_path: Path) -> None:
+    """A fit that leaves nothing does not know the noise; one share does not see two parameters."""
+    (tmp_path / "seen.csv").write_text(f"t,x,share\n{rows}")
+    game = load(text=SPLIT)
+    found = mfdsl.calibrate(game, tmp_path / "seen.csv", ["c", "d"], temperature=1.0)
+    assert found.fit.spare == 0 and found.fit.rms < 1e-8
+    assert all(np.isnan(error) for error in found.fit.errors.values())
+    assert len(found.fit.blurred) == (rows.count("\n") == 1)
+
+
+def test_the_other_half_of_shares_that_add_up_changes_no_error(tmp_path: Path) -> None:
+    """Who stays out follows from who is in: writing it down is no second measurement."""
+    halves = "t,x,share\n1,1,0.7\n2,1,0.8\n"
+    both = halves + "1,0,0.3\n2,0,0.2\n"
+    noisy = halves + "1,0,0.31\n2,0,0.19\n"
+    found = []
+    for text in (halves, both, noisy):
+        (tmp_path / "seen.csv").write_text(text)
+        found.append(mfdsl.calibrate(load(text=SPLIT), tmp_path / "seen.csv", ["d"]).fit)
+    assert [fit.spare for fit in found] == [1, 1, 3]
+    assert found[1].errors["d"] == pytest.approx(found[0].errors["d"], rel=1e-6)
+
+
 def test_a_fit_at_the_end_of_its_range_is_called_so(tmp_path: Path) -> None:
     """Nobody is paid enough within the range to be where all were seen."""
     spec = tmp_path / "one.mfg"

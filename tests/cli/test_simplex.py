@@ -1,10 +1,17 @@
 """Grids of laws on the command line."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+
+from mfdsl import load, simplex_layout
+from mfdsl.cli.simplex import simplex as verb
+from mfdsl.errors import UsageError
+from mfdsl.runtime.solvers.simplex_grid import equilibrium
+from mfdsl.simplex import control_on_simplex, solve_on_simplex
 
 SHORT = ("--set", "T=4", "--points", "8")
 
@@ -34,3 +41,35 @@ def test_control_has_a_value(mfdsl: Any) -> None:
 def test_games_without_such_a_grid_are_refused(mfdsl: Any) -> None:
     outcome = mfdsl("simplex", "left_right")
     assert outcome.code != 0 and "beside one major" in outcome.err
+
+
+def test_what_it_costs_is_said_before(mfdsl: Any) -> None:
+    outcome = mfdsl("simplex", "m3fg_sis", *SHORT, "--iterations", 2)
+    first = outcome.out.splitlines()[0]
+    assert first.startswith("9 laws: at most ") and " MiB, all iterations about " in first
+    quiet = mfdsl("simplex", "m3fg_sis", *SHORT, "--iterations", 2, "--quiet")
+    assert "MiB" not in quiet.out
+
+
+def test_what_the_machine_cannot_hold_is_refused_with_what_it_needs(
+    mfdsl: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simplex_layout, "machine_memory", lambda: 1 << 30)
+    outcome = mfdsl("simplex", "m3fg_sis", "--points", 1_000_000)
+    assert outcome.code == 2 and "1,000,001 laws" in outcome.err
+    assert "there are 1.0 GiB" in outcome.err and "fewer points than 1,000,000" in outcome.err
+    game = load("m3fg_sis")
+    with pytest.raises(UsageError, match=r"there are 1\.0 GiB"):
+        solve_on_simplex(game, points=1_000_000)
+    with pytest.raises(UsageError, match=r"there are 1\.0 GiB"):
+        control_on_simplex(game, points=1_000_000)
+
+
+def test_python_and_the_command_line_have_the_same_defaults() -> None:
+    typed, there = signature(verb).parameters, signature(solve_on_simplex).parameters
+    core = signature(equilibrium).parameters
+    for name, option in (("iterations", "iterations"), ("rate", "rate"), ("tolerance", "tol")):
+        assert typed[option].default == there[name].default == core[name].default
+    assert typed["method"].default.value == there["method"].default == core["method"].default
+    for function in (solve_on_simplex, control_on_simplex):
+        assert typed["points"].default == signature(function).parameters["points"].default

@@ -8,6 +8,8 @@ import mfdsl
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.laws import is_law
 from mfdsl.runtime.program import Program
+from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.kernels import (
     MatrixKernel,
@@ -221,9 +223,45 @@ def test_rewards_that_come_late_or_at_other_laws_are_not_cut_off(
     probs[..., played] = 1
     found = Evaluation(view, view.policy(probs)).exploitability
     assert (found.kind, found.value) == ("exact", pytest.approx(gain, abs=1e-7))
-    other = build_view(program, program.params({"c": 9.0}))
+    other = build_view(program, program.params({"c": [9.0, 2.0]}))
     probs = torch.zeros_like(other.uniform().probs)
     probs[..., played] = 1
     found = Evaluation(other, other.policy(probs)).exploitability
-    assert found.kind == ("estimate" if "mu" in reward or "t >=" in reward else "exact")
-    assert found.value == pytest.approx(9 * gain, abs=1e-6)
+    assert found.kind == "exact"
+    assert found.per_game == pytest.approx((9 * gain, 2 * gain), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("reward", "swept", "most"),
+    [
+        ("c * v[x] * mu[x = 1]", {"c": [1.0, 4.0], "v": [[1.0, 2.0], [0.0, -3.0]]}, 12.0),
+        ("mu[x = 1] / c", {"c": [-0.5, 2.0]}, 2.0),  # between them it has no bound
+        ("mu[x = 1] / c", {"c": [-1 - k / 50 for k in range(33)] + [1.0] * 33}, 1.0),
+        ("mu[x = 1] / c", {"c": [(k - 32.5) / 50 for k in range(66)]}, None),
+        ("mu[x = 1] * t", {"c": [1.0, 2.0]}, None),
+    ],
+)
+def test_rewards_of_a_batch_are_bounded_over_all_its_games(
+    reward: str, swept: dict[str, list[float]], most: float | None
+) -> None:
+    text = ENDLESS.format(next="a", reward=reward).replace("r = c * ", "r = ")
+    text = text.replace("in [0, 9]", "in [-9, 9]").replace(
+        "population", "param v : real[2] = [1, 1]\npopulation"
+    )
+    program = mfdsl.load(text=text).program
+    view = build_view(program, program.params(swept))
+    assert isinstance(view, FiniteView) and view.truncation is not None
+    assert view.truncation.known == (most is not None)
+    if most is not None:
+        assert view.truncation.scale == pytest.approx(most)
+
+
+def test_a_state_that_was_cut_elsewhere_is_refused_with_both_cuts() -> None:
+    program = mfdsl.load(text=ENDLESS.format(next="a", reward="x")).program
+    found = solve(program, iterations=1, tolerance=0.0)
+    longer = {
+        name: value[:, :-3] if value.ndim == 4 else value for name, value in found.state.items()
+    }
+    stages = found.policy.probs.shape[1]
+    with pytest.raises(SolverError, match=f"cut after {stages} stages here, and .* {stages - 3} "):
+        solve(program, iterations=2, tolerance=0.0, state=longer)

@@ -1,5 +1,6 @@
 """Major-minor games on a grid of laws: tables, trees by hand, the reference games, control."""
 
+import time
 from functools import cache
 
 import pytest
@@ -53,6 +54,13 @@ def test_neighbours_keep_the_mean_and_points_are_themselves(cells: int) -> None:
     torch.testing.assert_close((weights[..., None] * grid[places]).sum(1), laws)
     near, _ = nearest(grid, 6)
     assert near[:, 0].tolist() == list(range(len(grid)))
+
+
+def test_a_grid_of_many_points_is_as_quick_to_read_as_it_is_large() -> None:
+    began = time.process_time()
+    places, weights = neighbours(torch.tensor([[0.25, 0.75]], dtype=torch.float64), 1_000_000)
+    assert places[0, weights[0] > 0].tolist() == [250_000]
+    assert time.process_time() - began < 1  # a table of all binomials would have 10^12 entries
 
 
 def test_tables_are_those_of_the_spec() -> None:
