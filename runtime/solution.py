@@ -66,7 +66,8 @@ class Ending:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """`policy` is the last iterate, `exploitability` and `value` (one per game) are its own.
+    """`policy` is the last iterate, or the best one of a solver that keeps it; `exploitability` and
+    `value` (one per game) are its own.
 
     `state` holds the tensors from which the same solver continues. `endings` has one entry for each
     game of the batch; `status` and `iterations` are those of the game that took longest to end.

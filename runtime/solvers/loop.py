@@ -19,6 +19,7 @@ from mfdsl.runtime.solvers.abreast import Abreast
 from mfdsl.runtime.solvers.base import make_solver
 from mfdsl.runtime.solvers.blocks import Blocks, Passage, blocks_for
 from mfdsl.runtime.solvers.course import Course, Games, begin, box_for, evaluated, view_for
+from mfdsl.runtime.solvers.kept import returned
 from mfdsl.runtime.solvers.members import Stopping, outcome, worst
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.solvers.varied import Varied
@@ -299,6 +300,8 @@ def _threads_for(entries: int) -> Iterator[None]:
 def _solution(course: Course, seed: int, license: License | None) -> Solution:
     state, evaluation = course.whole()
     endings = course.endings()
+    if SOLVERS[course.games.solver_name].keeps:
+        endings, evaluation = returned(course, state, evaluation)
     status, message = outcome(endings)
     flow = replace(evaluation.flow, problem=None, answers=None)
     if isinstance(evaluation.view, DecisionView):

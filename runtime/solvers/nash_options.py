@@ -48,6 +48,11 @@ class OccupationOptimisationConfig(Config):
         "option of Adam is given",
     )
     offset: float = Field(1.0, gt=0, description="least gap at the start of the path")
+    start: Literal["auto", "flow", "even"] = Field(
+        "auto",
+        description="where Adam begins. flow: at the flow of the uniform policy; even: at all "
+        "states alike; auto: the better one after some steps, flow in large games",
+    )
     learning_rate: float = Field(0.1, gt=0, description="first step of Adam")
     updates: int = Field(10, ge=1, description="steps of Adam in each iteration")
     flow_weight: float = Field(1.0, gt=0, description="weight of the flow equations, c1")

@@ -1,25 +1,33 @@
 """Occupation-measure optimisation by gradient steps on an objective that equilibria bring to 0."""
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
-from mfdsl.runtime.layout import inner
+from mfdsl.runtime.flow import Flow
+from mfdsl.runtime.layout import inner, outer_laws
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.nash_options import OccupationOptimisationConfig
 from mfdsl.runtime.solvers.occupation_residual import Residual, residual
-from mfdsl.runtime.views.finite import FiniteView, state_values
+from mfdsl.runtime.views.finite import FiniteView, state_values, tail_value
+from mfdsl.runtime.views.settling import law_kernel
 from mfdsl.runtime.views.stationary import StationaryView
+from mfdsl.runtime.views.tables import Problem, flow_rewards
 
 # Adam's own constants (Kingma and Ba 2015, arXiv 1412.6980).
 MEMORY, SQUARED_MEMORY = 0.9, 0.999
 SHRINKAGE = 0.5
 NOBODY = 1e-12
+TRIED = 100  # steps from each start, then the one of less exploitability goes on
+MOST_TRIED = 1 << 16  # entries of a table: in larger games trials would take too long
 
+KEPT = ("iteration", "probs", "scale")  # the same at both starts
+
+Game = FiniteView | StationaryView
 Point = tuple[Tensor, Tensor, Tensor]
 
 
@@ -27,9 +35,9 @@ Point = tuple[Tensor, Tensor, Tensor]
 class Occupation(State):
     """The law `mass` of states and actions, `values` and `gaps` of actions, in units of `scale`.
 
-    `first_*` and `second_*` are Adam's moments, `weights` the prices of the flow and of the value
-    residuals, `rate` the step of each game; `low` is the least objective so far and `waited` the
-    number of steps since.
+    `first_*` and `second_*` are Adam's moments, `weights` the prices of the three residuals,
+    `rates` the steps of the mass, and of values and gaps; `low` is the least objective so far and
+    `waited` the number of steps since.
     """
 
     mass: Float[Tensor, "batch stages states actions"]
@@ -42,8 +50,8 @@ class Occupation(State):
     second_values: Float[Tensor, "batch stages states"]
     second_gaps: Float[Tensor, "batch stages states actions"]
     scale: Float[Tensor, " batch"]
-    weights: Float[Tensor, "batch 2"]
-    rate: Float[Tensor, " batch"]
+    weights: Float[Tensor, "batch 3"]
+    rates: Float[Tensor, "batch 2"]
     low: Float[Tensor, " batch"]
     waited: Float[Tensor, " batch"]
 
@@ -57,94 +65,143 @@ class GradientSteps:
     S A (T^2 + T + 2) and of the values onto the ball of radius S (T + 1) (T + 2) / 2, T the last
     stage, in units of the largest reward along the first flow: MF-OMO, Guo, Hu and Zhang 2022,
     arXiv 2206.09608. Equilibria are the zeros of the objective, whatever the game; it is not
-    convex, so that steps may end elsewhere. It starts from the flow of the uniform policy with the
-    values of the best response, where the objective is gap_weight times the exploitability.
+    convex, so that steps may end elsewhere, and where they end depends on the `start`.
 
-    Steps of the mass are smaller by sqrt(S A), which helps in large games. The step halves when the
-    objective has not fallen for `patience` steps. With `balance` the two weights double or halve
-    every so many iterations while a residual is ten times the others or a tenth of them. The policy
-    is the mass conditioned on the state.
+    `flow`: the flow of the uniform policy with the values of the best response, where the objective
+    is gap_weight times the exploitability; steps of the mass are smaller by sqrt(S A). `even`: all
+    states alike at every stage, with the values of the best response to that law, the objective and
+    equal steps in units of the rewards themselves, as in MFGLib. Neither is better in all games:
+    `auto` makes `TRIED` steps from both in the first iteration, and then goes on from the start
+    whose policy had less exploitability, in games that are not too large for this.
+
+    The step halves when the objective has not fallen for `patience` steps. With `balance` the two
+    weights double or halve every so many iterations while a residual is ten times the others or a
+    tenth of them. The policy is the mass conditioned on the state.
     """
 
     config: OccupationOptimisationConfig
 
     def init(self, view: View) -> Occupation:
-        """The uniform policy, its flow, and the best response to it."""
-        assert isinstance(view, FiniteView | StationaryView)
-        config, evaluation = self.config, Evaluation(view, view.uniform())
+        """The uniform policy, a law, and the best response to it."""
+        assert isinstance(view, Game)
+        evaluation = Evaluation(view, view.uniform())
         flow, best_q = evaluation.flow, evaluation.best_q
         assert flow.problem is not None
         scale = flow.problem.rewards.abs().amax((0, 1, 2)).clamp(min=NOBODY)
         if flow.problem.final is not None and getattr(view, "truncation", None) is None:
             scale = torch.maximum(scale, flow.problem.final.abs().amax(0))
+        # masses are spread over all pairs of a stage, values and gaps are not
+        mass, one = flow.joint.contiguous(), torch.ones_like(scale)
+        finer = one * mass[0, 0].numel() ** -0.5
+        state = self._at(evaluation.policy.probs, mass, best_q, scale, (one,) * 3, (finer, one))
+        return self._even(view, state) if self.config.start == "even" else state
+
+    def _even(self, view: Game, state: Occupation) -> Occupation:
+        """The start at a law with all states alike, in units of the rewards themselves."""
+        probs, scale = state.probs, state.scale
+        mass = (probs / probs.shape[2]).expand_as(state.mass).contiguous()
+        one = torch.ones_like(scale)
+        weights, steps = (one, scale.square(), scale), (one, 1 / scale)
+        return self._at(probs, mass, _best_against(view, mass), scale, weights, steps)
+
+    def _at(
+        self,
+        probs: Tensor,
+        mass: Tensor,
+        best_q: Tensor,
+        scale: Tensor,
+        weights: tuple[Tensor, Tensor, Tensor],
+        steps: tuple[Tensor, Tensor],
+    ) -> Occupation:
+        """At a mass with the values of the best response; `weights` and `steps` are factors."""
+        config, unit = self.config, scale[:, None, None]
         best = state_values(best_q)
         gaps = (best[..., None] - best_q).where(best_q > -torch.inf, 0)
-        unit = scale[:, None, None]
-        mass, values, gaps = flow.joint.contiguous(), best / unit, gaps / unit[..., None]
+        values, gaps = best / unit, gaps / unit[..., None]
         zeros = (mass * 0, values * 0, gaps * 0)
-        one = torch.ones_like(scale)
+        prices = (config.flow_weight, config.value_weight, config.gap_weight)
         return Occupation(
             0,
-            evaluation.policy.probs,
+            probs,
             mass,
             values,
             gaps,
             *zeros,
             *zeros,
             scale,
-            torch.stack([one * config.flow_weight, one * config.value_weight], -1),
-            one * config.learning_rate,
-            one * torch.inf,
-            one * 0,
+            torch.stack([w * price for w, price in zip(weights, prices, strict=True)], -1),
+            torch.stack([step * config.learning_rate for step in steps], -1),
+            torch.full_like(scale, torch.inf),
+            torch.zeros_like(scale),
         )
 
     def step(self, evaluation: Evaluation, state: Occupation) -> Occupation:
-        """Some steps of Adam, and the policy of the mass."""
+        """Some steps of Adam, and the policy of the mass; in the first one maybe another start."""
         view, config = evaluation.view, self.config
-        assert isinstance(view, FiniteView | StationaryView)
+        assert isinstance(view, Game)
+        if not state.iteration and config.start == "auto" and state.mass[0].numel() <= MOST_TRIED:
+            state = self._better_start(view, state)
+        state, found = self._descended(view, state, config.updates)
+        if config.balance and (state.iteration + 1) % config.balance == 0:
+            two = balanced(state.weights.t()[:2], found)
+            weights = torch.cat([two.t(), state.weights[:, 2:]], 1)
+            state = replace(state, weights=weights, low=torch.full_like(state.low, torch.inf))
+        return replace(state, iteration=state.iteration + 1)
+
+    def _better_start(self, view: Game, flow: Occupation) -> Occupation:
+        """The start from which some steps lead to less exploitability, game by game."""
+        even = self._even(view, flow)
+        ends = (self._descended(view, start, TRIED)[0] for start in (flow, even))
+        here, there = (view.exploitability(view.policy(end.probs)) for end in ends)
+        better = there < here
+        chosen: dict[str, Any] = {}
+        for name in (entry.name for entry in fields(flow) if entry.name not in KEPT):
+            one, other = getattr(flow, name), getattr(even, name)
+            chosen[name] = torch.where(better.view(-1, *[1] * (one.ndim - 1)), other, one)
+        return replace(flow, **chosen)
+
+    def _descended(
+        self, view: Game, state: Occupation, updates: int
+    ) -> tuple[Occupation, Residual]:
+        """The state after so many steps of Adam, and the residuals before the last one."""
         uniform = view.uniform().probs
         legal = (uniform > 0).expand_as(state.mass)
         point = (state.mass, state.values, state.gaps)
         first = (state.first_mass, state.first_values, state.first_gaps)
         second = (state.second_mass, state.second_values, state.second_gaps)
-        weights, rate, low, waited = state.weights.t(), state.rate, state.low, state.waited
-        for k in range(config.updates):
-            found, slopes = self._slopes(view, point, state.scale, weights)
-            value = self._objective(found, weights)
+        rates, low, waited = state.rates, state.low, state.waited
+        for k in range(updates):
+            found, slopes = self._slopes(view, point, state.scale, state.weights.t())
+            value = self._objective(found, state.weights.t())
             waited = torch.where(value < low, 0, waited + 1)
             low = torch.minimum(low, value)
-            tired = waited >= config.patience
-            rate, waited = torch.where(tired, rate * SHRINKAGE, rate), waited.where(~tired, 0)
-            count = state.iteration * config.updates + k + 1
+            tired = waited >= self.config.patience
+            rates = torch.where(tired[:, None], rates * SHRINKAGE, rates)
+            waited = waited.where(~tired, 0)
+            count = state.iteration * self.config.updates + k + 1
             first, second = _moments(first, second, slopes)
-            point = _projected(_moved(point, first, second, rate, count), legal)
-        if config.balance and (state.iteration + 1) % config.balance == 0:
-            weights = balanced(weights, found)
-            low = torch.full_like(low, torch.inf)
+            point = _projected(_moved(point, first, second, rates, count), legal)
         sums = point[0].sum(-1, keepdim=True)
         probs = (point[0] / sums).where(sums > NOBODY, uniform).contiguous()
-        return Occupation(
-            state.iteration + 1,
+        after = Occupation(
+            state.iteration,
             probs,
             *point,
             *first,
             *second,
             state.scale,
-            weights.t(),
-            rate,
+            state.weights,
+            rates,
             low,
             waited,
         )
+        return after, found
 
     def _objective(self, found: Residual, weights: Tensor) -> Float[Tensor, " batch"]:
-        return (
-            weights[0] * found.flow
-            + weights[1] * found.values
-            + self.config.gap_weight * found.gaps
-        )
+        return weights[0] * found.flow + weights[1] * found.values + weights[2] * found.gaps
 
     def _slopes(
-        self, view: FiniteView | StationaryView, point: Point, scale: Tensor, weights: Tensor
+        self, view: Game, point: Point, scale: Tensor, weights: Tensor
     ) -> tuple[Residual, Point]:
         """The residuals at a point and the gradient of the objective; games do not touch."""
         with torch.enable_grad():
@@ -153,6 +210,24 @@ class GradientSteps:
             total = self._objective(found, weights).sum()
             slopes = cast(Point, torch.autograd.grad(total, (mass, values, gaps)))
         return Residual(found.flow.detach(), found.values.detach(), found.gaps.detach()), slopes
+
+
+def _best_against(
+    view: Game, mass: Float[Tensor, "batch stages states actions"]
+) -> Float[Tensor, "batch stages states actions"]:
+    """Q of the best response to laws that need not follow from each other; the last one stays."""
+    joint, tables = inner(mass), view.tables
+    rewards = flow_rewards(tables, joint)
+    if tables.rewards is not None:
+        rewards = tables.rewards.expand_as(joint).contiguous()
+    if isinstance(view, StationaryView):
+        problem = Problem(
+            rewards, (tables.kernel or law_kernel(tables, joint[0]),), tables.legal, None
+        )
+    else:
+        final = tail_value(view, joint[-1].sum(0), joint[-1:])
+        problem = Problem(rewards, view.kernels(joint), tables.legal, final)
+    return view.q_values(Flow(outer_laws(joint.sum(1)), view.uniform(), problem))
 
 
 def _moments(first: Point, second: Point, slopes: Point) -> tuple[Point, Point]:
@@ -164,21 +239,19 @@ def _moments(first: Point, second: Point, slopes: Point) -> tuple[Point, Point]:
     return (a, b, c), (d, e, f)
 
 
-def _moved(point: Point, first: Point, second: Point, rate: Tensor, count: int) -> Point:
-    """A step of Adam for each game at its own rate, that of the mass over sqrt(S A)."""
+def _moved(point: Point, first: Point, second: Point, rates: Tensor, count: int) -> Point:
+    """A step of Adam for each game at its own rates."""
     grown, squared = 1 - MEMORY**count, 1 - SQUARED_MEMORY**count
     # 1.5e-8 in double precision; in single one 3e-4, so that steps do not follow rounding errors
-    smallest = torch.finfo(rate.dtype).eps ** 0.5
+    smallest = torch.finfo(rates.dtype).eps ** 0.5
 
     def part(at: Tensor, mean: Tensor, square: Tensor, own: Tensor) -> Tensor:
         size = own.view(-1, *[1] * (at.ndim - 1))
         norm = (square / squared).sqrt() + smallest
         return at.addcdiv(size * mean / -grown, norm)
 
-    # masses are spread over all pairs of a stage, values and gaps are not
-    finer = rate * point[0][0, 0].numel() ** -0.5
-    rates = (finer, rate, rate)
-    a, b, c = (part(*entry) for entry in zip(point, first, second, rates, strict=True))
+    own = (rates[:, 0], rates[:, 1], rates[:, 1])
+    a, b, c = (part(*entry) for entry in zip(point, first, second, own, strict=True))
     return a, b, c
 
 

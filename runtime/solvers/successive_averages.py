@@ -21,7 +21,8 @@ STRETCH_ENTRIES = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class Averages(State):
-    """`best` is the policy of least exploitability `gap`; `target` has its mass at best actions.
+    """`best` is the policy of least exploitability `gap`, `reached` at that iteration; `target` has
+    its mass at best actions.
 
     `favourite` is the best action of each state at the last policy, `turns` how often it was
     another one before. A game that has `waited` too long for a new best moves block by block:
@@ -32,6 +33,7 @@ class Averages(State):
     best: Float[Tensor, "batch stages states actions"]
     target: Float[Tensor, "batch stages states actions"]
     gap: Float[Tensor, " batch"]
+    reached: Int[Tensor, " batch"]
     waited: Int[Tensor, " batch"]
     favourite: Int[Tensor, "batch stages states"]
     turns: Float[Tensor, "batch stages states"]
@@ -85,6 +87,7 @@ class SuccessiveAverages:
             best=probs,
             target=probs,
             gap=probs.new_full((games,), torch.inf),
+            reached=still,
             waited=still,
             favourite=none.to(torch.int64),
             turns=none,
@@ -126,6 +129,7 @@ class SuccessiveAverages:
             best=best,
             target=target,
             gap=torch.where(better, gap, state.gap),
+            reached=state.reached.masked_fill(better, state.iteration),
             waited=waited,
             favourite=favourite,
             turns=turns,

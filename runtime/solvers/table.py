@@ -233,7 +233,9 @@ class Row:
     teams and in games.
 
     One that `decides` reads policies, Q, laws and sizes of states only, so that it does with tables
-    where agents decide (`views/decisions.py`). A `remedy` is what to do where it does not arrive.
+    where agents decide (`views/decisions.py`). One that `keeps` has the policy of least
+    exploitability in its state (`best`, its `gap` and the iteration that `reached` it): that one is
+    returned. A `remedy` is what to do where it does not arrive.
 
     Options that are `varied` may differ over the games of a batch; games of one that is `together`
     share draws, so that a batch of them stays together until its last game has ended.
@@ -251,6 +253,7 @@ class Row:
     social: bool = False
     over_stages: bool = False
     decides: bool = False
+    keeps: bool = False
     remedy: str = ""
     varied: tuple[str, ...] = ()
     together: bool = False
@@ -267,6 +270,7 @@ SOLVERS: dict[str, Row] = {
             "Pérolat et al. 2021, arXiv 2103.00623",
             "mfdsl.runtime.solvers.mirror_descent",
             "MirrorDescent",
+            decides=True,
             varied=("learning_rate", "temperature"),
         ),
         Row(
@@ -394,6 +398,7 @@ SOLVERS: dict[str, Row] = {
             "mfdsl.runtime.solvers.successive_averages",
             "SuccessiveAverages",
             decides=True,
+            keeps=True,
         ),
         Row(
             "symm_pmd",

@@ -122,6 +122,12 @@ class DecisionView:
         """The policy with these probabilities where agents decide."""
         return TabularPolicy(probs)
 
+    def restricted(
+        self, probs: Float[Tensor, "1 stages all actions"]
+    ) -> Float[Tensor, "1 stages states actions"]:
+        """A policy of all states where agents decide."""
+        return probs[:, :, torch.from_numpy(self.box.states)]
+
     def whole_flow(self, flow: Flow) -> Flow:
         """The laws of all states at t = 0..T under the policy of a flow, in all states."""
         program, stages = self.tables.program, self.tables.stages

@@ -1,6 +1,7 @@
 """Tables where agents decide, against the tables of all states."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +9,12 @@ from torch import Tensor
 
 import mfdsl
 from mfdsl import solving
+from mfdsl.company import Company
 from mfdsl.errors import UsageError
+from mfdsl.records import start_of
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.layout import inner
+from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views import decisions
@@ -83,11 +87,12 @@ def test_values_and_laws_are_those_of_all_states(name: str) -> None:
     assert all_states.policy.states == game.program.state_axes()
 
 
-def test_a_solver_makes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["successive_averages", "omd"])
+def test_a_solver_makes_the_same_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = mfdsl.load("dynamic_routing", params={"T": 60}).program
-    few = solve(program, solver_name="successive_averages", iterations=12, tolerance=0.0)
+    few = solve(program, solver_name=name, iterations=12, tolerance=0.0)
     monkeypatch.setattr(decisions, "LEAST_ENTRIES", 1 << 40)
-    all_states = solve(program, solver_name="successive_averages", iterations=12, tolerance=0.0)
+    all_states = solve(program, solver_name=name, iterations=12, tolerance=0.0)
     assert few.state["probs"].shape[2] == 2 < all_states.state["probs"].shape[2]
     for one, other in zip(few.history, all_states.history, strict=True):
         assert one.exploitability == pytest.approx(other.exploitability, abs=1e-11)
@@ -97,13 +102,45 @@ def test_a_solver_makes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(few.flow.laws, all_states.flow.laws, rtol=1e-10, atol=1e-12)
 
 
-def test_a_run_goes_on_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("solver", ["successive_averages", "omd"])
+def test_a_run_begins_at_a_policy_of_all_states(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game = mfdsl.load("dynamic_routing", params={"T": 60})
+
+    def begun(start: str | TabularPolicy) -> tuple[mfdsl.Solution, int]:
+        settings = resolve(game.model, solver, iterations=6)
+        job = prepare(game, settings, sweep={}, start=start_of(start, game))
+        state = job.state
+        assert state is not None
+        return solving.run(job), state["probs"].shape[2]
+
+    earlier = solve(game.program, solver_name="omd", iterations=2, tolerance=0.0).policy
+    few = [begun(start) for start in ("random", earlier)]
+    monkeypatch.setattr(decisions, "LEAST_ENTRIES", 1 << 40)
+    all_states = [begun(start) for start in ("random", earlier)]
+    assert [sizes for _, sizes in (*few, *all_states)] == [2] * 2 + [game.program.state_count] * 2
+    for (one, _), (other, _) in zip(few, all_states, strict=True):
+        gaps = [record.exploitability for record in other.history]
+        found = [record.exploitability for record in one.history]
+        assert found == pytest.approx(gaps, abs=1e-10)
+
+
+def test_processes_do_not_share_such_tables() -> None:
+    game = mfdsl.load("dynamic_routing", params={"T": 60})
+    settings = resolve(game.model, "omd", iterations=6)
+    job = prepare(game, settings, sweep={}, start=start_of("random", game))
+    nobody: Any = None
+    with pytest.raises(UsageError, match="tables of the 2 states at which agents decide"):
+        Company(nobody, nobody).run(job, nobody, nobody)
+
+
+@pytest.mark.parametrize("solver", ["successive_averages", "omd"])
+def test_a_run_goes_on_as_it_began(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = mfdsl.load("dynamic_routing", params={"T": 60}).program
 
     def run(count: int, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        found = solve(
-            program, None, "successive_averages", iterations=count, tolerance=0.0, state=state
-        )
+        found = solve(program, None, solver, iterations=count, tolerance=0.0, state=state)
         return dict(found.state)
 
     straight, first = run(6), run(3)
@@ -160,4 +197,4 @@ def test_memory_counts_what_such_a_run_holds(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match=r"its tables need 1\.5 GiB, there are 1\.0 GiB"):
         prepare(game, settings, sweep={})
     with pytest.raises(UsageError, match=r"its tables need 7\.0 GiB"):
-        prepare(game, resolve(game.model, "omd"), sweep={})
+        prepare(game, resolve(game.model, "fictitious_play"), sweep={})

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 import mfdsl
-from mfdsl.runtime.evaluate import Evaluation
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.layout import inner
 from mfdsl.runtime.program import Program
+from mfdsl.runtime.solvers import occupation_gradient
 from mfdsl.runtime.solvers.base import make_solver
 from mfdsl.runtime.solvers.loop import solve
-from mfdsl.runtime.solvers.occupation_gradient import balanced, to_simplex
+from mfdsl.runtime.solvers.occupation_gradient import TRIED, balanced, to_simplex
 from mfdsl.runtime.solvers.occupation_residual import Residual, residual
 from mfdsl.runtime.status import Status
 from mfdsl.runtime.views.finite import FiniteView
@@ -131,7 +132,8 @@ def test_a_stationary_objective_is_zero_at_an_equilibrium() -> None:
 def test_a_step_is_adam_and_a_projection() -> None:
     played = program("cycle")
     view = FiniteView.build(played)
-    solver = make_solver("mf_omo", {"route": "gradient", "learning_rate": 0.05, "updates": 2})
+    options = {"route": "gradient", "start": "flow", "learning_rate": 0.05, "updates": 2}
+    solver = make_solver("mf_omo", options)
     state = solver.init(view)
     point = [part.clone() for part in (state.mass, state.values, state.gaps)]
     moments = [(part * 0, part * 0) for part in point]
@@ -154,6 +156,74 @@ def test_a_step_is_adam_and_a_projection() -> None:
         after = solver.step(Evaluation(view, view.uniform()), state)
     for found, expected in zip((after.mass, after.values, after.gaps), point, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["cycle", "contraction"])
+def test_the_even_start_is_adam_in_units_of_rewards(name: str) -> None:
+    played = program(name)
+    view = build_view(played)
+    options = {"route": "gradient", "start": "even", "updates": 1, "learning_rate": 0.05}
+    solver = make_solver("mf_omo", options)
+    assert isinstance(view, FiniteView | StationaryView)
+    with torch.no_grad():
+        state = solver.init(view)
+        after = solver.step(Evaluation(view, view.uniform()), state)
+    scale = float(state.scale)
+    share = 1 / state.values.shape[-1]
+    torch.testing.assert_close(state.mass.sum(-1), torch.full_like(state.values, share))
+    point = [p.clone() for p in (state.mass, state.values * scale, state.gaps * scale)]
+    parts = [part.requires_grad_() for part in point]
+    residuals = fast(view, parts, 1.0)
+    assert residuals[1] < 1e-18  # the best response to the even law fits its gaps
+    assert (residuals[0] > 1e-3) == (name == "cycle")  # everybody may stay in `contraction`
+    slopes = torch.autograd.grad(residuals.sum(), parts)
+    steps = [slope / (slope.abs() + 1e-8) for slope in slopes]
+    mass, values, gaps = (p.detach() - 0.05 * s for p, s in zip(point, steps, strict=True))
+    there = residuals.new_tensor(scale)
+    for slope, found, expected in (
+        (slopes[0], after.mass, slow_simplex(mass.flatten(2)).view_as(mass)),
+        (slopes[1], after.values * there, values),
+        (slopes[2], after.gaps * there, gaps.clamp(min=0)),
+    ):
+        sure = (slope.abs() > 1e-3) if slope is not slopes[0] else torch.ones_like(found).bool()
+        torch.testing.assert_close(found[sure], expected[sure], atol=1e-4, rtol=1e-4)
+
+
+def test_the_better_start_is_chosen_game_by_game() -> None:
+    """With steps from both, the runs of the starts themselves tell which one goes on."""
+    program = mfdsl.load("sis", params={"T": 12}).program
+    params = program.params({"mu0": [0.05, 0.3, 0.6, 0.9], "c_home": [0.5, 0.3, 0.5, 0.7]})
+
+    def ends(start: str, updates: int) -> list[torch.Tensor]:
+        options = {"route": "gradient", "start": start, "updates": updates}
+        state = solve(program, params, "mf_omo", options, iterations=1, tolerance=0.0).state
+        return [state[name] for name in ("probs", "rates", "weights")]
+
+    def scores(start: str) -> torch.Tensor:
+        view = build_view(program, params)
+        options = {"route": "gradient", "start": start, "updates": TRIED}
+        solver = make_solver("mf_omo", options)
+        with torch.no_grad():
+            state = solver.step(Evaluation(view, view.uniform()), solver.init(view))
+            return Evaluation(view, view.policy(state.probs)).exploitability.per_game
+
+    even_wins = [a < b for a, b in zip(scores("even"), scores("flow"), strict=True)]
+    assert len(set(even_wins)) == 2
+    found = (ends(start, 3) for start in ("auto", "flow", "even"))
+    for auto, flow, even in zip(*found, strict=True):
+        for place, wins in enumerate(even_wins):
+            assert torch.equal(auto[place], (even if wins else flow)[place])
+
+
+def test_large_games_begin_at_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = mfdsl.load("conservative_treasure_hunting").program
+    options = {"route": "gradient", "updates": 2}
+    tried = run(played, "mf_omo", 1, **options)
+    monkeypatch.setattr(occupation_gradient, "MOST_TRIED", 1)
+    large = run(played, "mf_omo", 1, **options)
+    flow = run(played, "mf_omo", 1, start="flow", **options)
+    assert torch.equal(large.policy.probs, flow.policy.probs)
+    assert not torch.equal(large.policy.probs, tried.policy.probs)
 
 
 def slow_simplex(points: torch.Tensor, total: float = 1.0) -> torch.Tensor:

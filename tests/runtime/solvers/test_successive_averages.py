@@ -9,6 +9,7 @@ import torch
 import mfdsl
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.loop import solve
 from tests.runtime import oracle
 from tests.runtime.solvers.games import gaps, program, run
 
@@ -147,6 +148,52 @@ def test_the_best_policy_gets_better_block_by_block() -> None:
     lows = np.minimum.accumulate(gaps(found))
     assert lows[-1] < 0.5 * lows[6]
     assert all(after <= before for before, after in pairwise(lows))
+
+
+def test_the_best_policy_is_returned_and_the_last_one_goes_on() -> None:
+    """Some games of the batch end at their best iterate, others do not: each says which."""
+    played = mfdsl.load(text=LANES).program
+    straight = run(played, "successive_averages", 40, patience=4)
+    seen, ended_elsewhere = gaps(straight), 0
+    for count in range(8, 20):
+        found = run(played, "successive_averages", count, patience=4)
+        so_far = seen[: count + 1]
+        best = int(np.argmin(so_far))
+        assert found.exploitability.value == so_far[best]
+        view = build_view(played)
+        assert view.exploitability(found.policy).item() == pytest.approx(so_far[best], abs=1e-12)
+        assert gaps(found)[-1] == so_far[-1] and found.iterations == count
+        ended_elsewhere += best != count
+        told = f"returned is iteration {best:,}, the best one scored"
+        assert (told in found.message) == (best != count)
+    assert 0 < ended_elsewhere < 12
+    again = solve(
+        played,
+        None,
+        "successive_averages",
+        {"patience": 4},
+        iterations=40,
+        tolerance=0.0,
+        state=found.state,
+        history=found.history,
+    )
+    assert gaps(again) == seen
+    assert all(torch.equal(again.state[name], straight.state[name]) for name in straight.state)
+    assert torch.equal(again.policy.probs, straight.policy.probs)
+
+
+def test_games_of_a_batch_return_their_own_best() -> None:
+    played = mfdsl.load("sis", params={"T": 12}).program
+    params = played.params({"mu0": [0.05, 0.3, 0.6, 0.9]})
+    found = solve(played, params, "successive_averages", iterations=13, tolerance=0.0)
+    told = [ending.message for ending in found.endings]
+    for place, mu0 in enumerate((0.05, 0.3, 0.6, 0.9)):
+        one = played.params({"mu0": mu0})
+        alone = solve(played, one, "successive_averages", iterations=13, tolerance=0.0)
+        least = min(gaps(alone))
+        assert found.exploitability.per_game[place] == pytest.approx(least, abs=1e-12)
+        assert told[place] == alone.message
+        assert ("best one scored" in told[place]) == (least < gaps(alone)[-1])
 
 
 def test_costs_that_jump_leave_less_than_to_fictitious_play() -> None:
