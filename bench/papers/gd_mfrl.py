@@ -54,8 +54,7 @@ EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.
 EXACT_LAW |= {"evaluate_games": 2}
 EARLIER = (
     "Rows with the word earlier were run before crowds had the means of their law exactly and"
-    " response k weighed k^5, not k^2, in the average (GD2, GD5, GD7), or before networks along the"
-    " path had an affine part (GD5, GD6)."
+    " response k weighed k^5, not k^2, in the average."
 )
 NAMED = ("d", "side", "family", "response", "seed")  # what a row is about
 
@@ -320,7 +319,7 @@ def write(numbers: Mapping[str, list[Row]]) -> None:
 
     blocks = [
         "Sliced distances have their floor, that of two exact samples of 4,096 points, beside them;"
-        " seconds are those of the processor on one core, while two cores did the work of three to"
+        " seconds are those of the processor on one core, while two cores did the work of two to"
         " twelve processes, which makes them longer. Cases were run one by one, with as many seeds"
         " as they have rows.",
     ]
