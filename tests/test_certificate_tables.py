@@ -32,7 +32,7 @@ LONG = {
     "m3fc_foraging": 4.0,  # its jump is found within one
     "m3fc_potential": 60.0,
     "mf_garnet": 5.0,
-    "taxi": 60.0,
+    "taxi": 1.0,  # eight times as much is left for that pass, of two seconds
 }
 # No slope of these is bounded, however long witnesses of a jump are looked for: positions have no
 # bounds, or divisors reach 0.
@@ -41,7 +41,7 @@ UNBOUNDED = {
 }
 STRUCTURE_SECONDS = 4.0
 # Some of these are decided here, but not at once.
-SEARCHED = {"endogenous": 20.0, "lq_ring": 12.0, "mf_garnet": 20.0, "random_linear": 20.0}
+SEARCHED = {"endogenous": 20.0, "lq_ring": 12.0, "mf_garnet": 20.0}
 DIGITS = 2
 
 

@@ -169,7 +169,8 @@ def test_ends_of_grids_for_variables_without_bounds(mfdsl: Any, tmp_path: Path) 
     ends = ("low.x=-3", "high.x=6", "low.a=-3", "high.a=2", "bins.x=61", "bins.a=31")
     flags = [part for end in ends for part in ("--opt", end)]
     out = tmp_path / "runs"
-    solved = mfdsl("solve", "lq_game", *flags, "--iterations", "60", "-o", out, "--json")
+    flags += ["--solver", "fixed_point", "--iterations", "8"]  # which end at the equilibrium
+    solved = mfdsl("solve", "lq_game", *flags, "-o", out, "--json")
     found = json.loads(solved.out)
     closed_form = 7.23724785513  # the Riccati equations without ends and grids
     assert -found["value"] == pytest.approx(closed_form, rel=0.03)

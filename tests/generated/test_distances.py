@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mfdsl.runtime.learning.generated.distances import (
+    ascending,
     energy_distance,
     mean_abs_direction,
     mmd_squared,
@@ -43,6 +44,15 @@ def test_distances_of_normal_laws_are_the_closed_forms(law: tuple[float, float])
     # a grid of quantiles is no sample: the unbiased estimates are off by O(1 / n)
     assert energy_distance(x, y) == pytest.approx(energy, abs=2e-3)
     assert mmd_squared(x, y) == pytest.approx(mmd, abs=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(1,), (300,), (300, 5)])
+def test_numbers_in_order_are_those_of_torch(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=generator()).round(decimals=1)  # some are equal
+    x[-1] = torch.nan
+    torch.testing.assert_close(ascending(x), x.sort(0).values, rtol=0, atol=0, equal_nan=True)
+    x.requires_grad_()
+    assert ascending(x).requires_grad
 
 
 def test_samples_of_different_sizes_are_compared_by_their_quantiles() -> None:

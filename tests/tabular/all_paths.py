@@ -14,7 +14,7 @@ import torch
 
 from mfdsl.compiler.ir.interpret import Environment, Member, evaluate, values_of
 from mfdsl.compiler.ir.model import NoiseVariable, Player, StateVariable
-from mfdsl.compiler.ir.play import drawing_order
+from mfdsl.compiler.ir.play import alike, drawing_order
 from mfdsl.compiler.ir.walk import given
 from mfdsl.game import Game
 
@@ -52,6 +52,7 @@ class Oracle:
             for _ in range(self.steps + 1)
         ]
         self._after: dict[int, np.ndarray] = {}
+        self._alike = alike(self.model)  # means that are worked out once for all members
 
     def whole(self) -> tuple[dict[str, float], dict[str, float]]:
         """Returns of every player from t = 0: under the policies, and of a best response."""
@@ -115,7 +116,8 @@ class Oracle:
         for turn, actions, odds in self._turns(t, common, joint):
             played = {m.name: self._chance_of(m, t, past, common, actions) for m in self.majors}
             weight = odds * float(np.prod(list(played.values())))
-            scene = Environment(time=t, common=turn, laws=joint)
+            known = dict.fromkeys(self._alike)
+            scene = Environment(time=t, common=turn, laws=joint, alike=known)
             paid, after_laws = self._moved(scene, joint)
             after = {
                 (p.name, "state", s.name): evaluate(self.model, given(s.next), scene)
@@ -423,7 +425,8 @@ class Oracle:
 
 
 def _as(scene: Environment, own: Member) -> Environment:
-    return Environment(own, scene.time, common=scene.common, laws=scene.laws)
+    """The scene as a member sees it; laws are the same, and so are means that read nothing else."""
+    return Environment(own, scene.time, common=scene.common, laws=scene.laws, alike=scene.alike)
 
 
 def _zeros(keys: list[tuple[Own, Own]]) -> dict[tuple[Own, Own], float]:
