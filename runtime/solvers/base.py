@@ -88,17 +88,23 @@ def load_state(kind: type[S], tensors: Mapping[str, Tensor]) -> S:
     """The state that `save_state` took apart.
 
     Raises:
-        SolverError: the tensors are those of another solver.
+        SolverError: the tensors are those of another solver, or of another version of this one.
     """
     names = {entry.name for entry in fields(kind)}
     if set(tensors) != names:
+        odd = [f"lacks {_listed(names - set(tensors))}"] if names - set(tensors) else []
+        odd += [f"has {_listed(set(tensors) - names)}"] if set(tensors) - names else []
         raise SolverError(
-            f"the saved state has {sorted(tensors)}, this solver needs {sorted(names)}: "
-            "continue with the solver that wrote it"
+            f"the saved state {' and '.join(odd)}: another solver or another version of "
+            "mfdsl wrote it, and only that can continue it; begin at its policy with `--start RUN`"
         )
     values: dict[str, Any] = dict(tensors)
     values["iteration"] = int(tensors["iteration"])
     return kind(**values)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def response(

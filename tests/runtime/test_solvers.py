@@ -285,7 +285,7 @@ def test_unknown_solvers_and_foreign_states_are_refused() -> None:
     with pytest.raises(SolverError, match="there is no solver sarsa"):
         solve(program, solver_name="sarsa")
     state = run(program, "omd", 1).state
-    with pytest.raises(SolverError, match="continue with the solver that wrote it"):
+    with pytest.raises(SolverError, match="begin at its policy with `--start RUN`"):
         solve(program, solver_name="fixed_point", state=state)
     with pytest.raises(SolverError, match="spec and parameters that wrote it"):
         solve(oracle.load("beach_bar"), solver_name="omd", state=state)
