@@ -25,7 +25,7 @@ from mfdsl.runtime.solvers.simplex_grid import (
     equilibrium,
 )
 from mfdsl.runtime.solvers.simplex_places import points_of
-from mfdsl.simplex_layout import BLOCK, Layout, check_memory, layout_of, values_on
+from mfdsl.simplex_layout import BLOCK, Layout, Way, check_memory, layout_of, values_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +89,7 @@ def solve_on_simplex(
     Raises:
         UsageError: the game has no such grid, or it does not fit into memory.
     """
-    layout = layout_of(game, points, projection)
-    check_memory(layout, method)
-    found = tables_of(layout)
+    found = _fitting(game, points, projection, method)
     with torch.no_grad():
         return found, equilibrium(
             found.game, method, iterations=iterations, tolerance=tolerance, rate=rate
@@ -106,14 +104,19 @@ def control_on_simplex(
     Raises:
         UsageError: the game has no such grid, too many rules of members, or too little memory.
     """
-    layout = layout_of(game, points, projection)
-    check_memory(layout, "control")
-    found = tables_of(layout)
+    found = _fitting(game, points, projection, "control")
     try:
         with torch.no_grad():
             return found, *control(found.game)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _fitting(game: Game, points: int, projection: Projection, method: Way) -> OnSimplex:
+    """The tables of a game, if they and what the method keeps fit into memory."""
+    layout = layout_of(game, points, projection)
+    check_memory(layout, method)
+    return tables_of(layout)
 
 
 def _first_laws(

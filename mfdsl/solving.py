@@ -239,7 +239,7 @@ def run(
             license=job.license,
             crowd=crowd_of(job),
             varied=job.varied,
-            view=view or job.view,
+            view=view or _view_of(job),
             watch=watch,
         )
     except (SolverError, SimulationError) as error:
@@ -291,24 +291,47 @@ def _check_playable(job: Job) -> None:
         raise UsageError(str(error)) from None
 
 
+def _view_of(job: Job) -> View | None:
+    """The view of a job where it is not the plain one. If moves cannot be written down all states
+    need tables after all: they are refused here where there is no room.
+    """
+    if job.view is not None or (box := decided(job)) is None:
+        return job.view
+    few = decision_view(job.game.program, job.params, box)
+    if few is None:
+        _check_room(job, _bytes_of_all(job))
+    return few
+
+
 def _check_memory(job: Job) -> None:
     """Refuse tables that the device cannot hold."""
-    needed, held = bytes_of(job), memory_of(job.params.unit.device)
+    _check_room(job, bytes_of(job))
+
+
+def _check_room(job: Job, needed: int) -> None:
+    held = memory_of(job.params.unit.device)
     if needed > held:
         raise _too_large(job, f": its tables need {gibibytes(needed)}, there are {gibibytes(held)}")
 
 
 def bytes_of(job: Job) -> int:
     """What the tables of a job take. They are written in pieces, which takes nothing more."""
+    if (box := decided(job)) is None:
+        return _bytes_of_all(job)
     program, number = job.game.program, job.params.unit.element_size()
     stages, states = program.horizon or 1, program.state_count
     entries = states * program.action_count * stages
-    if (box := decided(job)) is None:
-        return TABLES * entries * len(job.points) * number
     own = len(box.states) * program.action_count * stages
     laws = 2 * states * (stages + 1)  # and their copy for the file
     moves = WRITTEN_DOWN * states * program.action_count * program.noise_count
     return (entries + laws + DECIDED * own) * number + moves
+
+
+def _bytes_of_all(job: Job) -> int:
+    """What tables of all states take."""
+    program, number = job.game.program, job.params.unit.element_size()
+    entries = program.state_count * program.action_count * (program.horizon or 1)
+    return TABLES * entries * len(job.points) * number
 
 
 def decided(job: Job) -> Box | None:

@@ -198,3 +198,14 @@ def test_memory_counts_what_such_a_run_holds(monkeypatch: pytest.MonkeyPatch) ->
         prepare(game, settings, sweep={})
     with pytest.raises(UsageError, match=r"its tables need 7\.0 GiB"):
         prepare(game, resolve(game.model, "fictitious_play"), sweep={})
+
+
+def test_all_states_need_room_where_moves_cannot_be_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    game = mfdsl.load("sioux_falls")
+    monkeypatch.setattr(solving, "memory_of", lambda device: 2 << 30)
+    job = prepare(game, resolve(game.model, "successive_averages"), sweep={})
+    monkeypatch.setattr(solving, "decision_view", lambda program, params, box: None)
+    with pytest.raises(UsageError, match=r"its tables need 7\.0 GiB, there are 2\.0 GiB"):
+        solving.run(job)
