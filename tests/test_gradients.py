@@ -1,5 +1,6 @@
 """Steps of smooth games carry gradients to states, actions, parameters and draws."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from mfdsl.compiler.backend.particles.emit import emit_particles
+from mfdsl.compiler.driver import compile_text
 from mfdsl.game import load
+from mfdsl.runtime.agents import load_agents
 from mfdsl.runtime.behaviours import still
 
 SPECS = Path(__file__).parents[1] / "specs"
@@ -87,6 +91,59 @@ def slope(value: Callable[[Any, list[Tensor]], Tensor], direction: list[Tensor])
     distance = torch.zeros((), dtype=torch.float64, requires_grad=True)
     (found,) = torch.autograd.grad(value(distance, direction), distance)
     return found
+
+
+GUARDED = [
+    "if x > 0 then log(x) * u else 0",
+    "if x > 0 then u * (1 / x) else 0",
+    "if x > 0 then x^1.5 else 0",
+    "if x > 0 then x^(-1.5) * u else 0",
+    "if x > 0 then rem(u, x) else 0",
+    "if k > 0.1 then u * log(k) else 0",
+    "if prob(q.h for q in a) > 0.1 then mean(q.x for q in a if q.h) * u else 0",
+    "if prob(q.h for q in a) > 0.1 then prob(q.h for q in a)^(-0.5) * u else 0",
+    "abs(x)^0.5 * u",
+]
+
+
+def test_branches_that_are_not_taken_leave_slopes_finite() -> None:
+    rewards = "\n".join(f"  reward r{i} = {rule}" for i, rule in enumerate(GUARDED))
+    text = f"""model guarded
+objective nash
+horizon 2
+param k : real in [0, 1] = 0
+population a {{
+  state  x : real in [-1, 1] ~ uniform
+  state  h : bool ~ uniform
+  action u : real in [-1, 1]
+  x' = x
+  h' = h
+{rewards}
+}}
+"""
+    model = compile_text(text).require_model()
+    module = load_agents(
+        emit_particles(model, source_name="guarded", digest="0"), model, "g"
+    ).module
+    x = torch.tensor([[-0.5, 0.0, 0.4]], dtype=torch.float64, requires_grad=True)
+    u = torch.tensor([[0.1, 0.7, -0.3]], dtype=torch.float64, requires_grad=True)
+    state = module.State(module.A(x, torch.zeros(1, 3, dtype=torch.bool)))
+    action = module.Action(module.Action.__annotations__["a"](u))
+    params, noise = module.default_params(), module.draw_noise(1, {"a": 3})
+    terms = module.reward_terms(params, torch.tensor(0), state, action, noise)["a"]
+    slopes = {
+        name: torch.autograd.grad(value.sum(), (x, u), retain_graph=True, allow_unused=True)
+        for name, value in terms.items()
+    }
+    broken = [
+        GUARDED[int(name[1:])]
+        for name, parts in slopes.items()
+        if any(part is not None and not part.isfinite().all() for part in parts)
+    ]
+    assert broken == []
+    found = slopes["r0"]
+    assert found[0][0].tolist() == pytest.approx([0, 0, -0.3 / 0.4])
+    assert found[1][0].tolist() == pytest.approx([0, 0, math.log(0.4)])
 
 
 def test_where_gradients_are_cut_is_said() -> None:

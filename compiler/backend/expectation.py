@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mfdsl.compiler.backend.bounds import Range, bounds_of
 from mfdsl.compiler.backend.factors import factors_of
+from mfdsl.compiler.backend.guarding import Guard
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Attribute, Model
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
@@ -51,6 +52,7 @@ class Rewriter:
         population = model.population
         variables = (*population.states, *population.actions)
         self._order = {v.name: k for k, v in enumerate(variables)}
+        self._guard = Guard(self.builder, lambda: self.leaves)
 
     @property
     def leaves(self) -> list[Leaves]:
@@ -77,6 +79,7 @@ class Rewriter:
                 kind = self.model.node_type(old).kind
                 at[old] = self.builder.array(array.dims, array.values, None, kind)
             else:
+                args = self._guard.chosen(args) if node.op == "if" else args
                 at[old] = self.builder.add(node.op, args, node.attr, self.model.node_type(old))
         return at
 
@@ -146,7 +149,7 @@ class Rewriter:
         if found.outside:
             table = self._op("mul", *found.outside, table)
         for divisor in found.divisors:
-            table = self._op("div", table, divisor)
+            table = self._op("div", table, self._guard.safe(divisor, free))
         if free:
             table = self._op("if", self._op("and", *free, type=BOOL), table, self._zero())
         return table

@@ -1,7 +1,8 @@
 """Small functions of emitted modules of agents that do not depend on the game, by name.
 
-What only keeps slopes finite is skipped for values without one, `requires_grad`: it costs more than
-the value itself.
+What only keeps slopes finite is skipped where there are none: it costs more than the value itself.
+In a branch that may not be taken, that is where nothing has slopes: inf and nan without a slope
+make nan of those of their factors.
 """
 
 from mfdsl.compiler.backend.torch_helpers import HELPERS
@@ -33,18 +34,24 @@ def _sqrt_or_0(x: Tensor) -> Tensor:
     "_log_or_0": '''\
 def _log_or_0(x: Tensor) -> Tensor:
     """The logarithm where there is one, in a branch that is taken only there."""
-    return torch.where(x > 0, x, 1).log() if x.requires_grad else x.log()
+    return torch.where(x > 0, x, 1).log() if torch.is_grad_enabled() else x.log()
 ''',
     "_quotient": '''\
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
     """a / b in a branch that is taken only where b is not 0."""
-    return a / (torch.where(b == 0, 1, b) if a.requires_grad or b.requires_grad else b)
+    return a / (torch.where(b == 0, 1, b) if torch.is_grad_enabled() else b)
+''',
+    "_remainder": '''\
+def _remainder(a: Tensor, b: Tensor) -> Tensor:
+    """The remainder of a by b in a branch that is taken only where b is not 0."""
+    return a % torch.where(b == 0, 1, b)
 ''',
     "_power": '''\
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
-    """A power in a branch that is taken only where it has a slope, or at 0."""
-    other = torch.where(base == 0, 1, base)
-    return torch.where(base == 0, torch.zeros_like(base) ** exponent, other**exponent)
+    """A power where it has a value and a slope; elsewhere 0, or 1 for exponent 0, with slope 0."""
+    whole = exponent % 1 == 0
+    sound = (base > 0) | ((base != 0) & whole) | ((base == 0) & (exponent >= 1))
+    return torch.where(sound, torch.where(sound, base, 1) ** exponent, exponent == 0)
 ''',
     "_square": '''\
 def _square(*components: Tensor, over: bool = False) -> Tensor:

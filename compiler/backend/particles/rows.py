@@ -36,6 +36,7 @@ UNTAKEN_ROWS: dict[str, Row] = {
     "sqrt": _helper("_sqrt_or_0"),
     "log": _helper("_log_or_0"),
     "div": _helper("_quotient"),
+    "rem": _helper("_remainder"),
     "pow": _helper("_power"),
 }
 
@@ -44,18 +45,27 @@ def guarded(op: str, args: Sequence[Text]) -> bool:
     """Whether an operator needs its guarded form in a branch that may not be taken."""
     if op not in UNTAKEN_ROWS:
         return False
+    if op == "rem":
+        return args[1].literal is None
     if op == "div":
-        return args[1].literal is None and ".shape[" not in args[1].code
+        count = ".shape[" in args[1].code and not args[1].batch  # a number of agents, at least 1
+        return args[1].literal is None and not count
     if op == "pow":
         exponent = args[1].literal
         return exponent is None or exponent < 1 or exponent != int(exponent)
     return True
 
 
+def _is_root(op: str, args: Sequence[Text]) -> bool:
+    """Whether it is a power that has a value but no slope at 0."""
+    exponent = args[1].literal if op == "pow" else None
+    return exponent is not None and 0 < exponent < 1
+
+
 def row_of(op: str, args: Sequence[Text], unit: Text, untaken: bool) -> tuple[str, int, str]:
     """The code of an operator, its precedence, and the helper that it calls, if any."""
-    if untaken and guarded(op, args):
-        if args[0].literal is not None:
+    if _is_root(op, args) or (untaken and guarded(op, args)):
+        if args[0].literal is not None and op != "rem":
             args = [Text(f"{args[0].code} * {unit.code}", MUL), *args[1:]]
         code, level = UNTAKEN_ROWS[op](args, unit)
     else:

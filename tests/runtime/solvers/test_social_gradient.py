@@ -85,6 +85,22 @@ def social_value(game: Program, params: Params, probs: Tensor) -> Tensor:
     return whole
 
 
+# A mean over those at 1, where nobody is at first; the branch that is not taken has no slope there.
+EMPTY = """
+model empty
+objective nash
+horizon 2
+population agent {
+  state  x : int mod 2 = 0
+  action a : int in 0..2
+  let there = prob(q.x == 1 for q in agent)
+  x' ~ mix { 0.4 * (if there > 0 then prob(q.a == 1 for q in agent if q.x == 1) else 0.5) -> 1,
+             else -> 0 }
+  reward company = (if not (there <= 0 or x > 1) then log(there) / there else 0.5) * ind(a == 0)
+}
+"""
+
+
 def some_policy(view: SocialView, seed: int) -> Tensor:
     uniform = view.uniform().probs
     drawn = uniform * torch.rand(
@@ -108,6 +124,20 @@ def test_the_gradient_is_that_of_the_social_value(name: str) -> None:
     found = len(game.populations) * found
     torch.testing.assert_close(found[legal], slope[legal], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(evaluation.value[0], value.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_branches_that_are_not_taken_leave_slopes_alone() -> None:
+    """Central differences along the flow, and a run that ends."""
+    view = SocialView.build(mfdsl.load(text=EMPTY).program)
+    probs = some_policy(view, 3)
+    evaluation = Evaluation(view, view.policy(probs))
+    change = torch.zeros_like(probs)
+    change[0, 0, 0], change[0, 1, 0] = (torch.tensor([1.0, -0.5, -0.5]) for _ in range(2))
+    up, down = (
+        Evaluation(view, view.policy(probs + sign * 1e-6 * change)).value for sign in (1, -1)
+    )
+    found = evaluation.flow.laws[0, :-1, :, None] * evaluation.q[0] * change[0]
+    assert float(found.sum()) == pytest.approx(float(up - down) / 2e-6, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ring", "sis", "shaken", "two", "beach_bar"])
