@@ -11,6 +11,7 @@ from mfdsl.compiler.analysis.structure.linear_quadratic import linear_quadratic_
 from mfdsl.compiler.analysis.structure.quadratics import LinearQuadratic
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Model, Node
+from mfdsl.compiler.ir.walk import reachable
 
 STATIONARY = (
     "it follows the flow from the law at t = 0, and a stationary horizon has none: write"
@@ -37,6 +38,9 @@ def quadratics(model: Model) -> Quadratics:
         return Quadratics((), (), f"{finite} takes finitely many values")
     if model.horizon.kind == "stationary":
         return Quadratics((), (), STATIONARY)
+    timed = _timed_expression(model) if model.horizon.kind == "infinite" else None
+    if timed is not None:
+        return Quadratics((), (), f"{timed} reads t, and without an end matrices stay as they are")
     model = _without_idle_ends(_without_powers_of_zero(model))
     copies, found, forms = Copies(facts_of(model)), [], []
     for player in model.players:
@@ -59,6 +63,19 @@ def _finite_variable(model: Model) -> str | None:
         for v in (*player.states, *player.traits, *player.actions):
             if model.types[v.type].kind != "real":
                 return f"`{v.name}` of `{player.name}`"
+    return None
+
+
+def _timed_expression(model: Model) -> str | None:
+    """A next value or a reward that reads t: one stage stands for all where there is no end."""
+    for player in model.players:
+        roots = [(f"next `{s.name}`", s.next) for s in player.states]
+        roots += [(f"`{term.name}`", term.node) for term in player.rewards if not term.final]
+        for name, node in roots:
+            if node is not None and any(
+                model.nodes[i].op == "time" for i in reachable(model.nodes, [node])
+            ):
+                return f"{name} of `{player.name}`"
     return None
 
 

@@ -124,7 +124,9 @@ def _transported(x: Array, y: Array) -> tuple[Array, Array, Array]:
 def _by_simplex(x: Array, y: Array) -> tuple[float, Array, Array]:
     from ot import emd  # only here, since it takes a quarter of a second to load
 
-    cost = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T
+    # The simplex stops at reduced costs of some 1e-15, so it gets numbers of the size of 1.
+    here, there = _standard(x), _standard(y)
+    cost = (here**2).sum(1)[:, None] + (there**2).sum(1) - 2 * here @ there.T
     n, m = cost.shape
     plan = emd(
         np.full(n, 1 / n),
@@ -136,6 +138,15 @@ def _by_simplex(x: Array, y: Array) -> tuple[float, Array, Array]:
     rows, columns = plan.nonzero()  # at most n + m - 1 of them
     moved = (plan[rows, columns] * ((x[rows] - y[columns]) ** 2).sum(1)).sum()
     return float(moved), 2 * (x / n - plan @ y), 2 * (y / m - plan.T @ x)
+
+
+def _standard(cloud: Array) -> Array:
+    """The cloud around 0 with coordinates of size 1: best plans are those of the cloud.
+
+    They have the largest sum of masses times x . y, whatever place and unit either cloud has.
+    """
+    around = cloud - cloud.mean(0)
+    return np.asarray(around / max(float(np.abs(around).max()), np.finfo(np.float64).tiny))
 
 
 def _on_a_line(x: Array, y: Array) -> tuple[float, Array, Array]:

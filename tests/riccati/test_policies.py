@@ -157,9 +157,10 @@ def test_a_start_that_is_no_affine_function_of_draws_is_refused() -> None:
         job(text)
 
 
-def test_what_depends_on_time_needs_an_end() -> None:
-    with pytest.raises(UsageError, match="at t = 1 is not that of its linear-quadratic form"):
-        job(ENDLESS.replace("1.2 * a^2", "(1.2 + 0.1 * t) * a^2"))
+@pytest.mark.parametrize("rule", ["0.1 * t", "(if t == 3 then 5 else 0)"])
+def test_what_depends_on_time_needs_an_end(rule: str) -> None:
+    with pytest.raises(UsageError, match="reads t, and without an end matrices stay as they are"):
+        job(ENDLESS.replace("1.2 * a^2", f"(1.2 + {rule}) * a^2"))
 
 
 def test_means_of_the_others_are_those_of_all_in_the_limit() -> None:

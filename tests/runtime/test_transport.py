@@ -41,6 +41,14 @@ def test_clouds_of_different_sizes(n: int, m: int, dim: int) -> None:
         assert w2(x, y)[b].item() == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.parametrize(("unit", "place"), [(1e-7, 0.0), (1.0, 1e8)])
+def test_clouds_of_any_unit_and_place(unit: float, place: float) -> None:
+    x, y = (unit * v + place for v in clouds(15, 14, 3))  # left to the network simplex
+    for b in range(2):
+        best = squared_distance(x[b].numpy(), y[b].numpy())
+        assert w2(x, y)[b].item() == pytest.approx(best, rel=1e-12, abs=0)
+
+
 def test_equal_clouds_and_repeated_points() -> None:
     x, _ = clouds(8, 8, 2)
     assert w2(x, x[:, torch.randperm(8)]).abs().max() < 1e-12

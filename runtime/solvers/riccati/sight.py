@@ -23,6 +23,7 @@ from mfdsl.runtime.solvers.riccati.simulated import flat, nested, width
 MEMBERS = 3
 AGREE = 1e-9  # of the largest value
 ROUNDING = 1e-12  # of the largest length, below which a direction is lost
+MEAN = "the mean of "
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +161,10 @@ class _Seer:
         off = np.abs(beyond - unseen @ weights).max(1, initial=0.0)
         if not off.max(initial=0.0) <= AGREE * size:
             name = self.names[int(off.argmax())]
+            of_all = name.rpartition(" over ")[2] if name.startswith(MEAN) else None
             raise SolverError(
-                f"{self.name} has to see {name}, which its affine policy reads: list it in"
-                " `observe`"
+                f"{self.name} has to see {name}, which its affine policy reads: list "
+                + ("it in `observe`" if of_all is None else _listed(name, of_all))
             )
         taken = self.certain @ weights
         found = (wanted - taken).T.reshape(rows.shape)
@@ -174,7 +176,17 @@ class _Seer:
 def _called(name: str, crowds: set[str]) -> str:
     """How an entry of s is called in words."""
     owner, _, entry = name.rpartition(".")
-    return f"the mean of `{entry}` over {owner}" if owner in crowds else f"`{name}`"
+    return f"{MEAN}`{entry}` over {owner}" if owner in crowds else f"`{name}`"
+
+
+def _listed(name: str, owner: str) -> str:
+    """How `observe` lists a mean, or all that is known of a population."""
+    entry = name.split("`")[1]
+    return (
+        f"a `let` that is `mean(q.{entry} for q in {owner})` in `observe`, or `law({owner})`"
+        if entry.isidentifier()
+        else f"`law({owner})` in `observe`"
+    )
 
 
 def _solved(matrix: Array, wanted: Array) -> Array:

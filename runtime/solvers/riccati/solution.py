@@ -71,6 +71,14 @@ class ExactSolution:
     license: License
     solver: str = "riccati"
 
+    def __repr__(self) -> str:
+        """What a solve came to, without its matrices."""
+        costs = ", ".join(f"{name}: {cost:.6g}" for name, cost in self.costs.items())
+        return (
+            f"ExactSolution(solver={self.solver!r}, status={self.status.name}, "
+            f"exploitability={self.exploitability.value:.3g}, costs={{{costs}}})"
+        )
+
     @property
     def iterations(self) -> int:
         """One: the recursion is made once."""
