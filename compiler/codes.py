@@ -160,6 +160,7 @@ _ROWS = (
             802: "the condition is always true, or never",
             803: "nothing depends on the population",
             804: "a pairwise term costs N squared per step",
+            805: "a cost is never positive",
         },
     ),
     *_rows(

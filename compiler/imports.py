@@ -17,6 +17,7 @@ MAX_SHOWN = 80
 MAX_PATH = 4096
 ROOT_MARKS = ("pyproject.toml", "mfdsl.toml", ".git")
 DATA_ENDINGS = (".json", ".csv", ".npz")
+MAP_ENDINGS = (".txt",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +174,22 @@ def _read(loaded: Loaded, target: str, files: Files, sink: Sink) -> SourceFile |
     return read_source(loaded.folders[target] / Path(target).name, target, sink)
 
 
-def data_file(loaded: Loaded, name: str, path: ast.Text, files: Files, sink: Sink) -> Path | None:
+def data_file(
+    loaded: Loaded,
+    name: str,
+    path: ast.Text,
+    files: Files,
+    sink: Sink,
+    endings: tuple[str, ...] = DATA_ENDINGS,
+) -> Path | None:
     """The real path of a data file, or None after a report."""
-    if not path.value.endswith(DATA_ENDINGS):
+    if not path.value.endswith(endings):
+        what = "maps" if endings == MAP_ENDINGS else "data files"
         sink.report(
             "MFG705",
             f"cannot read data from `{_short(path.value)}`",
             path.span,
-            "data files end in " + ", ".join(f"`{e}`" for e in DATA_ENDINGS),
+            f"{what} end in " + ", ".join(f"`{e}`" for e in endings),
         )
         return None
     if files.root is None:

@@ -118,6 +118,7 @@ FUNCTIONS = lines(
 )
 LONG_FUNCTION = "fn f(y) = " + " + ".join(f"sin(y * {k})" for k in range(3000))
 ANGLES = " + ".join(f"sin(k{i} * x)" for i in range(12))
+PRODUCT = "k0 * k11 * x"  # what is counted is how often a body is written out
 FAMILY = agents().replace("population bird {", "population bird[i in {}] {{")
 
 REFUSED: dict[str, tuple[str | bytes, str, str]] = {
@@ -165,7 +166,7 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
         "more than 256",
     ),
     "nested sets": (
-        model(cost="mu[x] + " + nested("sum", 12, ANGLES, "{1, 2, 3}")),
+        model(cost="mu[x] + " + nested("sum", 12, PRODUCT, "{1, 2, 3}")),
         "MFG703",
         "written out",
     ),
@@ -175,7 +176,7 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
         "written out",
     ),
     "nested ranges of agents": (
-        agents(cost="mean(q.x for q in bird) + " + nested("sum", 12, ANGLES, "0..3")),
+        agents(cost="mean(q.x for q in bird) + " + nested("sum", 12, PRODUCT, "0..3")),
         "MFG703",
         "written out",
     ),

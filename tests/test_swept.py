@@ -47,7 +47,7 @@ def refused(game: Game, batch: Batch) -> CompileError:
     [
         (spec(), "MFG301", (0.1, 0.5, 0.9), "p = 0.9"),
         (spec(assumed="assume p + q <= 1"), "MFG307", (0.1, 0.5, 0.9), "p = 0.9"),
-        (spec(required="require reward in [-1.5, 0]"), "MFG509", (0.1, 0.6, 0.2), "p = 0.6"),
+        (spec(required="require reward in [-1.5, 0]"), "MFG511", (0.1, 0.6, 0.2), "p = 0.6"),
         (spec(required="require p <= 0.5"), "MFG511", (0.1, 0.6), "p = 0.6"),
     ],
 )

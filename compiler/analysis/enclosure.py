@@ -32,10 +32,9 @@ from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import MEMBERS, depth_of, reachable
+from mfdsl.compiler.ir.walk import MEMBERS, depth_of
 
 MAX_POINTS = 200_000
-MAX_WORK = 1 << 25  # points times nodes: what one evaluator holds in memory at most
 NUMBERS = ("add", "neg", "mul", "div")  # of constants: constants
 OWN = ("state", "trait", "action", "noise", "draw")
 LEAVES = (
@@ -399,94 +398,3 @@ def leaves_of(nodes: Sequence[Node], roots: Sequence[int]) -> list[int]:
             seen.add(index)
             stack.extend(nodes[index].args)
     return sorted(i for i in seen if nodes[i].op in LEAVES)
-
-
-def choose_axes(
-    facts: Facts,
-    leaves: Sequence[int],
-    first: Sequence[int] = (),
-    *,
-    limit: int = MAX_POINTS,
-    roots: Sequence[int] | None = None,
-) -> dict[int, int]:
-    """Axes for as many leaves as fit, smallest first, those in `first` before all.
-
-    There are at most `limit` points, and fewer for many nodes (MAX_WORK): those under `roots`, or
-    those of the whole model.
-    """
-
-    def size(leaf: int) -> int:
-        node = facts.nodes[leaf]
-        return facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
-
-    chosen: list[int] = []
-    count = len(facts.nodes) if roots is None else len(reachable(facts.nodes, roots))
-    points, most = 1, min(limit, MAX_WORK // count)
-    nodes, types = facts.nodes, facts.types
-    timed = not facts.endless
-    axes = [i for i in leaves if (timed if nodes[i].op == "time" else listed(types[nodes[i].type]))]
-    for leaf in sorted(axes, key=lambda i: (i not in first, size(i), i)):
-        if points * size(leaf) <= most:
-            chosen.append(leaf)
-            points *= size(leaf)
-    return {leaf: axis for axis, leaf in enumerate(sorted(chosen))}
-
-
-def narrowed(facts: Facts, guards: Sequence[Guard]) -> dict[int, Narrowing]:
-    """What comparisons with constants on the path tell about the compared nodes."""
-    known: dict[int, Narrowing] = {}
-    waiting = [(guard.node, guard.positive) for guard in guards]
-    while waiting:
-        index, positive = waiting.pop()
-        node = facts.nodes[index]
-        if node.op == "not":
-            waiting.append((node.args[0], not positive))
-        elif node.op == ("and" if positive else "or"):
-            waiting += [(part, positive) for part in node.args]
-        elif node.op in ("lt", "le"):
-            _narrow_order(facts, known, node, positive)
-        elif node.op in ("eq", "ne"):
-            _narrow_equal(facts, known, node, (node.op == "eq") == positive)
-    return known
-
-
-def _narrow_order(facts: Facts, known: dict[int, Narrowing], node: Node, positive: bool) -> None:
-    left, right = node.args
-    strict = (node.op == "lt") == positive
-    if not positive:
-        left, right = right, left
-    bound = _constant(facts, left)
-    if bound is not None:
-        beyond = strict and bound.lo == bound.hi
-        lo = float(np.nextafter(bound.lo, np.inf)) if beyond else float(bound.lo)
-        _learn(known, right, Narrowing(lo=lo))
-    bound = _constant(facts, right)
-    if bound is not None:
-        beyond = strict and bound.lo == bound.hi
-        hi = float(np.nextafter(bound.hi, -np.inf)) if beyond else float(bound.hi)
-        _learn(known, left, Narrowing(hi=hi))
-
-
-def _narrow_equal(facts: Facts, known: dict[int, Narrowing], node: Node, equal: bool) -> None:
-    for one, other in (node.args, node.args[::-1]):
-        value = _constant(facts, one)
-        if value is not None:
-            lo, hi = float(value.lo), float(value.hi)
-            if equal:
-                _learn(known, other, Narrowing(lo=lo, hi=hi))
-            elif lo == hi:
-                _learn(known, other, Narrowing(excluded=(lo,)))
-
-
-def _learn(known: dict[int, Narrowing], node: int, told: Narrowing) -> None:
-    known[node] = known[node].joined(told) if node in known else told
-
-
-def _constant(facts: Facts, index: int) -> Interval | None:
-    node = facts.nodes[index]
-    if node.op == "const" and isinstance(node.attr, int | float):
-        number = np.float64(node.attr)
-        return point(number) if isinstance(node.attr, int) else written(number)
-    if node.op == "param" and not np.ndim(facts.parameters[str(node.attr)]):
-        return written(np.float64(facts.parameters[str(node.attr)]))
-    return None

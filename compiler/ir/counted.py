@@ -47,7 +47,7 @@ class Parts:
     `start`: at t = 0 members stand at all states and draws, `chance` is their law. `moves`: the
     next states of members at all cells, `chance` is the probability of the noises there. `rest`:
     rewards, and the next states of majors and environments; members stay where they are.
-    `start_draws` and `noises` are the own variables that are actions there, by population.
+    `noises` are the own variables that are actions there, by population.
     `reward_noises` are those populations whose rewards read noises. `fixed` says that `moves`
     reads neither time nor the law nor a common state, so that it is asked once.
     """
@@ -55,7 +55,6 @@ class Parts:
     start: Model
     moves: Model
     rest: Model
-    start_draws: Mapping[str, Sequence[Variable]]
     noises: Mapping[str, Sequence[Variable]]
     reward_noises: frozenset[str]
     fixed: bool
@@ -84,7 +83,6 @@ def parts(model: Model) -> Parts:
         start=_Part(whole).start(),
         moves=_Part(whole).moves(),
         rest=_Part(whole).rest(paid),
-        start_draws={p.name: _used(model, p) for p in model.populations},
         noises={p.name: p.noises for p in model.populations},
         reward_noises=paid,
         fixed=_fixed(model),

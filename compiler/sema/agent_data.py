@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mfdsl.compiler.ir.model import NoiseVariable, Weights
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema import sets
+from mfdsl.compiler.sema import sets, types
 from mfdsl.compiler.sema.agent_files import (
     AgentData,
     Cell,
@@ -128,7 +128,7 @@ def _read_trait(
     ctx: Context, scope: PlayerScope, member: ast.Trait, data: ast.Text, found: AgentData
 ) -> None:
     name, path = member.name.name, ctx.data_paths.get(data)
-    type = sets.variable_type(ctx, scope.env("next", "a type", static=True), member.type)
+    type = types.variable_type(ctx, scope.env("next", "a type", static=True), member.type)
     if path is None or isinstance(type, Poison):
         return
     if type.kind not in KINDS or type.dims or type.periodic:

@@ -13,7 +13,8 @@ from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.claim import Claim
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import SUM_TOLERANCE, TOLERANCE, enclosure, reach
+from mfdsl.compiler.sema.domains import enclosure, reach
+from mfdsl.compiler.sema.failures import SUM_TOLERANCE, TOLERANCE, KnownRange
 from mfdsl.compiler.sema.regularity import is_regularity, read_claim
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import Env, Poison, Term
@@ -57,6 +58,7 @@ def _normalised(ctx: Context, player: Player) -> Certificate:
             if summed
             else "remaining mass by construction",
             f"weights enclosed over all finite values, to {TOLERANCE:g}",
+            *(f"where these do not tell, {m}" for m in sorted(ctx.looked.get(player.name, ()))),
         ),
         rigor="enclosure",
     )
@@ -199,48 +201,55 @@ def _decide_range(
         return None
     name, nodes = subject
     lo, hi = enclosure(facts, nodes)  # sees the nodes of the claim, too: they are appended
+    method = ["interval arithmetic over all finite values"]
     verdict: Verdict = "proved" if bounds[0] <= lo and hi <= bounds[1] else "unknown"
     if verdict == "unknown":
-        outside = lo > bounds[1] or hi < bounds[0]
-        verdict = "refuted" if outside else "unknown"
-        _report_range(ctx, claim, name, bounds, (lo, hi), certain=outside)
-        lo, hi = bounds  # what is not proved is the claim, not what was found
+        from mfdsl.compiler.sema.second_looks import known_range  # not needed by most specs
+
+        known = known_range(ctx, facts, nodes, bounds, (lo, hi))
+        lo, hi, verdict = known.lo, known.hi, known.verdict
+        method += known.methods
+        if verdict != "proved":
+            _report_range(ctx, claim, name, bounds, known)
+            lo, hi = bounds  # what is not proved is the claim, not what was found
     return Certificate(
         claim="range",
         subject=name,
         verdict=verdict,
         lower=lo if math.isfinite(lo) else None,
         upper=hi if math.isfinite(hi) else None,
-        method=("interval arithmetic over all finite values",),
+        method=tuple(method),
         rigor="enclosure",
     )
 
 
 def _report_range(
-    ctx: Context,
-    claim: ast.Member,
-    name: str,
-    bounds: tuple[float, float],
-    range_: tuple[float, float],
-    *,
-    certain: bool,
+    ctx: Context, claim: ast.Member, name: str, bounds: tuple[float, float], known: KnownRange
 ) -> None:
-    code = "MFG511" if certain else "MFG509"
-    shown = f"[{reach(range_[0])}, {reach(range_[1])}]"
+    certain = known.verdict == "refuted"
+    ends = zip((known.lo, known.hi), bounds, strict=True)
+    shown = f"[{', '.join(_beside(end, bound) for end, bound in ends)}]"
     wanted = f"[{bounds[0]:g}, {bounds[1]:g}]"
     message = (
         f"`{name}` is not in {wanted}"
         if certain
         else f"`{name}` could not be shown to be in {wanted}"
     )
+    notes = ["the range found is proved, the true one may be narrower"]
     ctx.error(
-        code,
+        "MFG511" if certain else "MFG509",
         message,
         claim.span,
-        f"the range found is {shown}",
-        notes=[] if certain else ["the range found is proved, the true one may be narrower"],
+        known.example or f"the range found is {shown}",
+        notes=known.notes if certain else notes,
         helps=["widen the claim" if certain else "widen the claim, or bound a parameter or a log"],
     )
+
+
+def _beside(value: float, bound: float) -> str:
+    """An end of a range with as many digits as tell it from the one that is claimed."""
+    texts = (reach(value), f"{value:.9g}", f"{value:.12g}", f"{value:.17g}")
+    return next((t for t in texts if value == bound or float(t) != bound), texts[-1])
 
 
 def _bounds(ctx: Context, env: Env, expr: ast.Expr) -> tuple[float, float] | None:

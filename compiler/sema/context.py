@@ -177,6 +177,7 @@ class Context:
     `used` are the names at the top level that something reads, `read` the members as (block, name).
     `data_paths` are the data files of players, None where the file was reported. `spread` has the
     ends between which some parameters may lie instead of being bound, for checks of ranges.
+    `looked` says by player how obligations were proved that ranges do not show, in `spent` seconds.
     """
 
     builder: Builder
@@ -188,6 +189,8 @@ class Context:
     grids: dict[str, GridSpace] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
     obligations: dict[Obligation, None] = field(default_factory=dict)
+    looked: dict[str | None, set[str]] = field(default_factory=dict)
+    spent: float = 0.0
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     read: set[tuple[str, str]] = field(default_factory=set)

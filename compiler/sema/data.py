@@ -17,6 +17,18 @@ class DataError(ValueError):
     """A data file does not hold what the parameter asks for; the text says what and where."""
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8. Raises DataError."""
+    try:
+        if path.stat().st_size > MAX_DATA_BYTES:
+            raise DataError(f"`{path.name}` is larger than {MAX_DATA_BYTES >> 20} MiB")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read `{path.name}`: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"`{path.name}` is not UTF-8 text") from None
+
+
 def read_array(path: Path, key: str, dims: Sequence[int]) -> tuple[float, ...]:
     """The numbers of the parameter `key` from `path`, flat and row-major.
 

@@ -8,84 +8,25 @@ with few outcomes (a step to one of five cells of a big grid) is described by it
 from dataclasses import replace
 from fractions import Fraction
 
-from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
-from mfdsl.compiler.sema import expressions, names, sets
+from mfdsl.compiler.ir.types import REAL, Type
+from mfdsl.compiler.sema import expressions, names
 from mfdsl.compiler.sema.arms import match_arms, one_else
 from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.finite_laws import NAMED_LAWS, density_over, indicator, total_of
+from mfdsl.compiler.sema.fitting import fitted
 from mfdsl.compiler.sema.operators import (
     add_terms,
     choose,
     compare,
     describe,
-    extremum,
-    found,
-    to_real,
-    wrap,
 )
-from mfdsl.compiler.sema.values import POISON, Env, Poison, SetValue, Term, Value
+from mfdsl.compiler.sema.values import POISON, Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
 CONTINUOUS = frozenset({"normal", "exponential", "beta", "gamma", "disc"})
-NAMED = frozenset({"uniform", "bernoulli", "dither", "poisson"}) | CONTINUOUS
-
-
-def fitted(ctx: Context, env: Env, value: Value, target: Type, span: Span) -> Term | Poison:
-    """`value` as a value of the finite type `target`: wrapped on a ring, obliged on a range."""
-    if isinstance(value, Poison):
-        return POISON
-    if not isinstance(value, Term) or value.type.dims:
-        return ctx.error("MFG201", f"expected {describe(target)}, found {found(value)}", span)
-    if target.kind != "int":
-        if (value.type.kind, value.type.name) == (target.kind, target.name):
-            return value
-        return _wrong_type(ctx, value, target, span)
-    if value.type.kind != "int":
-        return _wrong_type(ctx, value, target, span)
-    if target.periodic:
-        if value.type == target:
-            return value
-        return wrap(ctx, Term(value.node, INT), target, span)
-    assert target.lo is not None and target.hi is not None
-    exact = ctx.exact(value)
-    if exact is None or not target.lo <= exact <= target.hi:
-        value = _kept_inside(ctx, env, value, target, span)
-    return Term(value.node, target)
-
-
-def _kept_inside(ctx: Context, env: Env, value: Term, target: Type, span: Span) -> Term:
-    """Oblige `value` to stay in its domain wherever the action is legal.
-
-    Tables have rows for illegal actions too; there the value is clipped, which changes nothing
-    that is ever played.
-    """
-    assert target.lo is not None and target.hi is not None
-    lo, hi = target.lo, target.hi
-    mask = ctx.legal(env)
-    if mask is None or not env.actions:
-        ctx.oblige("range", value, span, env, lo=float(lo), hi=float(hi))
-        return value
-    legal = expressions.guarded(env, Term(mask, BOOL), True)
-    ctx.oblige("range", value, span, legal, lo=float(lo), hi=float(hi))
-    below = extremum(ctx, "min", [value, ctx.integer(int(hi))], span)
-    return extremum(ctx, "max", [below, ctx.integer(int(lo))], span)
-
-
-def _wrong_type(ctx: Context, value: Term, target: Type, span: Span) -> Poison:
-    helps = []
-    if target.kind == "int" and value.type.kind == "real":
-        helps = ["round it: `floor(...)`, `round(...)`, or `dither(...)` for the right mean"]
-    if target.kind == "cell":
-        helps = [f"cells are written `{target.name}[row, column]`"]
-    if target.kind == "bool":
-        helps = ["a comparison gives a truth value"]
-    return ctx.error(
-        "MFG201",
-        f"expected {describe(target)}, found {describe(value.type)}",
-        span,
-        describe(value.type),
-        helps=helps,
-    )
+WHOLE = frozenset({"dither", "poisson"})
+NAMED = frozenset({"uniform", "bernoulli"}) | WHOLE | CONTINUOUS
 
 
 def density(ctx: Context, env: Env, expr: ast.Expr, leaf: Term, target: Type) -> Term | Poison:
@@ -100,11 +41,11 @@ def density(ctx: Context, env: Env, expr: ast.Expr, leaf: Term, target: Type) ->
     if isinstance(expr, ast.Mix):
         return _density_mix(ctx, env, expr, leaf, target)
     if isinstance(expr, ast.CallIn):
-        return _density_over(ctx, env, expr, leaf, target)
+        return density_over(ctx, env, expr, leaf, target)
     if isinstance(expr, ast.Name) and expr.name == "uniform":
         return ctx.constant(Fraction(1, target.size))
     if isinstance(expr, ast.Call) and names.find(ctx, env, expr.function.name) is None:
-        rule = _FINITE.get(expr.function.name)
+        rule = NAMED_LAWS.get(expr.function.name)
         if rule is not None:
             return rule(ctx, env, expr, leaf, target)
         if expr.function.name in CONTINUOUS:
@@ -126,11 +67,6 @@ def _density_value(
         return POISON
     hit = compare(ctx, "==", leaf, value, expr.span)
     return POISON if isinstance(hit, Poison) else indicator(ctx, hit)
-
-
-def indicator(ctx: Context, condition: Term) -> Term:
-    """1 where the condition holds, as a real."""
-    return to_real(ctx, ctx.node("ind", (condition.node,), INT, None))
 
 
 def _density_if(ctx: Context, env: Env, expr: ast.If, leaf: Term, target: Type) -> Term | Poison:
@@ -184,7 +120,7 @@ def mix_weights(ctx: Context, env: Env, expr: ast.Mix) -> list[Term] | None:
         ctx.oblige("probability", weight, arm.guard.span, env)
         weights.append(weight)
     given = [w for w in weights if w is not None]
-    total = _total(ctx, given, expr.span)
+    total = total_of(ctx, given, expr.span)
     if None in weights:
         ctx.oblige("total", total, _weights_span(expr), env)
     else:
@@ -192,14 +128,6 @@ def mix_weights(ctx: Context, env: Env, expr: ast.Mix) -> list[Term] | None:
     rest = add_terms(ctx, [ctx.constant(1), *given], ["+", *["-"] * len(given)], expr.span)
     assert isinstance(rest, Term)
     return [w if w is not None else rest for w in weights]
-
-
-def _total(ctx: Context, weights: list[Term], span: Span) -> Term:
-    if not weights:
-        return ctx.constant(0)
-    total = add_terms(ctx, weights, ["+"] * len(weights), span)
-    assert isinstance(total, Term)
-    return total
 
 
 def _weights_span(expr: ast.Mix) -> Span:
@@ -217,255 +145,7 @@ def _density_mix(ctx: Context, env: Env, expr: ast.Mix, leaf: Term, target: Type
         if isinstance(inner, Poison):
             return POISON
         parts.append(ctx.node("mul", (weight.node, inner.node), REAL, arm.span))
-    return _total(ctx, parts, expr.span)
-
-
-def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
-    if len(expr.arguments) != 1:
-        return ctx.error(
-            "MFG206",
-            f"`uniform` takes one set, got {len(expr.arguments)}",
-            expr.span,
-            notes=["written `uniform` for the whole domain, or `uniform(rooms.E)` for a region"],
-        )
-    argument = expr.arguments[0]
-    domain = sets.lower_set(ctx, env, argument.value)
-    if isinstance(domain, Poison):
-        return POISON
-    if not _is_subset(ctx, domain, target, argument.span):
-        return POISON
-    if domain.nodes is not None:
-        return _uniform_listed(ctx, env, domain, leaf, target, argument.span)
-    inside = sets.contains(ctx, domain, leaf, argument.span)
-    if isinstance(inside, Poison):
-        return POISON
-    share = ctx.constant(Fraction(1, domain.size))
-    hit = indicator(ctx, inside)
-    return ctx.node("mul", (share.node, hit.node), REAL, expr.span)
-
-
-def _uniform_listed(
-    ctx: Context, env: Env, domain: SetValue, leaf: Term, target: Type, span: Span
-) -> Term | Poison:
-    """The same share for each listed element; they must lie in the domain and differ."""
-    assert domain.nodes is not None
-    hits: list[Term] = []
-    values: list[Term] = []
-    for node in domain.nodes:
-        value = fitted(ctx, env, Term(node, domain.type), target, span)
-        if isinstance(value, Poison):
-            return POISON
-        hit = compare(ctx, "==", leaf, value, span)
-        assert isinstance(hit, Term)
-        for other in values:
-            same = ctx.node("eq", (value.node, other.node), BOOL, span)
-            if ctx.exact(value) is None or ctx.exact(other) is None:
-                ctx.oblige("distinct", same, span, env)
-        hits.append(indicator(ctx, hit))
-        values.append(value)
-    share = ctx.constant(Fraction(1, len(hits)))
-    return ctx.node("mul", (share.node, _total(ctx, hits, span).node), REAL, span)
-
-
-def _is_subset(ctx: Context, domain: SetValue, target: Type, span: Span) -> bool:
-    """Whether all elements are values of `target`: what is drawn elsewhere would be lost."""
-    if (domain.type.kind, domain.type.name) != (target.kind, target.name):
-        ctx.error(
-            "MFG201",
-            f"expected a set of values of {describe(target)}",
-            span,
-            f"holds {describe(domain.type)}",
-        )
-        return False
-    if domain.bounds is None or target.kind != "int":
-        return True
-    lo, hi = domain.bounds
-    assert target.lo is not None and target.hi is not None
-    if target.lo <= lo and hi <= target.hi:
-        return True
-    ctx.error(
-        "MFG303",
-        f"the set {lo}..{hi} is not inside {target.lo:g}..{target.hi:g}",
-        span,
-        "leaves the domain",
-    )
-    return False
-
-
-def _bernoulli(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
-    if target.kind != "bool":
-        return ctx.error(
-            "MFG201",
-            f"`bernoulli` draws true or false, not {describe(target)}",
-            expr.span,
-            "draws a `bool`",
-            helps=["write `mix { p -> one_value, else -> another }`"],
-        )
-    if len(expr.arguments) != 1:
-        return ctx.error(
-            "MFG206", f"`bernoulli` takes 1 argument, got {len(expr.arguments)}", expr.span
-        )
-    chance = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
-    if isinstance(chance, Poison):
-        return POISON
-    ctx.oblige("probability", chance, expr.arguments[0].span, env)
-    ctx.oblige("total", chance, expr.arguments[0].span, env)
-    rest = add_terms(ctx, [ctx.constant(1), chance], ["+", "-"], expr.span)
-    assert isinstance(rest, Term)
-    return ctx.node("if", (leaf.node, chance.node, rest.node), REAL, expr.span)
-
-
-def _dither(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
-    """The two integers around z, with mean z."""
-    if target.kind != "int" or len(expr.arguments) != 1:
-        return ctx.error("MFG206", "`dither` takes one number and draws an int", expr.span)
-    centre = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
-    if isinstance(centre, Poison):
-        return POISON
-    below = ctx.node("floor", (centre.node,), INT, expr.span)
-    ceiling = ctx.node("ceil", (centre.node,), INT, expr.span)
-    assert target.lo is not None and target.hi is not None
-    if not target.periodic:
-        span = expr.arguments[0].span
-        ctx.oblige("range", below, span, env, lo=float(target.lo), hi=float(target.hi))
-        ctx.oblige("range", ceiling, span, env, lo=float(target.lo), hi=float(target.hi))
-    above = ctx.node("add", (below.node, ctx.integer(1).node), INT, expr.span)
-    part = add_terms(ctx, [centre, to_real(ctx, below)], ["+", "-"], expr.span)
-    rest = add_terms(
-        ctx, [ctx.constant(1), centre, to_real(ctx, below)], ["+", "-", "+"], expr.span
-    )
-    assert isinstance(part, Term) and isinstance(rest, Term)
-    if target.size == 1:  # both ends are the one value
-        return ctx.constant(1)
-    ends = [wrap(ctx, end, target, expr.span) if target.periodic else end for end in (below, above)]
-    at_low = compare(ctx, "==", leaf, ends[0], expr.span)
-    at_high = compare(ctx, "==", leaf, ends[1], expr.span)
-    assert isinstance(at_low, Term) and isinstance(at_high, Term)
-    high = ctx.node("if", (at_high.node, part.node, ctx.constant(0).node), REAL, expr.span)
-    return ctx.node("if", (at_low.node, rest.node, high.node), REAL, expr.span)
-
-
-def _poisson(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -> Term | Poison:
-    """exp(-r) r^k / k! for k below the last value, which holds what is left."""
-    if target.kind != "int" or target.periodic or target.lo != 0 or len(expr.arguments) != 1:
-        return ctx.error(
-            "MFG201",
-            "`poisson(rate)` draws into `int in 0..K`",
-            expr.span,
-            f"the value is {describe(target)}",
-            notes=["what lies above K counts as K"],
-        )
-    rate = expressions.lower_real(ctx, replace(env, target=None), expr.arguments[0].value)
-    if isinstance(rate, Poison):
-        return POISON
-    ctx.oblige("nonnegative", rate, expr.arguments[0].span, env, text="rate")
-    minus = ctx.node("neg", (rate.node,), REAL, None)
-    chance = ctx.node("exp", (minus.node,), REAL, expr.span)
-    masses = [chance]
-    for k in range(1, target.size - 1):
-        share = ctx.node("mul", (masses[-1].node, rate.node), REAL, expr.span)
-        masses.append(ctx.node("div", (share.node, ctx.constant(k).node), REAL, expr.span))
-    masses = masses[: target.size - 1]
-    rest = add_terms(ctx, [ctx.constant(1), *masses], ["+", *["-"] * len(masses)], expr.span)
-    assert isinstance(rest, Term)
-    left = extremum(ctx, "max", [rest, ctx.constant(0)], expr.span)
-    result = left
-    for k in reversed(range(len(masses))):
-        here = ctx.node("eq", (leaf.node, ctx.integer(k).node), BOOL, None)
-        result = ctx.node("if", (here.node, masses[k].node, result.node), REAL, expr.span)
-    return result
-
-
-_FINITE = {
-    "uniform": _uniform,
-    "bernoulli": _bernoulli,
-    "dither": _dither,
-    "poisson": _poisson,
-}
-
-_OVER = {"choose": "weight", "normalize": "weight", "softmax": "score"}
-
-
-def _density_over(
-    ctx: Context, env: Env, expr: ast.CallIn, leaf: Term, target: Type
-) -> Term | Poison:
-    """`choose(y in S, weight = w(y))`, `normalize(...)`, `softmax(y in S, score = s(y))`."""
-    name = expr.function.name
-    key = _OVER.get(name)
-    given = [a for a in expr.arguments if a.name is not None and a.name.name == key]
-    if key is None or len(given) != 1 or len(expr.arguments) != 1:
-        wanted = f"{name}(y in set, {key} = ...)" if key else "choose(y in set, weight = ...)"
-        return ctx.error(
-            "MFG206", f"`{name}` is not used like this", expr.span, f"write `{wanted}`"
-        )
-    domain = sets.lower_set(ctx, env, expr.domain)
-    if isinstance(domain, Poison) or not _is_subset(ctx, domain, target, expr.domain.span):
-        return POISON
-    inside = sets.contains(ctx, domain, leaf, expr.domain.span)
-    if isinstance(inside, Poison):
-        return POISON
-
-    def at(item: Term, where: Env) -> Term | Poison:
-        inner = replace(where, target=None, locals={**where.locals, expr.name.name: item})
-        return expressions.lower_real(ctx, inner, given[0].value)
-
-    plain = Term(leaf.node, INT if leaf.type.kind == "int" else leaf.type)
-    here = at(plain, expressions.guarded(env, inside, True))
-    index = ctx.node("index", (), _index_type(target, domain), None, env.depth)
-    item = Term(index.node, INT if index.type.kind == "int" else index.type)
-    there = at(item, replace(env, depth=env.depth + 1))
-    if isinstance(here, Poison) or isinstance(there, Poison):
-        return POISON
-    if domain.bounds is None:
-        return ctx.error(
-            "MFG201", f"`{name}` goes over a range or an enum", expr.domain.span, "not a range"
-        )
-    whole = domain.size == target.size
-    value = _normalised(ctx, env, name, here, there, index, given[0].span)
-    if whole:
-        return value
-    zero = ctx.constant(0)
-    return ctx.node("if", (inside.node, value.node, zero.node), REAL, expr.span)
-
-
-def _index_type(target: Type, domain: SetValue) -> Type:
-    if target.kind != "int" or domain.bounds is None:
-        return target
-    return Type(kind="int", lo=domain.bounds[0], hi=domain.bounds[1])
-
-
-def _normalised(
-    ctx: Context, env: Env, name: str, here: Term, there: Term, index: Term, span: Span
-) -> Term:
-    depth = env.depth
-    ctx.oblige("finite", here, span, env, text="score" if name == "softmax" else "weight")
-    if name == "softmax":
-        top = ctx.node("max_over", (there.node, index.node), REAL, span, depth)
-        here, there = (
-            ctx.node(
-                "exp",
-                (
-                    ctx.node(
-                        "add", (s.node, ctx.node("neg", (top.node,), REAL, span).node), REAL, span
-                    ).node,
-                ),
-                REAL,
-                span,
-            )
-            for s in (here, there)
-        )
-    if name == "softmax":
-        # the maximum stays at the depth of the sum: both are over the very same scores
-        args, place = (there.node, index.node), ctx.place(span)
-        total = Term(ctx.builder.add("sum_over", args, depth, REAL, place), REAL)
-        return ctx.node("div", (here.node, total.node), REAL, span)
-    total = ctx.node("sum_over", (there.node, index.node), REAL, span, depth)
-    ctx.oblige("probability", here, span, env)
-    if name == "normalize":
-        ctx.oblige("positive", total, span, env, text="normalize")
-        return ctx.node("div", (here.node, total.node), REAL, span)
-    ctx.oblige("one", total, span, env)
-    return here
+    return total_of(ctx, parts, expr.span)
 
 
 def drawn_from(ctx: Context, env: Env, expr: ast.Expr) -> Span | None:

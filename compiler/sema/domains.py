@@ -5,21 +5,16 @@ law of the population is an interval. What fails is reported with a witness by n
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from mfdsl.compiler.analysis.enclosure import (
-    Evaluator,
-    Facts,
-    Guard,
-    choose_axes,
-    leaves_of,
-    narrowed,
-)
+from mfdsl.compiler.analysis.axes import choose_axes
+from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, Guard, leaves_of
 from mfdsl.compiler.analysis.grid_intervals import cell_codes
 from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
+from mfdsl.compiler.analysis.narrowing import narrowed
 from mfdsl.compiler.analysis.opened import OpenedNodes
 from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.diagnostics import Help
@@ -28,32 +23,24 @@ from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
-from mfdsl.compiler.sema.sets import value_name
+from mfdsl.compiler.sema.failures import (
+    MAX_EXPONENT,
+    SUM_TOLERANCE,
+    TOLERANCE,
+    Failure,
+    leaf_value,
+)
 from mfdsl.compiler.sema.suggestions import around
-from mfdsl.compiler.sema.values import Obligation
+from mfdsl.compiler.sema.values import EnumName, Obligation
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS
 
-TOLERANCE = 1e-12
 MASK_POINTS = 1 << 22
-# For weights that only their sum makes a law: tables from files carry rounded decimals.
-SUM_TOLERANCE = 1e-9
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
-MAX_EXPONENT = 709.0  # exp of more is no float
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
 ACTIONS = ("action", "common_action")
 
 Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Where an obligation fails: the enclosure there and the values of the variables, by name."""
-
-    lo: float
-    hi: float
-    certain: bool
-    witness: dict[str, str]
 
 
 def facts_of(ctx: Context, file: str) -> Facts:
@@ -72,7 +59,9 @@ def facts_of(ctx: Context, file: str) -> Facts:
         nodes = OpenedNodes(
             nodes, dict(zip(ctx.spread, map(ctx.builder.type_index, ends), strict=True))
         )
-    return Facts(nodes, ctx.builder.types, parameters, arrays, ctx.grids, last)
+    symbols = ctx.scopes[file].values()
+    names = {str(s.type.name): s.values for s in symbols if isinstance(s, EnumName)}
+    return Facts(nodes, ctx.builder.types, parameters, arrays, ctx.grids, last, names)
 
 
 def check_obligations(ctx: Context, file: str) -> None:
@@ -85,10 +74,21 @@ def check_obligations(ctx: Context, file: str) -> None:
             continue
         failure = find_failure(ctx, facts, obligation)
         if failure is not None:
+            failure = _looked_at_again(ctx, facts, obligation, failure)
+        if failure is not None:
             reported.add(key)
             _report(ctx, facts, obligation, failure)
             if len(reported) == MAX_REPORTS:
                 return
+
+
+def _looked_at_again(
+    ctx: Context, facts: Facts, obligation: Obligation, failure: Failure
+) -> Failure | None:
+    """The failure after a second look, of which the tools are imported when one is needed."""
+    from mfdsl.compiler.sema.second_looks import second_look
+
+    return second_look(ctx, facts, obligation, failure)
 
 
 def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure | None:
@@ -116,9 +116,11 @@ def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure 
     bound = _bound_leaves(facts.nodes, obligation.node)
     for leaf, axis in axes.items():
         if len(at) == len(axes) and leaf in own and leaf not in bound:
-            name, shown = _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
+            name, shown = leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
             names[name] = shown
-    return Failure(float(lo[at]), float(hi[at]), bool(certain[at]), names)
+    met = reached & ~empty
+    ends = float(lo[met].min()), float(hi[met].max())
+    return Failure(float(lo[at]), float(hi[at]), bool(certain[at]), names, ends)
 
 
 def _bound_leaves(nodes: Sequence[Node], root: int) -> set[int]:
@@ -140,25 +142,6 @@ def _bound_leaves(nodes: Sequence[Node], root: int) -> set[int]:
         if nodes[leaf].op.startswith("peer_") or nodes[leaf].op == "index"
     }
     return inside - open_
-
-
-def _leaf_value(ctx: Context, facts: Facts, node: Node, position: int) -> tuple[str, str]:
-    if node.op == "time":
-        return "t", str(position)
-    type_ = facts.types[node.type]
-    value = value_name(ctx, type_, type_.first + position)
-    if node.op.startswith("peer_"):
-        assert isinstance(node.attr, tuple)
-        return f"q.{node.attr[1]}", value
-    if node.op.startswith("common_"):
-        assert isinstance(node.attr, tuple)
-        return f"{node.attr[0]}.{node.attr[1]}", value
-    if node.op == "index":
-        return "index", value
-    declared = any(node.attr in scope.members for scope in ctx.players.values())
-    if node.op == "noise" and not declared:  # drawn by `x' ~ ...`
-        return str(node.attr).removesuffix("_next") + "'", value
-    return str(node.attr), value
 
 
 def _reached(evaluator: Evaluator, obligation: Obligation) -> Mask:
@@ -379,14 +362,49 @@ _REPORTS: dict[str, _Report] = {
 }
 
 
+_MISSING = {
+    "proof": {
+        "probability": "this weight could not be shown to be at least 0",
+        "total": "these weights could not be shown to add up to at most 1",
+        "one": "these weights could not be shown to add up to 1",
+        "range": "{o.text} could not be shown to stay in its domain",
+        "ball": "{o.text} could not be shown to stay in its domain",
+        "nonnegative": "{of} a value that could not be shown to be at least 0",
+        "positive": "{of} a value that could not be shown to be positive",
+        "exponent": "`exp` of a value that could not be shown to be small enough",
+    },
+    "room": {
+        "range": "{o.text} may be rounded out of its domain",
+        "ball": "{o.text} may be rounded out of its domain",
+        "nonnegative": "{of} a value that may be rounded below 0",
+        "positive": "{of} a value that may be rounded to 0",
+    },
+}
+
+
 def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure) -> None:
     code, message, label, helps = _REPORTS[obligation.kind](ctx, obligation, failure)
-    notes = [f"for example{_at(failure.witness)}"] if failure.witness else []
-    if obligation.kind == "probability":
-        notes = []
+    if failure.missing is not None:
+        headline = _MISSING[failure.missing][obligation.kind]
+        message = headline.format(o=obligation, of=_of(obligation))
+        label = f"between {reach(failure.lo)} and {reach(failure.hi)}"
+        helps = helps[:1]
+    notes = _notes(obligation, failure)
     if _holds_where_legal(facts, ctx, obligation):
         notes.append("no legal action leads there, but this value is computed for the others too")
     ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
+
+
+def _notes(o: Obligation, f: Failure) -> list[str]:
+    """Where it fails, and that this is not known where no such place was found."""
+    at = "" if o.kind == "probability" else _at(f.witness)
+    if f.laws:
+        return [f"for example{at}, where {', and '.join(f.laws)}".replace("example, ", "example ")]
+    if f.missing == "room":
+        return ["this is where the formula stays; its sums and products are rounded when it runs"]
+    if f.missing == "proof":
+        return ["these bounds are proved, but no values were found that break the rule"]
+    return [f"for example{at}"] if at else []
 
 
 def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bool:
@@ -413,7 +431,7 @@ def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) 
         return
     at = np.argwhere(~some)[0]
     names = dict(
-        _leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
+        leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
         for leaf, axis in axes.items()
         if facts.nodes[leaf].op not in ACTIONS
     )

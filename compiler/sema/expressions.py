@@ -7,7 +7,7 @@ from typing import Any
 from mfdsl.compiler.analysis.enclosure import Guard
 from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
-from mfdsl.compiler.sema import calls, comprehensions, plain_names, sets
+from mfdsl.compiler.sema import calls, comprehensions, plain_names, sets, types
 from mfdsl.compiler.sema.arms import match_arms
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.fields import lower_field
@@ -87,7 +87,7 @@ def declared(
     ctx: Context, env: Env, name: ast.Ident, type: ast.TypeExpr, value: Term, span: Span
 ) -> Term | Poison:
     """`value` of a `let` or an argument as the type that is written for `name`."""
-    wanted = sets.variable_type(ctx, env, type)
+    wanted = types.variable_type(ctx, env, type)
     if isinstance(wanted, Poison):
         return POISON
     if wanted.kind == "real" and value.type.numeric and wanted.dims == value.type.dims:

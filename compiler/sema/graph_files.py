@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfdsl.compiler.ir.fold import read_float
-from mfdsl.compiler.sema.data import MAX_DATA_BYTES, DataError
+from mfdsl.compiler.sema.data import DataError, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,7 @@ class Link:
 
 def read_links(path: Path) -> Iterator[Link]:
     """The links of the file one by one. Raises DataError with the line and the reason."""
-    try:
-        if path.stat().st_size > MAX_DATA_BYTES:
-            raise DataError(f"`{path.name}` is larger than {MAX_DATA_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read `{path.name}`: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"`{path.name}` is not UTF-8 text") from None
+    text = read_text(path)
     if path.suffix == ".csv":
         return _csv(path.name, text)
     if path.suffix == ".json":

@@ -35,16 +35,23 @@ class _Growing:
 
 
 def declare_graphs(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:
-    """Build the graphs of a file; parameters must be bound, numbers of links may use them."""
-    scope = ctx.scopes[unit.file]
+    """Build the graphs of a file."""
     for declaration in unit.declarations:
-        if not isinstance(declaration, ast.Graph) or declaration.name.name in scope:
-            continue
-        name = declaration.name.name
-        graph = _graph(ctx, unit, declaration, loaded, files)
-        scope[name] = POISON if graph is None else GraphName(graph)
-        if graph is not None:
-            ctx.graphs[name] = graph
+        if isinstance(declaration, ast.Graph):
+            declare_graph(ctx, unit, declaration, loaded, files)
+
+
+def declare_graph(
+    ctx: Context, unit: ast.Unit, declaration: ast.Graph, loaded: Loaded, files: Files
+) -> None:
+    """Build a graph that is not there yet; the parameters that its numbers use must be bound."""
+    name, scope = declaration.name.name, ctx.scopes[unit.file]
+    if name in scope:
+        return
+    graph = _graph(ctx, unit, declaration, loaded, files)
+    scope[name] = POISON if graph is None else GraphName(graph)
+    if graph is not None:
+        ctx.graphs[name] = graph
 
 
 def _graph(

@@ -1,12 +1,14 @@
-"""Warnings: names that are never used, games without interaction, terms that cost too much."""
+"""Warnings: names that are never used, games without interaction, costs that are gains."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, choose_axes, leaves_of
+from mfdsl.compiler.analysis.axes import choose_axes
+from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
 from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.domains import enclosure, reach
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS
@@ -64,6 +66,29 @@ def check_interaction(ctx: Context, model: Model) -> None:
         "no reward and no next value reads the law",
         severity="warning",
     )
+
+
+def check_costs(ctx: Context, facts: Facts, model: Model) -> None:
+    """A cost that is a gain wherever it is not 0 has the wrong sign, or is a reward."""
+    ends: dict[Span, tuple[float, float]] = {}
+    for player in model.players:
+        members = ctx.players[player.name].declaration.members
+        declared = (m for m in members if isinstance(m, ast.Reward))
+        for member, term in zip(declared, player.rewards, strict=True):
+            if member.kind == "cost":
+                lo, hi = enclosure(facts, [term.node])  # of what is paid: the cost with a minus
+                known = ends.get(member.value.span, (np.inf, -np.inf))
+                ends[member.value.span] = min(known[0], -hi), max(known[1], -lo)
+    for span, (lo, hi) in ends.items():
+        if lo < 0 and hi <= 0:
+            ctx.sink.report(
+                "MFG805",
+                "this cost is never positive",
+                span,
+                f"between {reach(lo)} and {reach(hi)}",
+                severity="warning",
+                helps=["costs are subtracted: turn the sign round, or call it a `reward`"],
+            )
 
 
 def check_conditions(ctx: Context, facts: Facts, model: Model) -> None:

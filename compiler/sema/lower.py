@@ -14,14 +14,24 @@ from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
 from mfdsl.compiler.sema.families import open_families
-from mfdsl.compiler.sema.graphs import declare_graphs
-from mfdsl.compiler.sema.lint import check_conditions, check_interaction, check_unused
+from mfdsl.compiler.sema.graphs import declare_graph, declare_graphs
+from mfdsl.compiler.sema.lint import (
+    check_conditions,
+    check_costs,
+    check_interaction,
+    check_unused,
+)
 from mfdsl.compiler.sema.members import declare_members
 from mfdsl.compiler.sema.parameters import Override, bind_parameters
 from mfdsl.compiler.sema.players import lower_players
 from mfdsl.compiler.sema.regularity import decide_claims
 from mfdsl.compiler.sema.result import build_model
-from mfdsl.compiler.sema.scopes import declare_file, declare_grids, declare_imports
+from mfdsl.compiler.sema.scopes import (
+    declare_file,
+    declare_grid,
+    declare_grids,
+    declare_imports,
+)
 from mfdsl.compiler.sema.settings import Settings, check_assumptions, lower_settings
 from mfdsl.compiler.sema.unknown_names import report_unknown_names
 from mfdsl.compiler.source import Span
@@ -76,6 +86,7 @@ def lower_unit(
         check_unused(ctx, unit)
         check_interaction(ctx, model)
         check_conditions(ctx, facts, model)
+        check_costs(ctx, facts, model)
     return Lowered(model, tuple(certificates), settings.solver_places)
 
 
@@ -148,7 +159,7 @@ def _declare(
         declare_file(ctx, library)
     for library in others:
         declare_imports(ctx, library, loaded, files)
-        declare_grids(ctx, library)
+        declare_grids(ctx, library, loaded, files)
         declare_graphs(ctx, library, loaded, files)
     declare_file(ctx, unit)
     declare_imports(ctx, unit, loaded, files)
@@ -162,9 +173,14 @@ def _declare(
         if isinstance(member, ast.Trait | ast.Weights) and member.data is not None:
             path = data_file(loaded, unit.file, member.data, files, ctx.sink)
             ctx.data_paths[member.data] = path
-    bind_parameters(ctx, unit.file, unit, overrides, paths)
-    declare_grids(ctx, unit)
-    declare_graphs(ctx, unit, loaded, files)
+
+    def declare_space(declaration: ast.Grid | ast.Graph) -> None:
+        if isinstance(declaration, ast.Grid):
+            declare_grid(ctx, unit, declaration, loaded, files)
+        else:
+            declare_graph(ctx, unit, declaration, loaded, files)
+
+    bind_parameters(ctx, unit.file, unit, overrides, paths, declare_space)
     open_families(ctx, unit)
     _check_type_names(ctx, [*others, unit])
 

@@ -14,10 +14,10 @@ from mfdsl.compiler.syntax import ast
 
 def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
     """`mu[x]`: the mass of the members whose states (or named states and actions) are these."""
+    if not mean_field_allowed(ctx, env, expr.span):
+        return POISON
     pairs = _mass_pairs(ctx, ctx.players[player], expr)
     if pairs is None:
-        return POISON
-    if not mean_field_allowed(ctx, env, expr.span):
         return POISON
     parts = []
     for symbol, value_expr in pairs:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.sema import sets
+from mfdsl.compiler.sema import types
 from mfdsl.compiler.sema.agent_data import read_agents, trait_type, weights_name
 from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.dependencies import draw_order, names_in
@@ -135,7 +135,7 @@ def _variable(
     member: ast.State | ast.Trait | ast.Action | ast.Noise,
 ) -> VariableSymbol | Poison:
     env = scope.env("next", "a type", static=True)
-    type_ = sets.variable_type(ctx, env, member.type)
+    type_ = types.variable_type(ctx, env, member.type)
     if isinstance(type_, Poison):
         return type_
     if isinstance(member, ast.Trait) and member.data is not None:
@@ -149,7 +149,7 @@ def _variable(
             "every integer is possible",
             helps=["write `int in 0..9` or `int mod 10`"],
         )
-    axes = sets.dimension_types(ctx, env, member.type) if type_.dims else ()
+    axes = types.dimension_types(ctx, env, member.type) if type_.dims else ()
     if isinstance(axes, Poison):
         return axes
     law = member.law if isinstance(member, ast.Noise) and not is_table(type_) else None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mfdsl.compiler.ir.model import NoiseVariable
 from mfdsl.compiler.sema import distributions, draws, expressions
 from mfdsl.compiler.sema.context import Context, LetSymbol, PlayerScope, VariableSymbol
+from mfdsl.compiler.sema.fitting import fitted
 from mfdsl.compiler.sema.members import is_table
 from mfdsl.compiler.sema.names import article
 from mfdsl.compiler.sema.noises import drawn_next
@@ -109,5 +110,5 @@ def _given(ctx: Context, env: Env, name: str, member: ast.Next) -> Term | Poison
         )
     value = expressions.lower(ctx, env, member.value)
     if is_table(target):
-        return distributions.fitted(ctx, env, value, target, member.value.span)
+        return fitted(ctx, env, value, target, member.value.span)
     return draws.fitted_real(ctx, env, value, target, member.value.span)

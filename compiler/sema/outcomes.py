@@ -6,7 +6,8 @@ from mfdsl.compiler.ir.types import BOOL, REAL, Type
 from mfdsl.compiler.sema import expressions
 from mfdsl.compiler.sema.arms import match_arms
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.distributions import NAMED, fitted, mix_weights
+from mfdsl.compiler.sema.distributions import NAMED, mix_weights
+from mfdsl.compiler.sema.fitting import fitted
 from mfdsl.compiler.sema.values import Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast

@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
 from mfdsl.compiler.ir.fold import carried, decimal, told_apart
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.sema import expressions, sets
+from mfdsl.compiler.sema import expressions, types
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.data import DataError, read_array
 from mfdsl.compiler.sema.dependencies import draw_order, identifiers
@@ -79,8 +79,13 @@ def bind_parameters(
     unit: ast.Unit,
     overrides: Mapping[str, Override],
     data_path: Mapping[str, Path | None],
+    declare_space: Callable[[ast.Grid | ast.Graph], None],
 ) -> None:
-    """Declare every parameter with its bound value; later ones may use earlier ones."""
+    """Declare every parameter with its bound value, and the grids and graphs of the file.
+
+    Each comes after those that it names: sizes of grids use parameters, and arrays have an entry
+    for each cell or link. Where nothing is named, parameters come first.
+    """
     declared = [d for d in unit.declarations if isinstance(d, ast.Param)]
     structural = structural_names(unit)
     known = [d.name.name for d in declared]
@@ -92,10 +97,14 @@ def bind_parameters(
                 f"no parameter `{name}`",
                 helps=[f"did you mean `{guess}`?"] if guess else [_list(known)],
             )
-    by_name = {d.name.name: d for d in reversed(declared)}
+    spaces = [d for d in unit.declarations if isinstance(d, ast.Grid | ast.Graph)]
+    by_name = {d.name.name: d for d in reversed([*declared, *spaces])}
     needs = {name: {other for other, _ in identifiers(d)} for name, d in by_name.items()}
-    for name in draw_order({d.name.name: needs[d.name.name] for d in declared}):
+    for name in draw_order({d.name.name: needs[d.name.name] for d in [*declared, *spaces]}):
         declaration = by_name[name]
+        if not isinstance(declaration, ast.Param):
+            declare_space(declaration)
+            continue
         if not isinstance(ctx.scopes[file].get(name), Poison | None):
             continue
         symbol = _bind(
@@ -125,8 +134,8 @@ def _bind(
     structural: bool,
 ) -> ParameterSymbol | None:
     env = Env(file=file, static=True, purpose=f"`{declaration.name.name}`")
-    scalar = sets.scalar_type(ctx, env, declaration.type)
-    axes = sets.dimension_types(ctx, env, declaration.type)
+    scalar = types.scalar_type(ctx, env, declaration.type)
+    axes = types.dimension_types(ctx, env, declaration.type)
     if isinstance(scalar, Poison) or isinstance(axes, Poison):
         return None
     if scalar.kind in ("cell", "move"):

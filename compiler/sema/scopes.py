@@ -3,12 +3,13 @@
 import unicodedata
 
 from mfdsl.compiler.diagnostics import Sink
-from mfdsl.compiler.imports import Files, Loaded, import_target
+from mfdsl.compiler.imports import MAP_ENDINGS, Files, Loaded, data_file, import_target
 from mfdsl.compiler.ir.model import Grid
 from mfdsl.compiler.ir.spaces import MOVES, grid_space
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import sets
 from mfdsl.compiler.sema.context import Context, EnumMember, LetSymbol, Symbol
+from mfdsl.compiler.sema.data import DataError, read_text
 from mfdsl.compiler.sema.dependencies import report_cycles
 from mfdsl.compiler.sema.families import open_player
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, RESERVED_NAMES
@@ -42,7 +43,11 @@ def declare_file(ctx: Context, unit: ast.Unit) -> None:
     places: dict[str, tuple[str, Span]] = {}
     spelled: dict[str, str] = {}
     for declaration in unit.declarations:
-        if isinstance(declaration, Named) and _is_free(ctx, declaration, places, spelled):
+        if not isinstance(declaration, Named):
+            continue
+        if declaration.name.name in RESERVED_NAMES | BUILTIN_NAMES:
+            scope[declaration.name.name] = POISON  # what reads it is not at fault
+        if _is_free(ctx, declaration, places, spelled):
             kind = declaration.kind if isinstance(declaration, ast.Player) else ""
             spelled[spell(declaration.name.name)] = declaration.name.name
             places[declaration.name.name] = (
@@ -204,29 +209,46 @@ def _import_enum_values(ctx: Context, file: str, symbol: Symbol, span: Span) -> 
             scope[value] = member
 
 
-def declare_grids(ctx: Context, unit: ast.Unit) -> None:
-    """Build the grids of a file; parameters must be bound, sizes may use them."""
-    scope = ctx.scopes[unit.file]
+def declare_grids(ctx: Context, unit: ast.Unit, loaded: Loaded, files: Files) -> None:
+    """Build the grids of a file."""
     for declaration in unit.declarations:
-        if not isinstance(declaration, ast.Grid) or declaration.name.name in scope:
-            continue
-        grid = _grid(ctx, Env(file=unit.file, static=True), declaration)
-        if grid is None:
-            scope[declaration.name.name] = POISON
-            continue
-        space = grid_space(grid)
-        scope[declaration.name.name] = GridName(space)
-        ctx.grids[space.name] = space
+        if isinstance(declaration, ast.Grid):
+            declare_grid(ctx, unit, declaration, loaded, files)
 
 
-def _grid(ctx: Context, env: Env, declaration: ast.Grid) -> Grid | None:
+def declare_grid(
+    ctx: Context, unit: ast.Unit, declaration: ast.Grid, loaded: Loaded, files: Files
+) -> None:
+    """Build a grid that is not there yet; the parameters that its sizes use must be bound."""
+    scope = ctx.scopes[unit.file]
+    if declaration.name.name in scope:
+        return
+    grid = _grid(ctx, Env(file=unit.file, static=True), declaration, loaded, files)
+    if grid is None:
+        scope[declaration.name.name] = POISON
+        return
+    space = grid_space(grid)
+    scope[declaration.name.name] = GridName(space)
+    ctx.grids[space.name] = space
+
+
+def _grid(
+    ctx: Context, env: Env, declaration: ast.Grid, loaded: Loaded, files: Files
+) -> Grid | None:
     rows: tuple[str, ...] | None = None
     sides: tuple[int, int] | None = None
     moves, periodic, failed = MOVES["von_neumann"], False, False
     for item in declaration.items:
-        if isinstance(item, ast.GridMap):
+        if isinstance(item, ast.GridMap | ast.GridFile) and rows is not None:
+            ctx.error("MFG111", "this grid has two maps", item.span, "one of them is needed")
+            failed = True
+        elif isinstance(item, ast.GridMap):
             rows = item.rows
             failed |= not _check_map(ctx, item)
+        elif isinstance(item, ast.GridFile):
+            read = _map_of_file(ctx, item, loaded, files)
+            rows = () if read is None else read.rows
+            failed |= read is None or not _check_map(ctx, read)
         elif isinstance(item, ast.GridSize):
             sides = _sides(ctx, env, item)
             failed |= sides is None
@@ -247,7 +269,7 @@ def _grid(ctx: Context, env: Env, declaration: ast.Grid) -> Grid | None:
             f"grid `{declaration.name.name}` has {both}",
             declaration.name.span,
             "one of them is needed",
-            helps=["write `size 5, 5` or `map` with a drawing"],
+            helps=['write `size 5, 5`, `map` with a drawing, or `file "rooms.txt"`'],
         )
         return None
     if rows is not None:
@@ -272,6 +294,21 @@ def _unknown_moves(ctx: Context, item: ast.GridMoves) -> None:
         "`von_neumann` has 4 directions, `moore` has 8",
         helps=did_you_mean(item.name.name, MOVES, [item.name.span]),
     )
+
+
+def _map_of_file(
+    ctx: Context, item: ast.GridFile, loaded: Loaded, files: Files
+) -> ast.GridMap | None:
+    """The lines of a text file as if they were written in the spec, at the place of its name."""
+    path = data_file(loaded, item.span.file, item.path, files, ctx.sink, MAP_ENDINGS)
+    if path is None:
+        return None
+    try:
+        rows = tuple(row.rstrip() for row in read_text(path).rstrip().splitlines())
+    except DataError as error:
+        ctx.error("MFG705", str(error), item.path.span, "read here")
+        return None
+    return ast.GridMap(item.path.span, rows, (item.path.span,) * len(rows))
 
 
 def _check_map(ctx: Context, item: ast.GridMap) -> bool:

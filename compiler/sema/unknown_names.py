@@ -70,7 +70,7 @@ def _member_outside(ctx: Context, env: Env, name: str, owner: Owner, span: Span)
     owned = f"{article(_kind(owner))} of `{player.name.name}`"
     if env.static:
         scope = next(s for s in ctx.players.values() if s.declaration is player)
-        return not_static(ctx, scope.name, _kind(owner), name, span)
+        return not_static(ctx, env, scope.name, _kind(owner), name, span)
     return ctx.error(
         "MFG105",
         f"`{name}` cannot be read outside of the {player.kind}",

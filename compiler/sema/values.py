@@ -185,6 +185,7 @@ Value = (
 Stage = Literal["start", "legal", "noise", "next", "reward", "final", "let", "observe"]
 
 POISON = Poison()
+END_OF_RANGE = "the end of a range"  # what a value is for that must be known before the run
 OWN = -1
 COMMON = -2
 

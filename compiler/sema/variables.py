@@ -3,7 +3,7 @@
 from mfdsl.compiler.sema import draws
 from mfdsl.compiler.sema.context import Context, VariableSymbol
 from mfdsl.compiler.sema.names import article, leaf
-from mfdsl.compiler.sema.values import POISON, Env, Poison, Term
+from mfdsl.compiler.sema.values import END_OF_RANGE, POISON, Env, Poison, Term
 from mfdsl.compiler.sema.visibility import Relation, readable
 from mfdsl.compiler.source import Span
 
@@ -16,7 +16,7 @@ def variable(
     name, kind = symbol.name, symbol.kind
     ctx.read.add((ctx.players[env.player].declaration.name.name, name))
     if env.static:
-        return not_static(ctx, env.player, kind, name, span)
+        return not_static(ctx, env, env.player, kind, name, span)
     allowed = readable(relation, kind, env.stage)
     if kind == "noise" and not (allowed and name in env.noises):
         return _noise_not_readable(ctx, env, symbol, span)
@@ -47,8 +47,14 @@ def _derived(ctx: Context, env: Env, symbol: VariableSymbol) -> Term | Poison:
     return POISON if isinstance(drawn, Poison) else drawn[0]
 
 
-def not_static(ctx: Context, player: str, kind: str, name: str, span: Span) -> Poison:
+def not_static(ctx: Context, env: Env, player: str, kind: str, name: str, span: Span) -> Poison:
     """Report that a member of a player is not known before the run."""
+    helps = ["sizes, ranges and horizons use parameters and numbers"]
+    if env.purpose == END_OF_RANGE:
+        helps.append(
+            f"take all values and leave some out: `sum(... for k in 0..9 if k <= {name})`,"
+            f" `action a : int in 0..9 where a <= {name}`"
+        )
     block = ctx.players[player]
     varies = "differs between agents" if block.kind == "population" else "changes in the game"
     return ctx.error(
@@ -56,7 +62,7 @@ def not_static(ctx: Context, player: str, kind: str, name: str, span: Span) -> P
         f"`{name}` is not known before the run",
         span,
         f"{article(kind)} of `{block.declaration.name.name}`, it {varies}",
-        helps=["sizes, ranges and horizons use parameters and numbers"],
+        helps=helps,
     )
 
 

@@ -158,7 +158,14 @@ class GridPeriodic(Tree):
     """`periodic`."""
 
 
-GridItem = GridMap | GridSize | GridMoves | GridPeriodic
+@dataclass(frozen=True, slots=True)
+class GridFile(Tree):
+    """`file "path"`: a text whose lines are the rows of a map."""
+
+    path: Text
+
+
+GridItem = GridMap | GridSize | GridMoves | GridPeriodic | GridFile
 
 
 @dataclass(frozen=True, slots=True)

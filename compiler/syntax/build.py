@@ -162,6 +162,7 @@ BUILDERS = EXPRESSIONS | {
     "graph": lambda c: ast.Graph(span(c), ident(c[1]), nodes(c), ""),
     "graph_node": _graph_node,
     "graph_link": _graph_link,
+    "grid_file": lambda c: ast.GridFile(span(c), text(c[1])),
     "graph_file": lambda c: ast.GraphFile(span(c), text(c[1])),
     "attrs": lambda c: _Settings(span(c), c),
     "objective": lambda c: ast.Objective(span(c), ident(c[1])),

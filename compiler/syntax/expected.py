@@ -119,6 +119,8 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
         _bracketless,
         _prefixed,
         _missing_comma,
+        _not_in,
+        _unit,
         _missing_operator,
     ):
         if report(fault, sink, parses):
@@ -290,6 +292,49 @@ def _begins_arm(words: Sequence[Lexeme]) -> bool:
         if not depth and word.type == "ARROW":
             return True
     return False
+
+
+def _not_in(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`x not in S` of Python."""
+    left, after = fault.before, fault.words[fault.at + 1 : fault.at + 2]
+    if fault.found.type != "NOT" or left is None or [w.type for w in after] != ["IN"]:
+        return False
+    span = fault.found.span
+    edits = (
+        Edit(Span(left.span.file, left.span.start, left.span.start), "not "),
+        Edit(Span(span.file, span.start, after[0].span.start), ""),
+    )
+    front = [Lexeme("NOT", "not", left.span), left, after[0]]
+    mended = [*fault.words[: fault.at - 1], *front, *fault.words[fault.at + 2 :]]
+    alone = fault.at >= 2 and fault.words[fault.at - 2].type in ("LPAR", "IF", "AND", "OR", "WHERE")
+    name = _short(left)
+    sink.report(
+        "MFG007",
+        f"`{name} not in` is written `not {name} in`",
+        span.to(after[0].span),
+        "`not` stands before the whole comparison",
+        helps=[
+            Help(f"write `not {name} in`", edits, applicable=alone and parses(fault.kind, mended))
+        ],
+    )
+    return True
+
+
+def _unit(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`real<m/s>`: types have no units."""
+    before = fault.before
+    if fault.found.text != "<" or before is None or before.text not in ("real", "int"):
+        return False
+    end = next((k for k in range(fault.at, len(fault.words)) if fault.words[k].text == ">"), None)
+    helps: list[Help | str] = ["say the unit in a comment, `## metres`"]
+    span = fault.found.span
+    if end is not None:
+        span = span.to(fault.words[end].span)
+        mended = [*fault.words[: fault.at], *fault.words[end + 1 :]]
+        sure = parses(fault.kind, mended)
+        helps.insert(0, Help(f"write `{before.text}`", (Edit(span, ""),), applicable=sure))
+    sink.report("MFG007", "types have no units", span, "not part of the language", helps=helps)
+    return True
 
 
 def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:

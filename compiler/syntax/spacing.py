@@ -7,7 +7,7 @@ from mfdsl.compiler.syntax.tokens import CLOSERS, OPENERS, Token
 _TIGHT = frozenset((".", "..", "^"))
 _SIZED = frozenset(("real", "int", "bool"))
 _ITEMS = {
-    "grid": frozenset(("map", "size", "moves", "periodic")),
+    "grid": frozenset(("map", "size", "moves", "periodic", "file")),
     "graph": frozenset(("node", "link", "file")),
 }
 

@@ -26,6 +26,10 @@ WORDS = {
     "peer_noise": "the noise of other agents",
     "weight": "weights between single agents, which have no limit as their number grows",
 }
+ADVICE = {
+    "peer_noise": "let a state keep what the noise makes (`arrival' = plan + e`) and read its law"
+    " one step later, in a final reward for example",
+}
 
 
 def reduced(model: Model, bins: Bins) -> Reduced:
@@ -119,6 +123,6 @@ def _check(model: Model) -> None:
         for index in reachable(model.nodes, player_roots(player)):
             op = model.nodes[index].op
             if op in ONLY_AGENTS:
-                raise NoTables(f"it reads {WORDS[op]}")
+                raise NoTables(f"it reads {WORDS[op]}", ADVICE.get(op))
     if any(not p.actions for p in model.populations):
         raise NoTables("a population without actions has nothing to choose")

@@ -46,6 +46,20 @@ def test_ends_and_numbers_of_a_link() -> None:
     assert kernel_row(model(), 0, law, (0,), (1,)) == {(1,): 1.0}
 
 
+def test_a_parameter_has_an_entry_for_each_link_or_cell_that_is_declared_below_it() -> None:
+    text = CITY.replace(
+        "objective", "param worth : real[city.link, yard.cell] in [0, 9] = V\nobjective", 1
+    )
+    text = text.replace(
+        "population", "param n : int in 1..3 = 2\ngrid yard { size 1, n }\npopulation", 1
+    )
+    text = text.replace("= V", "= [[1, 2], [3, 4], [5, 6]]").replace(
+        "10 *", "worth[e, yard[0, 1]] *"
+    )
+    law = {((0,), (0,)): 1.0}
+    assert [reward(model(text), 0, law, (e,), (e,)) for e in range(3)] == [3, 5.5 + 4, 4.5]
+
+
 def test_links_from_files(tmp_path: Path) -> None:
     (tmp_path / "links.csv").write_text("from,to,time\nA,B,1\nB,C,2.5\nC,B,2.5\n")
     spec = tmp_path / "city.mfg"

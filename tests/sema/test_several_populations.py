@@ -51,7 +51,7 @@ def test_every_player_has_its_certificates() -> None:
 def test_a_claim_inside_a_block_is_about_its_reward() -> None:
     assert chase(claim="require reward in [-4, 0]").ok
     failed = chase(claim="require reward in [-2, 0]")
-    assert [d.code for d in failed.diagnostics] == ["MFG509"]
+    assert [d.code for d in failed.diagnostics] == ["MFG511"]
 
 
 def test_a_claim_about_the_reward_of_several_players_needs_a_block() -> None:

@@ -187,7 +187,7 @@ def test_time_is_the_horizon_in_a_final_reward() -> None:
 
 def test_a_remainder_of_reals_reaches_up_to_its_divisor() -> None:
     assert codes(compiled(top="require total in [0, 1.5]", reward="rem(mu[x = x], 1)")) == [
-        "MFG509"
+        "MFG511"
     ]
 
 

@@ -58,8 +58,9 @@ def same_step(
         return Verdicts("proved")
     shared = _is_shared(model, copies, player)
     try:
+        common = _common_of_one(model, copies, player)
         if _same_noises(
-            copies, moving, player, player.noises, "noise", nexts, deadline, mirrored=not shared
+            copies, moving, player, player.noises, "noise", nexts, deadline, common, not shared
         ):
             return Verdicts("proved", method=("identities with the same or mirrored noises",))
         if shared:
@@ -109,6 +110,35 @@ def _is_shared(model: Model, copies: Copies, player: Player) -> bool:
     return False
 
 
+def _common_of_one(model: Model, copies: Copies, player: Player) -> list[tuple[NoiseVariable, int]]:
+    """Noises of environments, and their leaves, that only the moves of one population read.
+
+    All members draw such a noise alike, so that it may be mirrored together with their own ones.
+    """
+    if player.kind != "population":
+        return []
+    mine, others = _common_leaves(copies, player), set[int]()
+    for other in model.players:
+        if other.name != player.name:
+            others |= _common_leaves(copies, other)
+    found = []
+    for leaf in sorted(mine - others):
+        attr = copies.nodes[leaf].attr
+        assert isinstance(attr, tuple)
+        noises = model.player(str(attr[0])).noises
+        found += [(n, leaf) for n in noises if n.name == attr[1] and n.law is not None]
+    return found
+
+
+def _common_leaves(copies: Copies, player: Player) -> set[int]:
+    """Leaves of common noises that a player's moves and chances read; what is paid is a mean over
+    them, which is compared by itself.
+    """
+    roots = [given(s.next) for s in player.states]
+    roots += [n.density for n in player.noises if n.density is not None]
+    return {i for i in reachable(copies.nodes, roots) if copies.nodes[i].op == "common_noise"}
+
+
 def same_start(copies: Copies, moving: Motion, player: Player, deadline: float) -> Verdicts:
     """Whether the law of states and traits at t = 0 stays the same."""
     variables = [*player.states, *player.traits]
@@ -137,25 +167,28 @@ def _same_noises(
     kind: str,
     values: Sequence[tuple[StateVariable, int]],
     deadline: float,
-    *,
+    common: Sequence[tuple[NoiseVariable, int]] = (),
     mirrored: bool = True,
 ) -> bool:
     """Whether some choice of noises, `mirrored` or not, takes new values to the images of the old
-    ones.
+    ones. Those in `common` are drawn alike for all, beside the own `noises`.
     """
     leaves = [(n, leaf_of(copies.facts, player, n.name, kind)) for n in noises]
     read = [(n, leaf) for n, leaf in leaves if leaf is not None]
-    free = [n.name for n, _ in read if mirrored and n.law is not None and n.law[0] in MIRRORED]
+    free = [
+        (n, leaf)
+        for n, leaf in (*(read if mirrored else ()), *common)
+        if n.law is not None and n.law[0] in MIRRORED
+    ]
     choices = joint((False, True), repeat=len(free)) if len(free) <= MAX_MIRRORS else [()]
     whole = {v.name: node for v, node in values}
     for choice in choices:
         if processor_time() > deadline:
             return False
-        flipped = dict(zip(free, choice, strict=False))
         instead = {
             leaf: _mirror(copies, leaf, MIRRORED[str(given_law(n)[0])])
-            for n, leaf in read
-            if flipped.get(n.name)
+            for (n, leaf), flipped in zip(free, choice, strict=False)
+            if flipped
         }
         pairs = list(_pairs(copies, moving, player, values, whole, instead))
         pairs += [

@@ -91,7 +91,7 @@ def written_out(
         UnsupportedError: a part has no written-out form.
     """
     terms = Terms(facts, Builder(most=MAX_NODES))
-    reader = _Reader(terms, exact or (lambda _: None), bind, _free_depths(facts.nodes, roots))
+    reader = _Reader(terms, exact or (lambda _: None), bind, free_depths(facts.nodes, roots))
     try:
         found = [reader.read(root, {}) for root in roots]
     except OverflowError as error:
@@ -154,7 +154,7 @@ def _depth(node: Node) -> int:
     return node.attr
 
 
-def _free_depths(nodes: Sequence[Node], roots: Sequence[int]) -> dict[int, frozenset[int]]:
+def free_depths(nodes: Sequence[Node], roots: Sequence[int]) -> dict[int, frozenset[int]]:
     """The depths of members and indices that are bound further out, of every node below."""
     free: dict[int, frozenset[int]] = {}
     for index in reachable(nodes, roots):

@@ -232,3 +232,38 @@ population p as mu {
         images = {"e.w": negative(copies, leaf)}
         found = invariant(model, copies, model.player("p"), images, "invariant", 20.0)
         assert found.verdict == verdict, found.detail
+
+
+@pytest.mark.parametrize(
+    ("common", "other", "verdict"),
+    [("0", "0", "proved"), ("e.z", "0", "unknown"), ("0", "e.z", "unknown")],
+)
+def test_a_common_noise_of_one_population_is_mirrored_with_its_own(
+    common: str, other: str, verdict: str
+) -> None:
+    """The reflection of banks under a common shock; whoever else reads it is on the other side."""
+    text = f"""model banks
+objective nash
+horizon 2
+environment e {{
+  state w : real = 0
+  noise z : real ~ normal(0, std = 1)
+  w' = w + {common}
+}}
+population p as mu {{
+  state x : real ~ normal(0, std = 1)
+  action a : real
+  noise own : real ~ normal(0, std = 1)
+  let gap = mean(q.x for q in p) - x
+  x' = x + gap + a + 0.2 * e.z + own
+  reward r = -a^2 - gap^2 + e.w
+}}
+population o {{
+  state y : real ~ normal(0, std = 1)
+  action b : real
+  y' = y + b + {other}
+  reward s = -b^2
+}}
+"""
+    (found,) = answers(model_of(text), "p: invariant(x = -x, a = -a)", 20.0)
+    assert found.verdict == verdict, found.detail
