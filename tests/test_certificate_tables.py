@@ -5,6 +5,7 @@ Structure that is unknown is left out: a faster machine may decide it within the
 flows that refute `monotone_on_flows`, which a slower machine may not find.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mfdsl.compiler.analysis.lipschitz import Question, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.analysis.subjects import interactions
+from mfdsl.findings import findings
 
 ROOT = Path(__file__).resolve().parent
 GOLDEN = ROOT / "golden" / "certificates"
@@ -40,6 +42,7 @@ UNBOUNDED = {
     name: 0.3 for name in ("flocking", "mfax_endogenous", "navigation", "push", "random_linear")
 }
 STRUCTURE_SECONDS = 4.0
+ALWAYS = {"independent", "monotone", "potential", "existence", "contraction"}
 # Some of these are decided here, but not at once.
 SEARCHED = {"endogenous": 20.0, "lq_ring": 12.0, "mf_garnet": 20.0}
 DIGITS = 2
@@ -59,13 +62,26 @@ def slopes(name: str) -> Budget:
     return SLOPES if seconds is None else replace(SLOPES, boxes=1, seconds=seconds)
 
 
+def agree(structure: Sequence[Certificate]) -> None:
+    """Every game has its certificates of structure, none contradicts another, and what is unknown
+    has its reason.
+    """
+    findings(structure)
+    assert {c.claim for c in structure} >= ALWAYS
+    for certificate in structure:
+        if certificate.verdict == "unknown":
+            assert certificate.reason is not None and certificate.detail
+
+
 def table(name: str) -> str:
     """All rows of a spec: what it claims itself, its structure, its slopes in every law."""
     game = mfdsl.load(name)
+    structure = structure_certificates(game.model, SEARCHED.get(name, STRUCTURE_SECONDS))
+    agree(structure)
     rows = [line(c, c.subject) for c in game.compilation.certificates]
     rows += [
         line(c, c.subject)
-        for c in structure_certificates(game.model, SEARCHED.get(name, STRUCTURE_SECONDS))
+        for c in structure
         if c.verdict != "unknown" and (c.claim, c.verdict) != ("monotone_on_flows", "refuted")
     ]
     facts, budget = facts_of(game.model), slopes(name)
@@ -82,6 +98,11 @@ def test_the_table_is_the_golden_one(name: str, request: pytest.FixtureRequest) 
         GOLDEN.mkdir(exist_ok=True)
         path.write_text(found, encoding="utf-8")
     assert found == path.read_text(encoding="utf-8")
+
+
+def test_the_time_limit_leaves_claims_unknown() -> None:
+    model = mfdsl.load(SPECS[0]).model
+    assert {c.reason for c in structure_certificates(model, 0.0)} == {"budget"}
 
 
 def test_there_is_a_table_for_each_spec() -> None:
