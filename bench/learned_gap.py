@@ -48,6 +48,7 @@ class Case:
     test_games: int = 128
     restarts: int = 1
     replays: int = 0
+    deviators: int = 128
     params: Mapping[str, ParameterValue] = field(default_factory=dict)
 
 
@@ -73,8 +74,16 @@ CASES = (
     Case("nfg_coop", half=1),
     Case("nfg_dom", half=2),
     Case("openspiel_predator_prey", agents=500, iterations=60, test_games=32),
-    Case("periodic_aversion", half=1, test_games=64),
-    Case("predator_prey", agents=5000, restarts=0, replays=60, test_games=16),
+    Case(
+        "periodic_aversion",
+        half=1,
+        agents=4000,
+        deviators=1000,
+        restarts=0,
+        replays=60,
+        test_games=64,
+    ),
+    Case("predator_prey", agents=5000, restarts=0, replays=60, test_games=64),
     Case("random_linear"),
     Case("rock_paper_scissors", half=2),
     Case("routing", iterations=40, test_games=64),
@@ -120,7 +129,7 @@ def measured(case: Case, game: Game, tables: Tables, named: str, policy: Tabular
         games=GAMES,
         budget=Budget(
             iterations=case.iterations,
-            deviators=128,
+            deviators=case.deviators,
             restarts=case.restarts,
             replays=case.replays,
             test_games=case.test_games,

@@ -27,7 +27,7 @@ class Budget:
     first learns in `imitation` episodes to do as the policy does; networks; and `test_games` to
     judge, four times as many where one player of each deviates.
 
-    With `replays` another answer is fitted to the values of that many episodes of each game, where
+    With `replays` another answer is found by values in that many episodes of each game, where
     actions are finite and games short (`replayed.py`).
     `steps` is the length of games without end; 0: until 1 % of the discount is left.
     """

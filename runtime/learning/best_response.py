@@ -24,7 +24,7 @@ from mfdsl.runtime.learning.judges import chosen, gradient_of, preferred
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.replayed import fits, index_of, refitted, remembered
 from mfdsl.runtime.learning.sight import model_of
-from mfdsl.runtime.learning.tallied import tallied, views_of
+from mfdsl.runtime.learning.tallied import few, tallied
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
@@ -51,24 +51,32 @@ def learned_response(arena: Arena, judge: Arena, budget: Budget, seed: int) -> F
     one may be fitted to values (`Budget.replays`).
     """
     courses = [
-        _course(_learning(arena, budget, seed, k), arena, judge, k) for k in range(budget.restarts)
+        course_of(_learning(arena, budget, seed, k), arena, judge, k)
+        for k in range(budget.restarts)
     ]
     if budget.replays and fits(arena):
-        answers = _refitting(arena, budget, seed)
-        courses.append(_course(answers, arena, judge, budget.restarts, (True,)))
+        courses.append(_valued(arena, judge, budget, seed))
     return preferred(courses)
 
 
-def _course(
-    answers: Iterator[Answer], arena: Arena, judge: Arena, restart: int, modes: Sequence[bool] = ()
+def course_of(
+    answers: Iterator[Answer],
+    arena: Arena,
+    judge: Arena,
+    restart: int,
+    modes: Sequence[bool] = (),
+    *,
+    last: bool = False,
 ) -> Found:
-    """The best of the answers that a course of learning comes to after each of its quarters."""
+    """The best of the answers that a course of learning comes to after each of its quarters, or
+    the `last` of them.
+    """
     options = []
     for answer in answers:
         ways = modes or ((True, False) if answer.actor.head.choices else (True,))
         options.append(chosen(answer, arena, judge, restart, ways))
     quarters = tuple(option.gain for option in options)
-    return replace(preferred(options), quarters=quarters)
+    return replace(options[-1] if last else preferred(options), quarters=quarters)
 
 
 def _learning(arena: Arena, budget: Budget, seed: int, restart: int) -> Iterator[Answer]:
@@ -95,17 +103,22 @@ def _learning(arena: Arena, budget: Budget, seed: int, restart: int) -> Iterator
             yield answer
 
 
-def _refitting(arena: Arena, budget: Budget, seed: int) -> Iterator[Answer]:
-    """One course of values from episodes of their own: means where views are few, else fitted."""
-    deviating, _ = _begun(arena, budget, seed * 1_000_003 + budget.restarts)
-    memory = remembered(deviating, budget.replays, budget.restarts * budget.iterations + 1)
-    answer, discount = deviating.answer, arena.engine.discount
-    views = views_of(memory, answer.actor.head.choices)
-    if views is not None:
-        yield from tallied(answer, memory, views, discount, budget)
-        return
+def _valued(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
+    """One course of values from episodes of their own: counted where views are few, else fitted.
+
+    Counts only grow, so that of answers to them the last one knows most; games that choose among
+    the quarters would choose by their noise.
+    """
+    restart, modes = budget.restarts, (True,)
+    deviating, _ = _begun(arena, budget, seed * 1_000_003 + restart)
+    first = restart * budget.iterations + 1
+    if few(arena, deviating.answer, budget):
+        answers = tallied(deviating, budget, first)
+        return course_of(answers, arena, judge, restart, modes, last=True)
+    memory = remembered(deviating, budget.replays, first)
     draws = torch.Generator().manual_seed(seed)
-    yield from refitted(answer, memory, discount, budget, draws)
+    answers = refitted(deviating.answer, memory, arena.engine.discount, budget, draws)
+    return course_of(answers, arena, judge, restart, modes)
 
 
 def _begun(arena: Arena, budget: Budget, seed: int) -> tuple[Deviating, Critics]:

@@ -96,11 +96,12 @@ def chosen(
     options = []
     for mode in modes:
         option = Found(answer, mode)
-        gains = torch.cat([gains_of(judge, option, first + k) for k in range(_lone(judge))])
+        numbers = range(first, first + _lone(judge))
+        gains = torch.cat([gains_of(judge, option, number) for number in numbers])
         gain, error = gains.mean().item(), gains.double().std().item() / math.sqrt(len(gains))
         learned = gain
         if arena.shadows is not judge.shadows:
-            learned = gains_of(arena, option, first).mean().item()
+            learned = torch.cat([gains_of(arena, option, k) for k in numbers]).mean().item()
         options.append(replace(option, gain=gain, error=error, learned=learned))
     return preferred(options)
 

@@ -44,11 +44,8 @@ class Memory:
 def fits(arena: Arena) -> bool:
     """Whether values of a few choices at few times say all."""
     finite = all(action.type.finite for action in arena.sight.actions)
-    return finite and arena.simulator.program.horizon is not None and _short(arena)
-
-
-def _short(arena: Arena) -> bool:
-    return arena.engine.steps <= LONGEST_GAME
+    ends = arena.simulator.program.horizon is not None
+    return finite and ends and arena.engine.steps <= LONGEST_GAME
 
 
 def index_of(head: Head, done: Sequence[Tensor]) -> Tensor:
@@ -78,7 +75,7 @@ def remembered(deviating: Deviating, episodes: int, first: int) -> Memory:
             usual = arena.followed(scene, number)
             part = getattr(usual, field)
             own = [value if arena.sight.single else value[:, : arena.count] for value in part]
-            index = _tried(deviating, scene, number, mask, index_of(head, own))
+            index = tried(deviating, scene, number, mask, index_of(head, own))
             seen.append((view, mask, index))
             mine = head.values(Drawn(None, index), scene.params.unit)
             return arena.acted(usual, mine)
@@ -95,10 +92,14 @@ def remembered(deviating: Deviating, episodes: int, first: int) -> Memory:
     return Memory(*joined(kept, lambda parts: torch.cat(parts, 1)))
 
 
-def _tried(
+def tried(
     deviating: Deviating, scene: Scene, number: int, mask: Tensor | None, own: Tensor
 ) -> Tensor:
-    """The choices `own` of one half, and draws from all that is legal for the others."""
+    """The choices `own` of one half, and draws from all that is legal for the others.
+
+    `own` are those of the agents whose copies deviators are. Where both no longer stand in one
+    place they may be illegal, and are drawn anew.
+    """
     head = deviating.answer.actor.head
     logits = torch.zeros(*own.shape, head.choices, device=own.device)
     if mask is not None:
@@ -107,7 +108,10 @@ def _tried(
     drawn = deviating.drawn(law, scene, 2 * number).index
     coin = deviating.drawn(ActionLaw(None, None, torch.zeros(*own.shape, 2)), scene, 2 * number + 1)
     assert drawn is not None and coin.index is not None
-    return torch.where(coin.index == 0, own, drawn)
+    stays = coin.index == 0
+    if mask is not None:
+        stays = stays & mask.gather(-1, own[..., None])[..., 0]
+    return torch.where(stays, own, drawn)
 
 
 def refitted(

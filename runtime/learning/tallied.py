@@ -1,115 +1,193 @@
-"""A best response by means over what deviators met, where what they see is one of few views.
+"""A best response by counts of what each choice leads to, where what deviators see is one of few
+views.
 
-Values of actions are means over visits, backwards in time (certainty equivalence):
-q_t(v, a) = mean of r + discount * max_a' q_{t+1}(v', a'). The network has only to do what is best
-at each view. Fitted to values itself, as in `replayed.py`, it spends its weights on how much views
-differ, which is far more than what is gained by leaving a policy that is nearly an equilibrium.
+In every situation that deviators meet all their choices are tried, with the same draws of the game
+and of all others (common random numbers, Glasserman 2003, Monte Carlo Methods in Financial
+Engineering, 4.2): members of weight 0 move nobody, so that nothing else changes. Values follow
+backwards in time from the counts (certainty equivalence), of a view v at a time t:
+q_t(v, a) = mean of what a was paid + discount * mean over what it led to of max_a' q_{t+1}(v', a').
+Choices differ by what they lead to and not by the luck of who made them, which near an equilibrium
+is far more than what there is to gain. The network has only to do what is best at each view; fitted
+to values itself, as in `replayed.py`, it spends its weights on how much views differ.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mfdsl.runtime.learning.answers import Answer, Budget
-from mfdsl.runtime.learning.replayed import Memory
+from mfdsl.runtime.behaviours import Scene
+from mfdsl.runtime.learning.answers import Answer, Budget, Deviating
+from mfdsl.runtime.learning.branching import Branching
+from mfdsl.runtime.learning.deviators import Arena
+from mfdsl.runtime.learning.engine import Turn
+from mfdsl.runtime.learning.eyes import View
+from mfdsl.runtime.learning.heads import Drawn
+from mfdsl.runtime.learning.replayed import index_of, tried
 
-OFTEN = 20  # visits of each choice at each view that are enough, in the mean
-STEPS = 300  # of Adam, on all views together
-FEW = 8_192  # views of all times
+OFTEN = 20  # visits of each view that are enough, in the mean
+MOST = 20_000_000  # pairs of a choice at a view and what it leads to, of all times
+STEPS, AGAIN = 2_000, 50  # of Adam at most, on all views together, and between looks at choices
 LEAST = 0.05  # weight of views at which nothing is gained
 PARTS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
-    """The views of all times: `number` [T, S, K] of each visit at its time, `counts` of the times,
-    and where the first visit of each was, in the order of times: (t, s, k).
+class Tally:
+    """What choices did at each time, from views with numbers below V: how `often` each was tried,
+    what it was `paid` in all, and how often it `led` to each view of the next time; which were
+    `legal`, and what is seen there, `own` and in `common`.
     """
 
-    number: Int[Tensor, "T S K"]
-    counts: tuple[int, ...]
-    first: tuple[tuple[Tensor, Tensor, Tensor], ...]
+    often: Float[Tensor, "T V C"]
+    paid: Float[Tensor, "T V C"]
+    led: Float[Tensor, "T V*C*V"]
+    own: Float[Tensor, "T V k"]
+    common: Float[Tensor, "T V c"]
 
 
-def views_of(memory: Memory, choices: int) -> Views | None:
-    """The views that there are, None where they are too many for means: laws, single players."""
-    view = memory.view
-    if view.own is None or view.laws:
-        return None
-    steps, scenes, agents = memory.index.shape
-    number = torch.empty_like(memory.index)
-    counts, first = [], []
-    for t in range(steps):
-        common = view.common[t][:, None].expand(-1, agents, -1)
-        rows = torch.cat([view.own[t], common.to(view.own)], -1).flatten(0, 1)
-        kinds, each = torch.unique(rows, dim=0, return_inverse=True)
-        if len(kinds) * choices * OFTEN > len(rows) or len(kinds) * steps > FEW:
-            return None
-        where = torch.empty(len(kinds), dtype=torch.int64, device=each.device)
-        where.scatter_(0, each, torch.arange(len(each), device=each.device))
-        number[t] = each.view(scenes, agents)
-        counts.append(len(kinds))
-        first.append((torch.full_like(where, t), where // agents, where % agents))
-    return Views(number, tuple(counts), tuple(first))
+def few(arena: Arena, answer: Answer, budget: Budget) -> bool:
+    """Whether deviators see one of few views: finite values of their own and the time, no laws."""
+    sight, eyes = arena.sight, answer.eyes
+    if arena.shadows is None or not eyes.finite or eyes.read:
+        return False
+    if any(feature.name != "t" for feature in sight.common):
+        return False
+    views = _views(arena)
+    visits = budget.replays * arena.engine.batch * arena.count
+    pairs = arena.engine.steps * views * answer.actor.head.choices * views
+    return visits >= OFTEN * views and pairs <= MOST
 
 
-def values_of(
-    views: Views, index: Tensor, rewards: Tensor, choices: int, discount: float
-) -> list[Float[Tensor, "views choices"]]:
-    """Values of the choices at the views of each time, -inf where a choice was never made."""
-    found: list[Tensor] = []
-    ahead = torch.zeros_like(rewards[0], dtype=torch.float64)
-    for t in reversed(range(len(index))):
-        places = (views.number[t] * choices + index[t]).flatten()
-        size = views.counts[t] * choices
-        goals = (rewards[t].double() + discount * ahead).flatten()
-        often = torch.bincount(places, minlength=size)
-        total = torch.zeros(size, dtype=torch.float64, device=goals.device)
-        total.index_add_(0, places, goals)
-        q = torch.where(often > 0, total / often.clamp(min=1), -torch.inf).view(-1, choices)
-        found.append(q)
-        ahead = q.amax(-1)[views.number[t]]  # of what the step before led to
-    return found[::-1]
+def _views(arena: Arena) -> int:
+    return prod(feature.type.size for feature in arena.sight.own)
 
 
-def tallied(
-    answer: Answer, memory: Memory, views: Views, discount: float, budget: Budget
-) -> Iterator[Answer]:
-    """Let the answer do what is best by the means over a quarter of the scenes, a half, and so on;
-    given out after each.
+def _number(arena: Arena, scene: Scene) -> Int[Tensor, "B K"]:
+    """The number of what each deviator sees of itself."""
+    seen = arena.seen(scene)
+    found = torch.zeros((), dtype=torch.int64, device=scene.time.device)
+    for feature in arena.sight.own:
+        place = seen[feature.name].long() - feature.type.first
+        found = found * feature.type.size + place
+    return found
+
+
+def tallied(deviating: Deviating, budget: Budget, first: int) -> Iterator[Answer]:
+    """Let the answer do what is best by the counts of a quarter of the episodes from number `first`
+    on, of a half, and so on; given out after each.
     """
-    choices, scenes = answer.actor.head.choices, memory.index.shape[1]
-    for part in range(1, PARTS + 1):
-        last = scenes * part // PARTS
-        some = replace(views, number=views.number[:, :last])
-        q = values_of(some, memory.index[:, :last], memory.rewards[:, :last], choices, discount)
-        _do_best(answer, memory, views, torch.cat(q), budget)
-        yield answer
+    tally, arena = nothing(deviating), deviating.arena
+    assert arena.shadows is not None
+    branches = Branching(arena.shadows, deviating.answer.actor.head.choices)
+    for part in range(PARTS):
+        last = budget.replays * (part + 1) // PARTS
+        for episode in range(budget.replays * part // PARTS, last):
+            count(tally, deviating, branches, first + episode)
+        do_best(deviating.answer, tally, arena.engine.discount, budget)
+        yield deviating.answer
 
 
-def _do_best(answer: Answer, memory: Memory, views: Views, q: Tensor, budget: Budget) -> None:
-    """Fit laws of actions to the best choice at each view, by how much is at stake there."""
-    t, s, k = (torch.cat(part) for part in zip(*views.first, strict=True))
-    view = memory.view
+def nothing(deviating: Deviating) -> Tally:
+    """Before anything was tried."""
+    arena, answer = deviating.arena, deviating.answer
+    unit = arena.simulator.params.unit.new_zeros((), dtype=torch.float64)
+    steps, views, choices = arena.engine.steps, _views(arena), answer.actor.head.choices
+    own, common, _ = answer.eyes.widths
+    return Tally(
+        unit.new_zeros(steps, views, choices),
+        unit.new_zeros(steps, views, choices),
+        unit.new_zeros(steps, views * choices * views, dtype=torch.float32),
+        unit.new_zeros(steps, views, own),
+        unit.new_zeros(steps, views, common),
+    )
+
+
+@torch.no_grad()
+def count(tally: Tally, deviating: Deviating, branches: Branching, episode: int) -> None:
+    """Add what all choices do in one episode of each game. Deviators go on as those of
+    `replayed.py` do.
+    """
+    arena, head = deviating.arena, deviating.answer.actor.head
+    engine, params = replace(arena.engine, simulator=branches), branches.params
+    wide = replace(arena, engine=engine, count=branches.shadows)
+    views, choices = _views(arena), head.choices
+    choice = torch.arange(choices, device=params.unit.device)[:, None]
+    scene = branches.scene(0, branches.reset(episode))
+    for t in range(engine.steps):
+        number = episode * (engine.steps + 1) + t
+        usual, mask, here = arena.followed(scene, number), arena.mask(scene), _number(arena, scene)
+        _see(tally, t, here, deviating.answer.view(arena, scene))
+        part = [value[:, : arena.count] for value in getattr(usual, arena.sight.field)]
+        index = tried(deviating, scene, number, mask, index_of(head, part))
+        legal = torch.ones_like(here, dtype=torch.bool)[:, None].expand(-1, choices, -1)
+        legal = legal if mask is None else mask.movedim(-1, 1)
+        every = torch.where(legal, choice, index[:, None])
+        action = wide.acted(usual, head.values(Drawn(None, every.flatten(1)), params.unit))
+        noise = branches.noise(number)
+        state, rewards = branches.program.module.step(
+            params, scene.time, scene.state, action, noise
+        )
+        state = branches.whole(state)
+        after = replace(scene, t=t + 1, time=branches.time(t + 1), state=state)
+        paid = wide.paid(rewards)
+        if t + 1 == engine.steps and (last := engine.paid(Turn(after))) is not None:
+            paid = paid + engine.discount * wide.paid(last)
+        place = (here[:, None] * choices + choice)[legal]
+        tally.often[t] += torch.bincount(place, minlength=views * choices).view(views, -1)
+        tally.paid[t].view(-1).index_add_(0, place, paid.view(legal.shape)[legal].double())
+        to = place * views + _number(wide, after).view(legal.shape)[legal]
+        tally.led[t] += torch.bincount(to, minlength=views * choices * views)
+        scene = replace(after, state=branches.gone_on(state, index))
+
+
+def _see(tally: Tally, t: int, here: Int[Tensor, "B K"], view: View) -> None:
     assert view.own is not None
-    rows = replace(view, own=view.own[t, s, k][:, None], common=view.common[t, s], alike=None)
-    mask = None if memory.mask is None else memory.mask[t, s, k][:, None]
-    met = q.isfinite()
-    some = met.any(-1)
-    best = q.argmax(-1)
-    least = torch.where(met, q, torch.inf).amin(-1)
-    stake = torch.where(some, q.amax(-1) - least, 0.0)
-    weight = stake / stake.mean().clamp(min=1e-12) + LEAST
-    weight = torch.where(some, weight, 0.0).to(view.own)
+    tally.own[t, here] = view.own.to(tally.own)
+    tally.common[t, here] = view.common[:, None].expand(*here.shape, -1).to(tally.common)
+
+
+def values_of(tally: Tally, discount: float) -> Float[Tensor, "T V C"]:
+    """Values of the choices, -inf where one was never tried; what was led to and never met is worth
+    as little as anything that was.
+    """
+    steps, views, choices = tally.often.shape
+    found = torch.empty_like(tally.paid)
+    ahead = tally.paid.new_zeros(views)
+    for t in reversed(range(steps)):
+        led = tally.led[t].view(views * choices, views).to(ahead) @ ahead
+        total = tally.paid[t] + discount * led.view(views, choices)
+        met = tally.often[t] > 0
+        found[t] = torch.where(met, total / tally.often[t].clamp(min=1), -torch.inf)
+        best = found[t].amax(-1)
+        some = met.any(-1)
+        ahead = torch.where(some, best, best[some].amin())
+    return found
+
+
+def do_best(answer: Answer, tally: Tally, discount: float, budget: Budget) -> None:
+    """Fit laws of actions to the best choice at each view, by how much is at stake there."""
+    q = values_of(tally, discount).flatten(0, 1)
+    legal = q.isfinite()
+    some = legal.any(-1)
+    q, legal = q[some], legal[some]
+    unit = next(answer.parameters())
+    own, common = (part.flatten(0, 1)[some].to(unit) for part in (tally.own, tally.common))
+    rows = View(own[:, None], common, (), ())
+    best, most = q.argmax(-1), q.amax(-1)
+    stake = most - torch.where(legal, q, torch.inf).amin(-1)
+    weight = (stake / stake.mean().clamp(min=1e-12) + LEAST).to(unit)
     optimizer = torch.optim.Adam(answer.parameters(), budget.learning_rate)
     for step in range(STEPS):
         for group in optimizer.param_groups:
             group["lr"] = budget.learning_rate * (1 - 0.95 * step / STEPS)
-        logits = cast(Tensor, answer.law(rows, mask).logits)[:, 0]
+        logits = cast(Tensor, answer.law(rows, legal[:, None]).logits)[:, 0]
+        if step % AGAIN == 0 and bool((logits.argmax(-1) == best).all()):
+            return
         logs = torch.log_softmax(logits, -1)
         loss = -(weight * logs.gather(-1, best[:, None])[:, 0]).mean()
         optimizer.zero_grad(set_to_none=True)

@@ -1,6 +1,7 @@
 """Learned best responses: what deviators do to a game, and what they gain beside what is exact."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mfdsl.playing import by_table
 from mfdsl.runtime.behaviours import calling, still, uniform
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
-from mfdsl.runtime.learning import tallied
+from mfdsl.runtime.learning import best_response, judges, tallied
 from mfdsl.runtime.learning.answers import Answer, Deviating, Found
 from mfdsl.runtime.learning.best_response import CURIOUS, imitate, learned_response
 from mfdsl.runtime.learning.chances import answer_chances
@@ -306,15 +307,45 @@ def test_noise_of_single_players_does_not_choose() -> None:
     assert preferred([alone]) is alone
 
 
-@pytest.mark.parametrize("few", [True, False], ids=["means", "fitted"])
+def test_both_who_choose_see_as_many_games(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One player tells less than many, so there are four times the games, of either kind."""
+    place = arena("sis", uniform)
+    alone = replace(place, engine=replace(place.engine, simulator=place.shadows.crowd))  # type: ignore[union-attr]
+    seen: list[tuple[bool, int]] = []
+
+    def gains(judge: Arena, found: Found, episode: int) -> torch.Tensor:
+        seen.append((judge is place, episode))
+        return torch.full((3,), 1.0 + len(seen))
+
+    monkeypatch.setattr(judges, "gains_of", gains)
+    found = judges.chosen(torch.nn.Identity(), place, alone, 2, (True,))  # type: ignore[arg-type]
+    assert [kind for kind, _ in seen] == [False] * 4 + [True] * 4
+    assert [k for _, k in seen[:4]] == [k for _, k in seen[4:]] and len({k for _, k in seen}) == 4
+    assert found.gain == 3.5 and found.learned == 7.5
+
+
+def test_the_last_of_answers_to_counts_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever noise says of it; of all other courses the best."""
+    place = arena("sis", uniform)
+    answer = Answer(model_of(place.program), place.sight, Budget(hidden=8))
+    gains = iter((0.5, 0.3, 0.5, 0.3))
+    monkeypatch.setattr(
+        best_response, "chosen", lambda *_: Found(answer, True, gain=next(gains), error=0.01)
+    )
+    for last, wanted in ((True, 0.3), (False, 0.5)):
+        found = best_response.course_of(iter([answer] * 2), place, place, 0, (True,), last=last)
+        assert found.gain == wanted and found.quarters == (0.5, 0.3)
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["counted", "fitted"])
 def test_values_of_what_was_ever_met_answer_a_policy(
     few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a few episodes, in which all that there is to gain can be told, both by means over
-    visits and by a network of values, which is taken where there are too many views for means.
+    """From a few episodes, in which all that there is to gain can be told, both by counts of
+    what choices lead to and by a network of values, where there are too many views for counts.
     """
     if not few:
-        monkeypatch.setattr(tallied, "FEW", 0)
+        monkeypatch.setattr(tallied, "MOST", 0)
     game = mfdsl.load("rock_paper_scissors")
     lesson = lesson_of(game)
     tables = tables_in(lesson)
