@@ -1,11 +1,14 @@
 """Exact responses to laws, beside closed forms and beside answers found otherwise."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from mfdsl.game import load
 from mfdsl.runtime.learning.base import LessonError
 from mfdsl.runtime.learning.generated.frozen import arena_of, doubled
+from mfdsl.runtime.learning.generated.network_responses import Networks
 from mfdsl.runtime.learning.generated.quadratic import (
     Prober,
     probes,
@@ -89,6 +92,26 @@ def test_networks_along_the_path_come_near_the_exact_response() -> None:
     still = learner_of(game, crowd=256, paths=64, response="path").walk(points[:, :1], 4000, 9).paid
     reached = (paid[1].mean() - still.mean()) / (paid[0].mean() - still.mean())
     assert 0.9 < float(reached) <= 1.005
+
+
+def test_what_is_left_of_steps_along_the_path_is_the_mean_of_the_later_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner = learner_of(
+        load("rotating_target"), crowd=64, paths=64, response="path", answers=5, learners=8
+    )
+    responder = learner.responder
+    assert isinstance(responder, Networks)
+
+    def step(self: Networks, points: Any, iteration: int, k: int) -> dict[str, float]:
+        with torch.no_grad():
+            for number in self.parameters:
+                number.fill_(float(k))
+        return {"answer": 0.0}
+
+    monkeypatch.setattr(Networks, "_along_path", step)
+    responder.improve(learner.generator, learner.crowd(64, 5, learner.met), 0)
+    assert all(bool((number == 3.0).all()) for number in responder.parameters)
 
 
 def test_the_crowd_counts_and_learning_agents_do_not() -> None:

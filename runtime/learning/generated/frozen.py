@@ -18,6 +18,7 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene, still
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.credit import with_weights, without_weights
+from mfdsl.runtime.learning.generated.pairs import opposed
 from mfdsl.runtime.learning.generated.space import Space
 from mfdsl.runtime.simulator import Simulator
 
@@ -122,13 +123,19 @@ class Arena:
         act: Act,
         *,
         moving: bool = False,
+        paired: bool = False,
     ) -> Iterator[Outcome]:
         """Play an episode of `learning` agents against a crowd at `points`; with `moving` what they
-        are paid has gradients in the points of the same time.
+        are paid has gradients in the points of the same time, with `paired` half of them begin
+        where the others do and meet the opposite noise (`pairs.py`).
         """
         games, crowd = points.shape[1], points.shape[2]
         simulator = self.simulator(crowd + learning, games)
         state = simulator.reset(episode)
+        half = learning // 2 if paired else 0
+        if half:
+            group = getattr(state, self.space.field)
+            state = self.placed(state, [v[:, -2 * half : -half] for v in group])
         scene = simulator.scene(0, state)
         scene = replace(scene, seed=self.seed * 1_000_003 + episode)
         for t in range(self.steps):
@@ -136,6 +143,8 @@ class Arena:
             meeting = self.meeting(scene, members)
             action = act(meeting)
             noise = simulator.noise(episode * (self.steps + 1) + t)
+            if half:
+                noise = opposed(noise, self.program.module.NOISES, self.space.field, half)
             after, rewards = self.weighted.module.step(
                 self.params, scene.time, meeting.counted, action, noise
             )

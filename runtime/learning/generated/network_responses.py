@@ -25,7 +25,7 @@ from mfdsl.runtime.learning.generated.family import Family
 from mfdsl.runtime.learning.generated.fitting import AnyGenerator, part
 from mfdsl.runtime.learning.generated.frozen import Arena, Meeting
 from mfdsl.runtime.learning.generated.judging import gain_against, own_gap
-from mfdsl.runtime.learning.generated.straight import straightened
+from mfdsl.runtime.learning.generated.straight import StraightTrunk, straightened
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.sight import sights_of, values_seen
@@ -88,7 +88,8 @@ class Networks:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * (1 - (1 - self.config.final_rate) * done)
         if self.way == "path":
-            found = [self._along_path(points, iteration, k) for k in range(self.config.answers)]
+            self._whiten(points, iteration)
+            found = self._averaged(points, iteration)
         else:
             found = [self._by_score(points, iteration, k) for k in range(self.config.answers)]
         return {name: sum(f[name] for f in found) / len(found) for name in found[0]}
@@ -143,8 +144,8 @@ class Networks:
                 scale.restore(state[f"scales.{name}"])
         restore_optimizer(self.optimizer, state)
 
-    def _view(self, meeting: Meeting) -> View:
-        """What all agents see; laws and means are those of the crowd."""
+    def _view(self, meeting: Meeting, first: int) -> View:
+        """What agents see from the `first` on; laws and means are those of the crowd."""
         scene, arena = meeting.scene, self.arena
         (sight,) = self.crew.sights
         seen = values_seen(arena.weighted, scene.params, scene.time, meeting.counted)
@@ -155,16 +156,14 @@ class Networks:
             law[:, : meeting.crowd] if law.shape[1] == scene.agents[sight.player] else law
             for law in view.laws
         )
-        return View(view.own, view.common, laws, view.weights)
+        own = None if view.own is None else view.own[:, first:]
+        return View(own, view.common, laws, view.weights)
 
     def _choose(self, meeting: Meeting, *, noisy: bool) -> tuple[Choice, Any]:
         """What those draw who have to act, learning agents or all, and the module's `Action`."""
         scene, first = meeting.scene, 0 if self.arena.acting else meeting.crowd
-        view, mask = self._view(meeting), self.crew.masks(scene).get(self.field)
-        if first:
-            own = None if view.own is None else view.own[:, first:]
-            view = View(own, view.common, view.laws, view.weights)
-            mask = None if mask is None else mask[:, first:]
+        view, mask = self._view(meeting, first), self.crew.masks(scene).get(self.field)
+        mask = None if mask is None else mask[:, first:]
         law = self.crew.laws[self.field](view, mask)
         (sight,) = self.crew.sights
         head, unit = self.crew.head(sight), scene.params.unit
@@ -186,6 +185,36 @@ class Networks:
         action = self.arena.program.module.Action(**{sight.field: group})
         return Choice(view, made, mask, chances), action
 
+    @torch.no_grad()
+    def _whiten(self, points: Tensor, iteration: int) -> None:
+        """Let the affine part read what is seen against the law with mean 0, times apart."""
+        trunk = self.crew.actors[self.field].trunk
+        assert isinstance(trunk, StraightTrunk)
+
+        def act(meeting: Meeting) -> Any:
+            trunk.whiten(self._view(meeting, meeting.crowd))
+            return self.act(meeting)
+
+        for _ in self.room.turns(points, self.config.learners, self._episode(iteration, 0), act):
+            pass
+
+    def _averaged(self, points: Tensor, iteration: int) -> list[dict[str, float]]:
+        """Steps along the path; what is left of them are the mean weights of the later half, in
+        which the noise of single steps averages out (Polyak and Juditsky 1992).
+        """
+        count, found = self.config.answers, []
+        mean = [p.detach().clone() for p in self.parameters]
+        for k in range(count):
+            found.append(self._along_path(points, iteration, k))
+            done = k + 1 - count // 2
+            if done > 0:
+                now = [p.detach() for p in self.parameters]
+                torch._foreach_lerp_(mean, now, 1 / done)
+        with torch.no_grad():
+            for own, new in zip(self.parameters, mean, strict=True):
+                own.copy_(new)
+        return found
+
     def _along_path(self, points: Tensor, iteration: int, k: int) -> dict[str, float]:
         """One step of Adam up the mean return of learning agents, through the simulator."""
         total, weight, arena = torch.zeros(()), 1.0, self.room
@@ -193,7 +222,8 @@ class Networks:
         def act(meeting: Meeting) -> Any:
             return arena.held(self._choose(meeting, noisy=False)[1], meeting.crowd)
 
-        for turn in arena.turns(points, self.config.learners, self._episode(iteration, k), act):
+        episode = self._episode(iteration, k)
+        for turn in arena.turns(points, self.config.learners, episode, act, paired=True):
             if turn.paid is not None:
                 total = total + weight * turn.paid.mean()
             weight *= arena.discount
