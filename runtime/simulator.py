@@ -13,7 +13,7 @@ from mfdsl.compiler.ir.model import DEFAULT_AGENTS
 from mfdsl.runtime.agents import AgentProgram, SimulationError as SimulationError
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.memory import gibibytes, memory_of
-from mfdsl.runtime.program import Params
+from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.transport import surrogate_in_use
 
@@ -350,7 +350,7 @@ def check_held(needed: int, device: torch.device) -> None:
         )
 
 
-def steps_of(program: AgentProgram, steps: int | None) -> int:
+def steps_of(program: AgentProgram | Program, steps: int | None) -> int:
     """The number of steps: the horizon; without end, to where discounting leaves 0.01 %.
 
     Raises:

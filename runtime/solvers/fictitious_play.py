@@ -8,7 +8,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import greedy_probs
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.table import FictitiousPlayConfig
+from mfdsl.runtime.solvers.options import FictitiousPlayConfig
 from mfdsl.runtime.solvers.varied import Varied, tall
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import State, mixed, response
-from mfdsl.runtime.solvers.table import FixedPointConfig
+from mfdsl.runtime.solvers.options import FixedPointConfig
 from mfdsl.runtime.solvers.varied import Varied
 
 

@@ -14,7 +14,7 @@ from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.line_search import summit
 from mfdsl.runtime.solvers.mirror_prox import stage_weights
 from mfdsl.runtime.solvers.needs import need_flows_that_average
-from mfdsl.runtime.solvers.table import FrankWolfeConfig
+from mfdsl.runtime.solvers.options import FrankWolfeConfig
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.tables import final_rewards, flow_rewards
 

@@ -12,6 +12,7 @@ from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.episodes import Crowd, play
 from mfdsl.runtime.solvers.followed import alone
+from mfdsl.runtime.solvers.sampled_options import SampledConfig
 from mfdsl.runtime.solvers.sampled_values import averaged_values
 from mfdsl.runtime.solvers.symmetric_mirror_descent import (
     Learned,
@@ -19,7 +20,6 @@ from mfdsl.runtime.solvers.symmetric_mirror_descent import (
     tilted,
     values_before,
 )
-from mfdsl.runtime.solvers.table import SampledConfig
 
 COPIES = 10  # tables of all agents that an iteration holds at once
 

@@ -16,10 +16,10 @@ from mfdsl.runtime.interruption import is_interruption, patient
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solution import License, Record, Solution
 from mfdsl.runtime.solvers.abreast import Abreast
-from mfdsl.runtime.solvers.base import make_solver
+from mfdsl.runtime.solvers.base import Solver, make_solver
+from mfdsl.runtime.solvers.best_scored import returned
 from mfdsl.runtime.solvers.blocks import Blocks, Passage, blocks_for
 from mfdsl.runtime.solvers.course import Course, Games, begin, box_for, evaluated, view_for
-from mfdsl.runtime.solvers.kept import returned
 from mfdsl.runtime.solvers.members import Stopping, outcome, worst
 from mfdsl.runtime.solvers.table import SOLVERS, Config
 from mfdsl.runtime.solvers.varied import Varied
@@ -75,17 +75,11 @@ def solve(
         SolverError: an unknown solver, or a state of another solver or game.
         pydantic.ValidationError: an option is unknown or out of range.
     """
-    solver = make_solver(solver_name, config, crowd)
-    options = Varied({name: tuple(values) for name, values in (varied or {}).items()})
-    if options.values:
-        solver = make_solver(solver_name, solver.config, varied=options)
+    solver, options = _configured(solver_name, config, crowd, varied or {})
     asked = stop or (lambda: False)
     began = time.perf_counter() - (history[-1].seconds if history else 0.0)
     params = program.params() if params is None else params
-    if view is None:
-        box = box_for(program, params, solver_name, state)
-        view = None if box is None else decision_view(program, params, box)
-        view = view_for(program, params, solver_name) if view is None else view
+    view = _view(program, params, solver_name, state) if view is None else view
     games = Games(program, params, solver_name, solver, options, view)
     threads = _threads_for(view.uniform().probs.numel() * games.count)
     with torch.no_grad(), threads, patient() as pressed:
@@ -98,13 +92,46 @@ def solve(
             SOLVERS[solver_name].remedy,
         )
         course = begin(games, state, history, began)
-        try:
-            _advance(course, stopping, on_progress or (lambda record: None), watch)
-        except (KeyboardInterrupt, SystemError) as error:
-            if not is_interruption(error):
-                raise
-            _interrupt(course)
+        _run(course, stopping, on_progress or (lambda record: None), watch)
         return _solution(course, seed, license)
+
+
+def _configured(
+    name: str,
+    config: Config | Mapping[str, Any] | None,
+    crowd: "Crowd | None",
+    varied: Mapping[str, Sequence[float]],
+) -> tuple[Solver[Any], Varied]:
+    """The solver, and its options that have a value for each game."""
+    solver = make_solver(name, config, crowd)
+    options = Varied({name: tuple(values) for name, values in varied.items()})
+    if options.values:
+        solver = make_solver(name, solver.config, varied=options)
+    return solver, options
+
+
+def _view(
+    program: Program, params: Params, solver_name: str, state: Mapping[str, Tensor] | None
+) -> View:
+    """Tables where agents decide if the solver does with them and they save much, else of all."""
+    box = box_for(program, params, solver_name, state)
+    view = None if box is None else decision_view(program, params, box)
+    return view_for(program, params, solver_name) if view is None else view
+
+
+def _run(
+    course: Course,
+    stopping: Stopping,
+    report: Callable[[Record], None],
+    watch: Callable[[Course], bool] | None,
+) -> None:
+    """Advance to the end, or to where somebody presses Ctrl-C."""
+    try:
+        _advance(course, stopping, report, watch)
+    except (KeyboardInterrupt, SystemError) as error:
+        if not is_interruption(error):
+            raise
+        _interrupt(course)
 
 
 def _advance(

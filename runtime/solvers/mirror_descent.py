@@ -9,7 +9,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.table import MirrorDescentConfig
+from mfdsl.runtime.solvers.options import MirrorDescentConfig
 from mfdsl.runtime.solvers.varied import Varied, tall
 
 FIRST_RATE = 1.0

@@ -11,8 +11,8 @@ from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.needs import need_flows_that_average
+from mfdsl.runtime.solvers.options import MirrorProxConfig
 from mfdsl.runtime.solvers.soft import probs_of, scaled, soft_response
-from mfdsl.runtime.solvers.table import MirrorProxConfig
 from mfdsl.runtime.views.finite import FiniteView
 
 FIRST_RATE = 1.0

@@ -10,8 +10,8 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.layout import inner
 from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.options import MunchausenConfig
 from mfdsl.runtime.solvers.soft import entropy
-from mfdsl.runtime.solvers.table import MunchausenConfig
 
 
 @dataclass(frozen=True, eq=False)

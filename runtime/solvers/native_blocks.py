@@ -71,10 +71,7 @@ def iterate(  # type: ignore[no-untyped-def]
             for table in (laws.reshape(-1), q.reshape(-1), best.reshape(-1), returns.reshape(-1)):
                 for i in range(len(table)):
                     table[i] = np.float32(table[i])
-        gap, value = 0.0, 0.0
-        for p in range(returns.shape[1]):
-            gap = kept(gap + kept(returns[1, p] - returns[0, p], single), single)
-            value = kept(value + returns[0, p], single)
+        gap, value = paid(returns, single)
         rows[done, 0], rows[done, 1] = gap, value
         done += 1
         if every and (first + done) % every == 0 and not (gap > tolerance and gap < np.inf):
@@ -86,6 +83,16 @@ def iterate(  # type: ignore[no-untyped-def]
 def kept(number, single):  # type: ignore[no-untyped-def]
     """The number as a run keeps it."""
     return float(np.float32(number)) if single else number
+
+
+@njit(cache=True, **WITHIN)
+def paid(returns, single):  # type: ignore[no-untyped-def]
+    """The exploitability and the value of a policy, from both returns [2, P]."""
+    gap, value = 0.0, 0.0
+    for p in range(returns.shape[1]):
+        gap = kept(gap + kept(returns[1, p] - returns[0, p], single), single)
+        value = kept(value + returns[0, p], single)
+    return gap, value
 
 
 @njit(cache=True, **WITHIN)

@@ -11,8 +11,8 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer_laws
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.nash_options import OccupationOptimisationConfig
 from mfdsl.runtime.solvers.occupation_residual import Residual, residual
+from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
 from mfdsl.runtime.views.finite import FiniteView, state_values, tail_value
 from mfdsl.runtime.views.settling import law_kernel
 from mfdsl.runtime.views.stationary import StationaryView

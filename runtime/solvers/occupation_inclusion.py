@@ -12,8 +12,8 @@ from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.solvers.base import SolverError, State
 from mfdsl.runtime.solvers.flow_polytope import Moves, dense_moves, project, reached
 from mfdsl.runtime.solvers.mirror_prox import stage_weights
-from mfdsl.runtime.solvers.nash_options import OccupationInclusionConfig
 from mfdsl.runtime.solvers.needs import need_flows_that_average
+from mfdsl.runtime.solvers.options import OccupationInclusionConfig
 from mfdsl.runtime.views.finite import FiniteView
 
 GOLDEN = 1.5

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.nash_options import OccupationOptimisationConfig
 from mfdsl.runtime.solvers.occupation_newton import Faults, changes
 from mfdsl.runtime.solvers.occupation_slopes import View, reads_states_only, slopes
+from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
 from mfdsl.runtime.solvers.state_rows import joined, params_of, taken
 from mfdsl.runtime.views.finite import FiniteView, state_values
 from mfdsl.runtime.views.stationary import StationaryView
@@ -32,6 +32,7 @@ NEAR = 0.05  # a correction after which no other is made,
 CLOSE = 0.1  # where gaps are as close to what they should be, relative to themselves
 MOST_CORRECTIONS = 5
 NOBODY = 1e-12
+TRACES = 64  # roundings of 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ class PathSteps:
         best, unit = state_values(best_q), scale[:, None, None]
         gaps = (best[..., None] - best_q).where(best_q > -torch.inf, 0) / unit[..., None]
         offset = self.config.offset
-        joint = flow.joint.contiguous()
+        joint = _stayed(view, flow.joint.contiguous())
         masses = joint.where(joint > 0, 1.0).log()
         values = best / unit + offset * _stages_to_come(view, joint)[None, :, None]
         nothing, one = torch.zeros_like(scale), torch.ones_like(scale)
@@ -156,6 +157,16 @@ class PathSteps:
         sums = masses.sum(-1, keepdim=True)
         probs = (masses / sums.where(sums > 0, 1.0)).where(sums > 0, uniform)
         return replace(joined(moved), iteration=state.iteration + 1, probs=probs.contiguous())
+
+
+def _stayed(view: View, joint: Tensor) -> Tensor:
+    """The joint law without those who are about to leave for ever.
+
+    Pushes towards the law that a policy keeps leave traces below rounding, which no law keeps.
+    """
+    if not isinstance(view, StationaryView):
+        return joint
+    return torch.where(joint > TRACES * torch.finfo(joint.dtype).eps, joint, 0.0)
 
 
 def games_of(view: View) -> Sequence[View]:

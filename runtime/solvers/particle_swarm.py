@@ -10,7 +10,7 @@ from mfdsl.runtime.evaluate import Evaluation, View, build_view
 from mfdsl.runtime.memory import gibibytes, memory_of
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.solvers.base import SolverError, State
-from mfdsl.runtime.solvers.nash_options import ParticleSwarmConfig
+from mfdsl.runtime.solvers.options import ParticleSwarmConfig
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.views.finite import FiniteView

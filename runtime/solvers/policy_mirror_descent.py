@@ -9,8 +9,8 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.options import PolicyMirrorDescentConfig
 from mfdsl.runtime.solvers.soft import entropy_q_values
-from mfdsl.runtime.solvers.table import PolicyMirrorDescentConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.nash_options import PriorDescentConfig
+from mfdsl.runtime.solvers.options import PriorDescentConfig
 from mfdsl.runtime.solvers.soft import scaled, soft_response
 from mfdsl.runtime.views.finite import FiniteView
 

@@ -10,8 +10,8 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.policy import TabularPolicy, softmax_probs
 from mfdsl.runtime.solvers.base import State, mixed
+from mfdsl.runtime.solvers.options import SoftFixedPointConfig
 from mfdsl.runtime.solvers.soft import entropy_q_values, probs_of, scaled, soft_response
-from mfdsl.runtime.solvers.table import SoftFixedPointConfig
 from mfdsl.runtime.views.finite import FiniteView
 
 MOST_IMPROVEMENTS = 1000

@@ -11,7 +11,7 @@ from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.policy import TIE_MARGIN
 from mfdsl.runtime.solvers.base import State
-from mfdsl.runtime.solvers.table import SuccessiveAveragesConfig
+from mfdsl.runtime.solvers.options import SuccessiveAveragesConfig
 
 FIRST_STEP = 0.5
 GROWTH, SHRINKAGE = 2.0, 0.5

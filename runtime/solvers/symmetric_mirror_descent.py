@@ -11,8 +11,8 @@ from mfdsl.runtime.policy import softmax_probs
 from mfdsl.runtime.solvers.base import SolverError, State
 from mfdsl.runtime.solvers.episodes import Crowd, Episodes, play
 from mfdsl.runtime.solvers.followed import shared
+from mfdsl.runtime.solvers.sampled_options import SampledConfig, SymmetricMirrorDescentConfig
 from mfdsl.runtime.solvers.sampled_values import averaged_values, online_values
-from mfdsl.runtime.solvers.table import SampledConfig, SymmetricMirrorDescentConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,224 +3,33 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-
 from mfdsl.runtime.solvers.config import Config as Config
-from mfdsl.runtime.solvers.nash_options import (
-    OccupationInclusionConfig,
-    OccupationOptimisationConfig,
-    ParticleSwarmConfig,
-    PriorDescentConfig,
-)
 from mfdsl.runtime.solvers.networks.options import (
     DeepAverageConfig,
     DeepMunchausenConfig,
     MasterConfig,
     StructuralConfig,
 )
+from mfdsl.runtime.solvers.options import (
+    FictitiousPlayConfig,
+    FixedPointConfig,
+    FrankWolfeConfig,
+    MirrorDescentConfig,
+    MirrorProxConfig,
+    MunchausenConfig,
+    OccupationInclusionConfig,
+    OccupationOptimisationConfig,
+    ParticleSwarmConfig,
+    PolicyIterationConfig,
+    PolicyMirrorDescentConfig,
+    PriorDescentConfig,
+    SocialGradientConfig,
+    SoftFixedPointConfig,
+    SuccessiveAveragesConfig,
+)
+from mfdsl.runtime.solvers.sampled_options import SampledConfig, SymmetricMirrorDescentConfig
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
-
-
-def _kept(rate: float, info: ValidationInfo) -> float:
-    """A step that forgets no more than all of the old policy."""
-    if rate * info.data.get("temperature", 0) > 1:
-        raise ValueError("learning_rate * temperature must not exceed 1")
-    return rate
-
-
-class FixedPointConfig(Config):
-    """Options of fixed_point."""
-
-    damping: float = Field(
-        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
-    )
-    temperature: float = Field(
-        0.0, ge=0, description="0: greedy best response; otherwise softmax of its values / this"
-    )
-    ties: Literal["share", "first"] = Field(
-        "share", description="equal values: share the probability, or take the first action"
-    )
-
-
-class FictitiousPlayConfig(Config):
-    """Options of fictitious_play."""
-
-    weight: float = Field(
-        0.0, ge=0, le=1, description="weight of the new response; 0: 1 / (k + 1) at iteration k"
-    )
-    ties: Literal["share", "first"] = Field(
-        "share", description="equal values: share the probability, or take the first action"
-    )
-
-
-class MirrorDescentConfig(Config):
-    """Options of omd."""
-
-    learning_rate: float = Field(
-        0.0,
-        ge=0,
-        description="step on the summed values; 0: adaptive, starts at 1, grows by a tenth "
-        "while exploitability falls, halves when it rises",
-    )
-    temperature: float = Field(
-        1.0, gt=0, description="the policy is the softmax of the summed values / this"
-    )
-
-
-class PolicyIterationConfig(Config):
-    """Options of policy_iteration."""
-
-    temperature: float = Field(
-        0.0, ge=0, description="0: greedy improvement; otherwise softmax of the values / this"
-    )
-    damping: float = Field(
-        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
-    )
-    ties: Literal["share", "first"] = Field(
-        "share", description="equal values: share the probability, or take the first action"
-    )
-
-
-class MirrorProxConfig(Config):
-    """Options of mirror_prox."""
-
-    learning_rate: float = Field(
-        0.0, ge=0, description="least step; a licence sets it to 1 / modulus; 0: no least step"
-    )
-    growth: float = Field(
-        1.5,
-        ge=1,
-        description="factor on the step after each iteration while the test of the proof holds; "
-        "1 with a learning_rate: constant steps",
-    )
-
-
-class FrankWolfeConfig(Config):
-    """Options of frank_wolfe."""
-
-    step: Literal["search", "open", "short"] = Field(
-        "search",
-        description="search: to the top of the potential along the segment; open: 2 / (k + 2); "
-        "short: exploitability / curvature",
-    )
-    curvature: float = Field(
-        1.0, gt=0, description="bound on the curvature of the potential, for short steps"
-    )
-
-
-class SuccessiveAveragesConfig(Config):
-    """Options of successive_averages."""
-
-    damping: float = Field(
-        2.0,
-        gt=0,
-        description="c: a state whose best action has turned n times steps c / (c + 1 + n)",
-    )
-    patience: int = Field(
-        50, ge=0, description="iterations without a new best policy, then blocks move one by one"
-    )
-
-
-class PolicyMirrorDescentConfig(Config):
-    """Options of pmd."""
-
-    temperature: float = Field(
-        0.05, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
-    )
-    learning_rate: float = Field(
-        0.0, ge=0, description="step at every iteration; 0: 4 / (temperature (k + 4))"
-    )
-
-    @field_validator("learning_rate")
-    @classmethod
-    def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
-        return _kept(rate, info)
-
-
-class SoftFixedPointConfig(Config):
-    """Options of soft_fixed_point."""
-
-    temperature: float = Field(
-        1.0, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
-    )
-    damping: float = Field(
-        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
-    )
-
-
-class MunchausenConfig(Config):
-    """Options of munchausen_omd."""
-
-    temperature: float = Field(
-        1.0, gt=0, description="the policy is the softmax of its values / this; steps are 1 / this"
-    )
-
-
-class SampledConfig(Config):
-    """Options of solvers that learn from games of N agents."""
-
-    temperature: float = Field(0.05, ge=0, description="price of entropy")
-    learning_rate: float = Field(
-        1.0, gt=0, description="first step; at iteration k it is this / (k + 1)^decay"
-    )
-    decay: float = Field(0.5, ge=0, le=1, description="power by which steps fall; 0: they do not")
-    exploration: float = Field(
-        1.0, ge=0, le=1, description="weight of the uniform policy at iteration k is this / (k + 1)"
-    )
-    floor: float = Field(0.01, ge=0, le=1, description="least weight of the uniform policy")
-    agents: int = Field(0, ge=0, description="number that play; 0: that of the spec")
-    games: int = Field(8, ge=1, description="episodes of each iteration, played side by side")
-    unvisited: Literal["kept", "zero"] = Field(
-        "kept",
-        description="values of what nobody did in an iteration: those of before, or the paper's 0",
-    )
-    output: Literal["last", "average"] = Field(
-        "last", description="the policy that is returned: the last one, or the mean of all"
-    )
-    since: int = Field(
-        0, ge=0, description="iteration from which on policies enter the mean; before, the last"
-    )
-
-    @field_validator("learning_rate")
-    @classmethod
-    def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
-        return _kept(rate, info)
-
-    @field_validator("since")
-    @classmethod
-    def _of_a_mean(cls, since: int, info: ValidationInfo) -> int:
-        if since and info.data.get("output") != "average":
-            raise ValueError("only a mean begins somewhere: take output=average, too")
-        return since
-
-
-class SymmetricMirrorDescentConfig(SampledConfig):
-    """Options of symm_pmd."""
-
-    seen: Literal["all", "one"] = Field(
-        "all", description="trajectories to learn from: all agents', or the first one's"
-    )
-    values: Literal["average", "online"] = Field(
-        "average",
-        description="average: means over all visits, backwards; online: temporal differences of"
-        " one agent, episode by episode",
-    )
-
-    @field_validator("values")
-    @classmethod
-    def _of_one_agent(cls, values: str, info: ValidationInfo) -> str:
-        if values == "online" and info.data.get("seen") != "one":
-            raise ValueError("temporal differences follow one agent: take seen=one, too")
-        return values
-
-
-class SocialGradientConfig(Config):
-    """Options of social_gradient."""
-
-    seed: int = Field(
-        0, ge=0, description="0: start at the uniform policy; otherwise at one drawn with this seed"
-    )
 
 
 @dataclass(frozen=True)

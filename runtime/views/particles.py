@@ -12,8 +12,7 @@ from torch import Tensor
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.rng import uniforms
-
-NEGLIGIBLE = 1e-4
+from mfdsl.runtime.simulator import steps_of
 
 Record = TypeVar("Record", bound=tuple[Tensor, ...])
 
@@ -204,19 +203,11 @@ def games_of(program: Program, params: Params, policy: TabularPolicy, batch: int
 
 
 def _steps(program: Program, policy: TabularPolicy, steps: int | None) -> int:
-    if steps is not None and steps < 1:
-        raise ValueError(f"a simulation needs at least one step, not {steps}")
-    if program.kind == "finite":
-        limit = program.horizon or 1
-        if steps is not None and steps > limit:
-            raise ValueError(f"{program.name} has {limit} stages, {steps} were asked for")
-        return steps or limit
-    if steps is not None:
-        return steps
-    if program.discount == 0:
-        return 1
-    enough = math.ceil(math.log(NEGLIGIBLE) / math.log(program.discount))
-    return enough if policy.stages == 1 else min(enough, policy.stages)
+    """The number of steps; without end no more than a policy has stages, if it has several."""
+    count = steps_of(program, steps)
+    if steps is not None or program.kind == "finite" or policy.stages == 1:
+        return count
+    return min(count, policy.stages)
 
 
 def _simulation(total: Tensor, steps: int, seconds: float, laws: Tensor | None) -> Simulation:

@@ -163,7 +163,7 @@ class Reader:
             chances = chances.expand(states, *chances.shape[1:])
             weights = (arrivals * mass[..., None]).sum_to_size(chances.shape)
             (gradient,) = torch.autograd.grad((chances * weights).sum(), copies)
-        return chances.detach()[0], gradient.view(states, states, actions)
+        return chances.detach()[0], gradient.reshape(states, states, actions)
 
 
 def lanes_of(policies: int) -> int:

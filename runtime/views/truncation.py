@@ -36,10 +36,11 @@ def truncate(program: Program, params: Params) -> Truncation:
     """The shortest horizon with a bound of at most 1e-9, at most 20,000 stages."""
     scale, known = _scale(program, params)
     discount = program.discount
-    if discount == 0 or (scale == 0 and known):
-        return Truncation(1, scale, 0.0, known=True)
+    rest = discount * scale / (1 - discount)
+    if not TOLERANCE < rest < math.inf:  # what is no number is told by whoever evaluates it
+        return Truncation(1, scale, rest, known or discount == 0)
     needed = math.log(TOLERANCE * (1 - discount) / scale) / math.log(discount)
-    stages = min(max(1, math.ceil(needed)), MOST_STAGES)
+    stages = min(math.ceil(needed), MOST_STAGES)
     return Truncation(stages, scale, discount**stages * scale / (1 - discount), known)
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 import mfdsl
 from mfdsl import solving
-from mfdsl.company import Company
 from mfdsl.errors import UsageError
 from mfdsl.records import start_of
 from mfdsl.runtime.evaluate import Evaluation, build_view
@@ -20,6 +19,7 @@ from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views import decisions
 from mfdsl.runtime.views.decisions import DecisionView, deciding, decision_view
 from mfdsl.settings import resolve
+from mfdsl.shared_job import Company
 from mfdsl.solving import bytes_of, prepare
 
 pytest.importorskip("numba", exc_type=ImportError)

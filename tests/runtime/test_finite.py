@@ -6,7 +6,6 @@ import torch
 
 import mfdsl
 from mfdsl.runtime.evaluate import Evaluation, build_view
-from mfdsl.runtime.laws import is_law
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.loop import solve
@@ -59,7 +58,9 @@ def test_flow_values_and_exploitability_agree_with_enumeration(name: str, games:
 @pytest.mark.parametrize("name", GAMES)
 def test_laws_stay_laws(name: str) -> None:
     view = FiniteView.build(oracle.load(name))
-    assert is_law(view.laws(view.policy(random_probs(view, 2))))
+    laws = view.laws(view.policy(random_probs(view, 2)))
+    assert laws.min() >= 0
+    torch.testing.assert_close(laws.sum(-1), torch.ones_like(laws[..., 0]), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +255,13 @@ def test_rewards_of_a_batch_are_bounded_over_all_its_games(
     assert view.truncation.known == (most is not None)
     if most is not None:
         assert view.truncation.scale == pytest.approx(most)
+
+
+def test_rewards_next_to_nothing_are_cut_at_once() -> None:
+    program = mfdsl.load(text=ENDLESS.format(next="a", reward="mu[x = 1]")).program
+    view = build_view(program, program.params({"c": [1e-320]}))
+    assert isinstance(view, FiniteView) and view.truncation is not None
+    assert view.stages == 1 and view.truncation.negligible
 
 
 def test_a_state_that_was_cut_elsewhere_is_refused_with_both_cuts() -> None:

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from mfdsl.runtime.laws import is_law, l1_distance
 from mfdsl.runtime.policy import Axis, TabularPolicy, greedy_probs, softmax_probs, uniform_probs
 
 HEALTH = Axis("health", 2, 0, ("well", "ill"))
@@ -66,11 +65,3 @@ def test_softmax_and_uniform_respect_illegal_actions() -> None:
 
 def test_softmax_of_large_scores_is_finite() -> None:
     assert softmax_probs(SCORES * 1e6).isfinite().all()
-
-
-def test_laws_with_disjoint_supports_are_two_apart() -> None:
-    first, second = torch.eye(3)[:2]
-    assert l1_distance(first, second) == 2
-    assert is_law(torch.eye(3))
-    assert not is_law(torch.tensor([1.5, -0.5]))
-    assert not is_law(torch.tensor([0.5, 0.4]))

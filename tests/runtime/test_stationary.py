@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mfdsl.runtime.evaluate import Evaluation
+import mfdsl
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solvers.loop import solve
 from mfdsl.runtime.views import dense, native, settling, slopes
@@ -136,3 +137,32 @@ def test_slow_and_broken_chains_keep_the_law_of_half_steps(
     only(way, monkeypatch)
     monkeypatch.setattr(settling, "CHAINS", 48)
     torch.testing.assert_close(view.laws(policy), wanted, rtol=0, atol=1e-10)
+
+
+MARGINAL = """
+model marginal
+objective nash
+horizon stationary
+discount 0.5
+population person {
+  state  x : int in 0..2 = 0
+  state  y : int in 0..1 = 0
+  action a : int in 0..2
+  x' ~ mix { 0.2 + 0.4 * prob(q.y == 1 for q in person) -> a, else -> 0 }
+  y' = ind(a == 1)
+  reward r = ind(x == 1)
+}
+"""
+
+
+def test_chances_that_read_one_of_two_variables_have_slopes_without_compiled_loops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their gradients do not lie in order. A third is at y = 1."""
+    program = mfdsl.load(text=MARGINAL).program
+    monkeypatch.setattr(native, "available", lambda: False)
+    view = build_view(program)
+    law = view.laws(view.uniform())[0, 0].view(3, 2)
+    moved = (0.2 + 0.4 / 3) / 3
+    torch.testing.assert_close(law.sum(0), torch.tensor([2 / 3, 1 / 3], dtype=law.dtype))
+    torch.testing.assert_close(law.sum(1)[1:], torch.full((2,), moved, dtype=law.dtype))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import SolverError, State
+from mfdsl.runtime.solvers.options import SocialGradientConfig
 from mfdsl.runtime.solvers.social.view import SocialView, earnings
-from mfdsl.runtime.solvers.table import SocialGradientConfig
 from mfdsl.runtime.solvers.varied import Varied
 
 FIRST_RATE = 1.0

@@ -223,6 +223,14 @@ def test_a_path_that_cannot_go_on_stands_still(monkeypatch: pytest.MonkeyPatch) 
     assert len(set(gaps(found))) == 1
 
 
+def test_those_about_to_leave_do_not_hold_a_stationary_path_up() -> None:
+    """Half of those at 0 leave for ever at each step; the pushes end with 1e-40 of them there."""
+    text = ENDLESS.replace("infinite", "stationary").replace("in 0..2 = 0", "in 0..3 = 0")
+    text = text.replace("x' = clip(x + a)", "x' = if x == 0 then max(a, 0) else clip(x + a, 1, 3)")
+    found = run(mfdsl.load(text=text).program, "mf_omo", 12)
+    assert gaps(found)[-1] < 1e-6 < gaps(found)[0]
+
+
 def test_a_resumed_path_goes_on_exactly() -> None:
     game = oracle.load("masked_queue")
     whole, first = run(game, "mf_omo", 7), run(game, "mf_omo", 3)

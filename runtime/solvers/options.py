@@ -1,4 +1,4 @@
-"""Options of prior descent, of occupation measures and of the swarm. It never imports torch."""
+"""Options of the solvers of tables. It never imports torch."""
 
 from typing import Literal, Self
 
@@ -7,6 +7,149 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from mfdsl.runtime.solvers.config import Config
 
 FEWEST_TO_ADAPT = 2
+
+
+def at_most_all(rate: float, info: ValidationInfo) -> float:
+    """A step that forgets no more than all of the old policy."""
+    if rate * info.data.get("temperature", 0) > 1:
+        raise ValueError("learning_rate * temperature must not exceed 1")
+    return rate
+
+
+class FixedPointConfig(Config):
+    """Options of fixed_point."""
+
+    damping: float = Field(
+        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
+    )
+    temperature: float = Field(
+        0.0, ge=0, description="0: greedy best response; otherwise softmax of its values / this"
+    )
+    ties: Literal["share", "first"] = Field(
+        "share", description="equal values: share the probability, or take the first action"
+    )
+
+
+class FictitiousPlayConfig(Config):
+    """Options of fictitious_play."""
+
+    weight: float = Field(
+        0.0, ge=0, le=1, description="weight of the new response; 0: 1 / (k + 1) at iteration k"
+    )
+    ties: Literal["share", "first"] = Field(
+        "share", description="equal values: share the probability, or take the first action"
+    )
+
+
+class MirrorDescentConfig(Config):
+    """Options of omd."""
+
+    learning_rate: float = Field(
+        0.0,
+        ge=0,
+        description="step on the summed values; 0: adaptive, starts at 1, grows by a tenth "
+        "while exploitability falls, halves when it rises",
+    )
+    temperature: float = Field(
+        1.0, gt=0, description="the policy is the softmax of the summed values / this"
+    )
+
+
+class PolicyIterationConfig(Config):
+    """Options of policy_iteration."""
+
+    temperature: float = Field(
+        0.0, ge=0, description="0: greedy improvement; otherwise softmax of the values / this"
+    )
+    damping: float = Field(
+        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
+    )
+    ties: Literal["share", "first"] = Field(
+        "share", description="equal values: share the probability, or take the first action"
+    )
+
+
+class MirrorProxConfig(Config):
+    """Options of mirror_prox."""
+
+    learning_rate: float = Field(
+        0.0, ge=0, description="least step; a licence sets it to 1 / modulus; 0: no least step"
+    )
+    growth: float = Field(
+        1.5,
+        ge=1,
+        description="factor on the step after each iteration while the test of the proof holds; "
+        "1 with a learning_rate: constant steps",
+    )
+
+
+class FrankWolfeConfig(Config):
+    """Options of frank_wolfe."""
+
+    step: Literal["search", "open", "short"] = Field(
+        "search",
+        description="search: to the top of the potential along the segment; open: 2 / (k + 2); "
+        "short: exploitability / curvature",
+    )
+    curvature: float = Field(
+        1.0, gt=0, description="bound on the curvature of the potential, for short steps"
+    )
+
+
+class SuccessiveAveragesConfig(Config):
+    """Options of successive_averages."""
+
+    damping: float = Field(
+        2.0,
+        gt=0,
+        description="c: a state whose best action has turned n times steps c / (c + 1 + n)",
+    )
+    patience: int = Field(
+        50, ge=0, description="iterations without a new best policy, then blocks move one by one"
+    )
+
+
+class PolicyMirrorDescentConfig(Config):
+    """Options of pmd."""
+
+    temperature: float = Field(
+        0.05, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
+    )
+    learning_rate: float = Field(
+        0.0, ge=0, description="step at every iteration; 0: 4 / (temperature (k + 4))"
+    )
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _keeps_probabilities(cls, rate: float, info: ValidationInfo) -> float:
+        return at_most_all(rate, info)
+
+
+class SoftFixedPointConfig(Config):
+    """Options of soft_fixed_point."""
+
+    temperature: float = Field(
+        1.0, gt=0, description="price of entropy; the bias is at most this * H * log|A|"
+    )
+    damping: float = Field(
+        0.0, ge=0, lt=1, description="weight kept on the old policy, state by state"
+    )
+
+
+class MunchausenConfig(Config):
+    """Options of munchausen_omd."""
+
+    temperature: float = Field(
+        1.0, gt=0, description="the policy is the softmax of its values / this; steps are 1 / this"
+    )
+
+
+class SocialGradientConfig(Config):
+    """Options of social_gradient."""
+
+    seed: int = Field(
+        0, ge=0, description="0: start at the uniform policy; otherwise at one drawn with this seed"
+    )
 
 
 class PriorDescentConfig(Config):
