@@ -20,6 +20,8 @@ CORE = (
     "jinja2",
     "safetensors",
     "jaxtyping",
+    "pot",
+    "scipy",
 )
 
 

@@ -83,6 +83,25 @@ def test_a_solution_and_its_folder_have_the_figures_of_the_solve(
     assert first == pytest.approx(solution.history[0].exploitability)
 
 
+def test_a_folder_plays_as_its_solution_does(
+    arrays: tuple[Path, Array, Array], tmp_path: Path
+) -> None:
+    for number, (name, solver) in enumerate(((arrays[0], "omd"), ("lq_game", "riccati"))):
+        game, out = mfdsl.load(name), tmp_path / str(number)
+        solution = mfdsl.solve(game, solver, out=out)
+        (folder,) = out.iterdir()
+        for record in (False, True):
+            played = [
+                mfdsl.simulate(target, policy, agents=20, batch=2, seed=3, record=record)
+                for target, policy in ((game, solution), (game, folder), (name, str(folder)))
+            ]
+            assert len({str(each.returns) for each in played}) == 1
+        other = mfdsl.load("left_right")
+        for verb in (mfdsl.simulate, mfdsl.validate):
+            with pytest.raises(mfdsl.UsageError, match="a run of another game"):
+                verb(other, folder)
+
+
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
