@@ -37,6 +37,7 @@ from mfdsl.settings import PLANNER, resolve
 from mfdsl.solving import find_device
 from mfdsl.structural import case_of, with_structure
 from mfdsl.transfers import Welfare
+from mfdsl.trials import MOST_COSTLY_ENTRIES
 
 SEARCHES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("omd", {}),
@@ -44,6 +45,8 @@ SEARCHES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("frank_wolfe", {}),
     ("fictitious_play", {}),
 )
+# What these cost is only spent while nothing else is an equilibrium to the tolerance.
+LAST_RESORTS = ("successive_averages", "mf_omo")
 SAME = 1e-3  # of the largest value: equilibria nearer than this, and their gaps, are one
 
 Kind = Literal["exact", "lower_bound", "estimate"]
@@ -183,28 +186,13 @@ def anarchy(
     place, precision = find_device(device), getattr(torch, dtype)
     welfare = Welfare.of(game, transfers, precision, place)
     params = game.program.params(dtype=precision, device=place)
+    searches = list(_searches(game, starts))
+    told = on_search or (lambda name, done, most: None)
+    effort = _Effort(tolerance, iterations, starts, seed, len(searches), told)
     certified = _concave(welfare.game, tolerance)
     unique = not transfers and _alike(game, tolerance)
-    searches, told = list(_searches(game, starts)), on_search or (lambda name, done, most: None)
-    most = len(searches) + starts
-    found: list[Equilibrium] = []
-    for done, (name, options, start) in enumerate(searches):
-        told(name, done, most)
-        solution = _searched(game, params, name, options, start, seed, iterations, tolerance)
-        if solution is None:
-            continue
-        found.append(_equilibrium(solution, welfare if transfers else None, name, start))
-        if unique and any(e.exploitability <= tolerance for e in found):
-            break
-    if not found:
-        raise UsageError("no solver ran on the game")
-    plans: list[Solution] = []
-    for start in range(starts):
-        told(PLANNER, len(searches) + start, most)
-        plans.append(_planned(welfare, 0 if start == 0 else seed + start, iterations, tolerance))
-        if certified and plans[-1].exploitability.value <= tolerance / 10:
-            break
-    best = max(plans, key=lambda plan: plan.value[0])
+    found = _equilibria(game, params, searches, welfare if transfers else None, effort, only=unique)
+    best = _optimum(welfare, effort, certified=certified)
     return Anarchy(
         _kept(found, tolerance),
         best.value[0],
@@ -217,15 +205,71 @@ def anarchy(
     )
 
 
-def _planned(welfare: Welfare, seed: int, iterations: int, tolerance: float) -> Solution:
+@dataclass(frozen=True)
+class _Effort:
+    """How far all is searched; `searches` of equilibria come before those of the optimum."""
+
+    tolerance: float
+    iterations: int
+    starts: int
+    seed: int
+    searches: int
+    on_search: Callable[[str, int, int], None]
+
+    def tell(self, solver: str, done: int) -> None:
+        """Say that a solver begins."""
+        self.on_search(solver, done, self.searches + self.starts)
+
+
+def _equilibria(
+    game: Game,
+    params: Params,
+    searches: Sequence[tuple[str, Mapping[str, Any], int]],
+    welfare: Welfare | None,
+    effort: _Effort,
+    *,
+    only: bool,
+) -> list[Equilibrium]:
+    """What the searches find, to the first equilibrium where it is the `only` one, and to the last
+    resorts where there is none.
+
+    Raises:
+        UsageError: no solver runs on the game.
+    """
+    found: list[Equilibrium] = []
+    for done, (name, options, start) in enumerate(searches):
+        reached = any(e.exploitability <= effort.tolerance for e in found)
+        if reached and (only or name in LAST_RESORTS):
+            break
+        effort.tell(name, done)
+        solution = _searched(game, params, name, options, start, effort)
+        if solution is not None:
+            found.append(_equilibrium(solution, welfare, name, start))
+    if not found:
+        raise UsageError("no solver ran on the game")
+    return found
+
+
+def _optimum(welfare: Welfare, effort: _Effort, *, certified: bool) -> Solution:
+    """The best of the plans from all starts, or the first optimum where it is `certified`."""
+    plans: list[Solution] = []
+    for start in range(effort.starts):
+        effort.tell(PLANNER, effort.searches + start)
+        plans.append(_planned(welfare, 0 if start == 0 else effort.seed + start, effort))
+        if certified and plans[-1].exploitability.value <= effort.tolerance / 10:
+            break
+    return max(plans, key=lambda plan: plan.value[0])
+
+
+def _planned(welfare: Welfare, seed: int, effort: _Effort) -> Solution:
     """An optimum from one start, to a tenth of what counts as an equilibrium."""
     return solve(
         welfare.game.program,
         welfare.params,
         PLANNER,
         {"seed": seed},
-        iterations=iterations,
-        tolerance=tolerance / 10,
+        iterations=effort.iterations,
+        tolerance=effort.tolerance / 10,
     )
 
 
@@ -257,6 +301,11 @@ def _searches(game: Game, starts: int) -> Iterator[tuple[str, Mapping[str, Any],
         for name, options in SEARCHES:
             if refusal(name, game.program) is None:
                 yield name, options, start
+    program = game.program
+    entries = program.state_count * program.action_count * (program.horizon or 1)
+    for name in LAST_RESORTS:
+        if entries <= MOST_COSTLY_ENTRIES and refusal(name, program) is None:
+            yield name, {}, 0
 
 
 def _searched(
@@ -265,24 +314,22 @@ def _searched(
     name: str,
     options: Mapping[str, Any],
     start: int,
-    seed: int,
-    iterations: int,
-    tolerance: float,
+    effort: _Effort,
 ) -> Solution | None:
     """What one solver finds from one start; None where it cannot begin there."""
     state = None
     try:
         if start:
             view = view_for(game.program, params, name)
-            probs = drawn(view.uniform().probs, (seed + start,))
+            probs = drawn(view.uniform().probs, (effort.seed + start,))
             state = begun(name, make_solver(name, options), view, probs)
         solution: Solution = solve(
             game.program,
             params,
             name,
             options,
-            iterations=iterations,
-            tolerance=tolerance,
+            iterations=effort.iterations,
+            tolerance=effort.tolerance,
             state=state,
         )
     except SolverError:

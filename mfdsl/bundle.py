@@ -61,8 +61,9 @@ def _paths(unit: ast.Unit) -> list[ast.Text]:
     players = [d for d in unit.declarations if isinstance(d, ast.Player)]
     members = [m for player in players for m in player.members]
     agents = [m.data for m in members if isinstance(m, ast.Trait | ast.Weights)]
-    items = [i for d in unit.declarations if isinstance(d, ast.Graph) for i in d.items]
-    links = [item.path for item in items if isinstance(item, ast.GraphFile)]
+    spaces = [d for d in unit.declarations if isinstance(d, ast.Grid | ast.Graph)]
+    items = [item for space in spaces for item in space.items]
+    links = [item.path for item in items if isinstance(item, ast.GridFile | ast.GraphFile)]
     return imports + data + links + [path for path in agents if path is not None]
 
 

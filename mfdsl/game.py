@@ -54,6 +54,12 @@ class Game:
     bins: Bins = field(default_factory=Bins)
     path: Path | None = None
 
+    def __repr__(self) -> str:
+        """The name, the players and the parameters that are not at their defaults."""
+        players = ", ".join(player.name for player in self.model.players)
+        set_to = "".join(f", {name}={value!r}" for name, value in self.parameters.items())
+        return f"Game({self.name}: {players}{set_to})"
+
     @property
     def model(self) -> Model:
         """The checked model: plain data."""

@@ -12,7 +12,7 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.drawn import path_game
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
-from mfdsl.records import explained, read_options, settings_of_run, start_folder
+from mfdsl.records import at_its_end, explained, read_options, settings_of_run, start_folder
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.memory import gibibytes, machine_memory
 from mfdsl.runtime.runs import RunFolder
@@ -159,8 +159,7 @@ def continued_paths(
             f"the run has made all of its {made:,} iterations", f"give --iterations {2 * made}"
         )
     if history and bounded and history[-1].exploitability <= goal:
-        gap = history[-1].exploitability
-        raise UsageError(f"the run has converged to {gap:.3g}", f"give --tol {gap / 10:.1g}")
+        raise at_its_end(history[-1].exploitability)
     with explained():
         policy_of(_fresh(job).shape, state)
     course = replace(job.course, iterations=limit, tolerance=goal, state=state, history=history)

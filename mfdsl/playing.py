@@ -17,7 +17,7 @@ from mfdsl.counting import By, countable
 from mfdsl.errors import UsageError, unknown
 from mfdsl.exact import exact_run
 from mfdsl.files import write_bytes
-from mfdsl.game import Device, Dtype, Game, load
+from mfdsl.game import Device, Dtype, Game, loaded
 from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
 from mfdsl.pathwise import path_run
@@ -62,11 +62,12 @@ class Wanted:
 
 
 def played_by(
-    spec: str | Path | None, policy: str | Path, values: Mapping[str, ParameterValue]
+    spec: Game | str | Path | None, policy: str | Path, values: Mapping[str, ParameterValue]
 ) -> tuple[Game, Behaviour, str]:
     """A game, who plays it, and how to call that: a behaviour by name, or a run by its folder.
 
     Networks are played at other `values` of parameters than they were trained at; tables are not.
+    A game that is loaded has its values.
 
     Raises:
         CompileError: the spec has errors.
@@ -76,11 +77,12 @@ def played_by(
     if isinstance(policy, str):
         if spec is None:
             raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
-        return load(spec, params=values), behaviour_named(policy), f"the {policy} policy"
+        return loaded(spec, values), behaviour_named(policy), f"the {policy} policy"
     folder = open_run(policy)
     if read_options(folder).solver in LEARNERS:
         training = training_of_run(game_of_run(spec, folder), folder)
         if values:
+            assert not isinstance(spec, Game)
             training = training_elsewhere(training, spec or folder.path / "spec.mfg", values)
         return training.game, trained_behaviour(training, folder), f"the policy of {policy}"
     if values:

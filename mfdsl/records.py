@@ -240,9 +240,14 @@ def continued(
             f"the run has made all of its {made:,} iterations", f"give --iterations {2 * made}"
         )
     if history and history[-1].exploitability <= settings.tolerance:
-        gap = history[-1].exploitability
-        raise UsageError(f"the run has converged to {gap:.3g}", f"give --tol {gap / 10:.1g}")
+        raise at_its_end(history[-1].exploitability)
     return replace(job, settings=settings, state=state, history=history)
+
+
+def at_its_end(gap: float) -> UsageError:
+    """Why a run does not go on that has come to a gap, and how it would."""
+    way = f"give --tol {gap / 10:.1g}" if gap > 0 else "nobody gains by leaving: nothing is left"
+    return UsageError(f"the run has converged to {gap:.3g}", way)
 
 
 def _limits(settings: Settings, iterations: int | None, tolerance: float | None) -> Settings:

@@ -25,7 +25,7 @@ from mfdsl.runtime.solvers.simplex_grid import (
     equilibrium,
 )
 from mfdsl.runtime.solvers.simplex_places import points_of
-from mfdsl.simplex_layout import BLOCK, Layout, Way, check_memory, layout_of, values_on
+from mfdsl.simplex_layout import BLOCK, Layout, check_memory, layout_of, values_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +89,23 @@ def solve_on_simplex(
     Raises:
         UsageError: the game has no such grid, or it does not fit into memory.
     """
-    found = _fitting(game, points, projection, method)
+    layout = layout_of(game, points, projection)
+    return solve_layout(layout, method, iterations=iterations, tolerance=tolerance, rate=rate)
+
+
+def solve_layout(
+    layout: Layout, method: Method, *, iterations: int, tolerance: float, rate: float
+) -> tuple[OnSimplex, Found]:
+    """`solve_on_simplex` of a game whose grid is laid out.
+
+    Raises:
+        UsageError: it does not fit into memory.
+    """
+    check_memory(layout, method)
+    made = tables_of(layout)
     with torch.no_grad():
-        return found, equilibrium(
-            found.game, method, iterations=iterations, tolerance=tolerance, rate=rate
+        return made, equilibrium(
+            made.game, method, iterations=iterations, tolerance=tolerance, rate=rate
         )
 
 
@@ -104,19 +117,22 @@ def control_on_simplex(
     Raises:
         UsageError: the game has no such grid, too many rules of members, or too little memory.
     """
-    found = _fitting(game, points, projection, "control")
+    return control_layout(layout_of(game, points, projection))
+
+
+def control_layout(layout: Layout) -> tuple[OnSimplex, Policies, float]:
+    """`control_on_simplex` of a game whose grid is laid out.
+
+    Raises:
+        UsageError: there are too many rules of members, or it does not fit into memory.
+    """
+    check_memory(layout, "control")
+    made = tables_of(layout)
     try:
         with torch.no_grad():
-            return found, *control(found.game)
+            return made, *control(made.game)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _fitting(game: Game, points: int, projection: Projection, method: Way) -> OnSimplex:
-    """The tables of a game, if they and what the method keeps fit into memory."""
-    layout = layout_of(game, points, projection)
-    check_memory(layout, method)
-    return tables_of(layout)
 
 
 def _first_laws(

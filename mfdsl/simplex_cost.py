@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from mfdsl.game import Game
 from mfdsl.runtime.finite_population.grid import grid_size
 from mfdsl.runtime.memory import gibibytes
-from mfdsl.runtime.solvers.simplex_grid import GridGame, Projection, control, evaluate, uniform
+from mfdsl.runtime.solvers.simplex_grid import GridGame, control, evaluate, uniform
 from mfdsl.simplex import tables_of
-from mfdsl.simplex_layout import Way, check_memory, layout_of
+from mfdsl.simplex_layout import Layout, Way, check_memory
 
 TRIAL_LAWS = 500
 TRIAL_STAGES = 11
@@ -34,22 +33,14 @@ class Cost:
         return f"{self.laws:,} laws: at most {room}, all iterations about {spent}"
 
 
-def cost_on_simplex(
-    game: Game,
-    method: Way = "omd",
-    *,
-    points: int = 50,
-    projection: Projection = "interpolate",
-    iterations: int = 100,
-) -> Cost:
+def cost_of(layout: Layout, method: Way, *, iterations: int) -> Cost:
     """What the solution on that grid costs; a trial on 500 laws at most measures the seconds.
 
     Raises:
-        UsageError: the game has no such grid, or it does not fit into the memory of the machine.
+        UsageError: it does not fit into the memory of the machine.
     """
-    layout = layout_of(game, points, projection)
     needed = check_memory(layout, method)
-    fewer = points
+    fewer = layout.points
     while grid_size(fewer, layout.sizes[3]) > TRIAL_LAWS and fewer > 1:
         fewer = max(1, fewer // 2)
     began = time.perf_counter()

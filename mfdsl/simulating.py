@@ -16,9 +16,16 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.counting import By, countable
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
-from mfdsl.game import Device, Dtype, Game, load
+from mfdsl.game import Device, Dtype, Game, load, loaded
 from mfdsl.learning import Training, prepare_training
-from mfdsl.records import explained, job_of_run, open_run, read_options, settings_of_run
+from mfdsl.records import (
+    explained,
+    goes_along,
+    job_of_run,
+    open_run,
+    read_options,
+    settings_of_run,
+)
 from mfdsl.runtime.counted.chances import chances_of
 from mfdsl.runtime.counted.simulate import CountedSimulator
 from mfdsl.runtime.evaluate import build_view
@@ -27,6 +34,7 @@ from mfdsl.runtime.program import Params
 from mfdsl.runtime.runs import RunFolder
 from mfdsl.runtime.simulator import Rollout
 from mfdsl.runtime.solution import finite
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.tabled import Tabled
 from mfdsl.runtime.views.particles import Simulation, games_of, simulate as run_particles
 from mfdsl.solving import find_device
@@ -50,7 +58,7 @@ class Setting:
 
 
 def setting(
-    spec: str | Path | None,
+    spec: Game | str | Path | None,
     run: Path | None,
     values: Mapping[str, ParameterValue],
     *,
@@ -70,7 +78,7 @@ def setting(
         return setting_of_run(spec, run, device)
     if spec is None:
         raise UsageError("which game?", "`mfdsl simulate specs/sis.mfg`, or `--policy RUN`")
-    return uniform_setting(load(spec, params=values), device=device, dtype=dtype)
+    return uniform_setting(loaded(spec, values), device=device, dtype=dtype)
 
 
 def uniform_setting(game: Game, *, device: Device = "cpu", dtype: Dtype = "float64") -> Setting:
@@ -80,14 +88,30 @@ def uniform_setting(game: Game, *, device: Device = "cpu", dtype: Dtype = "float
     return Setting(game, params, build_view(game.program, params).uniform())
 
 
-def game_of_run(spec: str | Path | None, folder: RunFolder) -> Game:
-    """The game of a run, from the spec that is given or from the one that it keeps.
+def game_of_run(spec: Game | str | Path | None, folder: RunFolder) -> Game:
+    """The game of a run: the one that is given, or from a spec, by default the one that it keeps.
 
     Raises:
         CompileError: the spec has errors.
         UsageError: the run is damaged.
     """
+    if isinstance(spec, Game):
+        return spec
     return load(spec or folder.path / "spec.mfg", params=read_options(folder).parameters)
+
+
+def has_tables(spec: Game | str | Path | None, run: Path) -> bool:
+    """Whether the game of a run is tabular as it is written, so that its tables can be played.
+
+    Raises:
+        CompileError: the spec has errors.
+        UsageError: the run is damaged.
+    """
+    folder = open_run(run)
+    options = read_options(folder)
+    if options.solver not in SOLVERS or goes_along(options):
+        return False
+    return game_of_run(spec, folder).model.tabular
 
 
 def training_of_run(game: Game, folder: RunFolder, *, device: Device = "cpu") -> Training:
@@ -101,7 +125,7 @@ def training_of_run(game: Game, folder: RunFolder, *, device: Device = "cpu") ->
     return prepare_training(game, settings, seed=options.seed, device=device, dtype=options.dtype)
 
 
-def setting_of_run(spec: str | Path | None, run: Path, device: Device = "cpu") -> Setting:
+def setting_of_run(spec: Game | str | Path | None, run: Path, device: Device = "cpu") -> Setting:
     """The policy of a run at the parameters it was solved at.
 
     Raises:

@@ -24,7 +24,8 @@ from mfdsl.runtime.solvers.base import SolverError, make_solver
 from mfdsl.runtime.solvers.course import Course, box_for, view_for
 from mfdsl.runtime.solvers.loop import PATIENCE, solve as run_loop
 from mfdsl.runtime.solvers.needs import refusal
-from mfdsl.runtime.solvers.table import SOLVERS, SampledConfig
+from mfdsl.runtime.solvers.sampled_options import SampledConfig
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.views.decisions import Box, DecisionView, decision_view
 from mfdsl.settings import Settings, licensed, validated

@@ -79,14 +79,8 @@ def anarchy(
                     on_search=told,
                 )
             )
-    entries: dict[str, Any] = {"spec": game.compilation.name}
-    if sweep:
-        _games(console, list(points), found)
-        games = zip(points, found, strict=True)
-        entries["games"] = [{"point": dict(at), **each.to_json()} for at, each in games]
-    else:
-        _show(console, found[0], tol)
-        entries |= found[0].to_json()
+    entries = {"spec": game.compilation.name}
+    entries |= _games(console, list(points), found) if sweep else _show(console, found[0], tol)
     if out is not None:
         asked: dict[str, Any] = {"transfer": transfer, "sweep": sweep, "tol": tol}
         asked |= {"iterations": iterations, "starts": starts, "seed": seed}
@@ -117,8 +111,8 @@ def _points(game: "Game", sweep: "Swept") -> "dict[Place, Game]":
     return found
 
 
-def _games(console: Console, points: Sequence[Place], found: "Sequence[Anarchy]") -> None:
-    """One row for each point of a sweep."""
+def _games(console: Console, points: Sequence[Place], found: "Sequence[Anarchy]") -> dict[str, Any]:
+    """One row for each point of a sweep on the screen, and as what `--json` prints."""
     _say_transfers(console, found[0])
     rows = []
     for at, each in zip(points, found, strict=True):
@@ -128,6 +122,8 @@ def _games(console: Console, points: Sequence[Place], found: "Sequence[Anarchy]"
         rows.append((*(f"{value:g}" for _, value in at), *shown, price))
     names = [name for name, _ in points[0]]
     console.table((*names, "equilibrium", "optimum", "loss", "price of anarchy"), rows)
+    games = zip(points, found, strict=True)
+    return {"games": [{"point": dict(at), **each.to_json()} for at, each in games]}
 
 
 def _say_transfers(console: Console, found: "Anarchy") -> None:
@@ -136,7 +132,8 @@ def _say_transfers(console: Console, found: "Anarchy") -> None:
         console.result(f"transfers           {named}: players meet them, values leave them out")
 
 
-def _show(console: Console, found: "Anarchy", tol: float) -> None:
+def _show(console: Console, found: "Anarchy", tol: float) -> dict[str, Any]:
+    """Equilibria, the optimum and the price on the screen, and as what `--json` prints."""
     _say_transfers(console, found)
     console.line("  equilibrium   exploitability   found by")
     for e in found.equilibria:
@@ -151,8 +148,9 @@ def _show(console: Console, found: "Anarchy", tol: float) -> None:
     console.result(f"social optimum      {found.optimum:.8g}   ({bound} {found.gap:.3g})")
     if found.price is None:
         console.result(f"loss of anarchy     {found.loss:.8g}   (values have both signs: no ratio)")
-        return
+        return found.to_json()
     rough = any(0 < e.exploitability <= tol for e in found.equilibria)
     near = f", of equilibria to {tol:g}" if rough and found.kind != "estimate" else ""
     console.result(f"price of anarchy    {KNOWN[found.kind]}{found.price:.10g}{near}")
     console.result(f"price of stability  {found.stability:.10g}, of the best that was found")
+    return found.to_json()

@@ -61,31 +61,24 @@ def simplex(
     quiet: options.Quiet = False,
 ) -> int:
     """Solve a game of one population and a major on a grid of laws, exactly on that grid."""
-    from mfdsl.simplex import control_on_simplex, save_policies, solve_on_simplex
-    from mfdsl.simplex_cost import cost_on_simplex
+    from mfdsl.simplex import control_layout, save_policies, solve_layout
+    from mfdsl.simplex_cost import cost_of
+    from mfdsl.simplex_layout import layout_of
 
     console = Console(json, quiet)
     game = api.load(spec, params=gather(set_, params))
     shown: dict[str, Any] = {"spec": game.compilation.name, "method": method.value}
     way: Way = "control" if method is MethodChoice.control else METHODS[method]
-    cost = cost_on_simplex(
-        game, way, points=points, projection=projection.value, iterations=iterations
-    )
-    console.line(str(cost))
+    layout = layout_of(game, points, projection.value)
+    console.line(str(cost_of(layout, way, iterations=iterations)))
     if method is MethodChoice.control:
-        made, policies, value = control_on_simplex(game, points=points, projection=projection.value)
+        made, policies, value = control_layout(layout)
         console.line(_sizes(made))
         console.result(f"value of all {value:.8g}, by one plan on {len(made.game.laws):,} laws")
         shown |= {"value": value}
     else:
-        made, found = solve_on_simplex(
-            game,
-            METHODS[method],
-            points=points,
-            projection=projection.value,
-            iterations=iterations,
-            tolerance=tol,
-            rate=rate,
+        made, found = solve_layout(
+            layout, METHODS[method], iterations=iterations, tolerance=tol, rate=rate
         )
         policies = found.policies
         shown |= _show(console, made, found)

@@ -110,6 +110,8 @@ def simulate(
     quiet: options.Quiet = False,
 ) -> int:
     """Let N agents play and measure their returns."""
+    from mfdsl.simulating import has_tables
+
     console = Console(json, quiet)
     if record is not None and record.suffix != ".npz":
         raise UsageError(
@@ -137,7 +139,7 @@ def simulate(
         dtype,
         out,
     )
-    if out is not None or (run is not None and _has_tables(spec, run)):
+    if out is not None or (run is not None and has_tables(spec, run)):
         return _from_tables(console, asked)
     return _by_module(console, asked)
 
@@ -226,19 +228,6 @@ def _run(policy: str) -> Path | None:
             did_you_mean(policy, ("uniform", "still")) or "policies by name: uniform, still",
         )
     return path
-
-
-def _has_tables(spec: str | None, run: Path) -> bool:
-    """Whether the game of a run is tabular as it is written, so that its tables can be played."""
-    from mfdsl.records import goes_along, open_run, read_options
-    from mfdsl.runtime.solvers.table import SOLVERS
-    from mfdsl.simulating import game_of_run
-
-    folder = open_run(run)
-    options = read_options(folder)
-    if options.solver not in SOLVERS or goes_along(options):
-        return False
-    return game_of_run(spec, folder).model.tabular
 
 
 def _refuse(flags: Mapping[str, object]) -> None:

@@ -10,8 +10,8 @@ from mfdsl.batches import Batch, check_batch, with_sets
 from mfdsl.cli import arrays, exact, options, pathwise, plan, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.request import Limits, Request, job_of, read_share
-from mfdsl.cli.several import finish_together
 from mfdsl.cli.solved import finish, right
+from mfdsl.cli.torchrun import finish_together
 from mfdsl.cluster import Place
 from mfdsl.errors import UsageError, unknown
 from mfdsl.parameters import read_settings, read_sweeps
@@ -63,7 +63,7 @@ def solve(
         )
         return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
-        raise UsageError("which game?", "`mfdsl solve specs/sis.mfg`, or `--resume RUN`")
+        raise UsageError("which game?", "`mfdsl solve sis`, a file of yours, or `--resume RUN`")
     request = Request(
         spec=spec,
         solver=solver,

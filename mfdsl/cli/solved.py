@@ -10,10 +10,10 @@ from mfdsl.cli.progress import course, writing
 from mfdsl.runtime.solvers.table import SOLVERS
 
 if TYPE_CHECKING:
-    from mfdsl.company import Company
     from mfdsl.refining import Refined
     from mfdsl.runtime.runs import RunFolder
     from mfdsl.runtime.solution import Solution
+    from mfdsl.shared_job import Company
     from mfdsl.solving import Job
 
 SHOWN_GAMES = 20

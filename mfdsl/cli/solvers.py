@@ -11,6 +11,7 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.errors import UsageError
+from mfdsl.fitting_learners import NO_EQUILIBRIUM, Suitability, suitable
 from mfdsl.licence import Licence, count_text, licences
 from mfdsl.parameters import gather
 from mfdsl.planning import ALONG, drawn_states
@@ -19,7 +20,6 @@ from mfdsl.runtime.solvers.riccati.table import EXACT, RICCATI, ExactRow
 from mfdsl.runtime.solvers.table import SOLVERS, Row
 from mfdsl.settings import Settings, licensed, resolve
 from mfdsl.structural import case_of, with_structure
-from mfdsl.suitable import NO_EQUILIBRIUM, Suitability, suitable
 
 AnyRow = Row | LearnerRow | ExactRow
 

@@ -15,7 +15,7 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Game
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import Solution
-from mfdsl.validating.around import certified_around
+from mfdsl.validating.around_majors import certified_around
 from mfdsl.validating.certified import FinitePopulation
 from mfdsl.validating.populations import certified_populations
 from mfdsl.validating.typed_game import Floats

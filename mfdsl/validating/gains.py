@@ -21,7 +21,7 @@ from mfdsl.records import explained, open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.runtime.policy import TabularPolicy, greedy_probs
-from mfdsl.runtime.simulator import Simulator
+from mfdsl.runtime.simulator import Simulator, steps_of
 from mfdsl.runtime.solvers.social.view import SocialView
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.views.finite import FiniteView
@@ -30,7 +30,6 @@ from mfdsl.validating.outcome import Row, Trial, left
 EXPLOITABILITY = "exploitability"
 NAME = "gain among N"
 AGREE = {"float64": 1e-9, "float32": 1e-4}
-NEGLIGIBLE = 1e-4
 MOST_GAMES = 20_000
 MOST_AGENTS = 1 << 21  # of all games together
 LEAST_GAMES = 16
@@ -199,12 +198,7 @@ def deviating(base: Behaviour, other: Behaviour, field: str) -> Behaviour:
 
 def stages_of(game: Game) -> int:
     """The stages of a game, without end to where discounting leaves 0.01 %."""
-    program = game.agents
-    if program.kind == "finite":
-        return program.horizon or 1
-    if program.discount == 0:
-        return 1
-    return math.ceil(math.log(NEGLIGIBLE) / math.log(program.discount))
+    return steps_of(game.agents, None)
 
 
 def _returns(

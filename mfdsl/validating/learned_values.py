@@ -27,10 +27,10 @@ from mfdsl.runtime.finite_population.sampled_values import (
 from mfdsl.runtime.simulator import SimulationError
 from mfdsl.runtime.solvers.episodes import Episodes, play
 from mfdsl.runtime.solvers.followed import shared
+from mfdsl.runtime.solvers.sampled_options import SymmetricMirrorDescentConfig
 from mfdsl.runtime.solvers.sampled_values import averaged_values
 from mfdsl.runtime.solvers.soft import entropy, entropy_q_values
 from mfdsl.runtime.solvers.symmetric_mirror_descent import first_agent
-from mfdsl.runtime.solvers.table import SymmetricMirrorDescentConfig
 from mfdsl.solving import Job, crowd_of
 from mfdsl.structural import with_structure
 from mfdsl.validating.certified import Among, FinitePopulation

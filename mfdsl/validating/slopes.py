@@ -125,10 +125,10 @@ def slope_row(
 def _record(
     best: Best, claim: Claim, change: Tensor, apart: Tensor, size: float, values: dict[str, Any]
 ) -> None:
-    """Compare changes [B, ...] with the constant times the distances [B] of the laws."""
+    """Compare changes [B or 1, ...] with the constant times the distances [B] of the laws."""
     upper = claim.certificate.upper
     assert upper is not None
-    worst = change.reshape(len(apart), -1).amax(1) - ROUNDING * (1 + size)
+    worst = change.reshape(len(change), -1).amax(1).expand_as(apart) - ROUNDING * (1 + size)
     moved = apart > 0
     if not moved.any():
         return

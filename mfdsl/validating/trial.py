@@ -61,8 +61,7 @@ def trial_of(
         if params:
             raise UsageError("a run keeps its parameters", "leave out --set and --params")
     if run is not None:
-        spec = None if folder is not None or isinstance(target, Game) else target
-        return sized(_of_run(spec, run))
+        return sized(_of_run(None if folder is not None else target, run))
     if folder is not None:
         game = game_of_run(None, open_run(folder))
     else:
@@ -70,8 +69,8 @@ def trial_of(
     return sized(named_trial(game, named))
 
 
-def _of_run(spec: str | Path | None, run: Path) -> Trial:
-    """A trial of the policy of a run, in the game that the run keeps or in that of a spec."""
+def _of_run(spec: Game | str | Path | None, run: Path) -> Trial:
+    """A trial of the policy of a run, in a game, in that of a spec, or in the one that it keeps."""
     opened = open_run(run)
     options = read_options(opened)
     if options.solver in LEARNERS:

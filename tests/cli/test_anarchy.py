@@ -56,12 +56,39 @@ def test_what_is_proved_to_be_the_only_one_is_looked_for_once() -> None:
     seen: list[tuple[str, int, int]] = []
     alone = anarchy(load(SPECS / "congestion_log.mfg"), on_search=lambda *told: seen.append(told))
     assert alone.unique and [name for name, _, _ in seen] == ["omd", "social_gradient"]
-    assert seen[-1][1] < seen[-1][2] == 3 * 4 + 1 + 3
+    assert seen[-1][1] < seen[-1][2] == 3 * 4 + 1 + 2 + 3
     seen.clear()
     several = anarchy(load(SPECS / "pigou.mfg"), on_search=lambda *told: seen.append(told))
     assert not several.unique and several.certified
     assert [name for name, _, _ in seen].count("frank_wolfe") == 3
     assert [done for _, done, _ in seen] == sorted({done for _, done, _ in seen})
+
+
+# Vickrey 1969: when to leave for a bridge with a queue: Lindley's recursion is a maximum.
+BRIDGE = """model bridge
+objective nash
+horizon 1
+population commuter as mu {
+  state x : int in 0..0 = 0
+  action d : int in 0..11
+  x' = x
+  let behind = max(if j <= d then prob(q.d >= j and q.d <= d for q in commuter) - 0.2 * (d - j)
+    else 0 for j in 0..11)
+  let wait = max(0, behind - mu[d = d] / 2)
+  let late = d * 0.2 + wait - 1.2
+  cost delay = 2 * wait + max(4 * late, -late)
+}
+"""
+
+
+def test_where_all_else_cycles_the_last_resorts_find_an_equilibrium() -> None:
+    seen: list[str] = []
+    game = load(text=BRIDGE)
+    found = anarchy(game, starts=1, iterations=60, on_search=lambda name, *_: seen.append(name))
+    assert seen[-3:] == ["successive_averages", "mf_omo", "social_gradient"]
+    (equilibrium,) = found.equilibria
+    assert equilibrium.solver == "mf_omo" and equilibrium.exploitability <= 1e-6
+    assert equilibrium.value == pytest.approx(-0.9, abs=1e-6) and found.kind == "lower_bound"
 
 
 @pytest.mark.parametrize(("iterations", "kind"), [(2, "estimate"), (1000, "exact")])

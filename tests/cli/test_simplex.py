@@ -51,6 +51,16 @@ def test_what_it_costs_is_said_before(mfdsl: Any) -> None:
     assert "MiB" not in quiet.out
 
 
+def test_a_game_is_laid_out_once_for_its_cost_and_its_tables(
+    mfdsl: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid, observed = [], simplex_layout.observed
+    monkeypatch.setattr(simplex_layout, "observed", lambda m: laid.append(m.name) or observed(m))
+    for method in ("omd", "control"):
+        assert mfdsl("simplex", "m3fg_sis", *SHORT, "--method", method, "--iterations", 1).code == 0
+    assert len(laid) == 2
+
+
 def test_what_the_machine_cannot_hold_is_refused_with_what_it_needs(
     mfdsl: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,15 @@ def test_resuming_a_finished_run_says_what_to_raise(mfdsl: Any, spec: Path) -> N
     assert "--iterations 6" in outcome.err
 
 
+def test_resuming_a_run_where_nobody_gains_asks_for_nothing_less(mfdsl: Any) -> None:
+    done = mfdsl("solve", "nfg_dom", "--solver", "fixed_point", "--tol", 0, "--json").json
+    assert done["exploitability"]["value"] <= 0
+    outcome = mfdsl("solve", "--resume", done["run"], "--iterations", 50)
+    assert outcome.code == 2
+    assert "the run has converged to" in outcome.err and "nothing is left" in outcome.err
+    assert "--tol" not in outcome.err
+
+
 def test_python_resumes_a_run_too(spec: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     package.solve(spec, iterations=3, tolerance=0, out="runs")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 WAIT = 120.0  # seconds after which a process is taken for stuck
-PROJECT = "mfdsl.company", "mfdsl.cli", "mfdsl.blame", "mfdsl.refining", "mfdsl.outcomes"
+PROJECT = "mfdsl.shared_job", "mfdsl.cli", "mfdsl.blame", "mfdsl.refining", "mfdsl.outcomes"
 
 
 def begin(count: int, work: Callable[..., Any], *arguments: Any) -> list[BaseProcess]:

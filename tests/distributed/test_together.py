@@ -97,10 +97,10 @@ def test_tables_that_are_never_whole_make_the_same_folder() -> None:
 
 def in_parts(arguments: Sequence[str]) -> int:
     """A command line where even small tables are written block by block."""
-    from mfdsl import company
+    from mfdsl import shared_job
     from mfdsl.runtime.distributed import shared_states
 
-    company.KEPT_WHOLE, shared_states.BLOCK = 0, 2 * 7 * 3
+    shared_job.KEPT_WHOLE, shared_states.BLOCK = 0, 2 * 7 * 3
     return command(arguments)
 
 

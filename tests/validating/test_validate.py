@@ -235,6 +235,30 @@ def test_weights_between_agents_have_no_law() -> None:
     assert convergence_row(trial, (), soon()).verdict == "not applicable"
 
 
+def test_secants_of_a_reward_that_nothing_moves_are_flat() -> None:
+    """The module has it once for all games and members."""
+    text = """
+model still
+objective nash
+horizon 2
+population a {
+  state  x : int in 0..1 = 0
+  action go : int in 0..1
+  x' = go
+  reward r = ind(x == 1)
+}
+population b {
+  state  y : int in 0..1 = 0
+  action go : int in 0..1
+  y' = go
+  reward r = 0 * prob(q.x == 1 for q in a) * ind(y == 1)
+}
+"""
+    trial = trial_of(load(text=text))
+    row, exceeded = slope_row(trial, judged_interactions(trial.game.model), soon(0.1))
+    assert row.verdict == "passed" and not exceeded
+
+
 def test_the_bound_of_frequencies_holds_exactly_in_small_cases() -> None:
     n, law = 7, torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     seen = []

@@ -22,9 +22,9 @@ def finish_together(console: Console, job: "Job", opened: Callable[[], "RunFolde
 
     A process that is gone ends the run with exit code 1, and one of those who are left says so.
     """
-    from mfdsl.company import Company, check_job
     from mfdsl.runtime.distributed.group import Group, LostRank
     from mfdsl.runtime.distributed.meeting import flagged
+    from mfdsl.shared_job import Company, check_job
 
     check_job(job, processes.count())
     folder = None
