@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import goals, page as pages
+from bench.goal import Goal
 from bench.suites import SUITES, Suite
 
 HERE = Path(__file__).parent
@@ -57,7 +58,7 @@ def _goals(rows: list[str], python: str | None, out: Path, page: Path) -> None:
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     whole = {"date": day, "machine": pages.machine(), "rows": kept}
     (out / "goals.json").write_text(json.dumps(whole, indent=1) + "\n")
-    table = [goals.Goal(**row) for row in kept]
+    table = [Goal(**row) for row in kept]
     page.write_text(pages.page(table, pages.machine(), day, pages.large(out)))
     pages.plots(table, out)
     print("\n".join([goals.HEAD, *map(goals.line, table)]))

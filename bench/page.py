@@ -10,7 +10,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from bench.goals import HEAD, Goal, line
+from bench.goal import Goal
+from bench.goals import HEAD, line
 
 PACKAGES = ("torch", "numpy", "numba")
 FAMILIES = {
@@ -22,8 +23,8 @@ REST = """Agents (12, 14) are in `docs/performance.md`, learning (15) is timed b
 and 17 to 19 need a GPU. Rows 1 and 2 do more than the peer: its laws are those after 50 pushes,
 ours have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of one, and one game
 in compiled loops has little overhead to share. To read once what is their own, policies and
-rewards, takes one core as long as 28 to 37 single games (`reading_seconds` in `bench/goals.py`), so
-8 is out of reach. Over a third of row 6 is the import of torch."""
+rewards, takes one core as long as 28 to 37 single games (`reading_seconds` in
+`bench/grid_rows.py`), so 8 is out of reach. Over a third of row 6 is the import of torch."""
 
 
 def machine() -> str:

@@ -22,7 +22,6 @@ from typing import Any
 
 from tabular_cases import CASES, SETTING, Case
 
-MIB = 1 << 20
 PATIENCE_SECONDS = 300
 ADDRESS_SPACE = 14 << 30
 

@@ -16,14 +16,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tabular_solved import FOREVER, GAMES, OURS
+from peer_pairs import MFGLIB_GAMES
+from tabular_solved import FOREVER, OURS
 
 SOLVERS = ("policy_iteration", "mf_omo", "omd")
 OPENSPIEL = (
     "crowd_1d crowd_2d four_rooms openspiel_predator_prey crowd_avoidance lq_ring "
     "periodic_aversion garnet dynamic_routing nfg_coop nfg_dom nfg_biased_rps"
 ).split()
-SPECS = (*GAMES.values(), *OPENSPIEL)
+SPECS = (*MFGLIB_GAMES.values(), *OPENSPIEL)
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-GAMES = {
-    "left_right": "left_right",
-    "rock_paper_scissors": "rock_paper_scissors",
-    "beach_bar": "mfglib_beach_bar",
-    "conservative_treasure_hunting": "conservative_treasure_hunting",
-    "equilibrium_price": "equilibrium_price",
-    "random_linear": "random_linear",
-    "susceptible_infected": "sis",
-    "crowd_motion": "crowd_motion",
-    "linear_quadratic": "linear_quadratic",
-    "building_evacuation": "building_evacuation",
-}
+from peer_pairs import MFGLIB_GAMES
+
 ALGORITHMS: Mapping[str, tuple[str, dict[str, float], str, dict[str, float]]] = {
     "fp": ("FictitiousPlay", {}, "fictitious_play", {}),
     "omd": ("OnlineMirrorDescent", {}, "omd", {"learning_rate": 1.0}),
@@ -126,7 +116,7 @@ def run_ours(game: str, algorithm: str, seconds: float) -> Run:
     from mfdsl.runtime.solvers.loop import solve
 
     _, _, solver, options = ALGORITHMS[algorithm]
-    spec = Path(__file__).parents[1] / "specs" / f"{GAMES[game]}.mfg"
+    spec = Path(__file__).parents[1] / "specs" / f"{MFGLIB_GAMES[game]}.mfg"
     program = load(spec).program
     watch = Watch(seconds, OURS)
     failed = ""
@@ -208,7 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", default=sys.executable, help="interpreter with mfglib")
     parser.add_argument("--seconds", type=float, default=4.0, help="computing time of a run")
-    parser.add_argument("--games", nargs="*", default=list(GAMES), choices=list(GAMES))
+    parser.add_argument(
+        "--games", nargs="*", default=list(MFGLIB_GAMES), choices=list(MFGLIB_GAMES)
+    )
     parser.add_argument("--algorithms", nargs="*", default=list(ALGORITHMS))
     parser.add_argument("--json", type=Path, help="where to keep the figures")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
