@@ -40,11 +40,12 @@ from mfdsl.compiler.analysis.symbolic.terms import (
 from mfdsl.compiler.ir.build import TooManyNodes
 from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.types import BOOL
-from mfdsl.compiler.ir.walk import MEANS
+from mfdsl.compiler.ir.walk import MEANS, reachable
 
 CELLS = 400  # of one polynomial
 MAX_SIDES = 5  # variables of one polynomial
 SECONDS = 0.3  # of one search
+ROUNDING = 2.0**-40  # of the largest number on the way to a value: some thousand roundings
 GAPS = (1e-3, 1e-8)  # between the bounds of the search, one after the other
 
 Failed = (UnsupportedError, TooLargeError, TooManyNodes, UndefinedError, OverflowError)
@@ -64,10 +65,27 @@ class Look:
     close: bool = False
 
 
-def is_closed(facts: Facts, roots: Sequence[int]) -> bool:
-    """Whether expressions read no member and no index that is bound around them."""
+def covers(facts: Facts, roots: Sequence[int]) -> bool:
+    """Whether a second look knows all that expressions read: no member and no index that is bound
+    around them, and nothing over `others`, which is the whole law in the limit only. Of N agents
+    the others have another law than all, and an agent alone has none.
+    """
+    if any("others" in facts.nodes[i].op for i in reachable(facts.nodes, roots)):
+        return False
     free = free_depths(facts.nodes, roots)
     return not any(free[root] for root in roots)
+
+
+def rounding(facts: Facts, node: int) -> float:
+    """How far a value may be from what floats make of it, by the largest finite number on the way.
+
+    A variance of numbers around 1e6 is a difference of numbers around 1e12, of which 1e-4 is lost.
+    """
+    evaluator = Evaluator(facts, {})
+    evaluator.value(node)
+    ends = [np.abs((v.lo, v.hi)) for v in evaluator.memo.values() if v.lo.dtype != bool]
+    sizes = [float(np.max(end, where=np.isfinite(end), initial=0.0)) for end in ends]
+    return ROUNDING * max(sizes)
 
 
 def at_most(

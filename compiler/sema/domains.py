@@ -374,6 +374,10 @@ _MISSING = {
         "exponent": "`exp` of a value that could not be shown to be small enough",
     },
     "room": {
+        "probability": "this weight may be rounded below 0",
+        "total": "these weights may be rounded to more than 1",
+        "one": "these weights may be rounded to another sum than 1",
+        "exponent": "`exp` of a value that may be rounded to one that is too large",
         "range": "{o.text} may be rounded out of its domain",
         "ball": "{o.text} may be rounded out of its domain",
         "nonnegative": "{of} a value that may be rounded below 0",

@@ -8,6 +8,8 @@ from mfdsl.compiler.sema.context import Context, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.operators import compare, found, to_real
 from mfdsl.compiler.sema.player_parts import no_part
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
+from mfdsl.compiler.sema.variables import not_readable
+from mfdsl.compiler.sema.visibility import readable
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
@@ -22,6 +24,8 @@ def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
     parts = []
     for symbol, value_expr in pairs:
         ctx.read.add((ctx.players[player].declaration.name.name, symbol.name))
+        if not readable("member", symbol.kind, env.stage):
+            return not_readable(ctx, env, symbol, expr.span)
         if symbol.type.kind == "real" or symbol.type.dims:
             return _no_mass(ctx, expr, symbol)
         value = expressions.lower(

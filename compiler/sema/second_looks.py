@@ -11,7 +11,8 @@ from mfdsl.compiler.analysis.second_look import (
     Look,
     adds_up_to_one,
     at_most,
-    is_closed,
+    covers,
+    rounding,
 )
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
@@ -64,7 +65,7 @@ def second_look(ctx: Context, facts: Facts, o: Obligation, failure: Failure) -> 
     type_ = facts.types[facts.nodes[o.node].type]
     if failure.certain or not sides or ctx.spread or type_.kind != "real" or type_.dims:
         return failure
-    if not is_closed(facts, roots) or not _is_more_than_listed(facts, roots):
+    if not covers(facts, roots) or not _is_more_than_listed(facts, roots):
         return failure
     if ctx.spent > SECONDS:
         return failure
@@ -91,15 +92,16 @@ def _second_look(
 
 def _look(ctx: Context, facts: Facts, o: Obligation, side: Side, failure: Failure) -> Look:
     """A look at one bound. Rounding must not take values across ends outside of which something is
-    undefined, so what is shown keeps away from them.
+    undefined, so what is shown keeps away from them; from others where large numbers cancel.
     """
     bound, least = side
     if o.kind == "range" and (failure.ends[0] >= bound if least else failure.ends[1] <= bound):
         return Look(True, bound)
     decide = partial(at_most, facts, o.node, least=least, guards=o.guards, exact=ctx.builder.exact)
-    if o.kind not in APART:
+    apart, off = o.kind in APART, rounding(facts, o.node)
+    if not apart and off <= ROOM:
         return decide(bound, slack=0.0 if o.kind == "one" else TOLERANCE)
-    room = ROOM * max(1.0, abs(bound))
+    room = max(ROOM * max(1.0, abs(bound)) if apart else 0.0, off)
     look = decide(bound + room if least else bound - room)
     if look.holds or (look.holds is False and _is_beyond(o, side, look.value)):
         return look
@@ -126,7 +128,7 @@ def known_range(
         return KnownRange("refuted", lo, hi)
     copies = Copies(facts)
     node, exact = copies.total(list(nodes)), ctx.builder.exact
-    if ctx.spread or not is_closed(copies.facts, [node]):
+    if ctx.spread or not covers(copies.facts, [node]):
         return KnownRange("unknown", lo, hi)
     looks = [
         at_most(copies.facts, node, bound, least=least, exact=exact)

@@ -21,13 +21,19 @@ def variable(
     if kind == "noise" and not (allowed and name in env.noises):
         return _noise_not_readable(ctx, env, symbol, span)
     if not allowed:
-        why = "at t = T nobody acts any more" if env.at_end else f"{env.purpose} comes before it"
-        return ctx.error("MFG105", f"the {kind} `{name}` cannot be read here", span, why)
+        return not_readable(ctx, env, symbol, span)
     if env.stage == "start" and not _is_drawn(ctx, env, name, span):
         return _not_drawn_yet(ctx, env, symbol, span)
     if symbol.law is not None:
         return _derived(ctx, env, symbol)
     return leaf(ctx, env, kind, name, symbol.type)
+
+
+def not_readable(ctx: Context, env: Env, symbol: VariableSymbol, span: Span) -> Poison:
+    """Report that a variable has no value at this stage."""
+    why = "at t = T nobody acts any more" if env.at_end else f"{env.purpose} comes before it"
+    what = f"the {symbol.kind} `{symbol.name}`"
+    return ctx.error("MFG105", f"{what} cannot be read here", span, why)
 
 
 def _derived(ctx: Context, env: Env, symbol: VariableSymbol) -> Term | Poison:

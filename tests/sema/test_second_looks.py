@@ -179,3 +179,57 @@ def test_nothing_is_shown_that_a_sample_breaks(seed: int) -> None:
     assert said(tight) != []
     loose = compiled(reward=text, more=claim.format(low - 5 * wide, high + 5 * wide))
     assert "MFG511" not in [code for code, _ in said(loose)]
+
+
+PRICES = """model prices
+objective nash
+horizon 3
+population firm {{
+  state y : int in {low}..{low} + 3 ~ uniform
+  action a : int in {low}..{low} + 3
+  let spread = mean(q.y^2 for q in firm) - mean(q.y for q in firm)^2
+  y' = a
+  reward r = -sqrt(spread + 0.0001)
+}}
+"""
+
+
+def test_what_large_numbers_lose_by_rounding_is_no_proof() -> None:
+    """Floats make -1.2e-4 of the variance of 1000001 and, with chance 1e-8, 1000002."""
+    assert said(compile_text(PRICES.format(low=10))) == []
+    ((code, text),) = said(compile_text(PRICES.format(low=1_000_000)))
+    assert code == "MFG304" and "may be rounded below 0" in text
+    lost = "1e5 * (m + x)^2 - 1e5 * m^2 - 1e5 * x^2 - 2e5 * m * x"
+    found = said(compiled(h=f"~ mix {{ {lost} + m -> I, else -> S }}"))
+    assert [code for code, _ in found] == ["MFG301", "MFG302"]
+    assert "may be rounded to more than 1" in found[0][1]
+
+
+OTHERS = LINE.replace("{weight} -> a, else -> x", "{weights}").replace("-mu[x]", "{reward}")
+
+
+@pytest.mark.parametrize(
+    ("weights", "reward"),
+    [
+        ("prob(q.x == 0 for q in others(people)) -> 0, mu[1] -> 1, else -> 2", "0"),
+        (
+            "prob(q.x < 1 for q in others(people)) -> 0,"
+            " prob(q.x >= 1 for q in others(people)) -> 1",
+            "0",
+        ),
+        ("0.5 -> a, else -> x", "log(mean(q.x + 1 for q in others(people)))"),
+        ("0.5 -> a, else -> x", "1 / (0.5 + mu[0] - prob(q.x == 0 for q in others(people)))"),
+    ],
+)
+def test_the_others_are_not_the_whole_law_of_some_agents(weights: str, reward: str) -> None:
+    """With two agents one is 0, who reads 0 of the other, and 1/2 of all; one alone reads 0."""
+    text = OTHERS.format(last=2, weights=weights, reward=reward)
+    (code,) = {code for code, _ in said(compile_text(text))}
+    assert code in ("MFG301", "MFG304")
+
+
+def test_ranges_over_others_stay_open() -> None:
+    reward = "prob(q.x == 0 for q in others(people)) + mu[1]\n  require reward in [0, 1]"
+    text = OTHERS.format(last=2, weights="0.5 -> a, else -> x", reward=reward)
+    ((code, found),) = said(compile_text(text))
+    assert code == "MFG509" and "[0, 2]" in found
