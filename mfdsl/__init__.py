@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mfdsl.errors import UsageError
     from mfdsl.game import Game, load
     from mfdsl.report import Report
+    from mfdsl.reporting.papers import cite
+    from mfdsl.reporting.report import write_report
     from mfdsl.runtime.solution import Solution
     from mfdsl.runtime.views.particles import Simulation
 
@@ -39,6 +41,7 @@ _HOMES = {
     "UsageError": "mfdsl.errors",
     "calibrate": "mfdsl.api",
     "check": "mfdsl.api",
+    "cite": "mfdsl.reporting.papers",
     "compile": "mfdsl.api",
     "evaluate": "mfdsl.api",
     "load": "mfdsl.game",
@@ -47,6 +50,7 @@ _HOMES = {
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",
     "validate": "mfdsl.api",
+    "write_report": "mfdsl.reporting.report",
 }
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "UsageError",
     "calibrate",
     "check",
+    "cite",
     "compile",
     "evaluate",
     "load",
@@ -67,6 +72,7 @@ __all__ = [
     "simulate",
     "solve",
     "validate",
+    "write_report",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from mfdsl.errors import UsageError, no_policy
 from mfdsl.game import Device, Dtype, Game, Parameters, check_choices, loaded
@@ -23,6 +23,42 @@ if TYPE_CHECKING:
     from mfdsl.simulating import Setting
 
     Solved = Solution | TabularPolicy | Learned | PathSolution | ExactSolution
+
+
+class Ways(TypedDict, total=False):
+    """The arguments of `simulate` on which the kind of its result does not depend."""
+
+    agents: int | Mapping[str, int] | None
+    batch: int
+    steps: int | None
+    params: Parameters | None
+    seed: int
+    device: Device
+    dtype: Dtype
+    execution: "Execution | None"
+    by: "By"
+
+
+@overload
+def simulate(
+    game: Game | str | Path,
+    policy: Callable[..., Any],
+    *,
+    record_laws: Literal[False] = False,
+    record: bool = False,
+    **ways: Unpack[Ways],
+) -> "Rollout": ...
+
+
+@overload
+def simulate(
+    game: Game | str | Path,
+    policy: "Solved | str | Path | Callable[..., Any] | None" = None,
+    *,
+    record_laws: bool = False,
+    record: bool = False,
+    **ways: Unpack[Ways],
+) -> "Simulation | Rollout": ...
 
 
 def simulate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from mfdsl.batches import Batch
 from mfdsl.errors import UsageError, no_policy
@@ -12,6 +12,7 @@ from mfdsl.planning import ALONG
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.settings import Settings, resolve
+from mfdsl.solve_types import ExactSolver, LearningSolver, PathSolver, TableSolver, Ways
 
 if TYPE_CHECKING:
     from mfdsl.runtime.learning.loop import Learned, LearningRecord
@@ -21,6 +22,48 @@ if TYPE_CHECKING:
     from mfdsl.runtime.solvers.networks.path_solution import PathSolution
     from mfdsl.runtime.solvers.riccati.solution import ExactSolution
     from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
+
+
+@overload
+def solve(
+    game: Game | str | Path,
+    solver: TableSolver,
+    *,
+    sweep: Sweep | None = None,
+    **ways: Unpack[Ways],
+) -> "Solution": ...
+
+
+@overload
+def solve(
+    game: Game | str | Path,
+    solver: PathSolver,
+    *,
+    sweep: Sweep | None = None,
+    **ways: Unpack[Ways],
+) -> "Solution | PathSolution": ...
+
+
+@overload
+def solve(
+    game: Game | str | Path, solver: LearningSolver, *, sweep: None = None, **ways: Unpack[Ways]
+) -> "Learned": ...
+
+
+@overload
+def solve(
+    game: Game | str | Path, solver: ExactSolver, *, sweep: None = None, **ways: Unpack[Ways]
+) -> "ExactSolution": ...
+
+
+@overload
+def solve(
+    game: Game | str | Path,
+    solver: str | None = None,
+    *,
+    sweep: Sweep | None = None,
+    **ways: Unpack[Ways],
+) -> "Solution | Learned | PathSolution | ExactSolution | ExactSweep": ...
 
 
 def solve(

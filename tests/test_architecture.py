@@ -127,7 +127,8 @@ def test_every_module_and_every_public_function_is_documented() -> None:
             silent.append(name(path))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                if ast.get_docstring(node) is None:
+                stands_in = any(ast.unparse(d) == "overload" for d in node.decorator_list)
+                if ast.get_docstring(node) is None and not stands_in:
                     silent.append(f"{name(path)}: {node.name}")
     assert silent == []
 

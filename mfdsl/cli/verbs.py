@@ -53,6 +53,13 @@ VERBS = {
         "calibrate",
         "Write the flow, policy, games or pasts of runs as one table with named columns.",
     ),
+    "report": Verb(
+        "report",
+        "Write a run as one HTML file: the game, what is proved, the result, plots, papers.",
+    ),
+    "cite": Verb(
+        "report", "Print BibTeX of the papers behind a run, its game's among them, and of mfdsl."
+    ),
     "solvers": Verb(
         "solvers",
         "List the solvers; with a spec, which are proved to work on it and why not the others.",

@@ -1,0 +1,1 @@
+"""Runs as what a reader takes away: one page of HTML, and the papers to cite."""
