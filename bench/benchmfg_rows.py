@@ -1,14 +1,21 @@
 """Rows of the goals table beside Bench-MFG: policies scored and games solved, with the start."""
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.goal import MINE, RECORDED, SPECS, Goal, Peers, as_users, seconds, theirs
+
+# A spec, the peer's name of it, that of the recorded figure, learning rate and temperature of omd.
+ROOMS = (MINE / "four_rooms_obstacles.mfg", "four_rooms_obstacles", "four_rooms ms", (0.5, 0.8))
+CHAIN = (SPECS / "lasry_lions_chain.mfg", "lasry_lions_chain", "lasry ms", (0.05, 0.8))
+JAM = (SPECS / "kinetic_congestion.mfg", "kinetic_congestion", "kinetic ms", (0.5, 0.2))
 
 
 def batches(peers: Peers) -> Iterator[Goal]:
@@ -73,15 +80,6 @@ def cold(path: Path, values: dict[str, Any], solver: str, module: str, **options
         )
         samples.append(float(done.stdout.split()[-1]))
     return statistics.median(samples[1:])
-
-
-ROOMS = (MINE / "four_rooms_obstacles.mfg", "four_rooms_obstacles", "four_rooms ms", (0.5, 0.8))
-
-
-CHAIN = (SPECS / "lasry_lions_chain.mfg", "lasry_lions_chain", "lasry ms", (0.05, 0.8))
-
-
-JAM = (SPECS / "kinetic_congestion.mfg", "kinetic_congestion", "kinetic ms", (0.5, 0.2))
 
 
 def started(peers: Peers) -> Iterator[Goal]:
@@ -150,9 +148,6 @@ def sweeps(peers: Peers) -> Iterator[Goal]:
     command = ["--solver", "omd", "--iterations", "150", "--tol", "0", "--quiet", "--json"]
     command += ["--sweep", "opt.learning_rate=0.1,0.2,0.3,0.5,0.7,1"]
     command += ["--sweep", "opt.temperature=0.3,0.5,0.8,1,1.5,2"]
-    import resource
-    import tempfile
-
     samples = []
     for _ in range(4):
         with tempfile.TemporaryDirectory() as place:
@@ -167,9 +162,7 @@ def sweeps(peers: Peers) -> Iterator[Goal]:
             samples.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         made = {game["iterations"] for game in json.loads(done.stdout)["games"]}
         assert made == {150}, f"games ended after {made} iterations"
-    cost, note = (
-        statistics.median(samples[1:]),
-        "all of the process: start, imports, files; ours: with a paid corner",
-    )
+    cost = statistics.median(samples[1:])
+    note = "all of the process: start, imports, files; ours: with a paid corner"
     what = "four_rooms_obstacles: 36 rates and temperatures, 150 iterations of omd, end to end"
     yield Goal("6", what, "s", cost, "Bench-MFG", RECORDED["sweep of 36"], "recorded", 3.0, note)

@@ -263,14 +263,17 @@ there, or not run: `mf_omo`, `mf_omi` and `mf_pso` on tables of more than a mill
 `mf_omi` also where one step of its projection needs more than 5e9 products, `mf_pso` on
 `kinetic_congestion`, where a stationary law takes thousands of pushes for each particle. All with
 their defaults, `fixed_point` with `damping = 0.9`. `auto` is `mfdsl solve SPEC --solver auto --tol`
-a thousandth of the start, its trials included. `mf_pso` shows the best policy that it met.
+a thousandth of the start, its trials included. Columns are of different days (`--solvers`): that of
+`mf_omo` is of 2026-11-22, with loops that were compiled before. `mf_pso` shows the best
+policy that it met.
 `endogenous_paths` has one path of productivity, and wealth on 200 points. `(cached)`: the game that
 OpenSpiel's tabular code solves in the place of the one it states (docs/peers.md). `(drawn)`:
 Bench-MFG's `rock_paper_scissors` and `four_rooms_obstacles` are at an equilibrium under the uniform
 policy, so solvers begin at a policy drawn with seed 1 (as with `--start`), a thousandth is one of
 its exploitability, and only those run that begin anywhere. OpenSpiel's `sioux_falls` (241,056
 states x 6 legal links x 81 stages) has no row: an iteration takes .4 s. `mfdsl solve sioux_falls`
-takes `successive_averages`, at 9.98e-4 of the start after 272 iterations and 107 s; `python -m
+takes `successive_averages`, at 9.98e-4 of the start after 272 iterations and 107 s, at 5.8e-4 after
+10 and 20 minutes (`python -m bench.minutes sioux_falls 5 10 20`); `python -m
 bench.sioux_falls` makes the same iterations by a program for this game alone.
 
 {conclusion(numbers)}

@@ -262,7 +262,6 @@ def _normalised(
             )
             for s in (here, there)
         )
-    if name == "softmax":
         # the maximum stays at the depth of the sum: both are over the very same scores
         args, place = (there.node, index.node), ctx.place(span)
         total = Term(ctx.builder.add("sum_over", args, depth, REAL, place), REAL)
