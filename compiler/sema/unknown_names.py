@@ -149,7 +149,7 @@ def report_unknown_names(ctx: Context) -> None:
                 "MFG113",
                 f"`{name}` is a claim, not a value",
                 spans[0],
-                "stands only in a `require`",
+                "stands only in a `require`, with what it is about",
                 helps=[f"write `require {name}(reward, mu)`"],
             )
             continue

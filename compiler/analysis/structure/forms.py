@@ -16,6 +16,7 @@ from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, entry_te
 from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, in_masses
 from mfdsl.compiler.analysis.structure.matrices import Sign, sign_of, tangent_pairs
 from mfdsl.compiler.analysis.structure.refute import Direction
+from mfdsl.compiler.analysis.structure.routes import along_links
 from mfdsl.compiler.analysis.structure.separable import separable
 from mfdsl.compiler.analysis.structure.stages import Part, Stage, is_noisy, laws_read, total_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -198,10 +199,20 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
     form = _by_blocks(game, parts, deadline)
     if form is not None:
         return form
+    on_links = _by_links(game, parts, deadline)
     if len(game.kinds) > MAX_BRANCHED:
+        if on_links is not None:
+            return on_links
         raise UnsupportedError(f"slopes between {len(game.kinds)} kinds that vary with the law")
     seconds = max(deadline - processor_time(), 0.0)
-    found = branched(game, seconds / 2)
+    try:
+        found = branched(game, seconds / 2)
+    except UnsupportedError:
+        if on_links is not None:
+            return on_links
+        raise
+    if on_links is not None and not found.proved:
+        return on_links
     symmetric = _is_symmetric(game, deadline)
     return Form(
         "slopes over boxes of laws",
@@ -233,6 +244,16 @@ def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
     rule = "only masses at the own place move it"
     sign: Sign = "negative"
     return Form(rule, parts, sign, _is_symmetric(game, deadline), False, "enclosure")
+
+
+def _by_links(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form | None:
+    """The form of costs of links by their flows; None where it is not known to fall."""
+    try:
+        proved = along_links(game, max(deadline - processor_time(), 0.2))
+    except Failed:
+        return None
+    rule = "functions of flows that fall for whom uses them"
+    return Form(rule, parts, "negative", True, False, "enclosure") if proved else None
 
 
 def _direction(game: InMasses, on_pairs: Sequence[float] | None) -> Direction | None:
