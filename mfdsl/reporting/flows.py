@@ -1,4 +1,4 @@
-"""Where everybody is over time, drawn from the flow of a run; of a batch that of its first game."""
+"""Where everybody is over time and what they do; of a batch in its first game."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from mfdsl.records import explained, goes_along
 from mfdsl.reporting.charts import Line, heat_map, lines_chart
 from mfdsl.reporting.html import figure, number, paragraph, table
 from mfdsl.reporting.reading import ReadRun
-from mfdsl.runtime.policy import Axis
+from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.runtime.solvers.table import SOLVERS
 
@@ -37,23 +37,39 @@ def _first(run: ReadRun) -> Iterator[str]:
 
 def _shares(run: ReadRun) -> Iterator[str]:
     """A chart for each variable: the shares of its values, summed over all others; where tables
-    hold several players, of each one among its own.
+    hold several players, of each one among its own. The same for actions.
     """
     with explained():
         laws = run.folder.laws()[0].numpy()
-        axes = run.folder.saved_policy().states
+        policy = run.folder.saved_policy()
+    axes = policy.states
     whole = laws.reshape(len(laws), *(axis.size for axis in axes))
     players = {player.name: player for player in run.game.model.players}
     who = next((k for k, a in enumerate(axes) if a.labels and players.keys() >= {*a.labels}), None)
     if who is None:
         shown = [a.name for a in axes if a.name != HISTORY or len(players) == 1]
         yield from _marginals(axes, whole, shown, "")
+        taken = _taken(policy, whole)
+        yield from _marginals(policy.actions, taken, [a.name for a in policy.actions], "")
         return
     rest = (*axes[:who], *axes[who + 1 :])
     for k, name in enumerate(axes[who].labels):
         own = whole.take(k, axis=who + 1)
         own = own / own.sum(axis=tuple(range(1, own.ndim)), keepdims=True)
         yield from _marginals(rest, own, _used(rest, own), f"{name}: ")
+        alone = np.zeros_like(whole)
+        np.moveaxis(alone, who + 1, 0)[k] = own
+        taken = _taken(policy, alone)
+        yield from _marginals(policy.actions, taken, _used(policy.actions, taken), f"{name}: ")
+
+
+def _taken(policy: TabularPolicy, shares: Shares) -> Shares:
+    """The shares [T, *actions] that take each action, of shares [T + 1, *states] or stationary."""
+    stages = policy.stages
+    laws = shares[:stages].reshape(stages, -1)
+    taken = np.einsum("ts,tsa->ta", laws, policy.probs[0].numpy())
+    by_action: Shares = taken.reshape(stages, *(axis.size for axis in policy.actions))
+    return by_action
 
 
 def _used(axes: Sequence[Axis], own: Shares) -> list[str]:
@@ -69,7 +85,7 @@ def _marginals(
 ) -> Iterator[str]:
     """The charts of the variables that are `shown`; `whole` is [T, *sizes of the axes]."""
     for k, axis in enumerate(axes):
-        if axis.name in shown:
+        if axis.name in shown and axis.size > 1:
             others = tuple(j + 1 for j in range(len(axes)) if j != k)
             yield _variable(axis, whole.sum(axis=others), whose)
 
@@ -81,7 +97,7 @@ def _variable(axis: Axis, shares: Shares, whose: str) -> str:
     cut = f", the {MOST_LINES} largest of {axis.size:,}" if axis.size > MOST_LINES else ""
     if len(shares) == 1:
         rows = [(names[k], number(float(shares[0, k]))) for k in largest]
-        return table((f"{whose}{axis.name}", f"share of the law{cut}"), rows)
+        return table((f"{whose}{axis.name}", f"share{cut}"), rows)
     if axis.size > MOST_LINES and not axis.labels:
         drawing, notes = heat_map(shares.tolist(), names, "stage", axis.name)
         text = f"{whose}share at each value of {axis.name}, by stage" + (

@@ -51,7 +51,7 @@ def report_of(run: Path) -> str:
             paragraph(headline(read.game.model), "quiet"),
             section("Result", result_parts(read)),
             section("Course", course_parts(read)),
-            section("Flow", flow_parts(read)),
+            section("Flow and play", flow_parts(read)),
             section("The game", _game(read)),
             section("What is proved", _proved(read)),
             section("How it was solved", _solved(read)),
@@ -110,7 +110,7 @@ def _solved(run: ReadRun) -> Iterator[str]:
     """The solver and everything it was given."""
     options = run.options
     yield paragraph(f"{options.solver}: {run.row.summary}.")
-    yield paragraph(f"Sure to converge: {run.row.requires}. Paper: {run.row.reference}.")
+    yield paragraph(f"What it needs: {run.row.requires}. Paper: {run.row.reference}.")
     given = {
         "iterations at most": options.iterations,
         "ends at exploitability": f"{options.tolerance:g}",

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mfdsl.compiler.typeset.blocks import Formulas
 from mfdsl.compiler.typeset.report import report_blocks
 from mfdsl.game import load
 from mfdsl.reporting.charts import Line, Scale, heat_map, lines_chart
+from mfdsl.reporting.flows import _taken
 from mfdsl.reporting.mathml import FormulaError, aligned, inline
+from mfdsl.runtime.policy import Axis, TabularPolicy
+from mfdsl.runtime.runs import RunFolder
 from mfdsl.shipped import shipped_specs
 
 VOID = {"meta"}
@@ -69,7 +73,7 @@ def test_the_figures_of_a_batch_are_those_of_its_summary(mfdsl: Any, spec: Path)
     gaps = summary["exploitability"]
     for value in (gaps["value"], *gaps["per_game"], *summary["value"], summary["iterations"]):
         assert value in page.numbers
-    assert page.tags.count("svg") == 2 and "math" in page.tags
+    assert page.tags.count("svg") == 3 and "math" in page.tags
     for part in ("Everybody likes the right room", "reward crowd", "omd", "exact", "2103.00623"):
         assert part.replace("reward ", "") in page.text
     laws = np.load(run / "flow.npz")["laws"][0]
@@ -120,7 +124,7 @@ def test_runs_without_tables_have_what_they_have(mfdsl: Any) -> None:
     mfdsl("report", learned)
     page = Page((learned / "report.html").read_text())
     assert json.loads((learned / "summary.json").read_text())["value"]["mean"] in page.numbers
-    assert "exploitability" not in page.texts and "Flow" not in page.texts
+    assert "exploitability" not in page.texts and "Flow and play" not in page.texts
     assert "1302.6416" in page.text and "2105.08268" in page.text
 
 
@@ -131,10 +135,29 @@ def test_players_of_one_table_have_flows_of_their_own(mfdsl: Any, spec: Path) ->
     run = solved(mfdsl, str(spec), "--iterations", "1")
     mfdsl("report", run)
     page = Page((run / "report.html").read_text())
-    flows = [text for text in page.texts if "share at each value of" in text]
-    assert flows == [f"{n}: share at each value of x_y, by stage." for n in ("walker", "crawler")]
+    shares = [text for text in page.texts if "share at each value of" in text]
+    names, of = ("walker", "crawler"), "share at each value of"
+    assert shares == [f"{n}: {of} {v}, by stage." for n in names for v in ("x_y", "a")]
+    flows = shares[::2]
     last = page.texts.index(flows[1])
     assert "0.8" in page.texts[page.texts.index(flows[0]) : last]  # shares of crawlers, not of all
+
+
+def test_what_is_played_stands_beside_where_all_are(mfdsl: Any) -> None:
+    run = solved(mfdsl, "pigou", "--iterations", "3")
+    mfdsl("report", run)
+    page = Page((run / "report.html").read_text())
+    shares = RunFolder(run).saved_policy().probs[0, 0, 0].tolist()
+    assert 0 < shares[0] < 0.5 and set(shares) <= set(page.numbers)
+    assert "value of home" not in page.text  # there is one place only
+
+
+def test_shares_of_actions_are_means_over_all_places() -> None:
+    axes = (Axis("x", 2, 0.0, 1.0),), (Axis("a", 3, 0.0, 1.0),)
+    probs = torch.tensor([[[[0.5, 0.25, 0.25], [0, 1, 0]], [[1, 0, 0], [0, 0, 1]]]]).double()
+    laws = np.array([[0.2, 0.8], [0.6, 0.4], [1.0, 0.0]])
+    taken = _taken(TabularPolicy(probs, *axes), laws)
+    assert taken == pytest.approx(np.array([[0.1, 0.85, 0.05], [0.6, 0, 0.4]]))
 
 
 def test_a_run_that_did_not_end_says_so(mfdsl: Any, spec: Path) -> None:
@@ -143,7 +166,7 @@ def test_a_run_that_did_not_end_says_so(mfdsl: Any, spec: Path) -> None:
     mfdsl("report", run)
     page = Page((run / "report.html").read_text())
     assert "The run has not ended: there is no summary." in page.texts
-    assert "Flow" not in page.texts and page.tags.count("svg") == 1
+    assert "Flow and play" not in page.texts and page.tags.count("svg") == 1
 
 
 def test_bibtex_has_the_papers_of_the_solver_and_of_the_game(mfdsl: Any) -> None:
