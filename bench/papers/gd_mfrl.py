@@ -53,8 +53,8 @@ SIDES = (11, 21, 41, 101)
 EXACT_LAW = {"crowd": 16_384, "paths": 16_384, "fit_steps": 40, "final_rate": 0.03}
 EXACT_LAW |= {"evaluate_games": 2}
 OLDER = (
-    "The column code says what was different of rows that were run before: `crowd 4096`, crowds were"
-    " four times as large."
+    "The column code says what was different of rows that were run before: `crowd 4096`, crowds"
+    " were four times as large."
 )
 NAMED = ("d", "side", "family", "response", "seed")  # what a row is about
 
