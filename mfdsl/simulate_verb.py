@@ -99,7 +99,6 @@ def simulate(
     from mfdsl.runtime.solution import Solution
 
     check_choices(device, dtype, seed)
-    _check_counts(agents)
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
     if (run := _folder(policy)) is not None:
         return _run_again(game, run, params, wanted, execution, record_laws=record_laws)
@@ -182,14 +181,6 @@ def _on_tables(setting: "Setting", wanted: "Wanted", *, record_laws: bool) -> "S
         record_laws=record_laws,
         by=wanted.by,
     )
-
-
-def _check_counts(agents: int | Mapping[str, int] | None) -> None:
-    """Refuse numbers of agents that are no whole numbers."""
-    numbers = agents.values() if isinstance(agents, Mapping) else [agents]
-    for number in numbers:
-        if number is not None and not isinstance(number, int):
-            raise UsageError(f"a number of agents is a whole number, not {number!r}")
 
 
 def _behaviour(

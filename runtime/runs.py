@@ -109,6 +109,11 @@ class RunFolder:
         return _object(self._read("options.json"), self.path / "options.json")
 
     @property
+    def made_with(self) -> dict[str, Any]:
+        """The versions that the run began with, by name."""
+        return _object(self._read("versions.json"), self.path / "versions.json")
+
+    @property
     def summary(self) -> dict[str, Any]:
         """The outcome as it was saved."""
         return _object(self._read("summary.json"), self.path / "summary.json")

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -254,11 +255,14 @@ def agents_of(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> 
     """Numbers of agents by population: those that are wanted, else those of the spec, or 1,000.
 
     Raises:
-        SimulationError: a name is unknown, a number is below 1 or not that of the files.
+        SimulationError: a name is unknown, a number is not whole, below 1 or not that of the files.
     """
     names = [program.names[field] for field in program.populations]
     asked = {program.names[k]: v for k, v in program.module.AGENTS.items()}
     given = dict(wanted) if isinstance(wanted, Mapping) else {}
+    for number in given.values() if isinstance(wanted, Mapping) else (wanted,):
+        if not isinstance(number, Integral | None):
+            raise SimulationError(f"a number of agents is a whole number, not {number!r}")
     unknown = [name for name in given if name not in names]
     if unknown:
         raise SimulationError(
@@ -268,7 +272,7 @@ def agents_of(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> 
     fixed = [program.names[field] for field in program.fixed]
     found = {}
     for name in names:
-        number = given.get(name, wanted if isinstance(wanted, int) else asked.get(name))
+        number = given.get(name, wanted if isinstance(wanted, Integral) else asked.get(name))
         number = DEFAULT_AGENTS if number is None else number
         if number < 1:
             raise SimulationError(f"a simulation needs at least one agent, not {number} of {name}")

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import mfdsl
+from mfdsl.runtime.simulator import SimulationError
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text()
 STAGES, STATES, ACTIONS = 8, 6, 3  # of the game from arrays on the page
@@ -165,6 +166,7 @@ def test_actions_at_the_ends_of_their_ranges_are_played() -> None:
         (lambda game: mfdsl.simulate(game, np.ones((2, 3, 3))), r"mfdsl.evaluate\(game, array\)"),
         (lambda game: mfdsl.simulate(game, seed=-1), "whole number from 0, not -1"),
         (lambda game: mfdsl.simulate(game, agents=2.5), "whole number, not 2.5"),
+        (lambda game: mfdsl.simulate(game, agents={"p": "x"}), "whole number, not 'x'"),
         (lambda game: mfdsl.solve("sis", "omd", start=np.ones((51, 2, 2))), "no ndarray"),
         (lambda game: mfdsl.solve("sis", "omd", seeds=0), "`seeds` is 0"),
         (lambda game: mfdsl.evaluate("sis", dtype="half"), "`dtype` is 'half'"),
@@ -174,6 +176,13 @@ def test_actions_at_the_ends_of_their_ranges_are_played() -> None:
 def test_wrong_calls_are_refused_by_name(wrong: Any, words: str) -> None:
     with pytest.raises(mfdsl.UsageError, match=words):
         wrong(mfdsl.load(text=MASKED))
+
+
+def test_a_simulator_takes_whole_numbers_of_agents() -> None:
+    game = mfdsl.load(text=MASKED)
+    with pytest.raises(SimulationError, match="whole number, not 'x'"):
+        game.simulator(agents="x")  # type: ignore[arg-type]
+    assert game.simulator(agents=np.int64(7)).agents == {"p": 7}  # type: ignore[arg-type]
 
 
 def test_a_solution_is_played_as_its_policy_is() -> None:

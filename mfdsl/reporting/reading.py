@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +52,10 @@ class ReadRun:
             return self.folder.lines("metrics.jsonl")
 
     @property
-    def versions(self) -> dict[str, str]:
+    def versions(self) -> dict[str, Any]:
         """The versions that the run was made with."""
-        found: dict[str, str] = loads((self.folder.path / "versions.json").read_text("utf-8"))
-        return found
+        with explained():
+            return self.folder.made_with
 
     @property
     def points(self) -> tuple[dict[str, Any], ...]:

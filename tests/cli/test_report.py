@@ -169,6 +169,14 @@ def test_a_run_that_did_not_end_says_so(mfdsl: Any, spec: Path) -> None:
     assert "Flow and play" not in page.texts and page.tags.count("svg") == 1
 
 
+def test_damaged_versions_are_told(mfdsl: Any, spec: Path) -> None:
+    run = solved(mfdsl, str(spec), "--iterations", "1")
+    (run / "versions.json").write_text("{")
+    for verb in ("report", "cite"):
+        done = mfdsl(verb, run)
+        assert done.code == 2 and "versions.json is damaged" in done.err
+
+
 def test_bibtex_has_the_papers_of_the_solver_and_of_the_game(mfdsl: Any) -> None:
     run = solved(mfdsl, "sis", "--iterations", "1", "--set", "T=2")
     text = mfdsl("cite", run).out
