@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         resume,
         simulate,
         solve,
+        stackelberg,
         validate,
     )
     from mfdsl.artifact import Artifact
@@ -49,6 +50,7 @@ _HOMES = {
     "resume": "mfdsl.api",
     "simulate": "mfdsl.api",
     "solve": "mfdsl.api",
+    "stackelberg": "mfdsl.api",
     "validate": "mfdsl.api",
     "write_report": "mfdsl.reporting.report",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "resume",
     "simulate",
     "solve",
+    "stackelberg",
     "validate",
     "write_report",
 ]

@@ -4,7 +4,7 @@ Torch is imported by the verbs that compute, not by those that check and compile
 certificates by those that check.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
     from mfdsl.evaluating import Scored
+    from mfdsl.leading import Stackelberg
     from mfdsl.proofs import Recheck
     from mfdsl.runtime.evaluate import Evaluation
     from mfdsl.validating.outcome import Validation
@@ -43,6 +44,7 @@ __all__ = [
     "resume",
     "simulate",
     "solve",
+    "stackelberg",
     "validate",
 ]
 
@@ -235,5 +237,43 @@ def calibrate(
         [fit] if isinstance(fit, str) else fit,
         temperature=temperature,
         evaluations=evaluations,
+        device=device,
+    )
+
+
+def stackelberg(
+    game: Game | str | Path,
+    choose: str | Sequence[str],
+    *,
+    weights: Mapping[str, float] | None = None,
+    temperature: float = 0.1,
+    evaluations: int = 200,
+    starts: int = 1,
+    seed: int = 0,
+    params: Parameters | None = None,
+    device: Device = "cpu",
+) -> "Stackelberg":
+    """The parameters `choose`, numbers or arrays, that are best for a leader at the crowd's logit
+    equilibrium.
+
+    The leader gets what the crowd earns by each term of its rewards times its weight, 1 where
+    `weights` has none. Searches go from the values of the spec, and with more `starts` from random
+    ones; what is found is a local optimum.
+
+    Raises:
+        CompileError: the spec has errors, or has some at the best values.
+        UsageError: a name is no real parameter that can move or no term, all weights are 0, the
+            players are a team, or no equilibrium was found.
+    """
+    from mfdsl.leading import stackelberg as led
+
+    return led(
+        loaded(game, params),
+        [choose] if isinstance(choose, str) else choose,
+        weights=weights,
+        temperature=temperature,
+        evaluations=evaluations,
+        starts=starts,
+        seed=seed,
         device=device,
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mfdsl.errors import UsageError, unknown
+from mfdsl.errors import UsageError
 from mfdsl.game import Device, Game
 from mfdsl.named_tables import cells_of, read_observations
 from mfdsl.planning import check_tables
@@ -22,8 +22,9 @@ from mfdsl.runtime.calibration.fit import Fit, Observed, fit
 from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import finite
+from mfdsl.smooth_parameters import check_smooth, is_parameter, range_of
 from mfdsl.solving import find_device
-from mfdsl.swept import check_followers, check_point
+from mfdsl.swept import check_point
 
 WARMEST = 1e6
 
@@ -32,6 +33,7 @@ WARMEST = 1e6
 class Calibration:
     """What was fitted to what: values, standard errors, and how far the equilibrium is off.
 
+    `parameters` are the fitted values of the spec, without the temperature of the equilibrium.
     `rms` is the root mean square of the differences of shares, `worst` the largest of them and the
     line of the data where it is. A combination in `blurred` changes no observed share, so that its
     parameters have no errors.
@@ -39,6 +41,7 @@ class Calibration:
 
     game: str
     fit: Fit
+    parameters: dict[str, float]
     temperature: float
     rows: int
     worst: tuple[float, int]
@@ -48,11 +51,6 @@ class Calibration:
     def values(self) -> dict[str, float]:
         """The fitted values by name, the temperature too if it was fitted."""
         return self.fit.values
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """Those of the spec."""
-        return {name: v for name, v in self.fit.values.items() if name != TEMPERATURE}
 
     def as_toml(self) -> str:
         """The parameters as a file for `--params`."""
@@ -101,7 +99,7 @@ def calibrate(
     if not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is {temperature:g}", "it must be above 0")
     check_tables(game.model, game.bins)
-    _check_names(game, names)
+    check_smooth(game, names, "--fit", others=(TEMPERATURE,), arrays=False)
     program = game.program
     params = program.params(dtype=torch.float64, device=find_device(device))
     rows = read_observations(path, [axis.name for axis in program.state_axes()])
@@ -118,13 +116,14 @@ def calibrate(
         found = fit(response, seen, [_range(game, name) for name in names], evaluations)
     except CalibrationError as error:
         raise UsageError(str(error)) from None
-    point = {name: value for name, value in found.values.items() if _is_parameter(game, name)}
+    point = {name: value for name, value in found.values.items() if is_parameter(game, name)}
     check_point(game, game.parameters, point, claims=False)
     worst = int(np.abs(found.left).argmax())
     return Calibration(
         game=game.name,
         fit=found,
-        temperature=found.values.get(TEMPERATURE, temperature),
+        parameters=point,
+        temperature=found.values[TEMPERATURE] if response.warms else temperature,
         rows=len(rows),
         worst=(float(found.left[worst]), rows[worst].line),
         data=path,
@@ -137,43 +136,5 @@ def _groups(program: Program) -> torch.Tensor:
     return torch.eye(count).repeat_interleave(program.state_count // count, dim=1)
 
 
-def _check_names(game: Game, names: Sequence[str]) -> None:
-    """Refuse what is no single real number, fixes sizes, or moves the common state."""
-    if not names:
-        raise UsageError("nothing to fit", "name parameters: `--fit beta,gamma`")
-    parameters = {p.name: p for p in game.model.parameters}
-    fixed = game.reduced.fixed if game.reduced else frozenset()
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"`{name}` is to be fitted twice", "name it once")
-        if name == TEMPERATURE and name not in parameters:
-            continue
-        if name not in parameters:
-            raise unknown("parameter", name, [*parameters, TEMPERATURE])
-        if parameters[name].structural:
-            raise UsageError(
-                f"`{name}` fixes sizes, bounds, the horizon or the discount, and keeps its value",
-                f"fit other parameters, once for each value with `--set {name}=...`",
-            )
-        kind = game.model.types[parameters[name].type]
-        if kind.kind != "real" or kind.dims:
-            raise UsageError(f"`{name}` is no real number", "only real parameters have slopes")
-        if name in fixed:
-            raise UsageError(
-                f"`{name}` moves the common state, whose pasts are worked out beforehand",
-                "fit the other parameters",
-            )
-    check_followers(game, names)
-
-
-def _is_parameter(game: Game, name: str) -> bool:
-    return any(parameter.name == name for parameter in game.model.parameters)
-
-
 def _range(game: Game, name: str) -> tuple[float, float]:
-    parameters = {p.name: p for p in game.model.parameters}
-    if name not in parameters:
-        return 1 / WARMEST, WARMEST
-    kind = game.model.types[parameters[name].type]
-    low = -math.inf if kind.lo is None else float(kind.lo)
-    return low, math.inf if kind.hi is None else float(kind.hi)
+    return range_of(game, name) if is_parameter(game, name) else (1 / WARMEST, WARMEST)

@@ -71,7 +71,12 @@ def check_followers(game: Game, names: Sequence[str], others: Collection[str] = 
 
 
 def check_point(
-    game: Game, base: Parameters, point: Point, label: str = "", *, claims: bool = True
+    game: Game,
+    base: Parameters,
+    point: Mapping[str, Number | tuple[float, ...]],
+    label: str = "",
+    *,
+    claims: bool = True,
 ) -> None:
     """Refuse values of parameters at which the spec has errors; without `claims` it may be that
     what it requires is not true.
@@ -83,10 +88,16 @@ def check_point(
     errors = [d for d in found.diagnostics if d.severity == "error"]
     if not any(claims or not d.code.startswith(CLAIMS) for d in errors):
         return
-    where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
+    where = ", ".join(f"{name} = {_shown(value)}" for name, value in point.items())
     note = f"at {where}" + (f", of {label}" if label else "")
     noted = (replace(d, notes=(*d.notes, note)) for d in errors)
     raise CompileError(tuple(noted), found.sources)
+
+
+def _shown(value: Number | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(f'{each:g}' for each in value)}]"
+    return f"{value:g}"
 
 
 def _hold_together(game: Game, base: Parameters, points: Sequence[Point]) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.data import DataError, read_array
 from mfdsl.compiler.sema.dependencies import draw_order, identifiers
 from mfdsl.compiler.sema.operators import describe, found
-from mfdsl.compiler.sema.values import EnumName, Env, Items, Poison, Term, Value
+from mfdsl.compiler.sema.values import EnumName, Env, Items, Mapped, Poison, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.nearest import nearest
@@ -225,16 +225,20 @@ def _scalar_default(ctx: Context, type_: Type, value: Value, span: Span) -> Frac
 def _array_default(
     ctx: Context, declaration: ast.Param, type_: Type, value: Value, span: Span
 ) -> tuple[float, ...] | None:
+    """Entries row by row; one number alone is every entry."""
     flat: list[float] = []
 
     def walk(item: Value, dims: tuple[int, ...]) -> bool:
+        if isinstance(item, Poison):
+            return False
         if not dims:
             number = _scalar_default(ctx, Type(kind=type_.kind), item, span)
             if number is not None:
                 flat.append(carried(number))
             return number is not None
-        if not isinstance(item, Items) or len(item.items) != dims[0]:
-            size = f"{len(item.items)} values" if isinstance(item, Items) else found(item)
+        rows = _rows(ctx, item)
+        if rows is None or len(rows) != dims[0]:
+            size = found(item) if rows is None else f"{len(rows)} values"
             ctx.error(
                 "MFG202",
                 f"`{declaration.name.name}` has shape {list(type_.dims)}, found {size}",
@@ -242,9 +246,21 @@ def _array_default(
                 f"expected a list of {dims[0]}",
             )
             return False
-        return all(walk(inner, dims[1:]) for inner in item.items)
+        return all(walk(inner, dims[1:]) for inner in rows)
 
-    return tuple(flat) if walk(value, type_.dims) else None
+    filled = isinstance(value, Term)
+    if not walk(value, () if filled else type_.dims):
+        return None
+    return tuple(flat) * (math.prod(type_.dims) if filled else 1)
+
+
+def _rows(ctx: Context, item: Value) -> Sequence[Value] | None:
+    """The entries of a list, written out or by a rule."""
+    if isinstance(item, Items):
+        return item.items
+    if isinstance(item, Mapped):
+        return [item.at(ctx.integer(k).node, 0) for k in range(item.size)]
+    return None
 
 
 def _override(
@@ -255,6 +271,9 @@ def _override(
         count = math.prod(type_.dims)
         if isinstance(given, tuple) and len(given) == count:
             return tuple(_at_end(type_, float(x)) for x in given)
+        one = None if isinstance(given, tuple) else _scalar_override(ctx, type_, given)
+        if one is not None:
+            return (_at_end(type_, carried(one)),) * count
         got = f"{len(given)} numbers" if isinstance(given, tuple) else f"{given!r}"
         ctx.sink.report(
             "MFG307",

@@ -48,6 +48,10 @@ VERBS = {
         "correlate",
         "Find a coarse correlated equilibrium: a mixture of policies, one draw for everybody.",
     ),
+    "stackelberg": Verb(
+        "stackelberg",
+        "Choose parameters that are best for a leader at the crowd's equilibrium: tolls, taxes.",
+    ),
     "calibrate": Verb("calibrate", "Fit parameters to an observed flow, in logit equilibrium."),
     "table": Verb(
         "calibrate",

@@ -12,38 +12,43 @@ By the implicit function theorem dz / dtheta = (1 - dG/dz)^{-1} dG/dtheta.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
+from mfdsl.runtime.calibration.linear import Eliminated, Linear, linear, products
 from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
 
 SETTLED = 1e-10  # residual of scores relative to their size
 MOST_STEPS = 30
 MOST_HALVINGS = 8
 MOST_STAGES = 200
-DENSE = 1200  # numbers up to which the matrix is written out
-KRYLOV = 60
-LINEAR = 1e-10  # relative residual of linear systems
+QUICK = 0.25  # of a residual, left by a step with an older matrix that is worth another one
 
-Solver = Callable[[Tensor], Tensor | None]
+NO_SLOPE = "the equilibrium has no slope in the parameters here: take a higher temperature"
 
 
 @dataclass(frozen=True, eq=False)
 class LogitEquilibrium:
     """Scores of a fixed point at parameters `theta`, with what is left of its equation."""
 
-    theta: Float[Tensor, " names"]
+    response: SoftResponse
+    theta: Float[Tensor, " entries"]
     scores: Float[Tensor, "stages states actions"]
     residual: float
+
+    @cached_property
+    def linear(self) -> Linear:
+        """The system (1 - dG/dz) x = right here."""
+        return _system(self.response, self.theta, self.scores)
 
 
 def logit_equilibrium(
     response: SoftResponse,
-    theta: Float[Tensor, " names"],
+    theta: Float[Tensor, " entries"],
     near: LogitEquilibrium | None = None,
 ) -> LogitEquilibrium:
     """The equilibrium that continues one `near`, else the one on the branch of the uniform policy.
@@ -52,7 +57,7 @@ def logit_equilibrium(
         CalibrationError: none was found.
     """
     if near is not None:
-        found = _newton(response, theta, near.scores)
+        found = _newton(response, theta, near.scores, near.linear)
         if found is not None:
             return found
     return _cooled(response, theta)
@@ -60,10 +65,10 @@ def logit_equilibrium(
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """Derivatives of laws [names, T + 1, S] and of what is earned [names] at an equilibrium."""
+    """Derivatives of laws [entries, T + 1, S] and of what is earned [entries] at an equilibrium."""
 
-    laws: Float[Tensor, "names laws states"]
-    earned: Float[Tensor, " names"]
+    laws: Float[Tensor, "entries laws states"]
+    earned: Float[Tensor, " entries"]
 
 
 def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
@@ -74,13 +79,10 @@ def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
     """
     theta, scores = found.theta, found.scores
     moved = columns(lambda p: response(p, scores), theta)
-    solve = _solver(response, theta, scores)
-    ways = [solve(part) for part in moved]
+    ways = [found.linear.solve(part) for part in moved]
     known = [way for way in ways if way is not None]
     if len(known) < len(ways):
-        raise CalibrationError(
-            "the equilibrium has no slope in the parameters here: take a higher temperature"
-        )
+        raise CalibrationError(NO_SLOPE)
     directions = torch.stack(known, -1)
 
     def along(shift: Tensor) -> Tensor:
@@ -90,6 +92,31 @@ def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
     slopes = columns(along, torch.zeros_like(theta))
     laws = slopes[:, :-1].reshape(len(theta), response.stages + 1, -1)
     return Slopes(laws, slopes[:, -1])
+
+
+def adjoint_slope(
+    response: SoftResponse, found: LogitEquilibrium, value: Callable[[Tensor, Tensor], Tensor]
+) -> Float[Tensor, " entries"]:
+    """How a number value(theta, scores) at an equilibrium moves with each parameter.
+
+    One linear system whatever the number of parameters: with (1 - dG/dz)^T u = dvalue/dz the slope
+    is dvalue/dtheta + u dG/dtheta.
+
+    Raises:
+        CalibrationError: the equilibrium is where two branches meet, so that it has no slope.
+    """
+    with torch.enable_grad():
+        theta = found.theta.detach().requires_grad_()
+        scores = found.scores.detach().requires_grad_()
+        number = value(theta, scores) + 0 * (theta.sum() + scores.sum())
+        direct, pull = torch.autograd.grad(number, (theta, scores))
+    way = found.linear.solve_transposed(pull)
+    if way is None:
+        raise CalibrationError(NO_SLOPE)
+    with torch.enable_grad():
+        answer = response(theta, found.scores) + 0 * theta.sum()
+        (through,) = torch.autograd.grad(answer, theta, way)
+    return direct + through
 
 
 def _cooled(response: SoftResponse, theta: Tensor) -> LogitEquilibrium:
@@ -118,7 +145,7 @@ def _cooled(response: SoftResponse, theta: Tensor) -> LogitEquilibrium:
         raise CalibrationError(
             f"no equilibrium was found at temperature {target:g}: take a higher one"
         )
-    return replace(found, theta=theta)
+    return replace(found, response=response, theta=theta)
 
 
 def _warmed(response: SoftResponse, temperature: float) -> SoftResponse:
@@ -127,30 +154,43 @@ def _warmed(response: SoftResponse, temperature: float) -> SoftResponse:
 
 def _at(response: SoftResponse, theta: Tensor, warmth: float) -> Tensor:
     """Parameters with the temperature among them raised, if it is."""
-    if TEMPERATURE not in response.names:
+    if not response.warms:
         return theta
-    factors = [warmth if name == TEMPERATURE else 1.0 for name in response.names]
+    factors = [warmth if name == TEMPERATURE else 1.0 for name, _ in response.entries]
     return theta * torch.tensor(factors).to(theta)
 
 
-def _newton(response: SoftResponse, theta: Tensor, start: Tensor) -> LogitEquilibrium | None:
-    """Newton's method from scores near enough; None where it does not settle."""
+def _newton(
+    response: SoftResponse, theta: Tensor, start: Tensor, known: Linear | None = None
+) -> LogitEquilibrium | None:
+    """Newton's method from scores near enough; None where it does not settle.
+
+    A matrix that is `known`, of a point near by, serves as long as it lowers the residual quickly:
+    where it is written out, it costs as much as dozens of steps.
+    """
     scores = start
     off = response(theta, scores) - scores
     size = float(off.norm())
+    older = known if isinstance(known, Eliminated) else None
     for _ in range(MOST_STEPS):
         if not np.isfinite(size):
             return None
         if size <= SETTLED * (1 + float(scores.norm())):
-            return LogitEquilibrium(theta, scores + off, size)
-        way = _solver(response, theta, scores)(off)
-        if way is None:
-            return None
-        searched = _shortened(response, theta, scores, way, size)
+            return LogitEquilibrium(response, theta, scores + off, size)
+        way = (older or _system(response, theta, scores)).solve(off)
+        searched = None if way is None else _shortened(response, theta, scores, way, size)
+        if older is not None and (searched is None or searched[2] > QUICK * size):
+            older = None
+            if searched is None:
+                continue
         if searched is None:
             return None
         scores, off, size = searched
     return None
+
+
+def _system(response: SoftResponse, theta: Tensor, scores: Tensor) -> Linear:
+    return linear(lambda z: response(theta, z), scores)
 
 
 def _shortened(
@@ -167,74 +207,7 @@ def _shortened(
     return None
 
 
-def _solver(response: SoftResponse, theta: Tensor, scores: Tensor) -> Solver:
-    """Solves (1 - dG/dz) x = right, None where there is no solution: by elimination where the
-    matrix is small, else by products.
-    """
-    if scores.numel() <= DENSE:
-        return _eliminated(response, theta, scores)
-    return _by_products(response, theta, scores)
-
-
-def _eliminated(response: SoftResponse, theta: Tensor, scores: Tensor) -> Solver:
-    count = scores.numel()
-    unit = torch.eye(count).to(scores)
-    with torch.enable_grad():
-        here = scores.detach().requires_grad_()
-        value = response(theta, here) + 0 * here  # a game may not read the law at all
-        rows = unit.reshape(count, *value.shape)
-        (jacobian,) = torch.autograd.grad(value, here, rows, is_grads_batched=True)
-    matrix = unit - jacobian.reshape(count, count)
-    factors, pivots, flag = torch.linalg.lu_factor_ex(matrix)
-
-    def solve(right: Tensor) -> Tensor | None:
-        if flag.item() != 0:
-            return None
-        found = torch.linalg.lu_solve(factors, pivots, right.reshape(-1, 1)).reshape(scores.shape)
-        return found if bool(found.isfinite().all()) else None
-
-    return solve
-
-
-def _by_products(response: SoftResponse, theta: Tensor, scores: Tensor) -> Solver:
-    count, apply = scores.numel(), products(lambda z: response(theta, z), scores)
-
-    def product(vector: np.ndarray) -> np.ndarray:
-        part = torch.from_numpy(np.asarray(vector, np.float64)).to(scores).reshape(scores.shape)
-        return np.asarray((part - apply(part)).reshape(-1).cpu().numpy())
-
-    operator = LinearOperator((count, count), matvec=product, dtype=np.float64)
-
-    def solve(right: Tensor) -> Tensor | None:
-        flat = right.detach().reshape(-1).cpu().numpy()
-        found, flag = gmres(operator, flat, rtol=LINEAR, restart=KRYLOV, maxiter=10)
-        if flag != 0 or not np.isfinite(found).all():
-            return None
-        return torch.from_numpy(found).to(scores).reshape(scores.shape)
-
-    return solve
-
-
-def columns(function: Callable[[Tensor], Tensor], point: Float[Tensor, " names"]) -> Tensor:
+def columns(function: Callable[[Tensor], Tensor], point: Float[Tensor, " entries"]) -> Tensor:
     """Derivatives of a function in each of a few numbers, one after the other."""
     product = products(function, point)
     return torch.stack([product(unit) for unit in torch.eye(len(point)).to(point)])
-
-
-def products(function: Callable[[Tensor], Tensor], point: Tensor) -> Callable[[Tensor], Tensor]:
-    """Products of the Jacobian of a function at a point with vectors.
-
-    The product of its transpose with u is linear in u, so the derivative of that is the product
-    wanted; one backward pass for each vector, where forward mode traces all operations anew.
-    """
-    with torch.enable_grad():
-        here = point.detach().requires_grad_()
-        value = function(here) + 0 * here.sum()  # which need not depend on the point at all
-        weights = torch.zeros_like(value).requires_grad_()
-        (pulled,) = torch.autograd.grad(value, here, weights, create_graph=True)
-
-    def apply(direction: Tensor) -> Tensor:
-        (found,) = torch.autograd.grad(pulled, weights, direction, retain_graph=True)
-        return found
-
-    return apply

@@ -138,7 +138,7 @@ def fit(
         start,
         path.slope,
         (low, high),
-        x_scale=_scales(start, low, high),
+        x_scale=scales(start, low, high),
         ftol=1e-15,
         xtol=1e-12,
         gtol=1e-14,
@@ -147,7 +147,7 @@ def fit(
     slope = path.slope(found.x)
     spare = max(0, data.free - len(response.names))
     variance = float((found.fun**2).sum()) / spare if spare else float("nan")
-    errors, blurred = _errors(slope, variance, _scales(start, low, high), response.names)
+    errors, blurred = _errors(slope, variance, scales(start, low, high), response.names)
     left = np.divide(found.fun, data.weights, out=np.zeros_like(found.fun), where=data.weights > 0)
     return Fit(
         values=dict(zip(response.names, map(float, found.x), strict=True)),
@@ -169,7 +169,7 @@ def _inside(low: Array, high: Array) -> tuple[Array, Array]:
     return low + room, high - room
 
 
-def _scales(start: Array, low: Array, high: Array) -> Array:
+def scales(start: Array, low: Array, high: Array) -> Array:
     """How far parameters may go: the width of their range, or their size."""
     width = high - low
     size = np.maximum(np.abs(start), 1e-3)

@@ -5,6 +5,7 @@ through flows, moves and rewards, wherever the spec is smooth in them.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 import torch
@@ -23,7 +24,8 @@ class CalibrationError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class SoftResponse:
-    """One game whose parameters `names` vary, the temperature among them if it is named.
+    """One game whose parameters `names`, numbers or arrays, vary, the temperature among them if it
+    is named and the game has no parameter of that name.
 
     Scores [T, S, A] are values over the temperature; the policy is their softmax.
     """
@@ -59,20 +61,42 @@ class SoftResponse:
         return cls(program, params, names, temperature, stages, legal)
 
     @property
-    def start(self) -> Float[Tensor, " names"]:
-        """The values that the parameters are bound to."""
-        held = {**self.params._asdict(), TEMPERATURE: self.params.unit * self.temperature}
-        return torch.stack([held[name].reshape(()) for name in self.names])
+    def start(self) -> Float[Tensor, " entries"]:
+        """The values that the parameters are bound to, those of an array one after the other."""
+        return torch.cat([self._held(name).reshape(-1) for name in self.names])
+
+    @property
+    def warms(self) -> bool:
+        """Whether the temperature is among the names, and not a parameter that is called so."""
+        return TEMPERATURE in self.names and TEMPERATURE not in self.params._fields
+
+    @property
+    def entries(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """What each of these numbers is: its parameter, and its place in that if it is an array."""
+        return tuple(
+            (name, place)
+            for name in self.names
+            for place in product(*map(range, self._held(name).shape))
+        )
+
+    def _held(self, name: str) -> Tensor:
+        if name in self.params._fields:
+            return self.params._asdict()[name]
+        return self.params.unit * self.temperature
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """The sizes (T, S, A) of scores."""
         return self.stages, self.program.state_count, self.program.action_count
 
-    def bound(self, theta: Float[Tensor, " names"]) -> tuple[Params, Tensor]:
+    def bound(self, theta: Float[Tensor, " entries"]) -> tuple[Params, Tensor]:
         """Parameters and temperature with these values in the place of those bound."""
-        given = dict(zip(self.names, theta.unbind(), strict=True))
-        temperature = given.pop(TEMPERATURE, self.params.unit * self.temperature)
+        shapes = [self._held(name).shape for name in self.names]
+        parts = torch.split(theta, [shape.numel() for shape in shapes])
+        moved = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        given = dict(zip(self.names, moved, strict=True))
+        own = self.params.unit * self.temperature
+        temperature = given.pop(TEMPERATURE) if self.warms else own
         return self.params._replace(**given), temperature
 
     def policy(self, scores: Float[Tensor, "stages states actions"]) -> Tensor:
@@ -82,7 +106,7 @@ class SoftResponse:
         return scores.softmax(-1)
 
     def flow(
-        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+        self, theta: Float[Tensor, " entries"], scores: Float[Tensor, "stages states actions"]
     ) -> tuple[Float[Tensor, "laws states"], Float[Tensor, "stages states actions"]]:
         """The laws at t = 0..T and the joint laws of states and actions at the stages."""
         module, (params, _) = self.program.module, self.bound(theta)
@@ -94,10 +118,18 @@ class SoftResponse:
         return torch.stack(laws), torch.stack(joints)
 
     def earned(
-        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+        self, theta: Float[Tensor, " entries"], scores: Float[Tensor, "stages states actions"]
     ) -> Float[Tensor, ""]:
         """What an agent earns who plays like everybody; several populations are summed."""
-        laws, joints = self.flow(theta, scores)
+        return self.paid(theta, *self.flow(theta, scores))
+
+    def paid(
+        self,
+        theta: Float[Tensor, " entries"],
+        laws: Float[Tensor, "laws states"],
+        joints: Float[Tensor, "stages states actions"],
+    ) -> Float[Tensor, ""]:
+        """The same along laws and joint laws that are known."""
         rewards = self._rewards(theta, joints)
         weights = self.program.discount ** torch.arange(self.stages).to(joints)
         total = (weights[:, None, None] * joints * rewards).sum()
@@ -105,7 +137,7 @@ class SoftResponse:
         return (total + self.program.discount**self.stages * last) * len(self.program.populations)
 
     def __call__(
-        self, theta: Float[Tensor, " names"], scores: Float[Tensor, "stages states actions"]
+        self, theta: Float[Tensor, " entries"], scores: Float[Tensor, "stages states actions"]
     ) -> Float[Tensor, "stages states actions"]:
         """Scores of the soft best response to the flow that the policy of `scores` makes.
 

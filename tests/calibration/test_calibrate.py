@@ -187,8 +187,8 @@ def test_bad_data_are_refused_with_their_place(text: str, tmp_path: Path) -> Non
 NAMES = {
     "beta": "unknown parameter `beta`",
     "T": "keeps its value",
-    "infection,infection": "fitted twice",
-    "": "nothing to fit",
+    "infection,infection": "there twice",
+    "": "no parameter is named",
 }
 
 

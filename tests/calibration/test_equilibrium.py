@@ -7,13 +7,8 @@ import torch
 from torch import Tensor
 
 from mfdsl.game import Game, load
-from mfdsl.runtime.calibration.equilibrium import (
-    _by_products,
-    _eliminated,
-    logit_equilibrium,
-    products,
-    slopes_of,
-)
+from mfdsl.runtime.calibration.equilibrium import adjoint_slope, logit_equilibrium, slopes_of
+from mfdsl.runtime.calibration.linear import ByProducts, Eliminated, products
 from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
 from mfdsl.runtime.solvers.soft_fixed_point import _over_stages
 from mfdsl.runtime.views.finite import FiniteView
@@ -66,6 +61,15 @@ def test_slopes_agree_with_central_differences(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("name", GAMES)
+def test_the_adjoint_gives_the_same_slopes(name: str) -> None:
+    response = response_of(name)
+    here = logit_equilibrium(response, response.start)
+    assert torch.allclose(
+        adjoint_slope(response, here, response.earned), slopes_of(response, here).earned, atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("eta", ["0.5", "0.2"])
 def test_quantal_response_equilibria_of_the_epidemic(eta: str) -> None:
     """Reference shares infected, T = 50 (computed by homotopy from eta = 2)."""
@@ -85,10 +89,18 @@ def test_products_and_elimination_solve_alike() -> None:
     response = response_of("sis")
     generator = torch.Generator().manual_seed(2)
     scores, right = torch.randn((2, *response.shape), generator=generator, dtype=torch.float64)
-    dense = _eliminated(response, response.start, scores)(right)
-    sparse = _by_products(response, response.start, scores)(right)
-    assert dense is not None and sparse is not None
-    assert torch.allclose(dense, sparse, atol=1e-7)
+
+    def answer(point: Tensor) -> Tensor:
+        return response(response.start, point)
+
+    dense, sparse = Eliminated.of(answer, scores), ByProducts(answer, scores)
+    for one, other in (
+        (dense.solve(right), sparse.solve(right)),
+        (dense.solve_transposed(right), sparse.solve_transposed(right)),
+    ):
+        assert one is not None and other is not None
+        assert torch.allclose(one, other, atol=1e-7)
+    assert not torch.allclose(dense.solve(right), dense.solve_transposed(right), atol=1e-3)
 
     def square(point: Tensor) -> Tensor:
         return point**2

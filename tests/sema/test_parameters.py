@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from mfdsl.compiler.driver import Options, compile_text
 
 
@@ -42,3 +44,58 @@ population p {
         assert model.discount == math.exp(-rate * 0.1)
         assert (domain.lo, domain.hi) == (-math.sqrt(2), max(1, 2 * math.tanh(rate)))
         assert [p.structural for p in model.parameters] == [True, True]
+
+
+ARRAY = """model m
+param T : int in 1..9 = 4
+param rule : real[T, 2] in [0, 1] = {default}
+objective nash
+horizon T
+population p {{
+  state x : int in 0..1 ~ uniform
+  action a : int in 0..1
+  x' = a
+  reward r = rule[t, x]
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "entries"),
+    [
+        ("0.5", (0.5,) * 8),
+        ("[[0.25 * k, 1] for k in 0..T - 1]", (0, 1, 0.25, 1, 0.5, 1, 0.75, 1)),
+        ("[[j / (k + 1) for j in 0..1] for k in 0..3]", (0, 1, 0, 1 / 2, 0, 1 / 3, 0, 1 / 4)),
+    ],
+)
+def test_an_array_is_one_number_for_all_or_made_by_a_rule(
+    default: str, entries: tuple[float, ...]
+) -> None:
+    model = compile_text(ARRAY.format(default=default)).require_model()
+    (rule,) = (p for p in model.parameters if p.name == "rule")
+    assert rule.value == pytest.approx(entries)
+
+
+def test_one_number_is_given_for_all_entries() -> None:
+    options = Options(parameters={"rule": 0.25, "T": 2})
+    model = compile_text(ARRAY.format(default="1"), options=options).require_model()
+    (rule,) = (p for p in model.parameters if p.name == "rule")
+    assert rule.value == (0.25,) * 4
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "told"),
+    [
+        ("2", {}, "`rule = 2` is outside its range"),
+        ("[[0.5, 1] for k in 0..2]", {}, "`rule` has shape [4, 2], found 3 values"),
+        ("[0.5 for k in 0..3]", {}, "`rule` has shape [4, 2], found a real"),
+        ("[[1 / k, 1] for k in 0..3]", {}, "divides by 0"),
+        ("1", {"rule": "much"}, "8 numbers, got 'much'"),
+        ("1", {"rule": 3}, "`rule = 3` is outside its range"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    default: str, given: dict[str, float | str], told: str
+) -> None:
+    found = compile_text(ARRAY.format(default=default), options=Options(parameters=given))
+    assert any(told in each.message for each in found.diagnostics)
