@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mfdsl.api import (
         calibrate,
         check,
+        clear,
         compile,
         evaluate,
         recheck,
@@ -43,6 +44,7 @@ _HOMES = {
     "calibrate": "mfdsl.api",
     "check": "mfdsl.api",
     "cite": "mfdsl.reporting.papers",
+    "clear": "mfdsl.api",
     "compile": "mfdsl.api",
     "evaluate": "mfdsl.api",
     "load": "mfdsl.game",
@@ -66,6 +68,7 @@ __all__ = [
     "calibrate",
     "check",
     "cite",
+    "clear",
     "compile",
     "evaluate",
     "load",

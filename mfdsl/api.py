@@ -21,6 +21,7 @@ from mfdsl.solve_verbs import resume, solve
 
 if TYPE_CHECKING:
     from mfdsl.calibrating import Calibration
+    from mfdsl.clearing import Clearing
     from mfdsl.compiler.analysis.certificate import Certificate
     from mfdsl.compiler.ir.model import Model
     from mfdsl.evaluating import Scored
@@ -37,6 +38,7 @@ __all__ = [
     "Report",
     "calibrate",
     "check",
+    "clear",
     "compile",
     "evaluate",
     "load",
@@ -275,5 +277,35 @@ def stackelberg(
         evaluations=evaluations,
         starts=starts,
         seed=seed,
+        device=device,
+    )
+
+
+def clear(
+    game: Game | str | Path,
+    choose: str | Sequence[str],
+    meet: str | Sequence[str],
+    *,
+    temperature: float = 0.1,
+    evaluations: int = 100,
+    params: Parameters | None = None,
+    device: Device = "cpu",
+) -> "Clearing":
+    """Prices `choose`, parameters of the spec, at which the terms `meet` of its rewards are 0 in
+    logit equilibrium: at every stage where there is a number for each, else in the sum.
+
+    Raises:
+        CompileError: the spec has errors, or has some at the values found.
+        UsageError: a name is no real parameter that can move or no term, there are more or fewer
+            numbers than equations, the players are a team, or no equilibrium was found.
+    """
+    from mfdsl.clearing import clear_market
+
+    return clear_market(
+        loaded(game, params),
+        [choose] if isinstance(choose, str) else choose,
+        [meet] if isinstance(meet, str) else meet,
+        temperature=temperature,
+        evaluations=evaluations,
         device=device,
     )

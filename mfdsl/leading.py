@@ -14,18 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfdsl.errors import UsageError, unknown
+from mfdsl.crowd import Crowd, Values, as_lists, as_toml
+from mfdsl.errors import UsageError
 from mfdsl.game import Device, Game
-from mfdsl.planning import check_tables
 from mfdsl.runtime.calibration.leader import Counted, Led, lead
-from mfdsl.runtime.calibration.response import CalibrationError, SoftResponse
-from mfdsl.runtime.evaluate import Evaluation
+from mfdsl.runtime.calibration.response import CalibrationError
 from mfdsl.runtime.solution import finite
-from mfdsl.runtime.views.finite import FiniteView
-from mfdsl.smooth_parameters import check_smooth, range_of
-from mfdsl.solving import find_device
-from mfdsl.swept import check_point
-from mfdsl.transfers import Welfare
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class Stackelberg:
     """
 
     game: str
-    values: dict[str, float | tuple[float, ...]]
+    values: Values
     value: float
     before: float
     terms: dict[str, Term]
@@ -62,17 +56,13 @@ class Stackelberg:
 
     def as_toml(self) -> str:
         """The rule as a file for `--params`."""
-        lines = [
-            f"# best for a leader worth {self.value:.12g}, at temperature {self.temperature:g}"
-        ]
-        for name, value in self.values.items():
-            lines.append(f"{name} = {list(value) if isinstance(value, tuple) else value!r}")
-        return "\n".join(lines) + "\n"
+        worth = f"worth {self.value:.12g} to a leader, at temperature {self.temperature:g}"
+        return as_toml(worth, self.values)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of `mfdsl stackelberg`."""
         entries = {
-            "values": {n: list(v) if isinstance(v, tuple) else v for n, v in self.values.items()},
+            "values": as_lists(self.values),
             "value": self.value,
             "before": self.before,
             "terms": {name: vars(term) for name, term in self.terms.items()},
@@ -107,109 +97,68 @@ def stackelberg(
         UsageError: a name is no real parameter that can move or no term, all weights are 0, the
             players are a team, or no equilibrium was found.
     """
-    if game.model.objective == "team":
-        raise UsageError(
-            f"the players of {game.name} are a team, which does what is best for it",
-            "give the spec `objective nash`",
-        )
-    if not 0 < temperature < math.inf:
-        raise UsageError(f"the temperature is {temperature:g}", "it must be above 0")
-    check_tables(game.model, game.bins)
-    check_smooth(game, choose, "--choose", arrays=True)
-    found_weights = _weights(game, weights or {})
-    place, names = find_device(device), tuple(choose)
-    params = game.program.params(dtype=torch.float64, device=place)
     try:
-        response = SoftResponse.build(game.program, params, names, temperature)
-        parts = _parts(game, names, temperature, found_weights, place)
+        crowd = Crowd.of(game, choose, temperature, device)
+        weighed = _weights(crowd, weights or {})
+        parts = {name: Counted(crowd.paying(name), weight) for name, weight in weighed.items()}
         counted = [part for part in parts.values() if part.weight]
-        ranges = [range_of(game, name) for name, _ in response.entries]
-        firsts = _starts(response, ranges, starts, seed)
-        searched = [lead(response, counted, ranges, evaluations, first) for first in firsts]
+        searched = [
+            lead(crowd.response, counted, crowd.ranges, evaluations, first)
+            for first in _starts(crowd, starts, seed)
+        ]
     except CalibrationError as error:
         raise UsageError(str(error)) from None
     best = max(searched, key=lambda led: led.value)
-    values = _values(response, best.theta)
-    check_point(game, game.parameters, values, claims=False)
     return Stackelberg(
         game=game.name,
-        values=values,
+        values=crowd.values(best.theta),
         value=best.value,
         before=searched[0].began,
         terms=_terms(parts, searched[0], best),
         slope=best.slope,
-        at_end=tuple(_label(*response.entries[k]) for k in best.at_end),
-        exploitability=_exploitability(response, best),
+        at_end=crowd.labels(best.at_end),
+        exploitability=crowd.exploitability(best.equilibrium),
         temperature=temperature,
         converged=best.converged,
         evaluations=sum(led.evaluations for led in searched),
     )
 
 
-def _weights(game: Game, given: Mapping[str, float]) -> dict[str, float]:
+def _weights(crowd: Crowd, given: Mapping[str, float]) -> dict[str, float]:
     """The weight of each term.
 
     Raises:
         UsageError: a name is no term, a weight is no finite number, or all are 0.
     """
-    terms = list(dict.fromkeys(term.name for p in game.model.players for term in p.rewards))
+    crowd.check_terms(given)
     for name, weight in given.items():
-        if name not in terms:
-            raise unknown("term", name, terms)
         if not math.isfinite(weight):
             raise UsageError(f"the weight of `{name}` is {weight:g}", "give a finite number")
-    found = {name: float(given.get(name, 1.0)) for name in terms}
+    found = {name: float(given.get(name, 1.0)) for name in crowd.terms}
     if not any(found.values()):
         raise UsageError(
-            f"nothing of {game.name} counts for the leader",
-            f"give a term a weight that is not 0; there are {', '.join(terms)}",
+            f"nothing of {crowd.game.name} counts for the leader",
+            f"give a term a weight that is not 0; there are {', '.join(found)}",
         )
     return found
 
 
-def _parts(
-    game: Game,
-    names: tuple[str, ...],
-    temperature: float,
-    weights: Mapping[str, float],
-    place: torch.device,
-) -> dict[str, Counted]:
-    """The game with one term of its rewards alone, for each of them."""
-    found = {}
-    for name, weight in weights.items():
-        part = Welfare.of(game, [each for each in weights if each != name], torch.float64, place)
-        response = SoftResponse.build(part.game.program, part.params, names, temperature)
-        found[name] = Counted(response, weight)
-    return found
-
-
-def _starts(
-    response: SoftResponse, ranges: Sequence[tuple[float, float]], starts: int, seed: int
-) -> list[Tensor]:
+def _starts(crowd: Crowd, starts: int, seed: int) -> list[Tensor]:
     """The values of the spec, and random ones between the ends of the ranges.
 
     Raises:
         UsageError: more than one start, and a range without an end.
     """
-    low, high = np.array(ranges, dtype=np.float64).T
-    open_ = np.flatnonzero(~np.isfinite(high - low))
-    if starts > 1 and len(open_):
+    low, high = np.array(crowd.ranges, dtype=np.float64).T
+    unbounded = np.flatnonzero(~np.isfinite(high - low))
+    if starts > 1 and len(unbounded):
         raise UsageError(
-            f"`{_label(*response.entries[open_[0]])}` has no range to draw starts from",
+            f"`{crowd.label(int(unbounded[0]))}` has no range to draw starts from",
             "give its type two ends in the spec, or take one start",
         )
-    random = np.random.default_rng(seed)
+    random, first = np.random.default_rng(seed), crowd.response.start
     drawn = [low + (high - low) * random.random(len(low)) for _ in range(starts - 1)]
-    return [response.start, *(torch.from_numpy(each).to(response.start) for each in drawn)]
-
-
-def _values(response: SoftResponse, theta: Tensor) -> dict[str, float | tuple[float, ...]]:
-    """Values by name, those of an array row by row."""
-    found: dict[str, list[float]] = {name: [] for name in response.names}
-    scalars = {name for name, place in response.entries if not place}
-    for (name, _), value in zip(response.entries, theta.tolist(), strict=True):
-        found[name].append(value)
-    return {n: v[0] if n in scalars else tuple(v) for n, v in found.items()}
+    return [first, *(torch.from_numpy(each).to(first) for each in drawn)]
 
 
 def _terms(parts: Mapping[str, Counted], first: Led, best: Led) -> dict[str, Term]:
@@ -221,14 +170,3 @@ def _terms(parts: Mapping[str, Counted], first: Led, best: Led) -> dict[str, Ter
         )
         for name, part in parts.items()
     }
-
-
-def _exploitability(response: SoftResponse, best: Led) -> float:
-    """What one gains who leaves the crowd's policy for the best response."""
-    view = FiniteView.build(response.program, response.bound(best.theta)[0])
-    probs = response.policy(best.equilibrium.scores)
-    return Evaluation(view, view.policy(probs[None])).exploitability.value
-
-
-def _label(name: str, place: tuple[int, ...]) -> str:
-    return f"{name}[{', '.join(map(str, place))}]" if place else name

@@ -49,8 +49,12 @@ VERBS = {
         "Find a coarse correlated equilibrium: a mixture of policies, one draw for everybody.",
     ),
     "stackelberg": Verb(
-        "stackelberg",
+        "choosing",
         "Choose parameters that are best for a leader at the crowd's equilibrium: tolls, taxes.",
+    ),
+    "clear": Verb(
+        "choosing",
+        "Find prices that clear markets at the crowd's equilibrium: where terms of the spec are 0.",
     ),
     "calibrate": Verb("calibrate", "Fit parameters to an observed flow, in logit equilibrium."),
     "table": Verb(

@@ -77,6 +77,24 @@ def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
     Raises:
         CalibrationError: the equilibrium is where two branches meet, so that it has no slope.
     """
+
+    def seen(theta: Tensor, scores: Tensor) -> Tensor:
+        laws, joints = response.flow(theta, scores)
+        return torch.cat([laws.reshape(-1), response.paid(theta, laws, joints).reshape(1)])
+
+    slopes = slopes_in(response, found, seen)
+    laws = slopes[:, :-1].reshape(len(found.theta), response.stages + 1, -1)
+    return Slopes(laws, slopes[:, -1])
+
+
+def slopes_in(
+    response: SoftResponse, found: LogitEquilibrium, seen: Callable[[Tensor, Tensor], Tensor]
+) -> Float[Tensor, "entries seen"]:
+    """How numbers seen(theta, scores) at an equilibrium move with each parameter.
+
+    Raises:
+        CalibrationError: the equilibrium is where two branches meet, so that it has no slope.
+    """
     theta, scores = found.theta, found.scores
     moved = columns(lambda p: response(p, scores), theta)
     ways = [found.linear.solve(part) for part in moved]
@@ -84,14 +102,9 @@ def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
     if len(known) < len(ways):
         raise CalibrationError(NO_SLOPE)
     directions = torch.stack(known, -1)
-
-    def along(shift: Tensor) -> Tensor:
-        here = theta + shift, scores + directions @ shift
-        return torch.cat([response.flow(*here)[0].reshape(-1), response.earned(*here).reshape(1)])
-
-    slopes = columns(along, torch.zeros_like(theta))
-    laws = slopes[:, :-1].reshape(len(theta), response.stages + 1, -1)
-    return Slopes(laws, slopes[:, -1])
+    return columns(
+        lambda shift: seen(theta + shift, scores + directions @ shift), torch.zeros_like(theta)
+    )
 
 
 def adjoint_slope(

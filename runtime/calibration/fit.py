@@ -130,7 +130,7 @@ def fit(
     path = _Path(response, data)
     start = response.start.cpu().numpy()
     low, high = np.array(bounds).T
-    start = np.clip(start, *_inside(low, high))
+    start = np.clip(start, *inside(low, high))
     if not np.any(path.slope(start)):
         raise CalibrationError("no observed share moves with the parameters that are to be fitted")
     found = least_squares(
@@ -163,7 +163,7 @@ def fit(
     )
 
 
-def _inside(low: Array, high: Array) -> tuple[Array, Array]:
+def inside(low: Array, high: Array) -> tuple[Array, Array]:
     """Ends that lie strictly between the bounds, where a trust region may begin."""
     room = np.where(np.isfinite(high - low), 1e-6 * (high - low), 1e-9)
     return low + room, high - room

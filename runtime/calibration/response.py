@@ -136,6 +136,13 @@ class SoftResponse:
         last = (laws[-1] * self._final(theta, laws[-1], joints, rewards)).sum()
         return (total + self.program.discount**self.stages * last) * len(self.program.populations)
 
+    def paid_at(
+        self, theta: Float[Tensor, " entries"], joints: Float[Tensor, "stages states actions"]
+    ) -> Float[Tensor, " stages"]:
+        """What an agent is paid at each stage, not discounted, nothing of the end."""
+        paid = (joints * self._rewards(theta, joints)).sum((-1, -2))
+        return paid * len(self.program.populations)
+
     def __call__(
         self, theta: Float[Tensor, " entries"], scores: Float[Tensor, "stages states actions"]
     ) -> Float[Tensor, "stages states actions"]:

@@ -1,4 +1,4 @@
-"""The verb that chooses parameters for a leader: stackelberg."""
+"""Verbs that choose parameters of a crowd: stackelberg for a leader, clear for a market."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +14,17 @@ from mfdsl.files import write_text
 from mfdsl.parameters import gather, read_settings
 
 if TYPE_CHECKING:
+    from mfdsl.clearing import Clearing
+    from mfdsl.crowd import Values
     from mfdsl.leading import Stackelberg
 
 MOST_SHOWN = 12  # entries of an array
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", metavar="FILE", help="TOML file for --params.")
+]
+Temperature = Annotated[
+    float, typer.Option("--temperature", help="Of the crowd's logit equilibrium.")
+]
 
 
 def stackelberg(
@@ -33,9 +41,7 @@ def stackelberg(
             "`--weigh toll=0` leaves a transfer out, -1 is what the leader pays (repeatable).",
         ),
     ] = [],  # noqa: B006  the command line reads it, nothing changes it
-    temperature: Annotated[
-        float, typer.Option("--temperature", help="Of the crowd's logit equilibrium.")
-    ] = 0.1,
+    temperature: Temperature = 0.1,
     evaluations: Annotated[
         int, typer.Option(min=1, help="Equilibria to find from each start, at most.")
     ] = 200,
@@ -43,9 +49,7 @@ def stackelberg(
     set_: options.Set = [],  # noqa: B006
     params: options.Params = None,
     seed: options.Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="TOML file for --params.")
-    ] = None,
+    out: Out = None,
     device: options.Device = options.DeviceChoice.cpu,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -54,7 +58,7 @@ def stackelberg(
     console = Console(json, quiet)
     found = api.stackelberg(
         api.load(spec, params=gather(set_, params)),
-        [name.strip() for name in choose.split(",") if name.strip()],
+        _names(choose),
         weights=_weights(weigh),
         temperature=temperature,
         evaluations=evaluations,
@@ -62,7 +66,48 @@ def stackelberg(
         seed=seed,
         device=device.value,
     )
-    _show(console, found)
+    _show_rule(console, found)
+    return _end(console, spec, found, out)
+
+
+def clear(
+    spec: options.Spec,
+    choose: Annotated[
+        str, typer.Option("--choose", metavar="NAMES", help="Prices: parameters of the spec.")
+    ],
+    meet: Annotated[
+        str,
+        typer.Option("--meet", metavar="TERMS", help="Rewards or costs that are to be 0: excess."),
+    ],
+    temperature: Temperature = 0.1,
+    evaluations: Annotated[int, typer.Option(min=1, help="Equilibria to find, at most.")] = 100,
+    set_: options.Set = [],  # noqa: B006
+    params: options.Params = None,
+    out: Out = None,
+    device: options.Device = options.DeviceChoice.cpu,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Find prices that clear markets at the crowd's equilibrium: where terms of the spec are 0."""
+    console = Console(json, quiet)
+    found = api.clear(
+        api.load(spec, params=gather(set_, params)),
+        _names(choose),
+        _names(meet),
+        temperature=temperature,
+        evaluations=evaluations,
+        device=device.value,
+    )
+    _show_prices(console, found)
+    return _end(console, spec, found, out)
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _end(console: Console, spec: str, found: "Stackelberg | Clearing", out: Path | None) -> int:
+    """Write the file and the object that were asked for; the exit code."""
     if out is not None:
         write_text(out, found.as_toml())
         console.fields([("written", str(out))])
@@ -86,14 +131,41 @@ def _weights(settings: list[str]) -> dict[str, float]:
     return found
 
 
-def _show(console: Console, found: "Stackelberg") -> None:
-    console.table(("parameter", "value"), [(n, _shown(v)) for n, v in found.values.items()])
+def _show_rule(console: Console, found: "Stackelberg") -> None:
+    _show_values(console, found.values)
     rows = [
         (name, f"{term.weight:g}", f"{term.before:.8g}", f"{term.after:.8g}")
         for name, term in found.terms.items()
     ]
     console.table(("term", "weight", "before", "under the rule"), rows)
     console.result(f"leader     {found.value:.8g}, before {found.before:.8g}")
+    _show_followers(console, found)
+    if not found.converged:
+        console.line(
+            f"stopped    where the value still rises by {found.slope:.3g} along a range: give more "
+            "--evaluations, or a higher --temperature"
+        )
+
+
+def _show_prices(console: Console, found: "Clearing") -> None:
+    _show_values(console, found.values)
+    what = "at most, at any stage" if found.each_stage else "in the sum over stages"
+    for name, left in found.left.items():
+        before = found.before[name]
+        console.result(f"left       {name} {left:.3g} {what}, before {before:.3g}")
+    _show_followers(console, found)
+    if not found.converged:
+        console.line(
+            "stopped    where the terms are not 0: give more --evaluations, a higher "
+            "--temperature, or wider ranges in the spec"
+        )
+
+
+def _show_values(console: Console, values: "Values") -> None:
+    console.table(("parameter", "value"), [(name, _shown(v)) for name, v in values.items()])
+
+
+def _show_followers(console: Console, found: "Stackelberg | Clearing") -> None:
     console.line(
         f"followers  in logit equilibrium at temperature {found.temperature:g}: "
         f"exploitability {found.exploitability:.3g}"
@@ -102,11 +174,6 @@ def _show(console: Console, found: "Stackelberg") -> None:
         names = ", ".join(found.at_end[:MOST_SHOWN])
         more = f" and {len(found.at_end) - MOST_SHOWN} more" * (len(found.at_end) > MOST_SHOWN)
         console.line(f"at an end  {names}{more}: the range in the spec keeps them there")
-    if not found.converged:
-        console.line(
-            f"stopped    where the value still rises by {found.slope:.3g} along a range: give more "
-            "--evaluations, or a higher --temperature"
-        )
 
 
 def _shown(value: float | tuple[float, ...]) -> str:
