@@ -70,13 +70,18 @@ class Compilation:
         return self.model
 
 
-def compile_file(path: str | Path, options: Options | None = None) -> Compilation:
-    """Compile the spec at `path`. Never raises on a bad spec or a missing file."""
+def compile_file(
+    path: str | Path, options: Options | None = None, *, text: str | None = None
+) -> Compilation:
+    """Compile the spec at `path`, or a newer `text` of it that is not saved yet.
+
+    Never raises on a bad spec or a missing file.
+    """
     options = options or Options()
     started = time.perf_counter()
     path, sink, loaded = Path(path), Sink(), Loaded()
     name = path.as_posix()
-    source = read_source(path, name, sink)
+    source = read_source(path, name, sink) if text is None else SourceFile(name, text)
     if source is None:
         return _finished(name, loaded, None, sink, started)
     root = options.root.resolve() if options.root is not None else project_root(path)

@@ -1,4 +1,4 @@
-"""What a question has cost, in processor time: a busy machine does not change verdicts."""
+"""What a question has cost in processor time, to be told: budgets count steps (`counted`)."""
 
 import time
 

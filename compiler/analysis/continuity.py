@@ -6,13 +6,13 @@ derivative: it is c h'(s) + rest, where h' is unbounded, c and the rate of s exc
 is finite.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.faces import divided_at, equal_at
 from mfdsl.compiler.analysis.intervals import Interval, point
 from mfdsl.compiler.analysis.remedies import FIXES, fix_of, written
@@ -59,7 +59,7 @@ def gap_of(
     problem: Problem, found: Found, places: Sequence[Place | None], seconds: float = 1.0
 ) -> Gap | None:
     """The gap of a problem after its search, None where everything is continuous."""
-    tape, began = problem.tape, time.thread_time()
+    tape, began = problem.tape, counted()
     quick, late = began + seconds * QUICK, began + seconds * (1 + QUICK)
     joints = {i for i in sorted(problem.joints) if not divided_at(tape, i, quick)}
     infinite = not np.isfinite(found.upper)
@@ -190,7 +190,7 @@ def steep_of(
     """
     if not STEEP <= found.upper < np.inf or found.lower * PART >= found.upper:
         return None
-    problem.deadline = time.thread_time() + seconds
+    problem.deadline = counted() + seconds
     steep = steepest(problem, problem.deadline)
     blamed = culprit(problem, found, set(), found.upper / PART)
     if blamed is None:
@@ -294,7 +294,7 @@ def steepest(problem: Problem, deadline: float) -> Steepest | None:
     """The cliff with the steepest end, on segments through the domain."""
     best: Steepest | None = None
     for segment in segments(problem, deadline):
-        if time.thread_time() > deadline:
+        if late(deadline):
             break
         cliff = climb(_values(segment), segment.length, segment.apart, deadline)
         if cliff is not None and (best is None or cliff.slopes[-1][1] > best.cliff.slopes[-1][1]):

@@ -6,7 +6,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.ir.model import Model
 
-SECONDS = {"none": 0.0, "solve": 0.4, "default": 0.6, "high": 30.0}
+SECONDS = {"none": 0.0, "solve": 0.5, "default": 0.8, "high": 30.0}
 STRUCTURE = 0.4  # of the time, for the structure
 
 

@@ -101,7 +101,8 @@ class Evaluator:
 
     `axes` maps a leaf node to its axis; leaves without an axis are intervals. `known` narrows the
     enclosure of single nodes, from conditions on the path; what such a node reads is held fixed
-    there, so a binder of it does not see the narrowing.
+    there, so a binder of it does not see the narrowing. Sums are enclosed `together`, as linear
+    forms, exactly; `simplified` says whether that told more than their parts.
     """
 
     facts: Facts
@@ -109,6 +110,8 @@ class Evaluator:
     known: Mapping[int, Narrowing] = field(default_factory=dict)
     memo: dict[int, Interval] = field(default_factory=dict)
     numbers: dict[int, Ends] = field(default_factory=dict)
+    together: bool = True
+    simplified: bool = False
 
     def value(self, node: int) -> Interval:
         """The enclosure of a node."""
@@ -120,7 +123,9 @@ class Evaluator:
                 continue
             outside = self._known_around(self.facts.nodes[top])
             if len(outside) < len(self.known):
-                result = Evaluator(self.facts, self.axes, outside).value(top)
+                other = Evaluator(self.facts, self.axes, outside, together=self.together)
+                result = other.value(top)
+                self.simplified |= other.simplified
                 self.memo[top] = self.known[top].applied(result) if top in self.known else result
                 continue
             waiting = [a for a in self.facts.nodes[top].args if a not in self.memo]
@@ -182,7 +187,7 @@ class Evaluator:
     def _together(self, index: int, apart: Interval) -> Interval:
         """`apart`, narrowed where the node sums means that know of each other."""
         node = self.facts.nodes[index]
-        if not np.any(apart.lo != apart.hi):
+        if not self.together or not np.any(apart.lo != apart.hi):
             return apart
         joint = None
         if node.op == "add":
@@ -209,6 +214,7 @@ class Evaluator:
             )
         if joint is None:
             return apart
+        self.simplified |= bool(np.any(joint.lo > apart.lo) or np.any(joint.hi < apart.hi))
         return Interval(np.maximum(apart.lo, joint.lo), np.minimum(apart.hi, joint.hi))
 
     def _body(self, mean: Node) -> Interval | None:

@@ -5,11 +5,11 @@ difference is a multiple of a - b, if it vanishes with b in the place of a, or i
 boxes where the condition is not decided.
 """
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.intervals import RULES, add
 from mfdsl.compiler.analysis.slopes.domain import (
     STILL,
@@ -67,7 +67,7 @@ def _divided(tape: Tape, pair: tuple[int, int], one: int, other: int, deadline: 
     from mfdsl.compiler.analysis.symbolic.identities import divides
     from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, difference, written_out
 
-    left = deadline - time.thread_time()
+    left = deadline - counted()
     if left <= 0:
         return False
     try:
@@ -84,7 +84,7 @@ def _substituted(tape: Tape, sides: tuple[int, int], one: int, other: int, deadl
     from mfdsl.compiler.analysis.symbolic.identities import is_zero
     from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError, difference, written_out
 
-    left = deadline - time.thread_time()
+    left = deadline - counted()
     nodes = tape.facts.nodes
     if left <= 0 or nodes[sides[0]].op in ("const", "param"):
         return False
@@ -123,7 +123,7 @@ def equal_where_open(tape: Tape, step: int, deadline: float) -> bool:
     first[..., list(tape.several)] = 0.0
     while len(rows):
         boxes += len(rows)
-        if boxes > MAX_BOXES or time.thread_time() > deadline:
+        if boxes > MAX_BOXES or late(deadline):
             return False
         rows = rows.take(_differ(Forward(tape, rows, STILL, None, spaces), condition, one, other))
         if not splittable(rows, first, NARROWEST, whole).all():

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfdsl.compiler.analysis import balls, directed
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.directed import nudged
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+AN_ARRAY = 10  # steps that an interval of any size takes
+ENTRIES_A_STEP = 60  # of a large one
 LIBRARY_ERROR = 4  # units in the last place that a function of the library may be off
 LOGISTIC_ERROR = 6  # the same for one that is made of three rounded steps
 
@@ -26,6 +29,9 @@ class Interval:
 
     lo: Array
     hi: Array
+
+    def __post_init__(self) -> None:
+        count(AN_ARRAY + self.hi.size // ENTRIES_A_STEP)
 
 
 def point(value: Array | np.float64) -> Interval:

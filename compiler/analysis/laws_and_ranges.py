@@ -9,6 +9,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.asymmetry.asymmetry import value_range
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.enclosure import MAX_POINTS, Evaluator, leaves_of
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.kernels import leaf_of
@@ -80,7 +81,7 @@ def _mass(
         lower, upper = _ends(copies, whole)
         if 1 - ROUNDED <= lower and upper <= 1 + ROUNDED:
             verdict, method = "proved", "interval arithmetic at all finite values"
-        elif _is_one(copies, whole, time.thread_time() + seconds):
+        elif _is_one(copies, whole, counted() + seconds):
             verdict, lower, upper = "proved", 1.0, 1.0
         else:
             reason, detail = "tight", "the weights are not seen to add up to 1"
@@ -142,11 +143,11 @@ def _is_one(copies: Copies, root: int, deadline: float) -> bool:
     if math.prod(t.size for t in types) > MAX_VALUES:
         return False
     for values in product(*(range(t.first, t.first + t.size) for t in types)):
-        if time.thread_time() > deadline:
+        if late(deadline):
             return False
         constants = {i: copies.const(v, i) for i, v in zip(leaves, values, strict=True)}
         terms, (node,) = written_out(copies.facts, [copies.replaced(root, constants)], bind=True)
         apart = difference(terms, node, terms.builder.const(1))
-        if not is_zero(terms, apart, seconds=max(deadline - time.thread_time(), 0.01)).holds:
+        if not is_zero(terms, apart, seconds=max(deadline - counted(), 0.01)).holds:
             return False
     return True

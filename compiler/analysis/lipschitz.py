@@ -7,13 +7,13 @@ Next states that are real are compared with the same noise, which bounds the Was
 of their laws (synchronous coupling).
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.dynamics import dynamics_bounds
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.analysis.expected import drawing, drawn_by, expected, finite_leaves
@@ -99,7 +99,7 @@ class Question:
 def lipschitz(question: Question, most: float | None = None) -> Certificate:
     """The certificate of a constant, decided against `most` if that is claimed."""
     facts, subject, source = question.facts, question.subject, question.source
-    deadline = time.thread_time() + PATIENCE * question.budget.seconds
+    deadline = counted() + PATIENCE * question.budget.seconds
     shares: tuple[Share, ...] = ()
     try:
         mixed = _members_draw(question)
@@ -213,7 +213,7 @@ def _summed(question: Question, deadline: float) -> tuple[Bounds, tuple[Share, .
     shares = []
     for term in terms:
         one = Bounds.zero()
-        if term in moving and len(moving) > 1 and time.thread_time() > deadline:
+        if term in moving and len(moving) > 1 and late(deadline):
             continue
         if term in moving:
             one = whole if len(moving) == 1 else value_bounds(question, [term.node])

@@ -1,11 +1,11 @@
 """The nearest value of a parameter at which a claim on a slope passes."""
 
-import time
 from dataclasses import replace
 from math import isfinite
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.lipschitz import Question, lipschitz
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.ir.model import Model, Parameter
@@ -21,12 +21,12 @@ def nearest_parameter(model: Model, question: Question, most: float) -> str | No
 
     Every scalar parameter that the subject reads is tried towards both ends of its range.
     """
-    began, best = time.thread_time(), None
+    deadline, best = counted() + SECONDS, None
     for parameter in _read(model, question):
         kind = model.types[parameter.type]
         now = float(np.asarray(parameter.value))
         for end in (kind.lo, kind.hi):
-            if time.thread_time() - began > SECONDS or end is None or float(end) == now:
+            if late(deadline) or end is None or float(end) == now:
                 continue
             value = _passing(
                 question, parameter.name, now, float(end), most, whole=kind.kind == "int"

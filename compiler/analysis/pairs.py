@@ -6,7 +6,6 @@ of its grid.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported, with_distance
 from mfdsl.compiler.analysis.slopes.taping import Root, make_tape
 from mfdsl.compiler.analysis.slopes.value import LargestValue
@@ -94,7 +94,7 @@ def over_pairs(
     """The largest value of the tapes of all shifts of a variable, none of which is above `most`."""
     facts = question.facts
     tries = list(shifts(facts.types[facts.nodes[leaf].type]))
-    deadline = time.thread_time() + question.budget.seconds
+    deadline = counted() + question.budget.seconds
     budget = replace(question.budget, seconds=question.budget.seconds / max(1, len(tries)))
     lower, upper, boxes = 0.0, 0.0, 0
     witness: Witness | None = None
@@ -105,8 +105,8 @@ def over_pairs(
         if found.lower > lower and problem.place is not None:
             lower = found.lower
             witness = (value_witness(problem) or {}) | _pair(problem, leaf, by)
-        late = by != tries[-1] and question.budget.by is None and time.thread_time() > deadline
-        if lower >= most * ALMOST or late:
+        ended = by != tries[-1] and question.budget.by is None and late(deadline)
+        if lower >= most * ALMOST or ended:
             upper = most
             break
     return lower, max(min(upper, most), lower), boxes, witness

@@ -1,12 +1,13 @@
 """All that is found out about the slopes and the structure of a game without being asked.
 
-Every reward and every kernel in every law that it depends on, then the structure. There is a time
-limit for all of it together: what it leaves out is unknown, with the reason "budget".
+Every reward and every kernel in every law that it depends on, then the structure. There is a limit
+for all of it together, in counted seconds: what it leaves out is unknown, for "budget".
 """
 
 import time
 
 from mfdsl.compiler.analysis.certificate import Certificate
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.effort import SECONDS, STRUCTURE
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.lipschitz import Question, Source, Subject, lipschitz
@@ -30,12 +31,12 @@ def regularity(
     whole = SECONDS[effort]
     if not whole:
         return ()
-    began = time.thread_time()
+    deadline = counted() + whole
     facts, free = facts_of(model), box_of(model) if whole_box else {}
     found = list(structure_certificates(model, STRUCTURE * whole, box=free))
-    found += _asymmetries(model, began + whole, free)
+    found += _asymmetries(model, deadline, free)
     for player, subject, source in interactions(model, facts):
-        left = whole - (time.thread_time() - began)
+        left = deadline - counted()
         if left <= 0:
             found.append(_left_out(player, subject, source, model))
             continue
@@ -59,7 +60,7 @@ def _asymmetries(model: Model, deadline: float, box: Box) -> list[Certificate]:
     for player in model.populations:
         hidden = player.traits and not seen(model, player)
         for what in ("dynamics", "reward") if hidden or player.weights else ():
-            left = deadline - time.thread_time()
+            left = deadline - counted()
             if left > 0:
                 one = asymmetry(model, player.name, what, SHARE * left, box=box)
                 found.append(_named(one, player, model))
@@ -86,6 +87,6 @@ def _left_out(player: Player, subject: Subject, source: Source, model: Model) ->
         source=source.name,
         verdict="unknown",
         reason="budget",
-        detail="no time was left: try `--effort high`",
+        detail="no steps were left: try `--effort high`",
     )
     return _named(certificate, player, model)

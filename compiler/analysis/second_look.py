@@ -45,7 +45,6 @@ from mfdsl.compiler.ir.walk import MEANS, reachable
 CELLS = 400  # of one polynomial
 MAX_SIDES = 5  # variables of one polynomial
 SECONDS = 0.3  # of one search
-ROUNDING = 2.0**-40  # of the largest number on the way to a value: some thousand roundings
 GAPS = (1e-3, 1e-8)  # between the bounds of the search, one after the other
 
 Failed = (UnsupportedError, TooLargeError, TooManyNodes, UndefinedError, OverflowError)
@@ -74,18 +73,6 @@ def covers(facts: Facts, roots: Sequence[int]) -> bool:
         return False
     free = free_depths(facts.nodes, roots)
     return not any(free[root] for root in roots)
-
-
-def rounding(facts: Facts, node: int) -> float:
-    """How far a value may be from what floats make of it, by the largest finite number on the way.
-
-    A variance of numbers around 1e6 is a difference of numbers around 1e12, of which 1e-4 is lost.
-    """
-    evaluator = Evaluator(facts, {})
-    evaluator.value(node)
-    ends = [np.abs((v.lo, v.hi)) for v in evaluator.memo.values() if v.lo.dtype != bool]
-    sizes = [float(np.max(end, where=np.isfinite(end), initial=0.0)) for end in ends]
-    return ROUNDING * max(sizes)
 
 
 def at_most(

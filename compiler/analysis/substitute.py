@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.types import REAL, Type
@@ -69,6 +70,7 @@ class Copies:
         for i in reachable(self.nodes, [root]):
             if i in known:
                 continue
+            count(1)
             node = self.nodes[i]
             args = tuple(known[a] for a in node.args)
             known[i] = i if args == node.args else self.add(node.op, args, node.attr, node.type)

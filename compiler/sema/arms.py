@@ -104,13 +104,14 @@ def _missing(ctx: Context, subject: Term, covered: set[int]) -> list[str] | None
 
 def _report_missing(ctx: Context, expr: ast.Match, missing: list[str] | None) -> None:
     span = Span(expr.span.file, expr.span.start, expr.span.start + len("match"))
+    value = ctx.written(expr.arms[-1].value.span)
     if not missing:
         ctx.error(
             "MFG204",
             "this `match` needs an `else` arm",
             span,
             "no value when none of the arms applies",
-            helps=["end with `else -> ...`"],
+            helps=[f"end with `else -> {value}`, or another value"],
         )
         return
     shown = ", ".join(f"`{name}`" for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -119,5 +120,5 @@ def _report_missing(ctx: Context, expr: ast.Match, missing: list[str] | None) ->
         f"this `match` does not cover {shown}",
         span,
         "has no value there",
-        helps=[f"add `{missing[0]} -> ...` or end with `else -> ...`"],
+        helps=[f"add `{missing[0]} -> {value}`, say, or end with `else -> {value}`"],
     )

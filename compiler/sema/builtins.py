@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.fold import carried
-from mfdsl.compiler.ir.types import INT, REAL, Type
+from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, geometry, graphs, vectors
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.grids import (
@@ -180,11 +180,20 @@ def _rem(ctx: Context, env: Env, expr: ast.Call) -> Value:
     if ctx.exact(b) == 0:
         return ctx.error("MFG304", "divides by 0", expr.arguments[1].span, "this is 0")
     if ctx.exact(b) is None:
-        # code computes both branches of an `if`, and whole numbers have no quotient by 0
-        where = env if real else replace(env, guards=())
+        guarded = bool(env.guards) and not real and not b.type.dims
+        where = env if real or guarded else replace(env, guards=())
         ctx.oblige("nonzero", b, expr.arguments[1].span, where)
+        b = _never_zero(ctx, b, expr.span) if guarded else b
     kept = shaped(REAL if real else INT, a.type.dims or b.type.dims)
     return ctx.node("rem", (a.node, b.node), kept, expr.span)
+
+
+def _never_zero(ctx: Context, b: Term, span: Span) -> Term:
+    """1 in the place of 0: code computes both branches of an `if`, and whole numbers have no
+    quotient by 0.
+    """
+    zero = ctx.node("eq", (b.node, ctx.integer(0).node), BOOL, span)
+    return ctx.node("if", (zero.node, ctx.integer(1).node, b.node), b.type, span)
 
 
 def _clip(ctx: Context, env: Env, expr: ast.Call) -> Value:

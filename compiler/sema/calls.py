@@ -47,10 +47,12 @@ def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
         kind = "bool" if name == "bernoulli" else "int" if name in WHOLE else "real"
         return ctx.error(
             "MFG207",
-            f"`{name}(...)` is a distribution, not a value",
+            f"`{ctx.written(expr.span)}` is a distribution, not a value",
             expr.span,
             "a value is needed here",
-            helps=[f"declare `noise z : {kind} ~ {name}(...)` in the block, and use `z`"],
+            helps=[
+                f"declare `noise z : {kind} ~ {ctx.written(expr.span)}` in the block, and use `z`"
+            ],
         )
     rule = BUILTINS.get(name)
     if rule is None:
@@ -75,21 +77,22 @@ def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
 
 def _for_members(ctx: Context, expr: ast.Call) -> list[Help | str]:
     """`prob(h == I)` means `prob(q.h == I for q in person)`."""
+    name = expr.function.name
+    helps: list[Help | str] = []
     populations = [scope for scope in ctx.players.values() if scope.kind == "population"]
-    if len(populations) != 1:
-        return [f"write `{expr.function.name}(... for q in ...)`"]
-    owner = populations[0].name
-    edits = [
-        Edit(Span(span.file, span.start, span.start), "q.")
-        for argument in expr.arguments
-        for name, span in identifiers(argument.value, plain=True)
-        if isinstance(populations[0].members.get(name), VariableSymbol | LetSymbol)
-    ]
     end = Span(expr.span.file, expr.span.end - 1, expr.span.end - 1)
-    words = f"go over all members: `{expr.function.name}(... for q in {owner})`"
-    edits.append(Edit(end, f" for q in {owner}"))
-    over_members = expr.function.name in ("mean", "prob")
-    return [Help(words, tuple(edits), applicable=over_members)] if over_members else [words]
+    for scope in populations[:2]:
+        edits = [
+            Edit(Span(span.file, span.start, span.start), "q.")
+            for argument in expr.arguments
+            for word, span in identifiers(argument.value, plain=True)
+            if isinstance(scope.members.get(word), VariableSymbol | LetSymbol)
+        ]
+        edits.append(Edit(end, f" for q in {scope.name}"))
+        words = f"go over all members: `{ctx.written(expr.span, edits)}`"
+        sure = name in ("mean", "prob") and len(populations) == 1
+        helps.append(Help(words, tuple(edits), applicable=True) if sure else words)
+    return helps
 
 
 def _expand(ctx: Context, env: Env, function: Function, expr: ast.Call) -> Value:

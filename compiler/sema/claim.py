@@ -10,7 +10,7 @@ from mfdsl.compiler.sema.suggestions import did_you_mean
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 
-SECONDS = 2.0  # for one claim that a spec makes
+SECONDS = 2.0  # counted, for one claim that a spec makes
 NAMES = frozenset(
     "asymmetry contraction independent invariant linear_quadratic lipschitz monotone"
     " monotone_on_flows potential".split()

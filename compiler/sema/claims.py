@@ -13,8 +13,8 @@ from mfdsl.compiler.ir.types import REAL
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.claim import Claim
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import enclosure, reach
-from mfdsl.compiler.sema.failures import SUM_TOLERANCE, TOLERANCE, KnownRange
+from mfdsl.compiler.sema.domains import enclosure
+from mfdsl.compiler.sema.failures import SUM_TOLERANCE, TOLERANCE, KnownRange, reach
 from mfdsl.compiler.sema.regularity import is_regularity, read_claim
 from mfdsl.compiler.sema.settings import sides
 from mfdsl.compiler.sema.values import Env, Poison, Term

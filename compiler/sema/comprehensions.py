@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mfdsl.compiler.diagnostics import Edit
 from mfdsl.compiler.ir.types import BOOL, INT, Type
 from mfdsl.compiler.sema import expressions, names, sets
 from mfdsl.compiler.sema.array_comprehensions import array_domain, over_array
@@ -10,7 +11,11 @@ from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.sema.families import MAX_MEMBERS
 from mfdsl.compiler.sema.operators import add_terms, extremum, multiply, plain, truth
-from mfdsl.compiler.sema.population_means import lower_population, over_population
+from mfdsl.compiler.sema.population_means import (
+    lower_population,
+    over_population,
+    without_condition,
+)
 from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
 from mfdsl.compiler.sema.values import POISON, Env, FamilyName, Poison, SetValue, Term, Value
 from mfdsl.compiler.sema.vectors import numeric
@@ -67,8 +72,18 @@ def _mean_over_set(ctx: Context, env: Env, expr: ast.CallFor) -> Poison:
         f"`{name}` goes over a population, not over a set",
         expr.domain.span,
         "a set",
-        helps=[f"over a set, divide: `sum(...) / {domain.size}`"],
+        helps=[f"over a set, divide: `{_summed(ctx, expr)} / {domain.size}`"],
     )
+
+
+def _summed(ctx: Context, expr: ast.CallFor) -> str:
+    """A mean or a share over a set, written as a sum."""
+    body = expr.body.span
+    edits = [Edit(expr.function.span, "sum")]
+    if expr.function.name == "prob":
+        edits.append(Edit(Span(body.file, body.start, body.start), "ind("))
+        edits.append(Edit(Span(body.file, body.end, body.end), ")"))
+    return ctx.written(expr.span, edits)
 
 
 def _unrolls(ctx: Context, env: Env, expr: ast.CallFor, domain: SetValue) -> bool:
@@ -151,7 +166,7 @@ def _neutral(ctx: Context, expr: ast.CallFor, body: Term) -> Term | None:
             f"`{name}` with `if` may have nothing to choose from",
             expr.span,
             "undefined when no element passes",
-            helps=[f"write `{name}(if ... then ... else ... for ...)`"],
+            helps=[f"write `{without_condition(ctx, expr)}`, with a number that never wins"],
         )
         return None
     if name in ("any", "all"):

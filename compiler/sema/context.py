@@ -6,7 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from mfdsl.compiler.diagnostics import Help, Sink
+from mfdsl.compiler.diagnostics import Edit, Help, Sink
+from mfdsl.compiler.fix import apply_edits
 from mfdsl.compiler.ir.build import Builder
 from mfdsl.compiler.ir.model import Graph, Place
 from mfdsl.compiler.ir.spaces import GridSpace
@@ -33,12 +34,23 @@ from mfdsl.compiler.sema.values import (
     Value,
     WeightsName,
 )
-from mfdsl.compiler.source import Span
+from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
 
 MAX_DEFINITIONS = 64
+MAX_WRITTEN = 72  # characters of the author's text in a help
 
 ParameterValue = Fraction | tuple[float, ...]
+
+
+def closing(text: str, start: int) -> int:
+    """Where the bracket that opens at `start` is closed; -1 where it is not."""
+    depth = 0
+    for at in range(start, len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if depth == 0:
+            return at
+    return -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +189,9 @@ class Context:
     `used` are the names at the top level that something reads, `read` the members as (block, name).
     `data_paths` are the data files of players, None where the file was reported. `spread` has the
     ends between which some parameters may lie instead of being bound, for checks of ranges.
-    `looked` says by player how obligations were proved that ranges do not show, in `spent` seconds.
+    `sources` are the texts of all files, for helps that repeat what stands there.
+    `looked` says by player how obligations were proved that ranges do not show, in `spent`
+    counted seconds.
     """
 
     builder: Builder
@@ -189,6 +203,7 @@ class Context:
     grids: dict[str, GridSpace] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
     obligations: dict[Obligation, None] = field(default_factory=dict)
+    sources: Mapping[str, SourceFile] = field(default_factory=dict)
     looked: dict[str | None, set[str]] = field(default_factory=dict)
     spent: float = 0.0
     unknown: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
@@ -218,6 +233,31 @@ class Context:
     def legal(self, env: Env) -> int | None:
         """The node of the mask over the actions of the player whose expression it is."""
         return None if env.reader is None else self.players[env.reader].legal
+
+    def written(self, span: Span, edits: Iterable[Edit] = ()) -> str:
+        """What the author wrote at a place, after edits inside of it, on one line; cut if long."""
+        source = self.sources.get(span.file)
+        if source is None:
+            return "..."
+        moved = [
+            Edit(Span(span.file, e.span.start - span.start, e.span.end - span.start), e.text)
+            for e in edits
+        ]
+        lines = apply_edits(source.slice(span), moved).splitlines()
+        text = " ".join(" ".join(line.partition("#")[0] for line in lines).split())
+        if text.startswith("(") and closing(text, 0) == len(text) - 1:
+            text = text[1:-1]
+        return text if len(text) <= MAX_WRITTEN else f"{text[: MAX_WRITTEN - 3].rstrip()}..."
+
+    def operand(self, span: Span) -> str:
+        """What the author wrote at a place, for an example that goes on with an operator."""
+        text = self.written(span)
+        return f"({text})" if " " in text else text
+
+    def first_state(self, player: str) -> str:
+        """A state of a player for an example, or any other member of it."""
+        scope = self.players[player]
+        return next(iter([*scope.states, *scope.members]), "x")
 
     def error(
         self,

@@ -16,6 +16,7 @@ from mfdsl.compiler.analysis.grid_intervals import cell_codes
 from mfdsl.compiler.analysis.intervals import Array, Interval, Mask, add, point
 from mfdsl.compiler.analysis.narrowing import narrowed
 from mfdsl.compiler.analysis.opened import OpenedNodes
+from mfdsl.compiler.analysis.rounding import for_floats, rounding
 from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.fold import carried
@@ -25,10 +26,15 @@ from mfdsl.compiler.ir.walk import MEMBERS
 from mfdsl.compiler.sema.context import Context, ParameterSymbol
 from mfdsl.compiler.sema.failures import (
     MAX_EXPONENT,
+    MISSING,
+    ROOM,
     SUM_TOLERANCE,
     TOLERANCE,
     Failure,
+    at_text,
     leaf_value,
+    notes_of,
+    reach,
 )
 from mfdsl.compiler.sema.suggestions import around
 from mfdsl.compiler.sema.values import EnumName, Obligation
@@ -39,6 +45,7 @@ MASK_POINTS = 1 << 22
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
 ACTIONS = ("action", "common_action")
+FATAL = ("positive", "nonzero", "nonnegative")  # a value on the wrong side is no number
 
 Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
 
@@ -100,7 +107,7 @@ def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure 
     own = leaves_of(facts.nodes, [obligation.node])
     axes = choose_axes(facts, leaves, own)
     evaluator = Evaluator(facts, axes, narrowed(facts, obligation.guards))
-    value = evaluator.value(obligation.node)
+    value = for_floats(evaluator, obligation.node, 0.0 if obligation.kind in FATAL else ROOM)
     reached = _reached(evaluator, obligation)
     excess, certain = _excess(facts, evaluator, obligation, value)
     lo, hi, excess, certain, reached = np.broadcast_arrays(
@@ -208,16 +215,6 @@ def _outside_cells(
     return np.where(inside, 0.0, 1.0), ~inside
 
 
-def _at(witness: Mapping[str, str]) -> str:
-    shown = ", ".join(f"{name} = {value}" for name, value in list(witness.items())[:6])
-    return f" at {shown}" if shown else ""
-
-
-def reach(value: float) -> str:
-    """A value for people; the outward rounding of enclosures is not shown."""
-    return "0" if abs(value) < 1e-300 else f"{value:.6g}"
-
-
 def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
     many = "weights" if o.kind == "total" else "weights without `else`"
     if o.kind == "one":
@@ -227,13 +224,13 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
             "MFG301",
             f"the {many} must add up to 1",
             f"add up to {total}",
-            ["end with `else -> ...`, which takes the remaining mass"] * (f.hi <= 1),
+            ["end with an `else` arm, which takes the remaining mass"] * (f.hi <= 1),
         )
     return (
         "MFG301",
         "weights can add up to more than 1",
         f"up to {reach(f.hi)}",
-        ["cap them with `min(...)`, or state what the parameters obey with `assume`"],
+        ["cap one of them with `min`, or state what the parameters obey with `assume`"],
     )
 
 
@@ -295,7 +292,8 @@ _REPORTS: dict[str, _Report] = {
     "ball": _ball_failure,
     "probability": lambda ctx, o, f: (
         "MFG302",
-        f"this weight {'is' if f.certain else 'can be'} negative: {reach(f.lo)}{_at(f.witness)}",
+        f"this weight {'is' if f.certain else 'can be'} negative: {reach(f.lo)}"
+        + at_text(f.witness),
         "is negative" if f.certain else "can be negative",
         [around(o.span, "max(0, ", ")", "keep it from going below 0", applicable=False)],
     ),
@@ -306,13 +304,19 @@ _REPORTS: dict[str, _Report] = {
         "MFG304",
         "divides by a value that can be 0",
         "is 0" if f.certain else "can be 0",
-        ["keep it away from 0, for example with `max(..., 0.01)`, or guard it with `if`"],
+        [
+            f"keep it away from 0, for example with `max({ctx.written(o.span)}, 0.01)`, or guard it"
+            f" with `if {ctx.operand(o.span)} > 0`"
+        ],
     ),
     "positive": lambda ctx, o, f: (
         "MFG304",
         f"{_of(o)} a value that can be {reach(min(f.lo, 0.0))}",
         "must be positive",
-        ["add a floor: `log(mu[x] + eps)`, or `log(max(..., eps))`"]
+        [
+            f"add a floor: `log({ctx.operand(o.span)} + 1e-6)`,"
+            f" or `log(max({ctx.written(o.span)}, 1e-6))`"
+        ]
         if o.text == "log"
         else ["keep it above 0"],
     ),
@@ -321,25 +325,28 @@ _REPORTS: dict[str, _Report] = {
         "MFG405",
         "the condition can have probability 0, then this mean is undefined",
         "an average over nobody",
-        ["guard it: `if prob(...) > 0 then mean(...) else 0`, or divide by `max(mass, 0.01)`"],
+        [f"guard it: `if {o.text} > 0 then {ctx.written(o.span)} else 0`"],
     ),
     "distinct": lambda ctx, o, f: (
         "MFG301",
-        f"two elements of this set can be the same{_at(f.witness)}",
+        f"two elements of this set can be the same{at_text(f.witness)}",
         "not so many different values",
-        ["give each value its own weight: `mix { 1/2 -> ..., else -> ... }`"],
+        [f"give each value of `{ctx.written(o.span)}` its own weight, with `mix`"],
     ),
     "exponent": lambda ctx, o, f: (
         "MFG304",
         f"`exp` of a value that can be {reach(f.hi)}",
         f"no number is larger than `exp({MAX_EXPONENT:g})`",
-        ["cap it: `exp(min(..., 100))`"],
+        [f"cap it: `exp(min({ctx.written(o.span)}, 100))`"],
     ),
     "finite": lambda ctx, o, f: (
         "MFG304",
         f"this {o.text} can be infinite",
         "must be finite",
-        ["keep what it divides by away from 0, or cap it with `clip(...)`"],
+        [
+            "keep what it divides by away from 0, or cap it:"
+            f" `clip({ctx.written(o.span)}, -1e6, 1e6)`"
+        ],
     ),
     "size": lambda ctx, o, f: (
         "MFG304",
@@ -362,53 +369,17 @@ _REPORTS: dict[str, _Report] = {
 }
 
 
-_MISSING = {
-    "proof": {
-        "probability": "this weight could not be shown to be at least 0",
-        "total": "these weights could not be shown to add up to at most 1",
-        "one": "these weights could not be shown to add up to 1",
-        "range": "{o.text} could not be shown to stay in its domain",
-        "ball": "{o.text} could not be shown to stay in its domain",
-        "nonnegative": "{of} a value that could not be shown to be at least 0",
-        "positive": "{of} a value that could not be shown to be positive",
-        "exponent": "`exp` of a value that could not be shown to be small enough",
-    },
-    "room": {
-        "probability": "this weight may be rounded below 0",
-        "total": "these weights may be rounded to more than 1",
-        "one": "these weights may be rounded to another sum than 1",
-        "exponent": "`exp` of a value that may be rounded to one that is too large",
-        "range": "{o.text} may be rounded out of its domain",
-        "ball": "{o.text} may be rounded out of its domain",
-        "nonnegative": "{of} a value that may be rounded below 0",
-        "positive": "{of} a value that may be rounded to 0",
-    },
-}
-
-
 def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure) -> None:
     code, message, label, helps = _REPORTS[obligation.kind](ctx, obligation, failure)
     if failure.missing is not None:
-        headline = _MISSING[failure.missing][obligation.kind]
+        headline = MISSING[failure.missing][obligation.kind]
         message = headline.format(o=obligation, of=_of(obligation))
         label = f"between {reach(failure.lo)} and {reach(failure.hi)}"
         helps = helps[:1]
-    notes = _notes(obligation, failure)
+    notes = notes_of(obligation.kind, failure)
     if _holds_where_legal(facts, ctx, obligation):
         notes.append("no legal action leads there, but this value is computed for the others too")
     ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
-
-
-def _notes(o: Obligation, f: Failure) -> list[str]:
-    """Where it fails, and that this is not known where no such place was found."""
-    at = "" if o.kind == "probability" else _at(f.witness)
-    if f.laws:
-        return [f"for example{at}, where {', and '.join(f.laws)}".replace("example, ", "example ")]
-    if f.missing == "room":
-        return ["this is where the formula stays; its sums and products are rounded when it runs"]
-    if f.missing == "proof":
-        return ["these bounds are proved, but no values were found that break the rule"]
-    return [f"for example{at}"] if at else []
 
 
 def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bool:
@@ -466,5 +437,9 @@ def enclosure(facts: Facts, roots: Sequence[int]) -> tuple[float, float]:
     """The range of the sum of the nodes `roots` over everything they read."""
     leaves = leaves_of(facts.nodes, roots)
     evaluator = Evaluator(facts, choose_axes(facts, leaves))
-    total = add(point(np.float64(0.0)), *(evaluator.value(root) for root in roots))
+    values = [evaluator.value(root) for root in roots]
+    total = add(point(np.float64(0.0)), *values)
+    size = max(1.0, *(reach_ for reach_ in map(abs, (np.min(total.lo), np.max(total.hi)))))
+    if evaluator.simplified and rounding(facts, roots) > ROOM * size:
+        total = add(point(np.float64(0.0)), *(for_floats(evaluator, r, 0.0) for r in roots))
     return float(np.min(total.lo)), float(np.max(total.hi))

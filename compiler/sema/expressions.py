@@ -368,13 +368,18 @@ def _match(ctx: Context, env: Env, expr: ast.Match) -> Value:
     return POISON if result is None else result
 
 
+def _drawn_apart(ctx: Context, law: ast.Expr) -> str:
+    shown = ctx.written(law.span)
+    return f"draw it: a `noise` with `~ {shown}` that is used here, or a next value with `~`"
+
+
 def _mix(ctx: Context, env: Env, expr: ast.Mix) -> Value:
     return ctx.error(
         "MFG207",
         "`mix` is a distribution, not a value",
         expr.span,
         "a value is needed here",
-        helps=["declare `noise z : ... ~ mix { ... }` and use `z`, or write `x' ~ mix { ... }`"],
+        helps=[_drawn_apart(ctx, expr)],
     )
 
 
@@ -392,7 +397,7 @@ def _call_in(ctx: Context, env: Env, expr: ast.CallIn) -> Value:
         f"`{expr.function.name}` is a distribution, not a value",
         expr.span,
         "a value is needed here",
-        helps=["write `x' ~ ...`, or declare a `noise` and use it"],
+        helps=[_drawn_apart(ctx, expr)],
     )
 
 

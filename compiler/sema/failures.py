@@ -1,6 +1,7 @@
 """Where an obligation or a claim fails, with the values of variables as a spec writes them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +15,33 @@ TOLERANCE = 1e-12
 # For weights that only their sum makes a law: tables from files carry rounded decimals.
 SUM_TOLERANCE = 1e-9
 MAX_EXPONENT = 709.0  # exp of more is no float
+ROOM = 1e-9  # for rounding, beside 1 and numbers below it
 
 Missing = Literal["proof", "room"]
+
+MISSING = {
+    "proof": {
+        "probability": "this weight could not be shown to be at least 0",
+        "total": "these weights could not be shown to add up to at most 1",
+        "one": "these weights could not be shown to add up to 1",
+        "range": "{o.text} could not be shown to stay in its domain",
+        "ball": "{o.text} could not be shown to stay in its domain",
+        "nonnegative": "{of} a value that could not be shown to be at least 0",
+        "positive": "{of} a value that could not be shown to be positive",
+        "exponent": "`exp` of a value that could not be shown to be small enough",
+    },
+    "room": {
+        "probability": "this weight may be rounded below 0",
+        "total": "these weights may be rounded to more than 1",
+        "one": "these weights may be rounded to another sum than 1",
+        "exponent": "`exp` of a value that may be rounded to one that is too large",
+        "range": "{o.text} may be rounded out of its domain",
+        "ball": "{o.text} may be rounded out of its domain",
+        "nonnegative": "{of} a value that may be rounded below 0",
+        "nonzero": "divides by a value that may be rounded to 0",
+        "positive": "{of} a value that may be rounded to 0",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +96,26 @@ def written_name(ctx: Context, node: Node) -> str:
     if node.op == "noise" and not declared:
         return str(node.attr).removesuffix("_next") + "'"
     return str(node.attr)
+
+
+def reach(value: float) -> str:
+    """A value for people; the outward rounding of enclosures is not shown."""
+    return "0" if abs(value) < 1e-300 else f"{value:.6g}"
+
+
+def at_text(witness: Mapping[str, str]) -> str:
+    """Where that is, in values of variables."""
+    shown = ", ".join(f"{name} = {value}" for name, value in list(witness.items())[:6])
+    return f" at {shown}" if shown else ""
+
+
+def notes_of(kind: str, f: Failure) -> list[str]:
+    """Where it fails, and that this is not known where no such place was found."""
+    at = "" if kind == "probability" else at_text(f.witness)
+    if f.laws:
+        return [f"for example{at}, where {', and '.join(f.laws)}".replace("example, ", "example ")]
+    if f.missing == "room":
+        return ["this is where the formula stays; its sums and products are rounded when it runs"]
+    if f.missing == "proof":
+        return ["these bounds are proved, but no values were found that break the rule"]
+    return [f"for example{at}"] if at else []

@@ -52,7 +52,11 @@ def _kept_inside(ctx: Context, env: Env, value: Term, target: Type, span: Span) 
 def _wrong_type(ctx: Context, value: Term, target: Type, span: Span) -> Poison:
     helps = []
     if target.kind == "int" and value.type.kind == "real":
-        helps = ["round it: `floor(...)`, `round(...)`, or `dither(...)` for the right mean"]
+        shown = ctx.written(span)
+        helps = [
+            f"round it: `floor({shown})`, `round({shown})`,"
+            f" or at random with the same mean: `dither({shown})`"
+        ]
     if target.kind == "cell":
         helps = [f"cells are written `{target.name}[row, column]`"]
     if target.kind == "bool":

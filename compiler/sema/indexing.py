@@ -35,7 +35,7 @@ from mfdsl.compiler.syntax import ast
 
 def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
     """`base[i, j]` and `mu[x]`, `mu[h = I]`."""
-    base = _indexed_base(ctx, env, expr.base)
+    base = _indexed_base(ctx, env, expr)
     if isinstance(base, Handle):
         return masses.mass(ctx, env, base.player, expr)
     named = next((a for a in expr.indices if a.name is not None), None)
@@ -48,10 +48,10 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
     if isinstance(base, PopulationName):
         return ctx.error(
             "MFG401",
-            f"agents of a population have no names, `{base.name}[...]` cannot be written",
+            f"agents of a population have no names, `{ctx.written(expr.span)}` cannot be written",
             expr.span,
             "single agents cannot be addressed",
-            helps=[f"use `mean(... for q in {base.name})`"],
+            helps=[f"use `mean(q.{ctx.first_state(base.name)} for q in {base.name})`"],
         )
     if isinstance(base, PlayerName):
         place = expr.base.span
@@ -87,7 +87,8 @@ def _family_member(ctx: Context, env: Env, family: FamilyName, expr: ast.Index) 
     return player_parts.family_member(ctx, env, family, index, expr)
 
 
-def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
+def _indexed_base(ctx: Context, env: Env, expr: ast.Index) -> Value:
+    base, shown = expr.base, ctx.written(expr.indices[0].value.span)
     if isinstance(base, ast.Name) and names.find(ctx, env, base.name) is None:
         owners = names.handle_owners(ctx, base.name)
         if owners:
@@ -96,7 +97,11 @@ def _indexed_base(ctx: Context, env: Env, base: ast.Expr) -> Value:
                 f"`{base.name}` belongs to " + " and ".join(f"`{owner.name}`" for owner in owners),
                 base.span,
                 "which law is meant?",
-                helps=[f"write `prob(... for q in {owner.name})`" for owner in owners[:2]],
+                helps=[
+                    f"write `prob(q.{state} == {shown} for q in {owner.name})`"
+                    for owner in owners[:2]
+                    for state in [ctx.first_state(owner.name)]
+                ],
             )
         population = _population_near(ctx, env)
         if base.name in ("mu", "μ") and population is not None:

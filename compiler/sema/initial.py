@@ -71,7 +71,7 @@ def _lower(
     name, target = symbol.name, symbol.type
     given = isinstance(member, ast.State) and not member.drawn
     if given and distributions.drawn_from(ctx, env, law) is not None:
-        words = f"write `state {name} : ... ~ ...`"
+        words = f"write `state {name} : {ctx.written(member.type.span)} ~ {ctx.written(law.span)}`"
         ctx.error(
             "MFG207",
             f"the initial value of `{name}` is a distribution",

@@ -94,7 +94,9 @@ def _normal(made: Draw, env: Env, expr: ast.Call) -> Term | Poison:
             "is the second number of `normal` a standard deviation or a variance?",
             span,
             "needs its name",
-            helps=[insertion(here, "std = ", "a standard deviation is written `std = ...`")],
+            helps=[
+                insertion(here, "std = ", f"write `std = {ctx.written(span)}` if it is the former")
+            ],
         )
     if not _arguments(made, expr, "normal(mean, std = s)", keys=("", "std")):
         return POISON
@@ -115,12 +117,13 @@ def _unbounded(made: Draw, env: Env, value: Term, expr: ast.Call) -> Term | Pois
     target = made.target
     if made.brought_back or target.periodic or target.lo is None:
         return value
+    law = made.ctx.written(expr.span)
     return made.ctx.error(
         "MFG305",
         f"`{expr.function.name}` has unbounded support, the value lives in a bounded domain",
         expr.span,
         "can be anything",
-        helps=["bring it back: `clip(...)` or `reflect(...)` around the law, or drop the domain"],
+        helps=[f"bring it back: `clip({law})` or `reflect({law})`, or drop the domain"],
     )
 
 

@@ -8,7 +8,8 @@ from mfdsl.compiler.analysis.axes import choose_axes
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
 from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import enclosure, reach
+from mfdsl.compiler.sema.domains import enclosure
+from mfdsl.compiler.sema.failures import reach
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS

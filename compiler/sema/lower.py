@@ -64,7 +64,7 @@ def lower_unit(
     values of parameters in `spread`; conditions and claims on parameters at their bound values.
     """
     unit = loaded.units[main]
-    ctx = Context(Builder(MAX_NODES), sink, spread=spread)
+    ctx = Context(Builder(MAX_NODES), sink, spread=spread, sources=loaded.sources)
     resolved = resolve(ctx, unit, loaded, files, overrides)
     if resolved is None:
         return None

@@ -27,7 +27,7 @@ def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
         if not readable("member", symbol.kind, env.stage):
             return not_readable(ctx, env, symbol, expr.span)
         if symbol.type.kind == "real" or symbol.type.dims:
-            return _no_mass(ctx, expr, symbol)
+            return _no_mass(ctx, player, expr, symbol)
         value = expressions.lower(
             ctx, replace(env, target=symbol.type, depth=env.depth), value_expr
         )
@@ -44,7 +44,7 @@ def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
     return probability(ctx, env, player, condition, expr.span)
 
 
-def _no_mass(ctx: Context, expr: ast.Index, symbol: VariableSymbol) -> Poison:
+def _no_mass(ctx: Context, player: str, expr: ast.Index, symbol: VariableSymbol) -> Poison:
     """Report the mass at a point of a space where points have none, or of whole arrays."""
     name = symbol.name
     if symbol.type.kind == "real":
@@ -54,14 +54,14 @@ def _no_mass(ctx: Context, expr: ast.Index, symbol: VariableSymbol) -> Poison:
             expr.span,
             f"`{name}` is real",
             also=[(symbol.span, "declared here")],
-            helps=[f"use the mass nearby: `prob(dist(q.{name}, {name}) <= r for q in ...)`"],
+            helps=[f"use the mass nearby: `prob(dist(q.{name}, {name}) <= 0.1 for q in {player})`"],
         )
     return ctx.error(
         "MFG202",
         f"`{name}` is an array, the law is not indexed by it",
         expr.span,
         "an array",
-        helps=["write the condition on its entries with `prob(... for q in ...)`"],
+        helps=[f"ask for its entries: `prob(q.{name}[0] == {name}[0] for q in {player})`"],
     )
 
 
@@ -91,7 +91,10 @@ def _mass_pairs(
                 f" indexed with {len(expr.indices)}",
                 expr.span,
                 ", ".join(f"`{name}`" for name in scope.states),
-                helps=[f"write `mu[{next(iter(scope.states))} = ...]` for a marginal"]
+                helps=[
+                    f"write `{ctx.written(expr.base.span)}[{next(iter(scope.states))} ="
+                    f" {ctx.written(expr.indices[0].value.span)}]` for a marginal"
+                ]
                 if len(scope.states) > 1
                 else [],
             )

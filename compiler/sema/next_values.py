@@ -47,7 +47,7 @@ def next_declarations(ctx: Context, scope: PlayerScope) -> dict[str, ast.Next]:
                 "MFG109",
                 f"state `{name}` is never updated",
                 symbol.span,
-                f"no `{name}' = ...`",
+                f"nothing sets `{name}'`",
                 helps=helps,
             )
     return nexts
@@ -100,7 +100,7 @@ def _given(ctx: Context, env: Env, name: str, member: ast.Next) -> Term | Poison
     target = env.target
     assert target is not None
     if (law := distributions.drawn_from(ctx, env, member.value)) is not None:
-        words = f"write `{name}' ~ ...`"
+        words = f"write `{name}' ~ {ctx.written(member.value.span)}`"
         return ctx.error(
             "MFG207",
             f"the next `{name}` is drawn, so it is written with `~`",

@@ -50,7 +50,10 @@ def common_shape(
                 where,
                 f"shape {list(term.type.dims)}",
                 also=[(place, f"shape {list(first.type.dims)}")],
-                helps=["operators work entry by entry; take a row or an entry with `[...]`"],
+                helps=[
+                    "operators work entry by entry; take a row or an entry, as"
+                    f" `{ctx.written(where)}[0]`"
+                ],
             )
             return None
     return first.type.dims
@@ -78,7 +81,7 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
                     span,
                     "ind(",
                     ")",
-                    "`ind(...)` is 1 where the condition holds and 0 elsewhere",
+                    f"`ind({ctx.written(span)})` is 1 where it holds and 0 elsewhere",
                 )
             ],
         )
@@ -88,11 +91,11 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
             "`uniform` is a distribution, not a value",
             span,
             "a value is needed here",
-            helps=["declare `noise z : ... ~ uniform` and use `z`"],
+            helps=["declare `noise z : real in [0, 1] ~ uniform` and use `z`"],
         )
     helps = []
     if isinstance(value, Builtin):
-        helps = [f"functions are called with brackets: `{value.name}(...)`"]
+        helps = [f"functions are called with brackets: `{value.name}(x)`"]
     return ctx.error(
         "MFG201", f"expected a number, found {found(value)}", span, "not a number", helps=helps
     )
@@ -105,7 +108,7 @@ def truth(ctx: Context, value: Value, span: Span, *, arrays: bool = False) -> Te
     if isinstance(value, Term) and value.type.kind == "bool" and (arrays or not value.type.dims):
         return value
     numeric = isinstance(value, Term) and value.type.numeric and not value.type.dims
-    words = "numbers are not true or false, compare them: `... != 0`"
+    words = f"numbers are not true or false, compare them: `{ctx.operand(span)} != 0`"
     return ctx.error(
         "MFG201",
         f"expected a condition, found {found(value)}",

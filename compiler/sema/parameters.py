@@ -169,13 +169,20 @@ def _bind(
                 f"parameter `{name}` has no value",
                 declaration.name.span,
                 "no default, and none was given",
-                helps=[f"give it: `--set {name}=...`, or write a default after `=`"],
+                helps=[f"give it: `--set {name}={_example(type_)}`, or write a default after `=`"],
             )
         return None
     where = declaration.default.span if declaration.default is not None else declaration.name.span
     if not _in_range(ctx, declaration, type_, value, where if override is None else None):
         return None
     return ParameterSymbol(declaration, type_, value, default, structural, axes)
+
+
+def _example(type: Type) -> str:
+    """A value of a parameter for a help: an end of its range, or one that is as good as any."""
+    if type.kind in ("real", "int"):
+        return f"{type.lo if type.lo is not None else type.hi if type.hi is not None else 1:g}"
+    return "true" if type.kind == "bool" else "VALUE"
 
 
 def _default(

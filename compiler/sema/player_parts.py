@@ -210,7 +210,10 @@ def _picked(ctx: Context, env: Env, family: FamilyName, index: Term, expr: ast.I
             f"which `{family.name}` is meant is not known before the run",
             expr.indices[0].span,
             "changes while the game is played",
-            helps=["write a sum over all of them, weighted with `ind(...)`"],
+            helps=[
+                "write a sum over all of them, each weighted with whether it is"
+                f" `{ctx.written(expr.indices[0].value.span)}`"
+            ],
         )
     if family.axis.kind == "int":
         lo, hi = float(family.axis.lo or 0), float(family.axis.hi or 0)

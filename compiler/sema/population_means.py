@@ -68,7 +68,8 @@ def _not_a_population(ctx: Context, domain: ast.Expr, value: Value) -> Poison:
     else:
         axis = value.axis
         over = axis.name if axis.kind != "int" else f"{axis.lo}..{axis.hi}"
-        helps = [f"use `sum(... {value.name}[m] ... for m in {over})`"]
+        state = ctx.first_state(value.members[0])
+        helps = [f"use `sum({value.name}[m].{state} for m in {over})`"]
     return ctx.error(
         "MFG404",
         f"`{value.name}` is {player_words(ctx, value)}, not a population",
@@ -129,11 +130,13 @@ def over_population(
     binder = (env.depth, members.name)
     suffix = "_others" if others else ""
     kept = Type(kind="real", dims=body.type.dims)
-    if condition is None:
+    if condition is None or expr.condition is None:
         return ctx.node(f"mean{suffix}", (body.node,), kept, expr.span, binder)
     share = to_real(ctx, ctx.node("ind", (condition.node,), INT, expr.span))
     mass = ctx.node(f"mean{suffix}", (share.node,), REAL, expr.span, binder)
-    ctx.oblige("mass", mass, expr.span, env)
+    domain, bound = ctx.written(expr.domain.span), expr.name.name
+    share_text = f"prob({ctx.written(expr.condition.span)} for {bound} in {domain})"
+    ctx.oblige("mass", mass, expr.span, env, text=share_text)
     op = "mean_others_if" if others else "mean_if"
     return ctx.node(op, (body.node, condition.node), kept, expr.span, binder)
 
@@ -147,8 +150,8 @@ def _inside(env: Env, expr: ast.CallFor, members: PopulationName) -> Env:
 def _no_limit(ctx: Context, expr: ast.CallFor, members: PopulationName) -> Poison:
     name = expr.function.name
     better = "prob" if name in ("any", "all") else "mean"
-    text = f"`{better}(... for {expr.name.name} in {members.name})` has a limit"
     edits = (Edit(expr.function.span, better),)
+    text = f"`{ctx.written(expr.span, edits)}` has a limit"
     return ctx.error(
         "MFG402",
         f"`{name}` over a population grows with the number of agents"
@@ -158,6 +161,16 @@ def _no_limit(ctx: Context, expr: ast.CallFor, members: PopulationName) -> Poiso
         "not a quantity of the mean field",
         helps=[Help(text, edits, applicable=name == "sum")],
     )
+
+
+def without_condition(ctx: Context, expr: ast.CallFor) -> str:
+    """`max(e for k in S if c)` with a number that never wins where the condition fails."""
+    assert expr.condition is not None
+    condition = ctx.written(expr.condition.span)
+    lost = "1e9" if expr.function.name == "min" else "-1e9"
+    body = f"if {condition} then {ctx.written(expr.body.span)} else {lost}"
+    bound = f"for {expr.name.name} in {ctx.written(expr.domain.span)}"
+    return f"{expr.function.name}({body} {bound})"
 
 
 def _extreme(
@@ -171,7 +184,7 @@ def _extreme(
             f"`{name}` with `if` may have nothing to choose from",
             expr.span,
             "undefined when no member passes",
-            helps=[f"write `{name}(if ... then ... else ... for ...)`"],
+            helps=[f"write `{without_condition(ctx, expr)}`, with a number that never wins"],
         )
     body = number(ctx, expressions.lower(ctx, _inside(env, expr, members), expr.body), expr.span)
     if isinstance(body, Poison) or not weights_fit(ctx, env.depth, body, [], expr.span, name):

@@ -33,7 +33,7 @@ def read_claim(ctx: Context, env: Env, claim: ast.Expr, player: Player | None) -
             "a constant is bounded from above",
             claim.span,
             "not a bound from above",
-            helps=["write `lipschitz(...) <= bound`"],
+            helps=[_bounded(ctx, claim)],
         )
         return None
     most = None
@@ -44,7 +44,7 @@ def read_claim(ctx: Context, env: Env, claim: ast.Expr, player: Player | None) -
                 f"`{call.function.name}` holds or not, there is nothing to compare",
                 claim.span,
                 "compared with a number",
-                helps=[f"write `require {call.function.name}(...)`"],
+                helps=[f"write `require {ctx.written(call.span)}`"],
             )
             return None
         static = Env(file=env.file, static=True)
@@ -59,6 +59,16 @@ def read_claim(ctx: Context, env: Env, claim: ast.Expr, player: Player | None) -
                 return None
             images[argument.name.name] = value.node
     return Claim(call, player, most, claim.span, images)
+
+
+def _bounded(ctx: Context, claim: ast.Expr) -> str:
+    """The claim of a constant with a bound from above."""
+    parts = claim.operands if isinstance(claim, ast.Compare) else (claim,)
+    calls = (p for p in parts if isinstance(p, ast.Call) and p.function.name in NAMES)
+    call = next(calls, None)
+    if call is None:
+        return "write a claim alone, or with `<=` and a number behind it"
+    return f"write `{ctx.written(call.span)} <= 5`, with the bound that you need"
 
 
 def _parts(claim: ast.Expr) -> tuple[ast.Call | None, ast.Expr | None, bool]:

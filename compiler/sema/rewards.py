@@ -64,7 +64,7 @@ def _report_no_reward(ctx: Context, scope: PlayerScope, label: str) -> None:
         f"`{scope.declaration.name.name}` has no reward",
         scope.declaration.name.span,
         label,
-        helps=["add `reward ... = ...` or `cost ... = ...`"],
+        helps=[f"say what `{scope.declaration.name.name}` is paid, with a `reward` or a `cost`"],
     )
 
 

@@ -1,18 +1,18 @@
 """Obligations that ranges do not show, looked at again: shown, broken at a point, or left open."""
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.enclosure import LEAVES, Facts
+from mfdsl.compiler.analysis.rounding import rounding
 from mfdsl.compiler.analysis.second_look import (
     Look,
     adds_up_to_one,
     at_most,
     covers,
-    rounding,
 )
 from mfdsl.compiler.analysis.slopes.value import LargestValue
 from mfdsl.compiler.analysis.substitute import Copies
@@ -21,6 +21,7 @@ from mfdsl.compiler.ir.walk import MEMBERS, reachable
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.failures import (
     MAX_EXPONENT,
+    ROOM,
     SUM_TOLERANCE,
     TOLERANCE,
     Failure,
@@ -30,10 +31,10 @@ from mfdsl.compiler.sema.failures import (
 )
 from mfdsl.compiler.sema.values import Obligation
 
-ROOM = 1e-9  # for rounding, beside 1 and numbers below it
 APART = ("nonnegative", "positive", "nonzero", "range", "ball")
-SECONDS = 3.0  # of all second looks at one model
+SECONDS = 3.0  # counted, of all second looks at one model
 
+ANYWHERE = "claims are about all values and laws, whether or not the game comes to these"
 DECIDED = ("state", "action", "common_state", "common_action", "time", "index")
 
 Side = tuple[float, bool]
@@ -69,11 +70,11 @@ def second_look(ctx: Context, facts: Facts, o: Obligation, failure: Failure) -> 
         return failure
     if ctx.spent > SECONDS:
         return failure
-    began = time.thread_time()
+    began = counted()
     try:
         return _second_look(ctx, facts, o, failure, sides)
     finally:
-        ctx.spent += time.thread_time() - began
+        ctx.spent += counted() - began
 
 
 def _second_look(
@@ -87,7 +88,10 @@ def _second_look(
     if enough(look.holds for look in looks):
         ctx.looked.setdefault(o.player, set()).update(k.method for k in looks if k.method)
         return None
-    return failure if o.kind == "nonzero" else _known_better(ctx, facts, failure, sides, looks)
+    close = any(look.close for look in looks)
+    if o.kind == "nonzero":  # its enclosure holds 0 all the same
+        return replace(failure, missing="room") if close else failure
+    return _known_better(ctx, facts, failure, sides, looks)
 
 
 def _look(ctx: Context, facts: Facts, o: Obligation, side: Side, failure: Failure) -> Look:
@@ -98,7 +102,7 @@ def _look(ctx: Context, facts: Facts, o: Obligation, side: Side, failure: Failur
     if o.kind == "range" and (failure.ends[0] >= bound if least else failure.ends[1] <= bound):
         return Look(True, bound)
     decide = partial(at_most, facts, o.node, least=least, guards=o.guards, exact=ctx.builder.exact)
-    apart, off = o.kind in APART, rounding(facts, o.node)
+    apart, off = o.kind in APART, rounding(facts, [o.node])
     if not apart and off <= ROOM:
         return decide(bound, slack=0.0 if o.kind == "one" else TOLERANCE)
     room = max(ROOM * max(1.0, abs(bound)) if apart else 0.0, off)
@@ -112,7 +116,9 @@ def _look(ctx: Context, facts: Facts, o: Obligation, side: Side, failure: Failur
 def _is_beyond(o: Obligation, side: Side, value: float) -> bool:
     """Whether a value breaks a bound, with no room between."""
     bound, least = side
-    return value <= bound if o.kind == "positive" else (value < bound if least else value > bound)
+    if o.kind in ("positive", "nonzero") and value == bound:
+        return True
+    return value < bound if least else value > bound
 
 
 def known_range(
@@ -136,14 +142,19 @@ def known_range(
     ]
     methods = tuple(dict.fromkeys(look.method for look in looks if look.holds))
     if all(look.holds for look in looks):
-        return KnownRange("proved", *_proved(looks, enclosed), methods)
+        found, off = _proved(looks, enclosed), rounding(copies.facts, [node])
+        left = min(found[0] - claimed[0], claimed[1] - found[1])
+        if left < off and off > ROOM * max(1.0, *map(abs, claimed)):
+            example = f"is there as a formula, but rounding may move it by {off:.2g} when it runs"
+            return KnownRange("unknown", *found, methods, example)
+        return KnownRange("proved", *found, methods)
     problem = next((look.problem for look in looks if look.problem is not None), None)
     if problem is None or problem.place is None or not _occurs(ctx, problem):
         return KnownRange("unknown", *_proved(looks, enclosed), methods)
     value = -problem.best if problem.least else problem.best
     at = ", ".join(f"{k} = {v}" for k, v in _values(ctx, facts, problem).items())
     where = " and ".join(part for part in (at, *_laws(problem)) if part)
-    notes = (f"it is when {where}",) if where else ()
+    notes = (f"it is when {where}", ANYWHERE) if where else ()
     return KnownRange("refuted", lo, hi, methods, f"can be {value:.6g}", notes)
 
 
@@ -154,8 +165,9 @@ def _proved(looks: Sequence[Look], enclosed: tuple[float, float]) -> tuple[float
 
 
 def _occurs(ctx: Context, problem: LargestValue) -> bool:
-    """Whether the game can be where a value is attained, for certain: all actions are legal, and
-    nothing is read that has a law of its own.
+    """Whether a value is attained inside of what a claim is about: all laws and all values of the
+    variables in their ranges, as long as all actions are legal and nothing is read that has a law
+    of its own. The game need not come there.
     """
     if any(scope.legal is not None for scope in ctx.players.values()):
         return False

@@ -73,9 +73,12 @@ def static_integer(ctx: Context, env: Env, expr: ast.Expr, what: str) -> int | N
             f"{what} must be a whole number{found}",
             expr.span,
             "a real number",
-            helps=["`floor(...)` rounds down"]
+            helps=[f"`floor({ctx.written(expr.span)})` rounds down"]
             if isinstance(expr, ast.Number)
-            else ["declare its parameters as `int`", "`floor(...)` rounds down"],
+            else [
+                "declare its parameters as `int`",
+                f"`floor({ctx.written(expr.span)})` rounds down",
+            ],
         )
         return None
     return int(exact)

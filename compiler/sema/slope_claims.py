@@ -110,7 +110,7 @@ def _headline(
         return "MFG501", f"{what} not {most:.6g}-Lipschitz in `{source}`"
     if certificate.detail is not None and "faster than linearly" in certificate.detail:
         return "MFG510", f"{what} not Lipschitz on an unbounded range in `{source}`"
-    reason = certificate.detail or f"the budget of {SECONDS:g} s ran out"
+    reason = certificate.detail or f"the budget of {SECONDS:g} counted seconds ran out"
     return "MFG509", f"this `require` could not be decided: {reason}"
 
 

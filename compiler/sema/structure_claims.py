@@ -179,7 +179,7 @@ def _report(ctx: Context, claim: Claim, certificate: Certificate) -> None:
 
 
 def _undecided(ctx: Context, claim: Claim, certificate: Certificate) -> None:
-    why = certificate.detail or f"the budget of {SECONDS:g} s ran out"
+    why = certificate.detail or f"the budget of {SECONDS:g} counted seconds ran out"
     ctx.error("MFG509", "this `require` could not be decided", claim.span, why)
 
 

@@ -95,11 +95,11 @@ def _member_of_another(
             also=[(member.name.span, "declared here")],
             helps=[_share(ctx, name)],
         )
-    full = f"{there}.{name}" if player.family is None else f"{there}[...].{name}"
+    one = next(s.name for s in ctx.players.values() if s.declaration is player)
+    full = f"{one}.{name}"
     helps: list[Help | str] = [f"write `{full}`"]
     if player.kind == "population":
-        over = there if player.family is None else f"{there}[...]"
-        helps = [f"write `mean(q.{name} for q in {over})`"]
+        helps = [f"write `mean(q.{name} for q in {one})`"]
     elif player.family is None:
         helps = [renamed(full, [span], applicable=True)]
     return ctx.error(

@@ -58,7 +58,7 @@ def not_static(ctx: Context, env: Env, player: str, kind: str, name: str, span: 
     helps = ["sizes, ranges and horizons use parameters and numbers"]
     if env.purpose == END_OF_RANGE:
         helps.append(
-            f"take all values and leave some out: `sum(... for k in 0..9 if k <= {name})`,"
+            f"take all values and leave some out: `sum(k for k in 0..9 if k <= {name})`,"
             f" `action a : int in 0..9 where a <= {name}`"
         )
     block = ctx.players[player]

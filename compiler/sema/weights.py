@@ -34,12 +34,12 @@ def lower_weight(ctx: Context, env: Env, weights: WeightsName, expr: ast.Index) 
             f" {f'a member of `{index.player}`' if isinstance(index, Peer) else found(index)}",
             first.span,
             "not such a member",
-            helps=[f"write `mean({name}[q] * ... for q in {player})`"],
+            helps=[f"write `mean({name}[q] * q.{ctx.first_state(player)} for q in {player})`"],
         )
     if env.view != OWN or env.player != env.reader:
         return ctx.error(
             "MFG105",
-            f"`{name}[...]` are the weights of another agent here",
+            f"`{ctx.written(expr.span)}` is a weight of another agent here",
             expr.span,
             "each agent reads its own weights",
             helps=["average what does not read weights"],
@@ -112,5 +112,8 @@ def _misplaced(ctx: Context, part: int, depth: int, span: Span) -> None:
         f"the weight `{attr[2]}` is no factor of what is averaged",
         where,
         "not multiplied with a value of the member",
-        helps=[f"write `mean({attr[2]}[q] * ... for q in {attr[1]})`, with all else beside it"],
+        helps=[
+            f"write `mean({attr[2]}[q] * q.{ctx.first_state(str(attr[1]))} for q in {attr[1]})`,"
+            " with all else beside it"
+        ],
     )

@@ -12,6 +12,8 @@ from mfdsl.compiler.syntax.nearest import nearest
 from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS
 from mfdsl.compiler.syntax.words import DECLARES, INFIX
 
+MAX_WORDS = 16  # of the author that a help repeats
+
 Parses = Callable[[str, Sequence[Lexeme]], bool]
 
 _OPERAND_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MATCH", "MIX", "TRUE",
@@ -208,7 +210,7 @@ def _primed(fault: Fault, sink: Sink, parses: Parses) -> bool:
         f"`{name}'` is a next value and cannot be read within the step",
         fault.before.span.to(fault.found.span),
         "read here",
-        helps=[f"name the value, `let next_{name} = ...`, and use it here and in `{name}' = ...`"],
+        helps=[f"name the value with `let next_{name}`, and use it here and as `{name}'`"],
     )
     return True
 
@@ -223,9 +225,16 @@ def _bracketless(fault: Fault, sink: Sink, parses: Parses) -> bool:
         f"`{word}` inside of a formula needs brackets around it",
         fault.found.span,
         f"follows `{fault.before.text}`",
-        helps=[f"write `{fault.before.text} ({word} ...)`"],
+        helps=[f"write `{fault.before.text} ({_rest(fault)})`"],
     )
     return True
+
+
+def _rest(fault: Fault) -> str:
+    """The words from the one that does not fit to the end of the declaration, cut if many."""
+    words = [word.text for word in fault.words[fault.at :] if word.text]
+    shown = " ".join(words[:MAX_WORDS])
+    return shown if len(words) <= MAX_WORDS else f"{shown} ..."
 
 
 def _elif(fault: Fault, sink: Sink, parses: Parses) -> bool:
@@ -252,10 +261,10 @@ def _prefixed(fault: Fault, sink: Sink, parses: Parses) -> bool:
     edit = Edit(Span(name.span.file, module.span.start, name.span.start), "")
     sink.report(
         "MFG007",
-        f"functions stand alone: `{name.text}(...)`, not `{module.text}.{name.text}(...)`",
+        f"functions stand alone: `{name.text}`, not `{module.text}.{name.text}`",
         module.span.to(name.span),
         "a part of something cannot be called",
-        helps=[Help(f"write `{name.text}(...)`", (edit,), applicable=True)],
+        helps=[Help(f"write `{name.text}`", (edit,), applicable=True)],
     )
     return True
 

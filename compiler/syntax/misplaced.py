@@ -5,6 +5,8 @@ from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax.tokens import SOFT_KEYWORDS, Token
 from mfdsl.compiler.syntax.words import EVERYWHERE, HEADERS, MEMBERS, TOP_LEVEL
 
+MAX_SHOWN = 72  # characters of the author's text in a help
+
 
 def _span(source: SourceFile, token: Token) -> Span:
     return Span(source.name, token.start, token.end)
@@ -46,8 +48,11 @@ def _other_helps(source: SourceFile, token: Token, word: str, in_block: bool) ->
     rest = source.text[token.end : token.end + 20].lstrip()
     if rest.startswith("=") and not rest.startswith("=="):
         let = Edit(Span(source.name, token.start, token.start), "let ")
-        naming = Help(f"write `let {word} = ...` to name a value", (let,), applicable=not in_block)
-        return [Help(f"write `{word}' = ...` for a next value"), naming] if in_block else [naming]
+        value = source.line(source.line_of(token.start)).partition(word)[2].strip()[:MAX_SHOWN]
+        naming = Help(
+            f"write `let {word} {value}` to name a value", (let,), applicable=not in_block
+        )
+        return [Help(f"write `{word}' {value}` for a next value"), naming] if in_block else [naming]
     if word in SOFT_KEYWORDS:
         return [Help(f"`{word}` belongs in the braces of a `grid` or `graph`")]
     pool = (MEMBERS | EVERYWHERE) if in_block else (TOP_LEVEL | EVERYWHERE) - HEADERS

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from mfdsl.compiler.analysis.questions import answers
 from mfdsl.compiler.driver import Compilation, compile_text
 
 SPEC = """model looked_at
@@ -233,3 +234,53 @@ def test_ranges_over_others_stay_open() -> None:
     text = OTHERS.format(last=2, weights="0.5 -> a, else -> x", reward=reward)
     ((code, found),) = said(compile_text(text))
     assert code == "MFG509" and "[0, 2]" in found
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ("log(1e-7 + (m + s) * 1e12 - 1e12 * m - 1e12 * s)", "may be rounded to 0"),
+        ("1 / (1e-7 + (m + s) * 1e12 - 1e12 * m - 1e12 * s)", "may be rounded to 0"),
+        ("1 / (1e-12 + m - m * s + s * m)", "may be rounded to 0"),
+        ("sqrt((m + s) * 3 - 3 * m - 3 * s)", "may be rounded below 0"),
+    ],
+)
+def test_what_cancels_exactly_leaves_room_for_floats(value: str, left: str) -> None:
+    ((code, text),) = said(compiled(reward=value))
+    assert code == "MFG304" and left in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["log(0.001 + (m + s) * 3 - 3 * m - 3 * s)", "1 / (1.5 - m - s)", "log(1.1 - m - s)"],
+)
+def test_what_cancels_among_small_numbers_is_no_error(value: str) -> None:
+    assert said(compiled(reward=value)) == []
+
+
+def test_a_divisor_that_is_0_is_not_called_rounded() -> None:
+    ((_, text),) = said(compiled(reward="1 / (m * s)"))
+    assert "can be 0" in text and "rounded" not in text
+
+
+def test_a_claim_is_about_what_floats_make_of_it() -> None:
+    """The reward is 0, and floats make up to 1e-4 of it."""
+    reward = "1e12 * (m + s) - 1e12 * m - 1e12 * s"
+    ((code, text),) = said(compiled(reward=reward, more="require reward in [0, 0]"))
+    assert code == "MFG509" and "rounding may move it" in text
+    assert said(compiled(reward=reward, more="require reward in [-10, 10]")) == []
+    (claimed,) = [c for c in compiled(reward=reward).certificates if c.claim == "range"]
+    assert claimed.lower is not None and claimed.lower < -1e-4
+
+
+def test_a_refuted_claim_says_that_the_game_need_not_come_there() -> None:
+    """All agents are well for good, but claims are about all laws."""
+    ((code, text),) = said(compiled(reward="4 * m * (1 - m)", more="require reward in [0, 0.9]"))
+    assert code == "MFG511" and "whether or not the game comes to these" in text
+
+
+def test_an_agent_alone_has_nobody_to_average_over() -> None:
+    """Its reward is 1, though the mean of the others is at least 1 wherever there are some."""
+    model = compiled(reward="1 + mean(q.x + 1 for q in others(people))").require_model()
+    (found,) = answers(model, "range(reward)", seconds=0.1)
+    assert (found.verdict, found.lower) == ("proved", pytest.approx(1.0))

@@ -118,9 +118,15 @@ def test_dither_on_a_ring_of_one_adds_up() -> None:
     assert all(row == {(0,): 1.0} for row in rows(found))
 
 
-def test_a_whole_remainder_needs_a_divisor_that_is_never_0_even_in_a_branch() -> None:
-    assert codes(compiled(reward="if x > 0 then rem(5, x) else 0")) == ["MFG304"]
+def test_a_whole_remainder_is_taken_in_the_branch_that_its_divisor_is_not_0_in() -> None:
+    assert codes(compiled(reward="rem(5, x)")) == ["MFG304"]
+    assert codes(compiled(reward="if x >= 0 then rem(5, x) else 0")) == ["MFG304"]
     assert codes(compiled(reward="if x > 0 then rem(5.5, x) else 0")) == []
+    found = compiled(reward="if x > 0 then rem(5, 2 * x) else 7")
+    assert codes(found) == []
+    law = uniform_law(found)
+    assert meaning.reward(found.require_model(), 0, law, (0,), (0,)) == 7.25
+    assert meaning.reward(found.require_model(), 0, law, (1,), (0,)) == 1.25
 
 
 @pytest.mark.parametrize(

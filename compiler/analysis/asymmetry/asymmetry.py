@@ -25,7 +25,9 @@ from mfdsl.compiler.analysis.asymmetry.traits import (
     twin_of,
 )
 from mfdsl.compiler.analysis.asymmetry.weights import weighted
+from mfdsl.compiler.analysis.axes import choose_axes
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Share, Verdict, Witness
+from mfdsl.compiler.analysis.enclosure import Evaluator, leaves_of
 from mfdsl.compiler.analysis.expected import expected
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import (
@@ -457,8 +459,16 @@ def _largest_possible(model: Model, player: Player, what: str, seconds: float) -
 
 
 def value_range(model: Model, roots: list[int], seconds: float = 1.0) -> tuple[float, float]:
-    """An enclosure of the sum of some expressions over everything; infinite where none is found."""
+    """An enclosure of the sum of some expressions over everything; infinite where none is found.
+
+    A search knows the others as the law of all. An agent alone has none, whose means are 0, so what
+    reads them is enclosed operator by operator.
+    """
     copies = Copies(facts_of(model))
+    if any("others" in copies.nodes[i].op for i in reachable(copies.nodes, roots)):
+        axes = choose_axes(copies.facts, leaves_of(copies.nodes, roots))
+        found = Evaluator(copies.facts, axes).value(total(copies, roots))
+        return float(np.min(found.lo)), float(np.max(found.hi))
     ends = []
     for least in (True, False):
         try:

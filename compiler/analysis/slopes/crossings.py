@@ -19,9 +19,7 @@ Place = tuple[int, ...]
 def crossings(
     problem: Problem, conditions: Sequence[int], deadline: float
 ) -> Iterator[tuple[Segment, Cliff]]:
-    """The parts with the changes of the roots across them, until the deadline of
-    `time.thread_time`.
-    """
+    """The parts with the changes of the roots across them, until the deadline."""
     for segment in segments(problem, deadline, conditions):
         first, last = (segment.over(share, share, {}) for share in (0.0, 1.0))
         for condition in conditions:

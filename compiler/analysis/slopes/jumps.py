@@ -5,12 +5,12 @@ jump the change stays while the distance goes to 0; at a pole the slope grows wi
 shown by certified slopes at distances that shrink.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.intervals import RULES, Interval, add
 
 Distance = Callable[[Sequence[Interval], Sequence[Interval]], float]
@@ -66,13 +66,13 @@ def climb(
     deadline: float = np.inf,
 ) -> Cliff | None:
     """Narrow a segment, given the values at its shares and bounds from above of the lengths between
-    them; None where nothing changes along it, or at the deadline of `time.thread_time`.
+    them; None where nothing changes along it, or at the deadline, in counted seconds.
     """
     lo, hi = 0.0, 1.0
     left, right = value(lo), value(hi)
     slopes = []
     for _ in range(HALVINGS):
-        if time.thread_time() > deadline:
+        if late(deadline):
             return None
         middle = lo + CUT * (hi - lo)
         inside = value(middle)

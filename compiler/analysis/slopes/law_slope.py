@@ -5,13 +5,13 @@ For one number it is half the largest difference of two partial derivatives; for
 statistics of the law, bounds from below from two laws a small way apart.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.intervals import Array, Interval, add
 from mfdsl.compiler.analysis.slopes.directions import LawDirections, law_directions
 from mfdsl.compiler.analysis.slopes.domain import (
@@ -133,7 +133,7 @@ class LawSlope(Problem):
         """From the best pair of laws to others close by, for as long as they are steeper."""
         for _ in range(CLIMBS):
             best = self.attained
-            if best is None or time.thread_time() > self.deadline:
+            if best is None or late(self.deadline):
                 return
             laws = _moved(best.laws[self.population])
             points = self._ends(best.point)
@@ -175,7 +175,7 @@ class LawSlope(Problem):
         """The steepest pair of laws around those that are given for some points."""
         chunks, start, lower = self.chunks(at), 0, []
         for part in chunks:
-            if start and time.thread_time() > self.deadline:
+            if start and late(self.deadline):
                 break
             here = {name: law[start : start + len(part)] for name, law in laws.items()}
             lower.append(self.slopes(part, here)[0])

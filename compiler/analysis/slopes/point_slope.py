@@ -6,13 +6,13 @@ statistics at any member. Bounds from above come from branch and bound, bounds f
 points a small way apart; of laws, two that have all mass in one point.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.intervals import RULES, Array, Interval, add, squared
 from mfdsl.compiler.analysis.slopes.domain import (
     dyadic,
@@ -88,7 +88,7 @@ class PointSlope(Problem):
         for share in (0.5, 0.25, 1.0):
             point = middle_of(top, self.tape, share)
             for k in range(len(top)):
-                if time.thread_time() > self.deadline:
+                if late(self.deadline):
                     break
                 row = Rows(top.places[k : k + 1], point[k : k + 1], point[k : k + 1])
                 for laws in self._laws_near(row, share == 0.5 and k < FEW):

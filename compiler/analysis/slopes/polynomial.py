@@ -8,7 +8,6 @@ start but for numbers that are known within bounds only, as decimals are; these 
 polynomial. Every halving rounds. The bounds account for both.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ from math import comb
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import count, counted, late
 from mfdsl.compiler.analysis.intervals import Array, Interval
 from mfdsl.compiler.analysis.slopes.domain import STILL, Space, members, table_columns
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
@@ -31,6 +31,7 @@ from mfdsl.compiler.analysis.symbolic.bernstein import (
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial
 
+HALVED, ENTRIES_A_STEP = 500, 10  # steps of a batch of cells, and of their entries
 MAX_KINDS = 10
 MAX_DEGREE = 8
 MAX_COEFFICIENTS = 2_000
@@ -262,7 +263,7 @@ def _searched(
     least: float,
 ) -> HalfSpan:
     """Branch and bound; bounds of cells that are dropped are kept, the answer is their largest."""
-    began = time.thread_time()
+    deadline = counted() + seconds
     upper, parked, count, best = bound(cells), 0.0, len(cells), least
     while len(cells):
         best = max(best, float(np.ptp(cells.values[:, :, list(ends)], axis=1).max() / 2))
@@ -272,7 +273,7 @@ def _searched(
             cells, upper = cells.take(~done), upper[~done]
         if not len(cells):
             break
-        if time.thread_time() - began > seconds:
+        if late(deadline):
             parked = max(parked, float(upper.max()))
             break
         order = np.argsort(-upper, kind="stable")
@@ -286,6 +287,7 @@ def _searched(
 def _halved(cells: Cells, fibres: Callable[[tuple[int, int]], list[np.ndarray]]) -> Cells:
     """Both halves of every cell along its longest edge."""
     edges = list(combinations(range(cells.vertices.shape[1]), 2))
+    count(HALVED + cells.values.size // ENTRIES_A_STEP)
     i, j = (np.array([e[k] for e in edges]) for k in (0, 1))
     lengths = ((cells.vertices[:, i] - cells.vertices[:, j]) ** 2).sum(-1)
     longest = lengths.argmax(1)

@@ -1,11 +1,11 @@
-"""What all searches for a slope share: the domain, passes in pieces, bounds until time is up."""
+"""What all searches for a slope share: the domain, passes in pieces, bounds within a budget."""
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.intervals import Array, Interval
 from mfdsl.compiler.analysis.slopes.atoms import meet
 from mfdsl.compiler.analysis.slopes.domain import (
@@ -75,7 +75,7 @@ class Problem(ABC):
         """Both bounds of the constant."""
         if budget.by is not None:
             return budget.by(self, budget)
-        began = time.thread_time()
+        began = counted()
         self.deadline = began + FIRST * budget.seconds
         whole = np.array([c.whole for c in self.tape.coordinates], bool)
 
@@ -158,11 +158,11 @@ class Problem(ABC):
         self.alone = better > MOST
 
     def bound(self, rows: Rows) -> Array:
-        """An upper bound of the slope in each row; inf for rows that no time is left for."""
+        """An upper bound of the slope in each row; inf for rows that no steps are left for."""
         found = np.full(len(rows), np.inf)
         start = 0
         for part in self.chunks(self.contracted(rows)):
-            if time.thread_time() > self.deadline:
+            if late(self.deadline):
                 break
             found[start : start + len(part)] = self.slopes(part)[1]
             start += len(part)

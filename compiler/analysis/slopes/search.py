@@ -5,7 +5,6 @@ lies above it is a mistake of the analysis and raises, it is never cut off. On r
 themselves are kept, too: together they are the proof, which can be checked without a search.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import ContradictionError
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.forward import Rows
 
@@ -30,7 +30,7 @@ Improve = Callable[[Rows, Array], float]
 class Budget:
     """When a search stops: boxes in all, seconds, relative gap between the bounds.
 
-    Seconds are processor time of the thread, so that a busy machine comes to the same verdicts.
+    Seconds are those of `counted`, so that every machine comes to the same verdicts.
     With `by`, that answers in the place of a search: it is given the problem and this budget.
     """
 
@@ -92,7 +92,7 @@ def search(
     Raises:
         ContradictionError: a value is attained above a proved bound.
     """
-    began = time.thread_time()
+    deadline = counted() + budget.seconds
     sizes = np.maximum(rows.hi - rows.lo, 0.0)
     first = sizes.max(0) if len(sizes) else sizes
     first[..., list(several)] = 0.0
@@ -109,7 +109,7 @@ def search(
             rows, upper = rows.take(~done), upper[~done]
         if not len(rows):
             break
-        spent = time.thread_time() - began > budget.seconds or boxes > budget.boxes
+        spent = late(deadline) or boxes > budget.boxes
         stuck = ~splittable(rows, first, budget.width, whole)
         if spent or stuck.all():
             worst, parked = rows.take(np.argsort(-upper)[:1]), max(parked, float(upper.max()))

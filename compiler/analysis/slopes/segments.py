@@ -1,11 +1,11 @@
 """Segments through the domain of a problem: passes at their points and over parts of them."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.intervals import Array, Interval
 from mfdsl.compiler.analysis.slopes.domain import (
     grid_index,
@@ -71,7 +71,7 @@ def segments(
     order = np.argsort(-np.nan_to_num(upper, posinf=1e300), kind="stable")
     spread = order[np.linspace(0, len(order) - 1, min(PLACES, len(order))).astype(int)]
     for k in dict.fromkeys([*order[: PLACES // 2], *spread]):
-        if time.thread_time() > deadline:
+        if late(deadline):
             return
         row = rows.take(np.array([k]))
         if isinstance(problem, LawSlope):

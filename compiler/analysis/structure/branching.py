@@ -12,7 +12,7 @@ from math import isqrt
 
 import numpy as np
 
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import STILL, root_rows, spaces_of
 from mfdsl.compiler.analysis.slopes.forward import Forward, Rows
@@ -82,7 +82,7 @@ def branched(
     """
     if len(game.kinds) - len(empty) > MAX_KINDS or not is_smooth(game):
         raise UnsupportedError("a search over masses of few kinds and smooth rewards only")
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     if basis is None:
         basis = _tangent(game.groups)
     if not basis:
@@ -102,7 +102,7 @@ def _search(tape: Tape, groups: Sequence[Sequence[int]], deadline: float) -> Bra
     whole = np.array([c.whole for c in tape.coordinates], bool)
     done = 0
     while len(rows):
-        if processor_time() > deadline or done + len(rows) > MAX_BOXES:
+        if late(deadline) or done + len(rows) > MAX_BOXES:
             return Branched(False, done, _worst(tape, rows.take(np.arange(1))))
         part = rows.take(np.arange(min(CHUNK, len(rows))))
         rest = rows.take(np.arange(len(part), len(rows)))

@@ -7,7 +7,7 @@ from itertools import product as joint
 from math import prod
 
 from mfdsl.compiler.analysis.certificate import Reason, Verdict, Witness
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.kernels import leaf_of
 from mfdsl.compiler.analysis.structure.legal import Mask, are_legal, masks_of
 from mfdsl.compiler.analysis.structure.masses import over_masses, variables_of
@@ -79,8 +79,8 @@ def same_chances(
     width = len(roots) // max(len(cases) * len(draws), 1)
     masks = masks_of(model, copies)
     for k, case in enumerate(cases):
-        if processor_time() > deadline:
-            return Verdicts("unknown", "budget", "no time for all kinds of members")
+        if late(deadline):
+            return Verdicts("unknown", "budget", "no steps for all kinds of members")
         start = k * len(draws) * width
         part = nodes[start : start + len(draws) * width]
         found = _same_chances(terms, part, len(player.states), width, masks)

@@ -1,4 +1,4 @@
-"""All structure certificates of a model, cheap ones first, within a time limit.
+"""All structure certificates of a model, cheap ones first, within a budget.
 
 What decides claims that few ask for alone is loaded when it is their turn.
 """
@@ -6,7 +6,7 @@ What decides claims that few ask for alone is loaded when it is their turn.
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import Box, assumptions, named, opened
 from mfdsl.compiler.analysis.structure.independent import (
@@ -41,13 +41,13 @@ def structure_certificates(
     With `claims` only these are looked at, those that are decided together with them, and the first
     two, on which others rest.
     """
-    deadline = processor_time() + budget_seconds
+    deadline = counted() + budget_seconds
     whole = opened(model, box) if box else model
     found: list[Certificate] = []
     for names, group in _groups(model, whole, Copies(facts_of(whole)), box or {}):
         if claims is not None and found and not any(name in claims for name, _ in names):
             continue
-        left = deadline - processor_time()
+        left = deadline - counted()
         if left <= 0:
             found += [_left_out(name, subject) for name, subject in names]
         else:
@@ -138,5 +138,5 @@ def _left_out(claim: str, subject: str) -> Certificate:
         subject=subject,
         verdict="unknown",
         reason="budget",
-        detail="no time was left",
+        detail="no steps were left",
     )

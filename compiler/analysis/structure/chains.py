@@ -12,7 +12,7 @@ from math import isfinite, prod
 
 import numpy as np
 
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.masses import Variable, rebuilt, sized
 from mfdsl.compiler.analysis.substitute import Copies
@@ -34,7 +34,7 @@ TIME: Variable = ("time", "None")
 
 
 class OutOfTimeError(UnsupportedError):
-    """The time limit came before all chances were read."""
+    """The steps were spent before all chances were read."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def step_at(chain: Chain, t: int, deadline: float) -> Step:
 
     Raises:
         UnsupportedError: a next state or a mask has no certain value.
-        OutOfTimeError: there is no time left.
+        OutOfTimeError: no steps are left.
     """
     place = {state: k for k, state in enumerate(chain.states)}
     legal: list[tuple[int, ...]] = []
@@ -162,8 +162,8 @@ def step_at(chain: Chain, t: int, deadline: float) -> Step:
     for s in range(len(chain.states)):
         allowed = []
         for a in range(len(chain.actions)):
-            if processor_time() > deadline:
-                raise OutOfTimeError("no time to read all chances")
+            if late(deadline):
+                raise OutOfTimeError("no steps to read all chances")
             own = chain.own(s, a) | {TIME: t}
             mask = None if chain.legal is None else _placed(chain.terms, chain.legal, own)
             if mask is None or _whole(chain.terms, mask):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.slopes.search import Budget
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
@@ -33,7 +33,7 @@ def largest_block(game: InMasses, seconds: float) -> float:
     """
     if len(game.kinds) > MAX_KINDS or not is_smooth(game):
         raise UnsupportedError("masses of few kinds and smooth rewards only")
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     terms = game.terms
     slopes = [[tidied(terms, e) for e in row] for row in entry_terms(game)]
     bounds: dict[int, tuple[float, float]] = {}
@@ -47,7 +47,7 @@ def largest_block(game: InMasses, seconds: float) -> float:
         entries = {slopes[i][j] for i in block for j in block}
         if len(entries) == 1:
             (entry,) = entries
-            top = largest(terms, entry, max(deadline - processor_time(), 0.01))
+            top = largest(terms, entry, max(deadline - counted(), 0.01))
             tops.append(len(block) * top if top > 0 else top)
             continue
         tops.append(_disc(terms, slopes, block, bounds))

@@ -9,7 +9,6 @@ keeps only where there is no other.
 """
 
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.continuity import gap_of
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.kernels import reads_means
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
@@ -88,7 +88,7 @@ def _shape(model: Model, copies: Copies) -> Missing | None:
 
 def continuity(model: Model, copies: Copies, seconds: float) -> list[Certificate]:
     """Certificates that rewards, chances and next states are continuous in each law they read."""
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     found = []
     for player in model.players:
         for name, node, whole in values_of(player):
@@ -112,9 +112,9 @@ class _Asked:
 def _continuous(model: Model, copies: Copies, asked: _Asked, deadline: float) -> Certificate:
     """Whether a value has bounded slopes in a law, and no branches that do not meet."""
     gap: Missing | None
-    left = deadline - processor_time()
+    left = deadline - counted()
     try:
-        gap = _gap(model, copies, asked, left) if left > 0 else Missing("no time", None)
+        gap = _gap(model, copies, asked, left) if left > 0 else Missing("no steps are left", None)
     except Unsupported as error:
         gap = Missing(str(error))
     place = model.places[asked.node] if asked.node < len(model.places) else None
@@ -139,7 +139,7 @@ def _gap(model: Model, copies: Copies, asked: _Asked, seconds: float) -> Missing
         Unsupported: the value has no interval slopes.
     """
     problem = LawSlope(make_tape(copies.facts, [asked.node]), asked.population.name)
-    problem.deadline = time.thread_time() + seconds
+    problem.deadline = counted() + seconds
     rows = root_rows(problem.tape)
     upper = problem.bound(rows)
     most = float(upper.max())

@@ -58,7 +58,7 @@ def stages_of(chain: Chain, stages: int | None, deadline: float) -> Iterator[Sta
 
     Raises:
         UnsupportedError: a chance is not known.
-        OutOfTimeError: there is no time left.
+        OutOfTimeError: no steps are left.
     """
     reached = tuple(s for s, (_, hi) in enumerate(chain.initial) if hi)
     exact = all(lo > 0 for lo, hi in chain.initial if hi)

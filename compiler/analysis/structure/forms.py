@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.structure.branching import MAX_KINDS as MAX_BRANCHED, branched
 from mfdsl.compiler.analysis.structure.congestion import largest, largest_block
 from mfdsl.compiler.analysis.structure.features import Features, features
@@ -71,12 +71,12 @@ class Forms:
 
 def forms_of(model: Model, copies: Copies, stage: Stage, seconds: float) -> Forms:
     """The forms of a stage; open ones say why."""
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     null = tuple(p for p in stage.parts if not _reads_own(copies, p))
     left = [p for p in stage.parts if p not in null]
     found: list[Form] = []
     for part in list(left):
-        form = _by_separable(copies, part, max(deadline - processor_time(), 0.0) / 2)
+        form = _by_separable(copies, part, max(deadline - counted(), 0.0) / 2)
         if form is not None:
             found.append(form)
             left.remove(part)
@@ -204,7 +204,7 @@ def _by_matrix(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
         if on_links is not None:
             return on_links
         raise UnsupportedError(f"slopes between {len(game.kinds)} kinds that vary with the law")
-    seconds = max(deadline - processor_time(), 0.0)
+    seconds = max(deadline - counted(), 0.0)
     try:
         found = branched(game, seconds / 2)
     except UnsupportedError:
@@ -236,7 +236,7 @@ def _told_apart(game: InMasses) -> dict[str, frozenset[str]]:
 def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form | None:
     """The form of masses that meet at a place; None where it is not known to fall."""
     try:
-        top = largest_block(game, max(deadline - processor_time(), 0.0) / 4)
+        top = largest_block(game, max(deadline - counted(), 0.0) / 4)
     except UnsupportedError:
         return None
     if top > 0:
@@ -249,7 +249,7 @@ def _by_blocks(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form
 def _by_links(game: InMasses, parts: tuple[Part, ...], deadline: float) -> Form | None:
     """The form of costs of links by their flows; None where it is not known to fall."""
     try:
-        proved = along_links(game, max(deadline - processor_time(), 0.2))
+        proved = along_links(game, max(deadline - counted(), 0.2))
     except Failed:
         return None
     rule = "functions of flows that fall for whom uses them"
@@ -275,7 +275,7 @@ def _is_symmetric(game: InMasses, deadline: float) -> bool | None:
         for j, m in pairs[:a]:
             there = total(terms, (jac[i][j], jac[n][m], jac[m][i], jac[j][n]))
             back = total(terms, (jac[i][m], jac[n][j], jac[j][i], jac[m][n]))
-            left = deadline - processor_time()
+            left = deadline - counted()
             if left <= 0:
                 return None
             found = is_zero(terms, difference(terms, there, back), seconds=min(left, 1.0))
@@ -314,7 +314,7 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
         return Form(rule, parts, None, symmetric_, reason="unsupported", detail="coupled means")
     tops = []
     for k in range(count):
-        left = max(deadline - processor_time(), 0.01)
+        left = max(deadline - counted(), 0.01)
         tops.append(largest(found.terms, found.matrix[k][k], left / 2))
     sign_: Sign | None = None
     if max(tops) < 0:
@@ -335,7 +335,7 @@ def _features_symmetric(found: Features, deadline: float) -> bool | None:
     """Whether the matrix of the features is symmetric at all laws; False where it is not at one."""
     for i in range(len(found.monomials)):
         for j in range(i):
-            left = deadline - processor_time()
+            left = deadline - counted()
             if left <= 0:
                 return None
             apart = difference(found.terms, found.matrix[i][j], found.matrix[j][i])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict
 from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.stages import (
     draws_from_law,
@@ -75,7 +76,7 @@ def independent_value(
     """The certificate `independent(NAME, mu)` of a sum of nodes: a reward, a `let`."""
     started = processor_time()
     reading = [n for n in nodes if reads_law(copies.facts, n, source.laws)]
-    asked = _Reading(model, copies, reading, player, started + seconds, source.laws)
+    asked = _Reading(model, copies, reading, player, counted() + seconds, source.laws)
     verdict, method, reason, witness, detail = _decided(asked)
     drawn = any(draws_from_law(copies.facts, model.players, n) for n in nodes)
     if drawn and verdict == "proved":

@@ -7,6 +7,7 @@ from itertools import product as joint
 
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.structure.independent import (
     ANY,
     SECONDS,
@@ -72,7 +73,7 @@ def independent_dynamics(
     for owner in dict.fromkeys(p.name for p, _ in reading) if drawn is None else ():
         own = model.player(owner)
         verdict, method, reason, witness, detail = _dynamics(
-            model, copies, own, laws, started + seconds
+            model, copies, own, laws, counted() + seconds
         )
         if verdict == "refuted" and _weighted(copies, own):
             verdict, reason, witness = "unknown", "unsupported", None

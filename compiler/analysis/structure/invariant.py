@@ -12,6 +12,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Certificate, Verdict, Witness
 from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.cases import Verdicts
 from mfdsl.compiler.analysis.structure.legal import are_legal, masks_of, of_legal_majors
@@ -66,7 +67,7 @@ def invariant(
             keep its values.
     """
     started = processor_time()
-    deadline = started + seconds
+    deadline = counted() + seconds
     moving = motion(model, copies, player, images)
     outside = _leaves_domain(model, copies, moving)
     decided: list[tuple[str, Verdicts, int | None]] = []
@@ -168,7 +169,7 @@ def _same_value(
         terms, found = written_out(
             copies.facts, [asked.node, after, *([mask] if mask is not None else [])], bind=True
         )
-        left = max(deadline - processor_time(), 0.01)
+        left = max(deadline - counted(), 0.01)
         apart = difference(terms, found[1], found[0])
         answer = is_zero(terms, apart, where=found[2:], seconds=min(left, 0.5))
         if answer.holds is None and _finite_law(copies, asked.player):
@@ -233,7 +234,7 @@ def _at_kinds(copies: Copies, asked: _Asked, after: int, deadline: float) -> boo
     apart = copies.add("add", (after, minus), None, kind)
     game = in_masses(copies, {asked.player.name: apart}, [asked.player])
     for node in game.rewards:
-        if processor_time() > deadline:
+        if late(deadline):
             return False
         if game.terms.builder.exact(node) != 0 and not _vanishes(game.terms, node):
             return False

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.facts import facts_of
 from mfdsl.compiler.analysis.opened import (
     Box,
@@ -47,7 +48,7 @@ def law_claims(
     model: Model, copies: Copies, dynamics: Certificate, seconds: float
 ) -> list[Certificate]:
     """The certificates of LAW_CLAIMS, in that order."""
-    started = processor_time()
+    started, deadline = processor_time(), counted() + seconds
     stages: list[Forms] = []
     todo = law_stages(model, copies)
     for stage in todo:
@@ -57,7 +58,7 @@ def law_claims(
     gradient = potential(model, stages)
     spent = round(processor_time() - started, 6)
     skew = skew_affine(model, copies, stages, weak, seconds / 8)
-    left = max(seconds - (processor_time() - started), seconds / 4)
+    left = max(deadline - counted(), seconds / 4)
     return [
         weak.model_copy(update={"seconds": spent}),
         strict,
@@ -132,10 +133,10 @@ def _over(
     """The worst certificates over the ends of affine parameters, all others opened."""
     ends = list(corners({n: box[n] for n in affine[:MAX_CORNERS]}))
     free = {n: box[n] for n in box if n not in affine[:MAX_CORNERS]}
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     found: list[list[Certificate]] = []
     for k, values in enumerate(ends):
-        left = max(deadline - processor_time(), 0.0) / (len(ends) - k)
+        left = max(deadline - counted(), 0.0) / (len(ends) - k)
         found.append(_halving(bound(model, values), free, decide, left, MAX_HALVED, values))
     return [worst(column) for column in zip(*found, strict=True)]
 
@@ -149,10 +150,10 @@ def _halving(
     values: dict[str, float],
 ) -> list[Certificate]:
     """The certificates over a box, from those of its halves where they are open on the whole."""
-    started = processor_time()
+    deadline = counted() + seconds
     whole = decide(opened(model, free), seconds / 2 if free and most else seconds)
     whole = [c.model_copy(update={"witness": named(c.witness, _told(c, values))}) for c in whole]
-    left = seconds - (processor_time() - started)
+    left = deadline - counted()
     if not free or not most or left <= 0 or all(c.verdict != "unknown" for c in whole):
         return whole
     both = [_halving(model, half, decide, left / 2, most - 1, values) for half in halves(free)]

@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import product as joint
 from math import prod
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.kernels import leaf_of
 from mfdsl.compiler.analysis.structure.legal import is_legal, mask_of
 from mfdsl.compiler.analysis.substitute import Copies
@@ -26,6 +27,7 @@ from mfdsl.compiler.ir.model import Node, Player
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, depth_of, reachable
 
+A_NODE, A_TERM = 2, 20  # steps of a look at a term, and of one that is made
 MAX_KINDS = 128
 OWN = ("state", "trait", "action")
 
@@ -294,6 +296,7 @@ def rebuilt(terms: Terms, root: int, instead: Callable[[int], int | None]) -> in
     known: dict[int, int] = {}
     stack = [root]
     while stack:
+        count(A_NODE)
         index = stack[-1]
         if index in known:
             stack.pop()
@@ -317,6 +320,7 @@ def _made(terms: Terms, index: int, args: list[int]) -> int:
     node = terms.nodes[index]
     if list(node.args) == args:
         return index
+    count(A_TERM)
     if node.op == "mul":
         return product(terms, args)
     if node.op in ("add", "min", "max", "and", "or", "eq"):

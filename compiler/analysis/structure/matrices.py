@@ -13,11 +13,14 @@ from typing import Literal
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.intervals import Array
 
 Exact = Sequence[Sequence[Fraction]]
 Sign = Literal["zero", "negative", "definite", "indefinite"]
 EPS = 2.0**-53
+AN_ENTRY = 9  # steps of an entry of a form on tangent vectors
+A_FACTOR = 40  # those of a Cholesky factor
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def skew_part(matrix: Exact, groups: Sequence[int]) -> list[list[Fraction]]:
 def _part(matrix: Exact, groups: Sequence[int], sign: int) -> list[list[Fraction]]:
     """Half of the form and `sign` times its transpose on differences of two in a group."""
     pairs = tangent_pairs(groups)
+    count(AN_ENTRY * len(pairs) ** 2)
     found = []
     for i, n in pairs:
         row = []
@@ -78,6 +82,7 @@ def sign_of(matrix: Exact) -> Signed:
         for i in range(k + 1, len(rows)):
             factor = rows[i][k] / pivot
             if factor:
+                count(2 * (len(rows) - i))
                 for j in range(i, len(rows)):
                     rows[i][j] -= factor * rows[k][j]
                     rows[j][i] = rows[i][j]
@@ -94,6 +99,7 @@ def proved_negative(middle: Array, radius: Array) -> bool:
     """Whether all symmetric matrices within `radius` of `middle`, entry by entry, are definite."""
     if not (np.isfinite(middle).all() and np.isfinite(radius).all()):
         return False
+    count(A_FACTOR)
     size = len(middle)
     spread = float(radius.sum(1).max()) * (1 + 2 * size * EPS)
     trace = float(np.abs(np.diag(middle)).sum())

@@ -19,6 +19,7 @@ from typing import Any
 
 from mfdsl.compiler.analysis.certificate import Certificate, Rigor
 from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.structure.branching import branched
 from mfdsl.compiler.analysis.structure.chains import Chain, OutOfTimeError, chain_of
 from mfdsl.compiler.analysis.structure.flows import Stage as FlowStage, stages_of
@@ -86,9 +87,9 @@ def monotone_on_flows(
             "obligations": (dynamics, weak),
         }
     else:
-        fields = _decided(model, copies, stages, dynamics, started + seconds)
-    seconds = round(processor_time() - started, 6)
-    base: dict[str, Any] = {"claim": CLAIM, "subject": "reward", "source": "mu", "seconds": seconds}
+        fields = _decided(model, copies, stages, dynamics, counted() + seconds)
+    spent = round(processor_time() - started, 6)
+    base: dict[str, Any] = {"claim": CLAIM, "subject": "reward", "source": "mu", "seconds": spent}
     return Certificate.model_validate({"verdict": "unknown"} | base | fields)
 
 
@@ -140,9 +141,9 @@ def _decided(
             "culprit": place_of(model, open_),
             "fix": "let the reward fall, not rise, with the mass at one's own place",
         }
-    late = processor_time() > deadline
+    reason = "budget" if late(deadline) else "tight"
     why = found.detail or "no rule covers it, and no two flows refute it"
-    return fields | {"reason": "budget" if late else "tight", "detail": f"{term}: {why}"}
+    return fields | {"reason": reason, "detail": f"{term}: {why}"}
 
 
 def _unseen(model: Model) -> str | None:
@@ -251,8 +252,8 @@ def _walk(game: _Game, count: int | None, deadline: float) -> Iterator[tuple[Flo
     seen = set()
     columns = (stages_of(chain, count, deadline) for chain in game.chains.values())
     for here in zip(*columns, strict=True):
-        if processor_time() > deadline:
-            raise OutOfTimeError("no time to follow all flows")
+        if late(deadline):
+            raise OutOfTimeError("no steps to follow all flows")
         key = tuple((stage.reached, stage.shifts) for stage in here)
         if count is None and key in seen:
             return
@@ -326,7 +327,7 @@ def _sign(slopes: InMasses, moves: Span, empty: tuple[int, ...], deadline: float
             "exact" if matrix.exact else "enclosure",
         )
     try:
-        found = branched(slopes, max(deadline - processor_time(), 0.0) / 4, basis, empty)
+        found = branched(slopes, max(deadline - counted(), 0.0) / 4, basis, empty)
     except UnsupportedError as error:
         return _Found(None, detail=str(error))
     method = "slopes over boxes of laws on differences of flows at a stage"

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from mfdsl.compiler.analysis.certificate import Witness
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.structure.masses import Kind
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
@@ -114,10 +114,10 @@ def level_pair(game: Rewards, seconds: float) -> Pair | None:
 def _first(
     game: Rewards, seconds: float, more: Sequence["Direction"], good: Callable[[Pair], bool]
 ) -> Pair | None:
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     try:
         for one, other, shared in _candidates(game, more):
-            if processor_time() > deadline:
+            if late(deadline):
                 return None
             try:
                 pair = Pair(one, other, shared, inner_product(game, one, other, shared))

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.structure.chains import Chain
 from mfdsl.compiler.analysis.structure.flows import Cell, Stage, Weights, evenly, flow_of, sequences
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes
@@ -84,7 +84,7 @@ def together(asked: Asked) -> Rising | bool | None:
         rows = [projected(asked.chains, game.kinds, {name: row[t]}) for name, row in moves]
         vectors.append(rows)
         matrices.append([[weight * v for v in row] for row in matrix.lo])
-        if processor_time() > asked.deadline:
+        if late(asked.deadline):
             return None
     if len(moves) <= MAX_EXACT:
         sign = sign_of(_form(matrices, vectors, len(moves)))
@@ -220,7 +220,7 @@ def rising_flows(asked: Asked) -> Rising | None:
                 {name: _mixed(a[name], b[name], share) for name in b}
                 for a, b in zip(one, other, strict=True)
             ]
-            if processor_time() > asked.deadline:
+            if late(asked.deadline):
                 return None
             try:
                 product = _product(asked, near, other)

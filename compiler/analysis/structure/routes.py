@@ -17,7 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.structure.congestion import largest
 from mfdsl.compiler.analysis.structure.features import tidied
@@ -55,7 +55,7 @@ def along_links(game: InMasses, seconds: float) -> bool:
         UnsupportedError: a term has no slope or no enclosure.
         TooManyNodes: the slopes are too long.
     """
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     count = len(game.kinds)
     sums = _Sums(game, [[Fraction(0)] * count for _ in range(count)])
     for kind, reward in enumerate(game.rewards):
@@ -66,7 +66,7 @@ def along_links(game: InMasses, seconds: float) -> bool:
         return False
     pairs = tangent_pairs(game.groups)
     for term, coefficients in sums.others.items():
-        if processor_time() > deadline:
+        if late(deadline):
             return False
         cost = tuple(coefficients[i] - coefficients[n] for i, n in pairs)
         if any(cost) and not _falls(sums, term, cost, deadline):
@@ -202,7 +202,7 @@ def _at_most_zero(terms: Terms, slope: int, deadline: float) -> bool:
     value = Evaluator(terms.as_facts(), {}).value(slope)
     if not _finite((value.lo, value.hi)):
         return False
-    left = max(deadline - processor_time(), 0.01)
+    left = max(deadline - counted(), 0.01)
     try:
         return min(largest(terms, n, left / 2) for n in (slope, tidied(terms, slope))) <= 0
     except UnsupportedError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import counted, late
 from mfdsl.compiler.analysis.faces import continuous_at
 from mfdsl.compiler.analysis.intervals import Array
 from mfdsl.compiler.analysis.slopes.domain import Space, root_rows, spaces_of
@@ -41,7 +41,7 @@ def separable(copies: Copies, player: Player, root: int, seconds: float) -> Diag
     Raises:
         UnsupportedError: there are too many places, or the reward has no interval slopes.
     """
-    deadline = processor_time() + seconds
+    deadline = counted() + seconds
     try:
         tape = make_tape(copies.facts, [root])
         return _diagonal(tape, player, deadline)
@@ -92,8 +92,8 @@ def _ranges(
     tables = not any(tape.touched[s.body] for s in tape.statistics)
     chunk = max(1, ENTRIES // (inner + count if tables else inner * count))
     for start in range(0, len(rows), chunk):
-        if processor_time() > deadline:
-            raise UnsupportedError("no time for all places")
+        if late(deadline):
+            raise UnsupportedError("no steps for all places")
         part = rows.take(np.arange(start, min(start + chunk, len(rows))))
         own = place[start : start + chunk]
         base = np.where(own == 0, 1, 0)

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from mfdsl.compiler.analysis.certificate import Witness
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.kernels import leaf_of
 from mfdsl.compiler.analysis.structure.cases import (
     MAX_CASES,
@@ -183,7 +183,7 @@ def _same_noises(
     choices = joint((False, True), repeat=len(free)) if len(free) <= MAX_MIRRORS else [()]
     whole = {v.name: node for v, node in values}
     for choice in choices:
-        if processor_time() > deadline:
+        if late(deadline):
             return False
         instead = {
             leaf: _mirror(copies, leaf, MIRRORED[str(given_law(n)[0])])
@@ -284,8 +284,8 @@ def _same_masses(
         return Verdicts("unknown", "unsupported", f"{prod(sizes):,} values at t = 0")
     masses = [given(v.initial) for v in variables]
     for case in joint(*(values_of(copies, t) for _, _, t in own)):
-        if processor_time() > deadline:
-            return Verdicts("unknown", "budget", "no time for all values at t = 0")
+        if late(deadline):
+            return Verdicts("unknown", "budget", "no steps for all values at t = 0")
         instead = constants(copies, player, own, case)
         before = [copies.replaced(m, instead) for m in masses]
         after = [copies.replaced(moving.moved(m, player.name), instead) for m in masses]

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from mfdsl.compiler.analysis.certificate import Reason, Verdict, Witness
-from mfdsl.compiler.analysis.clock import processor_time
+from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.structure.legal import Mask, legal_part
 from mfdsl.compiler.analysis.structure.stages import (
     is_of_law,
@@ -70,7 +70,7 @@ def law_pairs(
     have legal actions.
     """
     for one, others in _any_pairs(terms, roots):
-        if processor_time() > varied.deadline:
+        if late(varied.deadline):
             return
         first, second = legal_part(varied.masks, one.laws), legal_part(varied.masks, others)
         if first is not None and second is not None:

@@ -15,6 +15,7 @@ from itertools import combinations, pairwise, product
 from math import comb, factorial, lcm, prod
 
 from mfdsl.compiler.analysis.certificate import ContradictionError
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial, scale
 
@@ -203,6 +204,7 @@ def _halved(cell: _Cell, shape: _Shape) -> Iterator[_Cell]:
     """Both halves by de Casteljau's rule; the shift makes all its averages whole numbers."""
     first, second, fibres = shape.halves(cell)
     left, right = list(cell.values), list(cell.values)
+    count(len(left))
     for fibre in fibres:
         row = [cell.values[k] << shape.degree for k in fibre]
         last = len(fibre) - 1

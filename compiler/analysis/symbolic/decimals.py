@@ -17,6 +17,7 @@ from decimal import (
 )
 from fractions import Fraction
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.symbolic.terms import UnsupportedError
 
 DIGITS = 50
@@ -37,6 +38,7 @@ def _context(rounding: str) -> Context:
 
 
 DOWN, UP = _context(ROUND_FLOOR), _context(ROUND_CEILING)
+A_SERIES = 80  # steps of an exponential or a logarithm
 ZERO, ONE, TWO = Decimal(0), Decimal(1), Decimal(2)
 PI = (
     Decimal("3.14159265358979323846264338327950288419716939937510582097494"),
@@ -90,6 +92,7 @@ def absolute(a: Range) -> Range:
 
 def exponential(a: Range) -> Range:
     """The exponential function."""
+    count(A_SERIES)
     return max(ZERO, DOWN.next_minus(DOWN.exp(a[0]))), UP.next_plus(UP.exp(a[1]))
 
 
@@ -97,6 +100,7 @@ def logarithm(a: Range) -> Range:
     """The natural logarithm; raises UndefinedError unless the argument is positive."""
     if a[0] <= 0:
         raise UndefinedError("the argument of a logarithm may not be positive")
+    count(A_SERIES)
     return DOWN.next_minus(DOWN.ln(a[0])), UP.next_plus(UP.ln(a[1]))
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
 from mfdsl.compiler.analysis.intervals import point as float_point
 from mfdsl.compiler.analysis.symbolic import decimals
@@ -21,6 +22,8 @@ from mfdsl.compiler.analysis.symbolic.terms import Terms
 from mfdsl.compiler.ir.fold import decimal
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.walk import MEANS, MEMBERS, depth_of
+
+A_VALUE = 8  # steps of one value in decimals
 
 Key = tuple[str, str, tuple[int, ...]]  # operator, name, position in an array
 Member = Mapping[Key, Fraction]
@@ -133,6 +136,7 @@ def _apply(
     point: Point,
     peers: Mapping[int, Member],
 ) -> Range:
+    count(A_VALUE + len(terms.nodes[index].args))
     node, exact = terms.nodes[index], terms.builder.exact(index)
     if exact is not None:
         return decimals.enclosed(exact)

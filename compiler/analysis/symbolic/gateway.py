@@ -1,9 +1,10 @@
-"""The only way to sympy: one child process with limits on time and memory, and a cache.
+"""The only way to sympy: one child process with limits on calls and memory, and a cache.
 
-Time is that of the processor, so that a busy machine does not change answers. A job that overruns
-its limit costs its worker, and the next job starts another. A worker that dies otherwise is
-replaced once and asked again. Whatever fails is "no information": an answer of None with the
-reason, never a verdict.
+The calls of a job are counted, so that every machine gets the same answers (with one version of
+Python and of sympy), and taken from what asks. A job that overruns its limit costs its worker, and
+the next job starts another. A worker that dies otherwise is replaced once and asked again. Time is
+the last resort, for what makes no calls, and far above what the calls need. Whatever fails is "no
+information": an answer of None with the reason, never a verdict.
 """
 
 import atexit
@@ -21,11 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mfdsl.compiler.analysis.counted import STEPS, count
 from mfdsl.compiler.analysis.symbolic.expressions import Program
 
-SECONDS = 2.0
+SECONDS = 2.0  # counted
+CALLS = 1_000_000  # of one counted second
+FIRST, LONGEST = 0.5, 5.0  # processor seconds, and more for each counted one: the last resort
 MEMORY = 1 << 30  # bytes
-PATIENCE = 20.0  # seconds on the wall beyond its limit that a job may wait on a busy machine
+PATIENCE = 20.0  # times as long on the wall may a job take on a busy machine
 OVERRUN = -signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else None  # how a loop in C ends
 START_SECONDS = 30.0  # for the interpreter and the import of sympy, on a busy machine
 MAX_FAILED_STARTS = 3
@@ -37,11 +41,14 @@ WORKER = Path(__file__).with_name("worker.py")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What sympy said; `value` None is no information, `reason` and `detail` say why."""
+    """What sympy said; `value` None is no information, `reason` and `detail` say why. It cost
+    `calls`, which count again when it is remembered: what was asked before changes no verdict.
+    """
 
     value: Any = None
     reason: Literal["budget", "worker"] | None = None
     detail: str | None = None
+    calls: int = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ def ask(
     names: Sequence[tuple[str, str]] | None = None,
     seconds: float = SECONDS,
 ) -> Answer:
-    """The answer to a question about the roots of a program, within `seconds` of the processor.
+    """The answer to a question about the roots of a program, within counted `seconds`.
 
     `names` are text and LaTeX of each symbol. Equal questions are asked once.
     """
@@ -82,7 +89,9 @@ def ask(
         "steps": program.steps,
         "roots": program.roots,
         "names": shown,
-        "seconds": seconds,
+        "calls": max(round(seconds * CALLS), 0),
+        "seconds": _most_time(seconds),
+        "wall": 1.2 * PATIENCE * _most_time(seconds),
     }
     line = json.dumps(job)
     key = hashlib.sha256(line.encode()).hexdigest()
@@ -98,7 +107,9 @@ def ask(
             if len(_gateway.cache) >= MAX_CACHED:
                 del _gateway.cache[next(iter(_gateway.cache))]
             _gateway.cache[key] = answer
-        return _gateway.cache[key]
+        answer = _gateway.cache[key]
+    count(answer.calls * STEPS // CALLS)
+    return answer
 
 
 def spent() -> float:
@@ -127,7 +138,7 @@ def _answered(line: str, seconds: float) -> Answer | None:
         assert worker.process.stdin is not None
         worker.process.stdin.write(line + "\n")
         worker.process.stdin.flush()
-        reply = worker.lines.get(timeout=seconds + PATIENCE)
+        reply = worker.lines.get(timeout=PATIENCE * _most_time(seconds))
     except queue.Empty:
         reply = json.dumps({"error": "late"})
     except OSError:
@@ -138,16 +149,31 @@ def _answered(line: str, seconds: float) -> Answer | None:
             return None
         reply = json.dumps({"error": "late"})
     parsed = json.loads(reply)
-    _gateway.spent += parsed.get("seconds", seconds)
-    if parsed.get("error") == "late":
+    _gateway.spent += parsed.get("seconds", _most_time(seconds))
+    whole = max(round(seconds * CALLS), 0)
+    calls = _rounded_up(parsed.get("calls", whole))
+    ended = {
+        "calls": f"no answer within {whole:,} calls of sympy",
+        "late": f"time ran out: no answer within {_most_time(seconds):g} s",
+        "memory": f"more than {MEMORY >> 20:,} MiB of memory",
+    }
+    if parsed.get("error") in ended:
         stop()
-        return Answer(None, "budget", f"no answer within {seconds:g} s")
-    if parsed.get("error") == "memory":
-        stop()
-        return Answer(None, "budget", f"more than {MEMORY >> 20:,} MiB of memory")
+        return Answer(None, "budget", ended[parsed["error"]], whole)
     if "error" in parsed:
-        return Answer(None, "worker", f"sympy gave up: {parsed['error']}")
-    return Answer(parsed["answer"])
+        return Answer(None, "worker", f"sympy gave up: {parsed['error']}", calls)
+    return Answer(parsed["answer"], calls=calls)
+
+
+def _most_time(seconds: float) -> float:
+    """Processor seconds after which a job ends, however few calls it made."""
+    return FIRST + LONGEST * max(seconds, 0.0)
+
+
+def _rounded_up(calls: int) -> int:
+    """To three binary digits: what sympy remembers of other jobs saves it some calls."""
+    unit = 1 << max(calls.bit_length() - 3, 0)
+    return -(-calls // unit) * unit
 
 
 def _started() -> _Worker | Answer:
@@ -184,7 +210,8 @@ def _spawned() -> _Worker:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
+        | {"SYMPY_GROUND_TYPES": "python"},  # with others it makes other calls
         encoding="utf-8",
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )

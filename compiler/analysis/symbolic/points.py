@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Member, Point, leaf_key
 from mfdsl.compiler.analysis.symbolic.terms import (
     Terms,
@@ -20,6 +21,7 @@ from mfdsl.compiler.analysis.symbolic.terms import (
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.ir.walk import MEMBERS, depth_of
 
+A_NODE, A_NUMBER = 3, 10  # steps of a look at a term, and of a number that is drawn
 STEPS = 1000  # a continuous leaf takes one of so many values between its ends
 REACH = 2  # and lies so far from 0, or from its only end, where it is not bounded
 MASSES = ((1,), (1, 1), (2, 3), (1, 9), (5, 3, 2), (1, 2, 4, 3))  # of the members of a law
@@ -83,12 +85,14 @@ def _leaves(
     while stack:
         index, scope = stack.pop()
         node = terms.nodes[index]
+        count(A_NODE)
         if node.op in MEMBERS:
             assert isinstance(node.attr, tuple)
             members.setdefault(str(node.attr[1]), {})
             kept = tuple(s for s in scope if s[0] != depth_of(node))
             scope = (*kept, (depth_of(node), str(node.attr[1])))
         for key, type_, op, depth in _read_here(terms, index):
+            count(A_NODE)
             if depth is None:
                 own[key] = type_
                 continue
@@ -127,6 +131,7 @@ def _read_here(terms: Terms, index: int) -> Iterator[tuple[Key, Type, str, int |
 
 
 def _drawn(terms: Terms, key: Key, type: Type, chance: random.Random) -> Fraction:
+    count(A_NUMBER)
     if key[0] == "time":
         return Fraction(chance.randint(0, terms.facts.last_time))
     if type.finite:

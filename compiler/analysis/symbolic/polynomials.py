@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.symbolic.expressions import MAX_EXPONENT, TooLargeError
 from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError
 
 MAX_DEGREE = 64
 MAX_TERMS = 20_000
+A_PRODUCT = 3  # steps of one product of terms
 MAX_PRODUCTS = 300_000  # products of terms in one multiplication, and terms held at once
 
 Exponents = tuple[int, ...]
@@ -28,6 +30,9 @@ class Polynomial:
 
     variables: tuple[int, ...]
     terms: Mapping[Exponents, Fraction]
+
+    def __post_init__(self) -> None:
+        count(1 + len(self.terms))
 
     @property
     def degree(self) -> int:
@@ -54,6 +59,7 @@ def variable(variables: Sequence[int], name: int) -> Polynomial:
 
 def add(*parts: Polynomial) -> Polynomial:
     """The sum of polynomials in the same variables."""
+    count(2 * sum(len(part.terms) for part in parts))
     terms: dict[Exponents, Fraction] = {}
     for part in parts:
         for exponents, coefficient in part.terms.items():
@@ -74,6 +80,7 @@ def multiply(a: Polynomial, b: Polynomial) -> Polynomial:
         raise TooLargeError(f"a polynomial of degree {a.degree + b.degree:,}")
     if len(a.terms) * len(b.terms) > MAX_PRODUCTS:
         raise TooLargeError(f"a product of {len(a.terms):,} with {len(b.terms):,} terms")
+    count(A_PRODUCT * len(a.terms) * len(b.terms))
     terms: dict[Exponents, Fraction] = {}
     for left, x in a.terms.items():
         for right, y in b.terms.items():
@@ -109,6 +116,7 @@ def derivative(a: Polynomial, name: int) -> Polynomial:
 
 def evaluate(a: Polynomial, values: Sequence[Fraction | int]) -> Fraction:
     """The value where the variables, in order, are `values`."""
+    count(len(a.variables) * len(a.terms))
     result = Fraction(0)
     for exponents, coefficient in a.terms.items():
         for value, exponent in zip(values, exponents, strict=True):

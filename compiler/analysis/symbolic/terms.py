@@ -14,6 +14,7 @@ from math import prod
 
 import numpy as np
 
+from mfdsl.compiler.analysis.counted import count
 from mfdsl.compiler.analysis.enclosure import Facts
 from mfdsl.compiler.ir.build import Builder, TooManyNodes
 from mfdsl.compiler.ir.fold import decimal
@@ -38,6 +39,8 @@ _JOINED = {
 
 # The opposite of another truth value, whose arguments come in order 1 or -1; truths are 0 and 1.
 _OPPOSITE = {"not": ("", 1), "ne": ("eq", 1), "le": ("lt", -1)}
+
+A_TERM = 10  # steps of one that is written
 
 Exact = Callable[[int], Fraction | None]
 Bound = Mapping[int, tuple[str, int]]  # depth: ("index", value) or ("peer", new depth)
@@ -385,6 +388,7 @@ class _Reader:
         return self._add(op, sorted(args) if op in COMMUTATIVE else args, attr, REAL)
 
     def _add(self, op: str, args: Sequence[int], attr: Attribute, type: Type) -> int:
+        count(A_TERM)
         node = self.terms.builder.add(op, args, attr, type)
         if node not in self.reads:
             made = self.terms.nodes[node]

@@ -1,8 +1,10 @@
 """The child process that runs sympy: a loop over jobs, one JSON object for each line.
 
 It is started by its path and imports nothing of the project. A job has `question`, `steps`,
-`roots`, `names` (text and LaTeX of each symbol) and `seconds`, a limit on its processor time; the
-reply has `answer`, or `error` with the reason why there is none, and the `seconds` that it took.
+`roots`, `names` (text and LaTeX of each symbol), `calls`, the most that it may make, `seconds`, a
+limit on its processor time that only what makes few calls comes to, and `wall`, when it ends itself
+if nobody else does. The reply has `answer`, or `error` with the reason why there is none, and the
+`calls` and `seconds` that it took.
 Nothing that it reads is evaluated as text. Only `expand`, `cancel`, `together`, `factor`, `Poly`
 and printing are called: `simplify`, `equals` and `limit` are slow or wrong (sympy 1.14).
 """
@@ -15,15 +17,38 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from math import comb, prod
 from typing import Any, TextIO
 
-GRACE = 25.0  # seconds on the wall after its limit at which a job ends itself, if nobody ends it
 SLACK = 1.0  # processor seconds beyond its limit after which a loop in C is ended from outside
-ENDED = ("memory", "late")  # what is left of the interpreter after these is not trusted
+MAX_TERMS = 100_000
+ENDED = ("memory", "calls", "late")  # what is left of the interpreter after these is not trusted
 
 
 class Late(BaseException):
     """A job has had its processor time; no handler of sympy's may keep it."""
+
+
+class Spent(BaseException):
+    """A job has had its calls."""
+
+
+class Calls:
+    """Counts calls of functions while it is the profile of the interpreter, up to the `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.made = most, 0
+
+    def __call__(self, frame: object, event: str, argument: object) -> None:
+        """One event of the interpreter.
+
+        Raises:
+            Spent: it is one call too many.
+        """
+        if event == "call" or event == "c_call":
+            self.made += 1
+            if self.made > self.most:
+                raise Spent
 
 
 def main(memory: int) -> None:
@@ -31,7 +56,10 @@ def main(memory: int) -> None:
     replies, sys.stdout = sys.stdout, sys.stderr
     _limit_memory(memory)
     try:
-        import sympy  # noqa: F401
+        import sympy
+
+        for question in _QUESTIONS.values():  # so that no job pays for what is set up once
+            question([sympy.Symbol("x") + 1] * (1 + (question is _divides)), {})
     except Exception as error:
         _write(replies, {"error": f"sympy cannot be imported: {error}"})
         return
@@ -39,11 +67,12 @@ def main(memory: int) -> None:
     with open(os.devnull, "w") as nowhere:
         for line in sys.stdin:
             job = json.loads(line)
-            faulthandler.dump_traceback_later(job["seconds"] + GRACE, exit=True, file=nowhere)
+            faulthandler.dump_traceback_later(job["wall"], exit=True, file=nowhere)
             began = time.process_time()
-            reply = _timed(job)
+            calls = Calls(job["calls"])
+            reply = _timed(job, calls)
             faulthandler.cancel_dump_traceback_later()
-            _write(replies, reply | {"seconds": time.process_time() - began})
+            _write(replies, reply | {"seconds": time.process_time() - began, "calls": calls.made})
             if reply.get("error") in ENDED:
                 return
 
@@ -61,7 +90,7 @@ def _write(stream: TextIO, reply: dict[str, Any]) -> None:
     stream.flush()
 
 
-def _timed(job: dict[str, Any]) -> dict[str, Any]:
+def _timed(job: dict[str, Any], calls: Calls) -> dict[str, Any]:
     """The reply within the limit, on systems that can count it; elsewhere whoever asks ends it."""
     counts = hasattr(signal, "setitimer") and job["seconds"] > 0
     try:
@@ -69,13 +98,27 @@ def _timed(job: dict[str, Any]) -> dict[str, Any]:
             signal.signal(signal.SIGPROF, _late)
             signal.setitimer(signal.ITIMER_PROF, job["seconds"])
             signal.setitimer(signal.ITIMER_VIRTUAL, job["seconds"] + SLACK)  # nobody handles this
-        reply = _reply(job)
+        reply = _counted(job, calls)
         if counts:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return reply
     except Late:
         return {"error": "late"}
+
+
+def _counted(job: dict[str, Any], calls: Calls) -> dict[str, Any]:
+    """The reply within the limit on calls, whatever was asked before."""
+    from sympy.core.cache import clear_cache
+
+    clear_cache()
+    sys.setprofile(calls)
+    try:
+        return _reply(job)
+    except Spent:
+        return {"error": "calls"}
+    finally:
+        sys.setprofile(None)
 
 
 def _late(number: int, frame: object) -> None:
@@ -158,10 +201,39 @@ def _normal_forms(expression: Any) -> Any:
     import sympy
 
     yield expression
-    yield sympy.expand(expression)
+    yield _multiplied_out(expression)
     numerator, _ = sympy.fraction(sympy.together(expression))
-    yield sympy.expand(numerator)
+    yield _multiplied_out(numerator)
     yield sympy.cancel(expression)
+
+
+def _multiplied_out(expression: Any) -> Any:
+    """`expand`, which takes long with few calls, up to MAX_TERMS terms.
+
+    Raises:
+        Spent: there would be more.
+    """
+    import sympy
+
+    if _terms(expression, {}) > MAX_TERMS:
+        raise Spent
+    return sympy.expand(expression)
+
+
+def _terms(expression: Any, known: dict[Any, int]) -> int:
+    """How many terms there are at most after multiplying out; those of parts are in `known`."""
+    if expression not in known:
+        parts = [_terms(a, known) for a in expression.args]
+        found = max(parts, default=1)
+        if expression.is_Add:
+            found = sum(parts)
+        elif expression.is_Mul:
+            found = prod(parts)
+        elif expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+            power = int(expression.exp)
+            found = comb(parts[0] + power - 1, min(power, parts[0] - 1))
+        known[expression] = min(found, MAX_TERMS + 1)
+    return known[expression]
 
 
 def _rational_in_exp(expression: Any) -> Any:
