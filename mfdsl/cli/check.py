@@ -72,35 +72,47 @@ def check(
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show certificates in full.")] = False,
     dump: Annotated[Stage | None, typer.Option(help="Print a stage of the compiler.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check again on every change, until Ctrl-C.")
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Check specs and every `require` in them."""
-    values = gather(set_, params)
     if keep_proof is not None and len(specs) > 1:
         raise UsageError("'--keep-proof' writes the proof of one spec", "check them one by one")
-    reports = [
-        api.check(
-            spec,
-            params=values,
-            accept=accept.value,
-            effort=effort.value,
-            ask=ask,
-            whole_box=whole_box,
-            keep_proof=keep_proof,
-        )
-        for spec in specs
-    ]
-    if sarif is not None:
-        write_text(sarif, _sarif_text(reports))
-    if dump is not None:
-        for report in reports:
-            print(_dump(report, dump))
-    else:
-        _show(reports, Format.json if json else format, quiet)
-        if explain and format is Format.text and not json:
-            Console(quiet=quiet).line("\n\n".join(["", *(r.explained() for r in reports)]))
-    return max(exit_code(report.diagnostics) for report in reports)
+
+    def once() -> int:
+        values = gather(set_, params)
+        reports = [
+            api.check(
+                spec,
+                params=values,
+                accept=accept.value,
+                effort=effort.value,
+                ask=ask,
+                whole_box=whole_box,
+                keep_proof=keep_proof,
+            )
+            for spec in specs
+        ]
+        if sarif is not None:
+            write_text(sarif, _sarif_text(reports))
+        if dump is not None:
+            for report in reports:
+                print(_dump(report, dump))
+        else:
+            _show(reports, Format.json if json else format, quiet)
+            if explain and format is Format.text and not json:
+                Console(quiet=quiet).line("\n\n".join(["", *(r.explained() for r in reports)]))
+        return max(exit_code(report.diagnostics) for report in reports)
+
+    if not watch:
+        return once()
+    from mfdsl.cli import watching  # nobody else waits for files
+
+    paths = {find_spec(spec) for spec in specs} | ({params} if params is not None else set())
+    return watching.watch(once, lambda: watching.files_of(*paths), quiet=quiet)
 
 
 def _show(reports: Sequence[Report], format: Format, quiet: bool) -> None:

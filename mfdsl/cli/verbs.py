@@ -34,6 +34,7 @@ VERBS = {
     "fmt": Verb("check", "Format specs in place; comments stay."),
     "fix": Verb("check", "Apply the helps that mend a spec."),
     "explain": Verb("check", "Explain the code of a diagnostic."),
+    "lsp": Verb("lsp", "Speak the Language Server Protocol to an editor that starts this."),
     "new": Verb("compile", "Write a commented spec to start from."),
     "graph": Verb("draw", "Draw who depends on what: players as clusters, reads of a law dashed."),
     "render": Verb(

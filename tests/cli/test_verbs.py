@@ -16,8 +16,8 @@ LOADED = """
 import sys
 from mfdsl.cli import run
 code = run(sys.argv[1:])
-verbs = {"anarchy", "calibrate", "check", "choosing", "compile", "correlate", "draw", "recheck", "reproduce",
-         "simplex", "simulate", "solve", "solvers", "tables", "validate"}
+verbs = {"anarchy", "calibrate", "check", "choosing", "compile", "correlate", "draw", "recheck",
+         "reproduce", "simplex", "simulate", "solve", "solvers", "tables", "validate"}
 print(*sorted(name for name in verbs if f"mfdsl.cli.{name}" in sys.modules))
 print("mfdsl.compiler.driver" in sys.modules)
 sys.exit(code)

@@ -1,0 +1,1 @@
+"""The language server: what editors ask about a spec. Needs the extra `lsp`."""
