@@ -240,6 +240,11 @@ class Game:
     def _repr_markdown_(self) -> str:
         return model_card(self.model, self.compilation.certificates)
 
+    def _repr_html_(self) -> str:
+        from mfdsl.reporting.notebook import game_html
+
+        return game_html(self.compilation)
+
 
 def _reach(model: Model) -> "Most | None":
     """For a horizon without end, which has to be cut somewhere: how far from 0 rewards are at most,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfdsl.compiler.driver import ParameterValue
-from mfdsl.compiler.ir.types import Type
+from mfdsl.export.spaces import ends_of, space_of, values_of
 from mfdsl.game import Game, loaded
 from mfdsl.runtime.behaviours import actions_of
 from mfdsl.runtime.learning.sight import Feature, Sight, sights_of, values_seen
@@ -140,7 +140,7 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
         low: list[Seen] = []
         high: list[Seen] = []
         for feature in (*sight.own, *sight.common, *sight.points):
-            ends = (0, self.steps) if feature.name == "t" else _ends(feature.type)
+            ends = (0, self.steps) if feature.name == "t" else ends_of(feature.type)
             for found, end in zip((low, high), ends, strict=True):
                 found.append(np.broadcast_to(end, feature.type.dims).ravel())
         return spaces.Box(
@@ -180,12 +180,7 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
         for feature in sight.actions:
             name = feature.name
             each = [one[name] for one in given] if len(sight.actions) > 1 else given
-            value = torch.as_tensor(np.asarray(each))
-            if feature.type.finite:
-                value = value + feature.type.first
-            if feature.type.ball is not None:
-                length = torch.linalg.vector_norm(value, dim=-1, keepdim=True)
-                value = value * (feature.type.ball / length).clamp(max=1)
+            value = values_of(each, feature.type)
             found[name] = value if sight.single else value[None]
         return found
 
@@ -211,22 +206,6 @@ def _rows(value: Tensor, feature: Feature, count: int) -> Tensor:
     return value.detach().to(torch.float32).reshape(-1, entries).expand(count, -1)
 
 
-def _ends(kind: Type) -> tuple[Any, Any]:
-    """Lowest and highest value, for each entry of the last axis where they differ."""
-    if kind.box is not None:
-        return tuple(np.array(kind.box).T)
-    low = -np.inf if kind.lo is None else kind.lo
-    return low, np.inf if kind.hi is None else kind.hi
-
-
 def _acts(sight: Sight) -> Space[Any]:
-    parts = {feature.name: _space(feature.type) for feature in sight.actions}
+    parts = {feature.name: space_of(feature.type) for feature in sight.actions}
     return next(iter(parts.values())) if len(parts) == 1 else spaces.Dict(parts)
-
-
-def _space(kind: Type) -> Space[Any]:
-    if kind.finite:
-        sizes = np.full(kind.dims, kind.size)
-        return spaces.MultiDiscrete(sizes) if kind.dims else spaces.Discrete(kind.size)
-    low, high = (np.broadcast_to(end, kind.dims).astype(np.float32) for end in _ends(kind))
-    return spaces.Box(low, high)

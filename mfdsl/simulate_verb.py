@@ -110,7 +110,7 @@ def simulate(
         raise UsageError(f"{execution} execution is of what a planner learned")
     if record_laws or (table and not record and game.model.tabular):
         return _on_its_tables(game, policy, wanted, record_laws=record_laws)
-    return play(game, _behaviour(game, policy, execution), wanted)
+    return play(game, behaviour_of(game, policy, execution), wanted)
 
 
 def _folder(policy: object) -> Path | None:
@@ -183,12 +183,16 @@ def _on_tables(setting: "Setting", wanted: "Wanted", *, record_laws: bool) -> "S
     )
 
 
-def _behaviour(
+def behaviour_of(
     game: Game,
     policy: "Solved | str | Path | Callable[..., Any] | None",
-    execution: "Execution | None",
+    execution: "Execution | None" = None,
 ) -> "Behaviour":
-    """What agents do by a policy, the uniform one if none is given."""
+    """What agents do by a policy, the uniform one if none is given.
+
+    Raises:
+        UsageError: the policy does not fit the game.
+    """
     from mfdsl.exact import solution_behaviour
     from mfdsl.learning import learned_behaviour
     from mfdsl.pathwise import path_behaviour

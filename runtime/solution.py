@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -99,6 +100,29 @@ class Solution:
             f"iterations={self.iterations}, exploitability={self.exploitability.value:.3g}, "
             f"value=({values}), policy={shape}, seed={self.seed})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a solve came to, as a table for notebooks."""
+        gap, games = self.exploitability, len(self.value)
+        rows = {
+            f"{self.solver}, seed {self.seed}": self.status.name.replace("_", " "),
+            "": self.message,
+            "iterations": f"{self.iterations:,} in {self.seconds:.3g} s",
+            "exploitability" + (f", the worst of {games} games" if games > 1 else ""): (
+                f"{gap.value:.6g} ({gap.kind.replace('_', ' ')})"
+            ),
+            "return" + (f", of the first {SHOWN} games" if games > SHOWN else ""): ", ".join(
+                f"{value:.6g}" for value in self.value[:SHOWN]
+            ),
+            "rests on": self.license.text if self.license else "",
+        }
+        lines = (
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:left'>{escape(text)}</td></tr>"
+            for name, text in rows.items()
+            if text
+        )
+        return f"<table>{''.join(lines)}</table>"
 
     def to_json(self) -> dict[str, Any]:
         """The part of the JSON contract of `mfdsl solve` that the solve knows.

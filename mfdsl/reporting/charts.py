@@ -52,7 +52,10 @@ class Scale:
         if self.log:
             low, high = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
             step = max(1, math.ceil((high - low) / TICKS))
-            return [10.0**k for k in range(low, high + 1, step)] or [self.low, self.high]
+            if high > low:
+                return [10.0**k for k in range(low, high + 1, step)]
+            rounds = [m * 10.0**k for k in range(low - 2, high + 2) for m in (1, 2, 5)]
+            return [r for r in rounds if self.low <= r <= self.high] or [self.low, self.high]
         span = self.high - self.low
         if not span > 0:
             return [self.low]

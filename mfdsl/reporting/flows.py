@@ -1,6 +1,8 @@
 """Where everybody is over time and what they do; of a batch in its first game."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +20,58 @@ MOST_LINES = 12
 HISTORY = "past"  # the axis of histories of a common noise
 
 
-def flow_parts(run: ReadRun) -> Iterator[str]:
-    """The charts of a run that has a flow."""
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """Shares [T, values] of a variable; `whose` is empty where there is one player."""
+
+    whose: str
+    axis: Axis
+    shares: Shares
+
+    def to_json(self) -> dict[str, Any]:
+        """What a chart of it shows, with all values."""
+        return {
+            "player": self.whose or None,
+            "variable": self.axis.name,
+            "values": [self.axis.value(k) for k in range(self.axis.size)],
+            "shares": self.shares.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Means [T, states] of states without tables."""
+
+    names: tuple[str, ...]
+    means: Shares
+
+    def to_json(self) -> dict[str, Any]:
+        """What its chart shows, with all states."""
+        return {"states": list(self.names), "means": self.means.tolist()}
+
+
+def flows_of(run: ReadRun) -> Iterator[Marginal | Means]:
+    """Where everybody is and what they do, in the first game of a batch."""
     if not run.summary or not (run.folder.path / "flow.npz").is_file():
         return
-    first = [*_first(run)]
-    yield paragraph(f"The first game of the batch: {', '.join(first)}." if first else "", "quiet")
     if run.options.solver in EXACT:
-        yield from _means(run)
+        yield _means(run)
     elif run.options.solver in SOLVERS and not goes_along(run.options):
         yield from _shares(run)
 
 
-def _first(run: ReadRun) -> Iterator[str]:
-    for name, value in run.points[0].items():
-        yield f"{name} = {value}"
+def flow_parts(run: ReadRun) -> Iterator[str]:
+    """The charts of a run that has a flow."""
+    found = list(flows_of(run))
+    if found and (point := ", ".join(f"{name} = {v}" for name, v in run.points[0].items())):
+        yield paragraph(f"The first game of the batch: {point}.", "quiet")
+    for part in found:
+        yield _means_chart(part) if isinstance(part, Means) else _variable(part)
 
 
-def _shares(run: ReadRun) -> Iterator[str]:
-    """A chart for each variable: the shares of its values, summed over all others; where tables
-    hold several players, of each one among its own. The same for actions.
+def _shares(run: ReadRun) -> Iterator[Marginal]:
+    """The shares of the values of each variable, summed over all others; where tables hold several
+    players, of each one among its own. The same for actions.
     """
     with explained():
         laws = run.folder.laws()[0].numpy()
@@ -56,11 +90,11 @@ def _shares(run: ReadRun) -> Iterator[str]:
     for k, name in enumerate(axes[who].labels):
         own = whole.take(k, axis=who + 1)
         own = own / own.sum(axis=tuple(range(1, own.ndim)), keepdims=True)
-        yield from _marginals(rest, own, _used(rest, own), f"{name}: ")
+        yield from _marginals(rest, own, _used(rest, own), name)
         alone = np.zeros_like(whole)
         np.moveaxis(alone, who + 1, 0)[k] = own
         taken = _taken(policy, alone)
-        yield from _marginals(policy.actions, taken, _used(policy.actions, taken), f"{name}: ")
+        yield from _marginals(policy.actions, taken, _used(policy.actions, taken), name)
 
 
 def _taken(policy: TabularPolicy, shares: Shares) -> Shares:
@@ -82,16 +116,18 @@ def _used(axes: Sequence[Axis], own: Shares) -> list[str]:
 
 def _marginals(
     axes: Sequence[Axis], whole: Shares, shown: Sequence[str], whose: str
-) -> Iterator[str]:
-    """The charts of the variables that are `shown`; `whole` is [T, *sizes of the axes]."""
+) -> Iterator[Marginal]:
+    """The shares of the variables that are `shown`; `whole` is [T, *sizes of the axes]."""
     for k, axis in enumerate(axes):
         if axis.name in shown and axis.size > 1:
             others = tuple(j + 1 for j in range(len(axes)) if j != k)
-            yield _variable(axis, whole.sum(axis=others), whose)
+            yield Marginal(whose, axis, whole.sum(axis=others))
 
 
-def _variable(axis: Axis, shares: Shares, whose: str) -> str:
+def _variable(part: Marginal) -> str:
     """Lines for few values or names, a heat map for many numbers, a table for a law that stays."""
+    axis, shares = part.axis, part.shares
+    whose = f"{part.whose}: " if part.whose else ""
     names = [_name(axis, k) for k in range(axis.size)]
     largest = sorted(np.argsort(-shares.max(axis=0), kind="stable")[:MOST_LINES].tolist())
     cut = f", the {MOST_LINES} largest of {axis.size:,}" if axis.size > MOST_LINES else ""
@@ -114,13 +150,16 @@ def _name(axis: Axis, place: int) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _means(run: ReadRun) -> Iterator[str]:
-    """The means of all states without tables, the dozen that moves most."""
+def _means(run: ReadRun) -> Means:
     with explained(), np.load(run.folder.path / "flow.npz", allow_pickle=False) as file:
         names, means = [str(name) for name in file["names"]][:-1], file["means"]
-    means = (means[0] if run.points[0] else means)[:, : len(names)]
-    spread = np.ptp(means, axis=0)
+    return Means(tuple(names), (means[0] if run.points[0] else means)[:, : len(names)])
+
+
+def _means_chart(part: Means) -> str:
+    """The means of the dozen states that move most."""
+    spread, names = np.ptp(part.means, axis=0), part.names
     moved = sorted(np.argsort(-spread, kind="stable")[:MOST_LINES].tolist())
-    lines = [Line(names[k], list(enumerate(means[:, k].tolist()))) for k in moved]
+    lines = [Line(names[k], list(enumerate(part.means[:, k].tolist()))) for k in moved]
     cut = f", the {MOST_LINES} of {len(names):,} that move most" if len(names) > MOST_LINES else ""
-    yield figure(lines_chart(lines, "stage", "mean"), f"Means of states{cut}, by stage.")
+    return figure(lines_chart(lines, "stage", "mean"), f"Means of states{cut}, by stage.")

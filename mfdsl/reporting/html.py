@@ -10,20 +10,22 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1c1f24; max-width: 52rem;
   margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.2rem; border-bottom: 1px solid #d5d9e0; }
 h3 { margin: 1.4rem 0 .4rem; }
-pre { background: #f4f5f8; padding: .8rem; overflow-x: auto; font-size: .85rem; }
+pre { background: #f4f5f8; padding: .8rem; font-size: .85rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 table { border-collapse: collapse; margin: .6rem 0; font-size: .92rem; }
 th, td { text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e4e7ec;
-  vertical-align: top; }
+  vertical-align: baseline; }
 .wide { overflow-x: auto; } .lead { font-size: 1.25rem; } .quiet { color: #5b6370; }
 svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #333; }
 svg .m { text-anchor: middle; } svg .e { text-anchor: end; }
 svg .grid { stroke: #e4e7ec; } svg .frame { fill: none; stroke: #aab1bd; }
+math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", "DejaVu Math TeX Gyre",
+  math; }
 math[display=block] { overflow-x: auto; } math mtd { text-align: left; padding: .15rem .3rem; }
 math[display=block] > mtable > mtr > mtd:first-child { text-align: right; }
 mi.mathrm { font-style: normal; } mi.mathit { font-style: italic; }
 @media print { body { max-width: none; margin: 0; font-size: 11pt; }
-  figure, table, h2, h3, math { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  pre { white-space: pre-wrap; } }
+  figure, table, h2, h3, math { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; color: #5b6370; }
 """
 
@@ -82,6 +84,7 @@ def verbatim(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def folded(title: str, inside: str) -> str:
-    """What is open at first and can be folded away."""
-    return f"<details open><summary>{escape(title)}</summary>{inside}</details>"
+def folded(title: str, inside: str, *, opened: bool = True) -> str:
+    """What can be folded away, and what is `opened` at first."""
+    shown = " open" if opened else ""
+    return f"<details{shown}><summary>{escape(title)}</summary>{inside}</details>"

@@ -31,6 +31,8 @@ SHAPES = {
     "mathcal": dict(zip("NU", "𝒩𝒰", strict=True)),
     "mathbf": {"1": "𝟏"},
 }
+MINUS = "\N{MINUS SIGN}"
+TALL = ("<mfrac", "<mtable", "<munder", "<mover", "<msqrt")
 BELOW = frozenset(("sum", "prod", "bigvee", "bigwedge", "min", "max"))
 
 
@@ -156,14 +158,22 @@ class _Reader:
         return f'<mi class="{kind}">{text}</mi>'
 
     def _fenced(self) -> str:
-        """What stands between two brackets that grow with it; bars in the middle grow as well."""
-        parts = [_operator(self._bracket())]
+        """What stands between two brackets that grow with it, bars in the middle as well; around
+        what is flat they stay small, which fonts without large brackets draw badly.
+        """
+        brackets, inside = [self._bracket()], list[str]()
         while True:
-            parts.append(self.row((r"\right", r"\middle")))
+            inside.append(self.row((r"\right", r"\middle")))
             ended = self._take() == r"\right"
-            parts.append(_operator(self._bracket()))
+            brackets.append(self._bracket())
             if ended:
-                return f"<mrow>{''.join(parts)}</mrow>"
+                break
+        grows = any(tag in part for part in inside for tag in TALL)
+        marks = [
+            _operator(b) if grows else f'<mo stretchy="false">{escape(b)}</mo>' for b in brackets
+        ]
+        pairs = zip(marks, [*inside, ""], strict=True)
+        return f"<mrow>{''.join(mark + part for mark, part in pairs)}</mrow>"
 
     def _bracket(self) -> str:
         token = self._take()
@@ -216,4 +226,4 @@ def _plain(token: str) -> str | None:
 
 
 def _operator(sign: str) -> str:
-    return f"<mo>{escape(sign)}</mo>"
+    return f"<mo>{MINUS if sign == '-' else escape(sign)}</mo>"

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mfdsl.errors import unknown
 from mfdsl.records import RunOptions, explained, open_run, read_options
 from mfdsl.runtime.learning.table import LEARNERS, LearnerRow
 from mfdsl.runtime.solvers.riccati.table import EXACT, ExactRow
@@ -34,6 +35,8 @@ class ReadRun:
         """
         folder = open_run(path)
         options = read_options(folder)
+        if options.solver not in (known := [*SOLVERS, *LEARNERS, *EXACT]):
+            raise unknown("solver", options.solver, known)
         with explained():
             ended = (folder.path / "summary.json").is_file()
             summary = folder.summary if ended else {}
@@ -42,8 +45,7 @@ class ReadRun:
     @property
     def row(self) -> Row | LearnerRow | ExactRow:
         """The solver in its table."""
-        name = self.options.solver
-        return SOLVERS.get(name) or LEARNERS.get(name) or EXACT[name]
+        return {**SOLVERS, **LEARNERS, **EXACT}[self.options.solver]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

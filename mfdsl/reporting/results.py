@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from mfdsl.batches import OPTION
+from mfdsl.records import games_of
 from mfdsl.reporting.charts import Line, lines_chart
 from mfdsl.reporting.html import figure, number, paragraph, table
 from mfdsl.reporting.reading import ReadRun
@@ -12,7 +13,8 @@ from mfdsl.runtime.learning.table import LEARNERS
 
 KINDS = {
     "exact": "exact: computed on all that can happen, up to rounding",
-    "estimate": "an estimate: tables stand for a game that is not theirs in all parts",
+    "estimate": "an estimate: tables stand for a game that is not theirs in all parts, or single"
+    " precision does not tell so small a gain",
     "lower_bound": "a bound from below with 95 %: what responses gained that were learned",
     "upper_bound": "a bound from above, the mean over drawn paths of the common noise",
     "between": "the upper end of what it lies between, the mean over drawn paths",
@@ -77,10 +79,7 @@ def _games(run: ReadRun) -> Iterator[str]:
     """A row for each game of a batch."""
     if not run.points[0]:
         return
-    found = run.summary
-    gaps = found["exploitability"].get("per_game") or [found["exploitability"]["value"]]
-    values = found["value"] if isinstance(found["value"], list) else [found["value"]]
-    endings = found.get("endings") or [found] * len(run.points)
+    gaps, values, endings = games_of(run.folder, run.options, run.summary)
     axes = [*run.points[0]]
     rows = [
         (

@@ -15,10 +15,16 @@ from mfdsl.compiler.typeset.report import report_blocks
 from mfdsl.game import load
 from mfdsl.reporting.charts import Line, Scale, heat_map, lines_chart
 from mfdsl.reporting.flows import _taken
+from mfdsl.reporting.library import CLAIMS
 from mfdsl.reporting.mathml import FormulaError, aligned, inline
+from mfdsl.reporting.papers import papers_in, papers_of
+from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.runs import RunFolder
+from mfdsl.runtime.solvers.riccati.table import EXACT
+from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.shipped import shipped_specs
+from mfdsl.solve_verbs import solve
 
 VOID = {"meta"}
 LOADING = {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}
@@ -78,6 +84,16 @@ def test_the_figures_of_a_batch_are_those_of_its_summary(mfdsl: Any, spec: Path)
         assert part.replace("reward ", "") in page.text
     laws = np.load(run / "flow.npz")["laws"][0]
     assert f"darkest: {laws.max():.3g}" in page.text
+    figures = json.loads((run / "report.json").read_text())
+    assert figures["result"]["exploitability"] == gaps and figures["games"] == [
+        {"c_crowd": 1.0}, {"c_crowd": 3.0}
+    ]  # fmt: skip
+    assert [line["exploitability"] for line in figures["course"]] == [
+        line["exploitability"] for line in summary["history"]
+    ]
+    where, taken = figures["flow"]
+    assert np.array_equal(where["shares"], laws) and np.shape(taken["shares"])[1] == 3
+    assert figures["command"] in page.text and figures["bibtex"] in page.text
 
 
 def test_a_report_is_not_written_over(mfdsl: Any, spec: Path) -> None:
@@ -87,7 +103,12 @@ def test_a_report_is_not_written_over(mfdsl: Any, spec: Path) -> None:
     again = mfdsl("report", run)
     assert again.code == 2 and "exists already" in again.err
     assert (run / "report.html").read_text() == "mine"
-    assert mfdsl("report", run, "-o", "other.html").code == 0
+    assert mfdsl("report", run, "-o", "other.html").code == 0 and Path("other.json").is_file()
+    (run / "report.html").unlink()
+    again = mfdsl("report", run)
+    assert again.code == 2 and "report.json` exists already" in again.err
+    assert not (run / "report.html").exists()
+    assert "is to be a page" in mfdsl("report", run, "-o", "page.json").err
 
 
 def test_the_command_of_a_report_repeats_the_run(
@@ -177,12 +198,58 @@ def test_damaged_versions_are_told(mfdsl: Any, spec: Path) -> None:
         assert done.code == 2 and "versions.json is damaged" in done.err
 
 
-def test_bibtex_has_the_papers_of_the_solver_and_of_the_game(mfdsl: Any) -> None:
-    run = solved(mfdsl, "sis", "--iterations", "1", "--set", "T=2")
+def test_bibtex_has_the_papers_of_the_solver_of_its_claims_and_of_the_game(mfdsl: Any) -> None:
+    run = solved(mfdsl, "beach_bar", "--iterations", "1", "--set", "T=2", "--set", "n=5")
     text = mfdsl("cite", run).out
-    assert "author = {Cacace and Camilli and Goffi}" in text and "eprint = {2007.04818}" in text
-    assert "note = {of the game: Cui and Koeppl, AISTATS 2021, arXiv:2102.01585}" in text
+    assert "author = {Perrin and others}" in text and "title = {Fictitious play for" in text
+    assert "author = {Lasry and Lions},\n  title = {Mean field games}" in text
+    assert "note = {of the claim: monotone}" in text
     assert "@software{mfdsl" in text and text.count("{") == text.count("}")
+    keys = [line for line in text.splitlines() if line.startswith("@")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_line_of_sources_gives_who_what_and_when() -> None:
+    doc = """Something. After nobody.
+
+    Source: after Nourian, Caines and Malhame, "Flocking of a kind", IFAC 2011, in steps; Ben Taher
+    and others, "Storage", CoRL 2019, arXiv:2007.00025, as in Li and others, "Invariance", L4DC
+    2021, arXiv:2106.08268. Facts (2022): "no title", 2023, arXiv:2207.00001.
+    """
+    first, second, third, fact = papers_in(doc)
+    assert (first.authors, first.title) == ("Nourian, Caines and Malhame", "Flocking of a kind")
+    assert (first.year, first.place, first.key) == ("2011", "", "nourian2011")
+    assert (second.authors, second.title, second.year) == (
+        "Ben Taher and others",
+        "Storage",
+        "2019",
+    )
+    assert (third.authors, third.place, third.year) == ("Li and others", "2106.08268", "2021")
+    assert (fact.title, fact.place) == ("", "2207.00001")
+    assert "eprint" not in first.bibtex() and "title = {Flocking of a kind}" in first.bibtex()
+
+
+def test_every_paper_of_a_solver_and_of_a_shipped_game_has_a_title_and_authors() -> None:
+    rows = [*SOLVERS.values(), *LEARNERS.values(), *EXACT.values()]
+    found = [paper for row in rows for paper in papers_of(row.reference)]
+    found += [paper for line in CLAIMS.values() for paper in papers_of(line)]
+    for path in shipped_specs().values():
+        lines = [line[2:] for line in path.read_text().splitlines() if line.startswith("##")]
+        found += papers_in("\n".join(lines))
+    assert len(found) > 80
+    for paper in found:
+        assert "title = {" in paper.bibtex() and paper.authors, paper
+
+
+def test_notebooks_show_a_game_and_a_solution() -> None:
+    game = load("beach_bar", params={"n": 4, "T": 2})
+    page = Page(game._repr_html_())
+    assert "beach_bar: population bather (4 states x 3 actions)" in page.text
+    assert "math" in page.tags and "monotone" not in page.texts and "range" in page.texts
+    solution = solve(game, "omd", iterations=2)
+    page = Page(solution._repr_html_())
+    assert f"{solution.exploitability.value:.6g} (exact)" in page.texts
+    assert f"{solution.value[0]:.6g}" in page.texts and "max iterations" in page.texts
 
 
 def test_every_formula_of_the_shipped_games_is_drawn() -> None:
@@ -205,11 +272,15 @@ def test_formulas_keep_their_structure() -> None:
         "<math><mrow><mfrac><mrow><mn>1</mn></mrow><mrow><msub><mi>x</mi><mrow><mi>t</mi></mrow>"
         "</msub></mrow></mfrac><mo>&lt;</mo><mn>2</mn></mrow></math>"
     )
+    small, large = inline(r"\left(x - 1\right)"), inline(r"\left(\frac{x}{2}\right)")
+    assert small.count('<mo stretchy="false">') == 2 and "<mo>\N{MINUS SIGN}</mo>" in small
+    assert "stretchy" not in large
 
 
 def test_charts_put_numbers_where_they_belong() -> None:
     scale = Scale(1e-4, 1.0, 100, 0, log=True)
     assert scale.at(1e-2) == pytest.approx(50) and 1e-2 in scale.ticks()
+    assert Scale(1.9, 14.0, 100, 0, log=True).ticks() == [2, 5, 10]
     drawing = lines_chart([Line("", [(0, 1.0), (1, float("nan")), (2, 0.5)])], "x", "y")
     assert drawing.count("<circle") == 2  # the gap parts them
     drawing, note = heat_map([[0.0, 1.0]] * 250, ["a", "b"], "stage", "x")
