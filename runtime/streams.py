@@ -5,7 +5,9 @@ numbers whatever the size of the batch is. On a CPU a stream is numpy's counter-
 key hashed from the three names (about 3 ns for a uniform number, 7 for a normal one; torch's own
 generator 2 and 3, but its normals depend on how many are drawn); a thread makes one generator and
 moves it to the start of each stream, which takes a fifth of the time of a new one. On other devices
-each number is a hash of its place in the stream (splitmix64), so that nothing crosses the bus.
+each number is a hash of its place in the stream (splitmix64), so that nothing crosses the bus; so
+are, on all devices, the draws of actions of solvers that play, which a compiled loop works out one
+by one.
 """
 
 import hashlib
@@ -17,6 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from mfdsl.runtime.views.native import available
 
 Law = Sequence[str | float]
 MAX_ROUNDS = 64
@@ -42,7 +46,7 @@ def draw(
     if name == "disc":
         return torch.from_numpy(_disc(law, shape, key)).to(dtype=dtype, device=place)
     if place.type != "cpu" and name in ON_DEVICE:
-        drawn = ON_DEVICE[name](_hashed(shape, key, place)).to(dtype)
+        drawn = ON_DEVICE[name](hashed(shape, key, place)).to(dtype)
     elif name in ON_CPU:
         drawn = torch.from_numpy(ON_CPU[name](generator(key), shape, law))
         if dtype != torch.float64 or place.type != "cpu":
@@ -100,16 +104,34 @@ ON_DEVICE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _hashed(shape: tuple[int, ...], key: tuple[int, int, str], device: torch.device) -> Tensor:
-    """Uniform numbers [0, 1) with 53 bits, each the hash of its place."""
-    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
-    start = int.from_bytes(digest, "little", signed=True)
+def hashed(shape: tuple[int, ...], key: tuple[int, int, str], device: torch.device) -> Tensor:
+    """Uniform numbers [0, 1) with 53 bits, each the hash of its place; a compiled loop on a CPU."""
+    if device.type == "cpu" and available():
+        from mfdsl.runtime.streams_native import fill  # needs numba
+
+        found = np.empty(math.prod(shape))
+        fill(np.uint64(beginning(key) % (1 << 64)), found)
+        return torch.from_numpy(found).view(shape)
+    return hashed_by_tensors(shape, key, device)
+
+
+def hashed_by_tensors(
+    shape: tuple[int, ...], key: tuple[int, int, str], device: torch.device
+) -> Tensor:
+    """The same with one operation after another."""
     count = math.prod(shape)
-    mixed = torch.arange(count, dtype=torch.int64, device=device) * -7046029254386353131 + start
+    places = torch.arange(count, dtype=torch.int64, device=device)
+    mixed = places * -7046029254386353131 + beginning(key)
     for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
         mixed = (mixed ^ _shifted(mixed, shift)) * factor
     mixed = mixed ^ _shifted(mixed, 31)
     return (_shifted(mixed, 11).to(torch.float64) * 2.0**-53).reshape(shape)
+
+
+def beginning(key: tuple[int, int, str]) -> int:
+    """Where a stream of hashes begins, 64 bits with a sign."""
+    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def _shifted(bits: Tensor, by: int) -> Tensor:

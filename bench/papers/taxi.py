@@ -1,8 +1,8 @@
 """Four kinds of networks in the taxi game of Yardim and He 2025 (2408.15173), at equal data.
 
-`python -m bench.papers.taxi [--seeds 3] [--size small|gentle|paper] [--kept FILE | --further]`
+`python -m bench.papers.taxi [--seeds 3] [--size small|steep|paper] [--kept FILE | --further]`
 trains `ppo_nash` with one network for all drivers, the same with who they are as entries or as a
-number, and one for each driver, and writes mean returns by epoch; `gentle` is small with shorter
+number, and one for each driver, and writes mean returns by epoch; `steep` is small with longer
 steps of Adam. Drivers have costs of their own in a file, the same in every game, so that who one is
 means something. The environment of the paper is not published.
 Finished runs go to FILE, a line each, and those that are there are not run again; with `--further`
@@ -48,13 +48,13 @@ class Size:
     epochs: int
     games: int
     members: int
-    rate: float = 1e-2
+    rate: float = 3e-3
 
 
 SIZES = {
     "small": Size(8, 100, 64, 0.1, 100, 2, 100),
-    "gentle": Size(8, 100, 64, 0.1, 100, 2, 100, rate=3e-3),
-    "paper": Size(16, 1000, 128, 0.25, 40, 1, 250),
+    "steep": Size(8, 100, 64, 0.1, 100, 2, 100, rate=1e-2),
+    "paper": Size(16, 1000, 128, 0.25, 40, 1, 250, rate=1e-2),
 }
 
 
@@ -207,7 +207,7 @@ def main() -> None:
         runs = trained(game, size, given.seeds, given.kept, kept.get("runs"))
     times = kept.get("seconds_of_an_epoch")
     if times is None:
-        times = {} if given.size == "gentle" else clock()  # the step of Adam takes no time
+        times = {} if given.size == "steep" else clock()  # the step of Adam takes no time
     page(given.size, size, known, runs, times)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,9 +16,12 @@ from mfdsl.runtime.learning.engine import Engine
 from mfdsl.runtime.policy import Axis
 from mfdsl.runtime.program import Params
 from mfdsl.runtime.simulator import Simulator
+from mfdsl.runtime.solvers.agents_line import AgentsLine
+from mfdsl.runtime.solvers.agents_played import fits, line_of, played_by_loops
 from mfdsl.runtime.solvers.followed import Followed
-from mfdsl.runtime.streams import draw
+from mfdsl.runtime.streams import hashed
 from mfdsl.runtime.tabled import Places
+from mfdsl.runtime.views.native import available
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,21 @@ class Crowd:
         """Who acts, by name; their agents stand side by side in this order."""
         assert self.program.model is not None
         return [p.name for p in self.program.model.players if p.actions]
+
+    @property
+    def stages(self) -> int:
+        """How often everybody acts."""
+        assert self.program.horizon is not None
+        return self.program.horizon
+
+    def key(self, step: int) -> tuple[int, int, str]:
+        """The stream that actions are drawn from at a step of all episodes."""
+        return (self.seed, step, "policy")
+
+    @cached_property
+    def line(self) -> AgentsLine | None:
+        """A step of the game for the compiled loop, None where tensors play it."""
+        return line_of(self) if available() else None
 
     def places(self) -> Places:
         """Where agents stand in the tables.
@@ -63,7 +82,15 @@ class Episodes:
 
 def play(crowd: Crowd, simulator: Simulator, policies: Followed, number: int) -> Episodes:
     """Play the games of a simulator from start to end; `number` fixes all draws beside its seed."""
-    assert crowd.program.horizon is not None
+    if crowd.line is not None and fits(crowd.line, simulator):
+        return played_by_loops(crowd, crowd.line, simulator, policies, number)
+    return played_by_tensors(crowd, simulator, policies, number)
+
+
+def played_by_tensors(
+    crowd: Crowd, simulator: Simulator, policies: Followed, number: int
+) -> Episodes:
+    """Step by step, all agents at once."""
     places = crowd.places()
     stood: list[Tensor] = []
     done: list[Tensor] = []
@@ -74,27 +101,28 @@ def play(crowd: Crowd, simulator: Simulator, policies: Followed, number: int) ->
     def act(scene: Scene, step: int) -> Any:
         where = places.standing(scene)
         flat = _side_by_side([where[name] for name in acting])
-        key = (crowd.seed, step, "policy")
-        u = draw(("uniform",), tuple(flat.shape), key, dtype=unit.dtype, device=unit.device)
+        # one hash a number: a loop has it in a register, where Philox would be most of its time
+        u = hashed(tuple(flat.shape), crowd.key(step), unit.device).to(unit.dtype)
+        u = u.clamp_(max=1 - torch.finfo(unit.dtype).eps / 2)  # rounding must not reach 1
         taken = policies.drawn(len(done), flat, u)
         stood.append(flat)
         done.append(taken)
         parts = zip(acting, _apart(taken, [where[name] for name in acting]), strict=True)
         return places.moves(scene, dict(parts))
 
-    engine = Engine(simulator, crowd.program.horizon, 1.0)
+    engine = Engine(simulator, crowd.stages, 1.0)
     final = None
     for turn in engine.turns(number, act):
         if turn.rewards is not None:
-            paid.append(_paid(crowd, simulator, turn.rewards))
+            paid.append(paid_to(crowd, simulator, turn.rewards))
         elif (last := engine.paid(turn)) is not None:
-            final = _paid(crowd, simulator, last)
+            final = paid_to(crowd, simulator, last)
     rewards = torch.stack(paid)
     ended = torch.zeros_like(rewards[0]) if final is None else final
     return Episodes(torch.stack(stood), torch.stack(done), rewards, ended)
 
 
-def _paid(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
+def paid_to(crowd: Crowd, simulator: Simulator, rewards: Any) -> Tensor:
     """Rewards of all who act; whoever has none is paid 0."""
     fields = {name: field for field, name in crowd.program.names.items()}
     found = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mfdsl.runtime.streams import ON_CPU, ON_DEVICE, _hashed, draw
+from mfdsl.runtime.streams import ON_CPU, ON_DEVICE, draw, hashed
 
 DRAWS = 200_000
 KEY = (0, 3, "noise.bird.e")
@@ -43,7 +43,7 @@ def test_a_law_has_its_mean_and_variance(
 @pytest.mark.parametrize("name", ON_DEVICE)
 def test_the_hashes_of_other_devices_follow_the_same_laws(name: str) -> None:
     _, mean, variance = next(row for row in LAWS if row[0] == (name,))
-    values = ON_DEVICE[name](_hashed((4, DRAWS // 4), KEY, torch.device("cpu")))
+    values = ON_DEVICE[name](hashed((4, DRAWS // 4), KEY, torch.device("cpu")))
     assert float(values.mean()) == pytest.approx(mean, abs=5 * math.sqrt(variance / DRAWS))
     spread = math.sqrt((fourth(values) - variance**2) / DRAWS)
     assert float(values.var()) == pytest.approx(variance, abs=5 * spread)
@@ -71,8 +71,8 @@ def test_game_b_has_the_same_numbers_in_every_batch(law: tuple[str | float, ...]
 
 @pytest.mark.parametrize("shape", [(2, 50), (7, 50)])
 def test_hashes_do_not_know_how_large_the_batch_is(shape: tuple[int, int]) -> None:
-    one = _hashed((1, 50), KEY, torch.device("cpu"))
-    assert torch.equal(_hashed(shape, KEY, torch.device("cpu"))[:1], one)
+    one = hashed((1, 50), KEY, torch.device("cpu"))
+    assert torch.equal(hashed(shape, KEY, torch.device("cpu"))[:1], one)
 
 
 def test_seed_step_and_name_each_give_other_numbers() -> None:
