@@ -37,7 +37,7 @@ FAMILY = {"paths": 32_768, "final_rate": 0.03}
 ANSWERED: dict[str, dict[str, Any]] = {
     "quadratic": {"crowd": 8192},
     "path": {"response": "path", "crowd": 1024, "learners": 512, "learning_rate": 0.01}
-    | {"answers": 30},
+    | {"answers": 30, "final_rate": 0.2},
 }
 
 

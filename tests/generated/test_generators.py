@@ -55,9 +55,21 @@ def test_a_level_crowd_has_the_means_and_deviations_of_the_paths() -> None:
     generator.calibrate(paths, ALONE)
     noise = torch.randn(3, 20, 2, generator=draws(1))
     level, usual = (generator.draw(paths[0, :20], SHARE, noise, level=on) for on in (True, False))
-    assert torch.allclose(level[1:].mean(1), paths[1:].mean(1), atol=1e-4)
+    assert torch.allclose(level.mean(1), paths.mean(1), atol=1e-4)
     assert (usual[1:].mean(1) - paths[1:].mean(1)).abs().max() > 0.1
     assert torch.allclose(level[1:].var(1, correction=0) / usual[1:].var(1), torch.ones(2, 2))
+
+
+def test_a_level_crowd_begins_with_its_traits_and_with_what_all_have_alike() -> None:
+    """Of three entries the first is the same for all, the last a trait."""
+    paths = torch.randn(3, 4000, 3, generator=draws(2))
+    paths[..., 0] = 0.7
+    generator = Implicit(3, 1, 16, 2, 2)
+    generator.calibrate(paths, ALONE)
+    noise = torch.randn(3, 20, 3, generator=draws(1))
+    found = generator.draw(paths[0, :20], SHARE, noise, level=True)
+    assert torch.equal(found[0, :, ::2], paths[0, :20, ::2])
+    assert (found[0, :, 1].mean() - paths[0, :, 1].mean()).abs() < 1e-5
 
 
 @pytest.mark.parametrize("name", ["implicit", "flow", "cfm", "mdn"])
@@ -206,11 +218,22 @@ def test_an_autoregressive_law_adds_up_to_one_and_draws_what_it_says() -> None:
     space = space_of(program)
     torch.manual_seed(1)
     generator = stirred(Autoregressive(space.types, model_of(program), 16, 2), 0.5)
+    rows: list[int] = []
+
+    def count(_: nn.Module, read: tuple[Tensor], made: Tensor) -> None:
+        rows.append(made[..., 0].numel())
+
     with torch.no_grad():
+        asked = [net.register_forward_hook(count) for net in generator.networks]
         table = generator.table(SHARE)
+        for hook in asked:
+            hook.remove()
+        every = torch.arange(104.0)[:, None].expand(3, -1, -1)
+        assert torch.allclose(table, generator.log_probs(every, SHARE).exp())
         noise = torch.randn(3, 40_000, 1, generator=draws(3))
         drawn = generator.draw(torch.zeros(40_000, 1), SHARE, noise)[2, :, 0].long()
     assert torch.allclose(table.sum(1), torch.ones(3), atol=1e-5)
+    assert rows == [3, 3 * 11]  # a column is asked for once in each row of the rooms
     counts = torch.bincount(drawn, minlength=table.shape[1]) / len(drawn)
     error = 4.5 * (table[2] / len(drawn)).sqrt() + 1e-4
     assert bool((counts - table[2]).abs().lt(error).all())

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pytest import MonkeyPatch
 
 import mfdsl
+from bench.papers import gd_mfrl
 from bench.papers.gd_mfrl import exact_descent, rooms
 from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.game import load
@@ -41,8 +43,17 @@ def test_the_baseline_is_the_solver_of_tables() -> None:
 def test_rooms_of_eleven_places_are_the_shipped_ones() -> None:
     shipped, built = load("four_rooms").model, rooms(11).model
     assert built.grids == shipped.grids and built.nodes == shipped.nodes
-    (large,) = rooms(41).model.grids
-    assert large.rows is not None and sum(row.count("#") for row in large.rows) == 4 * 42 + 81 - 4
+    (large,) = rooms(101).model.grids
+    assert large.rows is not None and sum(row.count("#") for row in large.rows) == 4 * 102 + 201 - 4
+
+
+def test_rooms_whose_places_are_not_tried_have_the_same_law(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(gd_mfrl, "TRIED", 10)
+    games = load("four_rooms"), rooms(11)
+    assert games[0].model.nodes != games[1].model.nodes
+    views = [made(game, game.agents.params()) for game in games]
+    laws = [found.view.flow(found.view.uniform()).laws for found in views if found is not None]
+    assert torch.equal(laws[0], laws[1])
 
 
 def test_against_its_own_law_a_policy_is_judged_as_by_the_view() -> None:

@@ -125,10 +125,24 @@ class Autoregressive(nn.Module):
         return total / found[0].counts.sum()
 
     def table(self, share: Tensor) -> Tensor:
-        """The probabilities [T, S] of all points, in the order of their tables (row-major)."""
+        """The probabilities [T, S] of all points, in the order of their tables (row-major).
+
+        Each beginning is asked for once, however many points share it.
+        """
         axes = [torch.arange(len(s.digits)) + s.first for s in self.scalars]
         every = torch.cartesian_prod(*axes).reshape(-1, len(axes)).to(share)
-        return self.log_probs(every.expand(len(share), *every.shape), share).exp()
+        total = share.new_zeros(len(share), len(every))
+        which = total.new_zeros(len(every), dtype=torch.int64)  # the beginning of each point
+        known = which.new_zeros(1, 0)  # the digits of each beginning
+        for place, (digit, size) in enumerate(zip(self._digits(every), self.sizes, strict=True)):
+            before = list(known.expand(len(share), *known.shape).unbind(-1))
+            read = [beside(share, len(known))]
+            for old, of in zip(before, self.sizes, strict=False):
+                read.append(nn.functional.one_hot(old, of).to(read[0]))
+            total = total + self._log_chances(place, read, before)[:, which, digit]
+            met, which = torch.unique(which * size + digit, return_inverse=True)
+            known = torch.cat([known[met // size], (met % size)[:, None]], 1)
+        return total.exp()
 
     def _log_chances(self, place: int, read: list[Tensor], digits: list[Tensor]) -> Tensor:
         """Of one factor, given those before; values that no point has are left out.

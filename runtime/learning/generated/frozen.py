@@ -18,7 +18,7 @@ from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour, Scene, still
 from mfdsl.runtime.learning.base import Lesson, LessonError
 from mfdsl.runtime.learning.credit import with_weights, without_weights
-from mfdsl.runtime.learning.generated.pairs import opposed
+from mfdsl.runtime.learning.generated.pairs import Uncorrelated, opposed
 from mfdsl.runtime.learning.generated.space import Space
 from mfdsl.runtime.simulator import Simulator
 
@@ -138,13 +138,15 @@ class Arena:
             state = self.placed(state, [v[:, -2 * half : -half] for v in group])
         scene = simulator.scene(0, state)
         scene = replace(scene, seed=self.seed * 1_000_003 + episode)
+        laws, field = self.program.module.NOISES, self.space.field
+        apart = Uncorrelated(laws, field, half)
         for t in range(self.steps):
             members = points[t].detach().requires_grad_() if moving else points[t]
             meeting = self.meeting(scene, members)
             action = act(meeting)
             noise = simulator.noise(episode * (self.steps + 1) + t)
             if half:
-                noise = opposed(noise, self.program.module.NOISES, self.space.field, half)
+                noise = opposed(apart.of(noise), laws, field, half)
             after, rewards = self.weighted.module.step(
                 self.params, scene.time, meeting.counted, action, noise
             )
@@ -261,8 +263,12 @@ def flow_of(arena: Arena, act: Act, behaviour: Behaviour, agents: int, episode: 
 
 
 @torch.no_grad()
-def mingled(arena: Arena, behaviour: Behaviour, agents: int, episode: int) -> tuple[Tensor, Tensor]:
-    """Paths [T + 1, N, d] of agents in one game of their own, and what they are paid [N]."""
+def mingled(
+    arena: Arena, behaviour: Behaviour, agents: int, episode: int, *, balanced: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Paths [T + 1, N, d] of agents in one game of their own, and what they are paid [N]; where
+    they are `balanced` half of them meet the opposite noise of the others.
+    """
     program, field = arena.program, arena.space.field
     simulator, points = arena.simulator(agents), []
     paid, weight = arena.params.unit.new_zeros(agents), 1.0
@@ -271,6 +277,8 @@ def mingled(arena: Arena, behaviour: Behaviour, agents: int, episode: int) -> tu
         points.append(arena.space.points(state)[0])
         scene = replace(simulator.scene(t, state), seed=arena.seed * 1_000_003 + episode)
         noise = simulator.noise(episode * (arena.steps + 1) + t)
+        if balanced:
+            noise = opposed(noise, program.module.NOISES, field, agents // 2)
         after, rewards = program.module.step(
             arena.params, scene.time, state, behaviour(scene), noise
         )

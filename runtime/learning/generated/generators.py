@@ -89,8 +89,11 @@ class Implicit(Scaled):
 
     def draw(self, start: Tensor, share: Tensor, noise: Tensor, *, level: bool = False) -> Tensor:
         """Points [T, n, d]; at share 0 the starts. With `level` what is linear has the mean 0 that
-        is known of it, over the n points of each row, and the deviations of before.
+        is known of it, over the n points of each row, and the deviations of before; starts have
+        the mean that paths have there.
         """
+        if level:
+            start = self._levelled(start, share)
         straight, bent = self._terms(start, share, noise)
         if level:
             count = straight.shape[1]
@@ -102,6 +105,17 @@ class Implicit(Scaled):
             same = start[..., -self.fixed :].expand(*found.shape[:-1], -1)
             found = torch.cat([found[..., : -self.fixed], same], -1)
         return found
+
+    def _levelled(self, start: Tensor, share: Tensor) -> Tensor:
+        """Starts, [n, d] or [M, n, d], with the mean of those of the paths, [M, n, d]; traits, and
+        entries that all agents have alike, stay.
+        """
+        first = self.moments.means(share, torch.zeros_like(self.moments.at(share)))
+        off = first * self.moments.spread - start.mean(-2, keepdim=True)
+        free = start.amax(-2, keepdim=True) > start.amin(-2, keepdim=True)
+        if self.fixed:
+            free[..., -self.fixed :] = False
+        return start + off * free
 
     @torch.no_grad()
     def settled(self, starts: Tensor, told: Tensor, draws: torch.Generator) -> None:

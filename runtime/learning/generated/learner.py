@@ -89,7 +89,7 @@ class GeneratedField:
         episode = STRIDE * (iteration + 1)
         points = self.crowd(self.config.crowd, episode, self.met)
         found = dict(self.responder.improve(self.generator, points, iteration))
-        agents = self.walks(points, self._fresh(iteration), episode + 1)
+        agents = self.walks(points, self._fresh(iteration), episode + 1, balanced=True)
         self._replace([one.paths for one in agents], iteration)
         draws, told = self._draws(iteration), self.family.told(self.family.values)
         found["fitted"] = self.fitting.fit(self._paths, self._left(iteration), draws, told)
@@ -133,19 +133,28 @@ class GeneratedField:
         return self.space.inside(found).transpose(0, 1)
 
     def walks(
-        self, points: Tensor, agents: int, episode: int, values: Tensor | None = None
+        self,
+        points: Tensor,
+        agents: int,
+        episode: int,
+        values: Tensor | None = None,
+        *,
+        balanced: bool = False,
     ) -> list[Walked]:
         """Let agents play the policy in each game of the family [C, k].
 
         Where they go by the others, these are agents as well: the law of before would be another
         delay, which at late times is a long one. Else, and where everybody meets everybody, it is
-        the crowd of the game among `points` [T + 1, C, M, d].
+        the crowd of the game among `points` [T + 1, C, M, d]. `balanced` agents among themselves
+        meet opposite noise in pairs, so that their means are those of more.
         """
         values = self.family.values if values is None else values
         arenas = [self.family.at(self.arena, row[None]) for row in values]
         if self.arena.mutual and not self.arena.pairs:
             act = self.behaviour()
-            return [Walked(*mingled(arena, act, agents, episode)) for arena in arenas]
+            return [
+                Walked(*mingled(arena, act, agents, episode, balanced=balanced)) for arena in arenas
+            ]
         return [
             self.walk(points[:, k : k + 1], agents, episode, arena)
             for k, arena in enumerate(arenas)
@@ -252,7 +261,7 @@ class GeneratedField:
             warmed(self, state_of(self.config.begin, self.config.vary))
             return
         points = self.crowd(self.config.crowd, 0, self.family.values)
-        walks = self.walks(points, self._each, 1)
+        walks = self.walks(points, self._each, 1, balanced=True)
         self.paths = torch.cat([one.paths for one in walks], 1)
         told = self.family.told(self.family.values)
         self.fitting.fit(self.paths, 1.0, self._draws(-HELD_OUT), told)

@@ -33,8 +33,10 @@ from mfdsl.runtime.learning.table import GeneratedConfig
 from mfdsl.runtime.streams import draw
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
-BETAS = {"path": (0.9, 0.99), "score": (0.9, 0.999)}
-"""Of Adam: along the path gradients of the first policy are steep, to be forgotten soon."""
+BETAS = {"path": (0.9, 0.97), "score": (0.9, 0.999)}
+"""Of Adam: along the path gradients of the first policy are steep and have to be forgotten, or what
+gradients are small for, as slopes in means that hardly differ, does not move any more.
+"""
 LONGEST = 5.0  # norm of a gradient along the path
 MEMBERS = 256  # agents of each scene in the loss of PPO
 
