@@ -7,8 +7,8 @@ class Status(Enum):
     """The value of each status is its remedy."""
 
     converged = ""
-    max_iterations = "stopped at the iteration limit; raise --iterations or check the learning rate"
-    stalled = "exploitability stopped improving; try a smaller step or another solver"
+    max_iterations = "stopped at the iteration limit; raise --iterations or try another solver"
+    stalled = "exploitability stopped improving; try another solver"
     not_finite = "a value became NaN or infinite; check logarithms and divisions of the spec"
     interrupted = "stopped by the user; continue with --resume"
 

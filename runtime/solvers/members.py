@@ -66,14 +66,15 @@ class Member:
         if self.gap <= stopping.tolerance:
             self.end(Status.converged)
         elif stopping.patience and self.waited >= stopping.patience:
+            remedy = f"{stopping.remedy}, or try" if stopping.remedy else "try"
             self.end(
                 Status.stalled,
                 f"exploitability did not improve for {stopping.patience} reports "
-                f"(best {self.best:.3g}); {stopping.remedy or 'try a smaller step'} or another "
-                "solver: `mfdsl solvers SPEC` says what is known of each",
+                f"(best {self.best:.3g}); {remedy} another solver: `mfdsl solvers SPEC` says what "
+                "is known of each",
             )
         elif last:
-            remedy = stopping.remedy and f"stopped at the iteration limit; {stopping.remedy}"
+            remedy = stopping.remedy and f"{Status.max_iterations.remedy}; {stopping.remedy}"
             self.end(Status.max_iterations, remedy or None)
 
 

@@ -13,6 +13,8 @@ from mfdsl.runtime.layout import inner, outer_laws
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.occupation_residual import Residual, residual
 from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
+from mfdsl.runtime.solvers.single_games import games_of
+from mfdsl.runtime.solvers.state_rows import joined, taken
 from mfdsl.runtime.views.finite import FiniteView, state_values, tail_value
 from mfdsl.runtime.views.settling import law_kernel
 from mfdsl.runtime.views.stationary import StationaryView
@@ -82,8 +84,15 @@ class GradientSteps:
     config: OccupationOptimisationConfig
 
     def init(self, view: View) -> Occupation:
-        """The uniform policy, a law, and the best response to it."""
+        """The uniform policy, a law, and the best response to it.
+
+        Adam divides by the size of what it has seen, so that a rounding of a start comes back as
+        1e-9 and more: games of a batch begin where each would alone, to the last digit.
+        """
         assert isinstance(view, Game)
+        return joined([self._begun(game) for game in games_of(view)])
+
+    def _begun(self, view: Game) -> Occupation:
         evaluation = Evaluation(view, view.uniform())
         flow, best_q = evaluation.flow, evaluation.best_q
         assert flow.problem is not None
@@ -150,7 +159,8 @@ class GradientSteps:
 
     def _better_start(self, view: Game, flow: Occupation) -> Occupation:
         """The start from which some steps lead to less exploitability, game by game."""
-        even = self._even(view, flow)
+        games = enumerate(games_of(view))
+        even = joined([self._even(game, taken(flow, [b])) for b, game in games])
         ends = (self._descended(view, start, TRIED)[0] for start in (flow, even))
         here, there = (view.exploitability(view.policy(end.probs)) for end in ends)
         better = there < here

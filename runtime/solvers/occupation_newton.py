@@ -56,12 +56,12 @@ def changes(
     costs: Float[Tensor, "stages states actions"],
     faults: Faults,
     discount: float,
-    refill: Float[Tensor, " states"] | None,
+    refill: Float[Tensor, "states states"] | None,
 ) -> tuple[Float[Tensor, "stages pairs sides"], Float[Tensor, "stages states sides"]]:
     """The changes of the masses and of the values that Newton's method makes.
 
     `costs` are the gaps z, positive; pairs without mass stay so. On a stationary horizon, where the
-    law is one that follows itself, `refill` is the law along which missing mass is put in.
+    law is one that follows itself, `refill` is where mass that is missing anywhere is put in.
     """
     system = _system(slopes, mass, costs, faults, discount)
     if refill is None:
@@ -203,7 +203,7 @@ def _endless(system: System, flow: Tensor, refill: Tensor) -> tuple[Tensor, Tens
     (q_v, q_s, q_0), (k_v, k_s, k_0) = system.q, system.k
     states = q_v.shape[-1]
     eye = torch.eye(states, dtype=q_v.dtype, device=q_v.device)
-    upper = torch.cat([eye - q_s[0] + refill[:, None], -q_v[0]], -1)
+    upper = torch.cat([eye - q_s[0] + refill, -q_v[0]], -1)
     lower = torch.cat([-k_s[0], eye - k_v[0]], -1)
     right = torch.cat([q_0[0] - flow, k_0[0]])
     found = solved(torch.cat([upper, lower]), right)

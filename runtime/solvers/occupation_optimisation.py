@@ -7,9 +7,10 @@ import torch
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.occupation_gradient import GradientSteps, Occupation
-from mfdsl.runtime.solvers.occupation_path import Path, PathSteps, games_of
+from mfdsl.runtime.solvers.occupation_path import Path, PathSteps
 from mfdsl.runtime.solvers.occupation_slopes import reads_states_only
 from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
+from mfdsl.runtime.solvers.single_games import games_of
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
 

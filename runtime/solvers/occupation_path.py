@@ -1,9 +1,7 @@
 """The path to a zero of the objective of MF-OMO along which masses times gaps shrink together."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -11,13 +9,14 @@ from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.occupation_classes import classes_of, stayed
 from mfdsl.runtime.solvers.occupation_newton import Faults, changes
 from mfdsl.runtime.solvers.occupation_slopes import View, reads_states_only, slopes
 from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
-from mfdsl.runtime.solvers.state_rows import joined, params_of, taken
+from mfdsl.runtime.solvers.single_games import games_of
+from mfdsl.runtime.solvers.state_rows import joined, taken
 from mfdsl.runtime.views.finite import FiniteView, state_values
 from mfdsl.runtime.views.stationary import StationaryView
-from mfdsl.runtime.views.tables import build_tables
 
 ROUNDED = 32.0  # roundings of the largest value that gaps are above at the end of the path,
 LEAST = 16.0  # and that no gap is below on the way there
@@ -32,7 +31,6 @@ NEAR = 0.05  # a correction after which no other is made,
 CLOSE = 0.1  # where gaps are as close to what they should be, relative to themselves
 MOST_CORRECTIONS = 5
 NOBODY = 1e-12
-TRACES = 64  # roundings of 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,21 +112,25 @@ class PathSteps:
     def init(self, view: View) -> Path:
         """The flow of the uniform policy, and the direction of the path there."""
         assert isinstance(view, FiniteView | StationaryView)
+        return joined([_turned(game, self._begun(game)) for game in games_of(view)])
+
+    def _begun(self, view: View) -> Path:
+        """The start of one game: in a batch it is that of the game alone, to the last digit."""
         evaluation = Evaluation(view, view.uniform())
         flow, best_q = evaluation.flow, evaluation.best_q
         assert flow.problem is not None
-        games = len(best_q)
-        scale = flow.problem.rewards.abs().amax((0, 1, 2)).clamp(min=NOBODY).expand(games)
+        scale = flow.problem.rewards.abs().amax((0, 1, 2)).clamp(min=NOBODY)
         if flow.problem.final is not None and getattr(view, "truncation", None) is None:
             scale = torch.maximum(scale, flow.problem.final.abs().amax(0))
         best, unit = state_values(best_q), scale[:, None, None]
         gaps = (best[..., None] - best_q).where(best_q > -torch.inf, 0) / unit[..., None]
         offset = self.config.offset
-        joint = _stayed(view, flow.joint.contiguous())
+        joint = flow.joint.contiguous()
+        joint = stayed(joint) if isinstance(view, StationaryView) else joint
         masses = joint.where(joint > 0, 1.0).log()
         values = best / unit + offset * _stages_to_come(view, joint)[None, :, None]
         nothing, one = torch.zeros_like(scale), torch.ones_like(scale)
-        state = Path(
+        return Path(
             0,
             evaluation.policy.probs,
             masses,
@@ -143,7 +145,6 @@ class PathSteps:
             nothing,
             nothing,
         )
-        return joined([_turned(game, taken(state, [b])) for b, game in enumerate(games_of(view))])
 
     def step(self, evaluation: Evaluation, state: Path) -> Path:
         """One step of each game along its path, where it goes on."""
@@ -157,36 +158,6 @@ class PathSteps:
         sums = masses.sum(-1, keepdim=True)
         probs = (masses / sums.where(sums > 0, 1.0)).where(sums > 0, uniform)
         return replace(joined(moved), iteration=state.iteration + 1, probs=probs.contiguous())
-
-
-def _stayed(view: View, joint: Tensor) -> Tensor:
-    """The joint law without those who are about to leave for ever.
-
-    Pushes towards the law that a policy keeps leave traces below rounding, which no law keeps.
-    """
-    if not isinstance(view, StationaryView):
-        return joint
-    return torch.where(joint > TRACES * torch.finfo(joint.dtype).eps, joint, 0.0)
-
-
-def games_of(view: View) -> Sequence[View]:
-    """A view of each game of a batch, made once."""
-    if view.tables.games == 1:
-        return [view]
-    if view not in _games:
-        _games[view] = [_alone(view, place) for place in range(view.tables.games)]
-    return _games[view]
-
-
-_games: WeakKeyDictionary[View, Sequence[View]] = WeakKeyDictionary()
-
-
-def _alone(view: View, place: int) -> View:
-    params = params_of(view.program, view.tables.params, [place])
-    tables = build_tables(view.program, params, view.tables.stages)
-    if isinstance(view, StationaryView):
-        return replace(view, tables=tables)
-    return replace(view, tables=tables, kept={})
 
 
 def _stages_to_come(view: View, joint: Tensor) -> Float[Tensor, " stages"]:
@@ -278,8 +249,9 @@ def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]
     gain = torch.stack([found.q - above + own, fall], -1).where(known.flatten(1)[..., None], 0.0)
     refill = None
     if isinstance(view, StationaryView):
-        refill = state.weights[0, 0].sum(-1) / state.weights.sum()
-        short = laws - found.comes + refill * (laws.sum() - 1)
+        classes = classes_of(view)
+        refill = classes.refill(state.weights[0, 0].sum(-1))
+        short = laws - found.comes + refill @ (laws[0] - classes.law)
     else:
         short = laws - torch.cat([view.tables.initial.t(), found.comes[:-1]])
     faults = Faults(gain, torch.stack([short, torch.zeros_like(short)], -1))

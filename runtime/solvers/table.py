@@ -79,6 +79,7 @@ SOLVERS: dict[str, Row] = {
             "Pérolat et al. 2021, arXiv 2103.00623",
             "mfdsl.runtime.solvers.mirror_descent",
             "MirrorDescent",
+            remedy="try another `--opt learning_rate=`",
             decides=True,
             varied=("learning_rate", "temperature"),
         ),
@@ -90,6 +91,7 @@ SOLVERS: dict[str, Row] = {
             "Perrin et al. 2020, arXiv 2007.03458",
             "mfdsl.runtime.solvers.fictitious_play",
             "FictitiousPlay",
+            remedy="try omd or prior_descent: its error falls like 1 / k at best",
             varied=("weight",),
         ),
         Row(
@@ -100,6 +102,7 @@ SOLVERS: dict[str, Row] = {
             "Guo, Hu, Xu and Zhang 2019, arXiv 1901.09585",
             "mfdsl.runtime.solvers.fixed_point",
             "FixedPoint",
+            remedy="damp it more, as with `--opt damping=0.95`",
             varied=("temperature", "damping"),
         ),
         Row(
@@ -110,6 +113,7 @@ SOLVERS: dict[str, Row] = {
             "Cacace, Camilli and Goffi 2021, arXiv 2007.04818",
             "mfdsl.runtime.solvers.policy_iteration",
             "PolicyIteration",
+            remedy="damp it more, as with `--opt damping=0.95`",
             varied=("temperature", "damping"),
         ),
         Row(
@@ -130,6 +134,7 @@ SOLVERS: dict[str, Row] = {
             "Geist et al. 2022, arXiv 2106.03787",
             "mfdsl.runtime.solvers.frank_wolfe",
             "FrankWolfe",
+            remedy="try prior_descent where no potential is proved",
             averages_flows=True,
         ),
         Row(
@@ -176,7 +181,7 @@ SOLVERS: dict[str, Row] = {
             "Guo, Hu and Zhang 2022, arXiv 2206.09608",
             "mfdsl.runtime.solvers.occupation_optimisation",
             "OccupationOptimisation",
-            remedy="many stages with moves that read the law are hard for it: try policy_iteration",
+            remedy="try policy_iteration, where moves read the law over many stages",
         ),
         Row(
             "mf_omi",

@@ -69,7 +69,7 @@ def followed(moves, shares, room, law, length, tolerance, exact, found):  # type
     here = (law.copy(), np.empty(states), np.empty((states, states)))
     point = (np.empty(states), np.empty(states), np.empty((states, states)))
     system, correction = np.empty((states, states)), np.empty(states)
-    look(moves, here[0], shares, *room, here[2], here[1])
+    look(moves, here[0], shares, room, here[2], here[1])
     longest, most = LONGEST / EPS, GROWTH
     for _ in range(MOST_EXACT_STEPS if exact else MOST_STEPS):
         noise = max(STILL, length * EPS)
@@ -139,7 +139,7 @@ def stepped(moves, shares, room, here, point, system, correction, length, noise,
                 return -1.0
             law[s] = max(ahead, 0.0)
         level(law, populations)
-        look(moves, law, shares, *room, slope, change)
+        look(moves, law, shares, room, slope, change)
     return -1.0
 
 

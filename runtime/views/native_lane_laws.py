@@ -47,7 +47,7 @@ from mfdsl.runtime.views.native_lane_steps import (
 from mfdsl.runtime.views.native_lane_tape import LOOPS, WITHIN
 from mfdsl.runtime.views.native_reading import NOISE
 from mfdsl.runtime.views.settling import MOST_FIRST, NUDGE, SMALL, STRETCH
-from mfdsl.runtime.views.slopes import Moves
+from mfdsl.runtime.views.taped_moves import Moves
 
 Numbers = NDArray[np.float64]
 EMPTY, UNSEEN = -2, -1  # of lanes that wait for a policy, or a look, before a correction

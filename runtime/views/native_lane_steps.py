@@ -72,7 +72,7 @@ def seat(moves, room, b, law, shares):  # type: ignore[no-untyped-def]
 @njit(cache=True, **WITHIN)
 def look_lanes(moves, room):  # type: ignore[no-untyped-def]
     """Write the changes that pushes make to the laws, and their derivatives."""
-    line, joint, _, places, _, colours, distinct, rows, starts, columns, band, _ = moves
+    line, joint, _, places, _, colours, distinct, rows, starts, columns, band, _, _, _ = moves
     lower, upper = band
     law, change, _, shares, slope, memory, slopes, _, _, _, _ = room
     states, width = law.shape

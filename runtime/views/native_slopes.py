@@ -25,15 +25,18 @@ def play_some(line, memory, slopes, begin, end):  # type: ignore[no-untyped-def]
     code, places, _ = line
     for n in range(begin, end):
         operation, start, count, terms = code[n, 0], code[n, 1], code[n, 2], code[n, 3]
-        if operation != tape.SCATTER:
+        if operation != tape.SCATTER and operation != tape.WHERE:
             slopes[start : start + count] = 0
         first, second, third = code[n, 4], code[n, 5], code[n, 6]
+        if operation >= tape.EQ and operation <= tape.LE:
+            continue  # of slope 0
         if operation == tape.COPY or operation >= tape.FETCH:
             gathered_slopes(operation, memory, slopes, start, count, terms, places, first, second)
         elif operation == tape.WHERE:
             for i in range(count):
-                chosen = second if memory[places[first + i]] != 0 else third
-                add(slopes, start + i, places[chosen + i], 1.0)
+                source = places[(second if memory[places[first + i]] != 0 else third) + i]
+                for j in range(slopes.shape[1]):
+                    slopes[start + i, j] = slopes[source, j]
         elif operation < tape.WHERE:
             for i in range(count):
                 one, other = places[first + i], places[second + i]
@@ -51,6 +54,9 @@ def add(slopes, place, source, factor):  # type: ignore[no-untyped-def]
     """Add a multiple of a row to another."""
     if factor != 0 and slopes.shape[1] == 1:
         slopes[place, 0] += factor * slopes[source, 0]
+    elif factor != 0 and slopes.shape[1] == 2:
+        slopes[place, 0] += factor * slopes[source, 0]
+        slopes[place, 1] += factor * slopes[source, 1]
     elif factor != 0:
         for j in range(slopes.shape[1]):
             slopes[place, j] += factor * slopes[source, j]
@@ -134,26 +140,33 @@ def of_one(operation, a):  # type: ignore[no-untyped-def]
 def slope_and_change(moves, law, shares):  # type: ignore[no-untyped-def]
     """The derivative [S, S] of push(law) - law, and that change [S], under `shares` [S, A]."""
     states = len(law)
-    memory, slopes, gains = room_for(moves, shares)
     slope, change = np.empty((states, states)), np.empty(states)
-    look(moves, law, shares, memory, slopes, gains, slope, change)
+    look(moves, law, shares, room_for(moves, shares), slope, change)
     return slope, change
 
 
 @njit(cache=True, **INNER)
 def room_for(moves, shares):  # type: ignore[no-untyped-def]
-    """Room to work in: the line's memory, its derivatives, and those of the chances.
+    """Room to work in: the line's memory, its derivatives, those of the chances, and two more that
+    games have whose chances read a few numbers: derivatives of the line up to these, and of what
+    arrives in them.
 
     Derivatives that a policy [S, A] has at all laws are there.
     """
     states, actions = shares.shape
-    memory, colours = moves.line.memory.copy(), moves.colours
+    memory, colours, few = moves.line.memory.copy(), moves.colours, len(moves.read)
     slopes, gains = np.zeros((len(memory), most(colours) + 1)), np.empty(len(moves.columns))
+    early, arrived = np.zeros((moves.early[1], states)), np.empty((states, few))
     for s in range(states):
         for a in range(actions):
-            slopes[moves.joint + s * actions + a, colours[s]] = shares[s, a]
-    play_some(moves.line, memory, slopes, 0, moves.straight)
-    return memory, slopes, gains
+            if few:
+                early[moves.joint + s * actions + a, s] = shares[s, a]
+            else:
+                slopes[moves.joint + s * actions + a, colours[s]] = shares[s, a]
+    for f in range(few):
+        slopes[moves.read[f], colours[f]] = 1
+    play_some(moves.line, memory, early if few else slopes, 0, moves.straight)
+    return memory, slopes, gains, early, arrived
 
 
 @njit(cache=True, **INNER)
@@ -166,21 +179,44 @@ def most(numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, **WITHIN)
-def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ignore[no-untyped-def]
+def look(moves, law, shares, room, slope, change):  # type: ignore[no-untyped-def]
     """`slope_and_change` into arrays that are there."""
-    line, joint, _, places, same, colours, distinct, rows, starts, columns, _, _ = moves
-    states, actions = shares.shape
-    slope[:] = 0
-    for s in range(states):
-        slope[s, s], change[s] = -1, -law[s]
-        for a in range(actions):
-            memory[joint + s * actions + a] = law[s] * shares[s, a]
+    memory, slopes, gains, early, arrived = room
+    line, few = moves.line, len(moves.read)
+    put(moves, memory, law, shares)
     play(line, memory)
-    play_some(line, memory, slopes, same, len(line.code))
+    if few:
+        play_some(line, memory, early, moves.straight, moves.early[0])
+        play_some(line, memory, slopes, moves.early[0], len(line.code))
+    else:
+        play_some(line, memory, slopes, moves.straight, len(line.code))
+    distinct, colours, starts, columns = moves.distinct, moves.colours, moves.starts, moves.columns
     for d in range(len(distinct)):
         for e in range(starts[d], starts[d + 1]):
             gains[e] = slopes[distinct[d], colours[columns[e]]]
-    whole = len(columns) == len(distinct) * states
+    slope[:] = 0
+    if few:
+        arrived[:] = 0
+        land(moves, law, shares, memory, gains, slope, arrived, change)
+        for s in range(len(law)):
+            for f in range(few):
+                factor, source = arrived[s, f], moves.read[f]
+                for j in range(len(law)):
+                    slope[s, j] += factor * early[source, j]
+    else:
+        land(moves, law, shares, memory, gains, slope, slope, change)
+
+
+@njit(cache=True, **WITHIN)
+def land(moves, law, shares, memory, gains, slope, turned, change):  # type: ignore[no-untyped-def]
+    """Write the `change`, and add the chain to `slope` and what it gains [S, I] to `turned`."""
+    places, rows, distinct = moves.places, moves.rows, moves.distinct
+    starts, columns = moves.starts, moves.columns
+    states, actions = shares.shape
+    inputs = turned.shape[1]
+    for s in range(states):
+        slope[s, s], change[s] = slope[s, s] - 1, -law[s]
+    whole = len(columns) == len(distinct) * inputs
     noises, tos, which = places.shape[2], places.reshape(-1), rows.reshape(-1)
     for s in range(states):
         for a in range(actions):
@@ -192,11 +228,11 @@ def look(moves, law, shares, memory, slopes, gains, slope, change):  # type: ign
                 change[to] += mass * chance
                 slope[to, s] += share * chance
                 if whole:
-                    for j in range(states):
-                        slope[to, j] += mass * gains[first + j]
+                    for j in range(inputs):
+                        turned[to, j] += mass * gains[first + j]
                 else:
                     for e in range(first, starts[d + 1]):
-                        slope[to, columns[e]] += mass * gains[e]
+                        turned[to, columns[e]] += mass * gains[e]
 
 
 @njit(cache=True, **INNER)

@@ -21,9 +21,10 @@ from mfdsl.runtime.views import native
 from mfdsl.runtime.views.discounted import MOST_IMPROVEMENTS, VALUE_TOLERANCE
 from mfdsl.runtime.views.endless import Meeting, meeting_of
 from mfdsl.runtime.views.settling import kept_laws, law_kernel
-from mfdsl.runtime.views.slopes import Moves, Reader, lanes_of
+from mfdsl.runtime.views.slopes import Reader
 from mfdsl.runtime.views.small import Later
 from mfdsl.runtime.views.tables import Problem, Tables
+from mfdsl.runtime.views.taped_moves import Moves
 
 Numbers = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class Reading:
     def _scored(self, shares: Numbers, laws: Numbers, *written: Numbers) -> bool:
         """Write rewards, Q and returns of policies [B, S, A] at laws; whether all are found."""
         limits = (self.discount, MOST_IMPROVEMENTS, VALUE_TOLERANCE)
-        if width := lanes_of(len(shares)):
+        if width := self.reader.width(self.moves, len(shares)):
             from mfdsl.runtime.views.native_lane_worth import worth_lanes  # needs numba
 
             given = self.moves, self.meeting, shares, laws

@@ -23,8 +23,9 @@ from mfdsl.runtime.views.chains import LEAVING, MOST_STEPS, limit_laws
 from mfdsl.runtime.views.dense import chains_of, dense_table
 from mfdsl.runtime.views.implicit import Meeting, implicit_law
 from mfdsl.runtime.views.kernels import Kernel
-from mfdsl.runtime.views.slopes import Moves, Reader
+from mfdsl.runtime.views.slopes import Reader
 from mfdsl.runtime.views.tables import Tables, stage_kernel
+from mfdsl.runtime.views.taped_moves import Moves
 
 MOST_PUSHES = 10_000
 FEW_PUSHES = 1_000  # of a batch, before its games are settled one after another
@@ -74,10 +75,11 @@ def _of_readers(
     stretch = _half_steps(tables, probs)
     if reader is None:
         return _of_reader(stretch, law, tolerance)
-    if law.shape[1] > 1:
+    if law.shape[1] > 1 or reader.jumps:
         found, residual = extrapolated(stretch, law, tolerance / 2, FEW_PUSHES, linear=False)
         if residual <= tolerance / 2 and _draws_back(stretch, found, law):
             return found, 2 * residual
+    if law.shape[1] > 1:
         games = [slice(b, b + 1) for b in range(law.shape[1])]
         each = [_of_readers(tables, probs[..., b], law[:, b], tolerance, reader) for b in games]
         return torch.cat([found for found, _ in each], 1), max(change for _, change in each)

@@ -1,29 +1,31 @@
 """Where a law that moves read goes next, and the exact derivative of that in the law.
 
-The derivative of push(mu) is the chain at mu, and what the chances change with mu. Of these, row i
-is one gradient: copy i of the law weighs with the mass that arrives at state i only, so all rows
-are one backward pass over as many copies as there are states. That is the reference; games that fit
-on a tape (`tape.py`) carry the derivatives along it in a compiled loop, in as many columns as
-they need (`colours.py`).
+The derivative of push(mu) is the chain at mu, and what the chances change with mu. Modules read the
+law through their fields, the numbers of which are few in games of means: the second part is then
+the derivative of what arrives in each of these, in as many copies of the table, times theirs in the
+law. Where they are more than the states, row i is one gradient: copy i of the law weighs with the
+mass that arrives at state i only, so all rows are one backward pass. That is the reference; games
+that fit on a tape (`taped_moves.py`) carry the derivatives along it in a compiled loop.
+
+Places that moves lead to may read the law as well. They jump, and between jumps stay, so that their
+derivative is 0.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from mfdsl.runtime.views import native
-from mfdsl.runtime.views.colours import coloured, dependence, straight
 from mfdsl.runtime.views.folding import Folding
 from mfdsl.runtime.views.tables import Tables, doubled
-from mfdsl.runtime.views.tape import Line, record
+from mfdsl.runtime.views.taped_moves import MOST_ENTRIES, Moves, moves_of
 
-MOST_ENTRIES = 1 << 21  # of the copies of the tables of chances
 FEW_POLICIES = 8  # from where lanes pay, which are as many or a multiple
 MOST_LANES = 32
 
@@ -40,34 +42,9 @@ class Point:
     slope: Float[Tensor, "states next"] = field(repr=False)
 
 
-class Moves(NamedTuple):
-    """Moves for compiled loops: to `places` [S, A, K], with what stands at `chances` on the line.
-
-    `joint` is where the joint law [S, A] begins there. Derivatives in the states of the law are
-    carried in columns of their `colours` [S]; the first instructions, as many as are `straight`,
-    have the same at all laws. Distinct chances stand at `distinct` [D]; that of a
-    move is number `rows` [S, A, K] of these, which reads the states
-    `columns[starts[d]:starts[d + 1]]`. The derivative of a push has `band` numbers below and above
-    its diagonal. States are those of `populations` side by side, each with the same mass.
-    """
-
-    line: Line
-    joint: int
-    chances: NDArray[np.int64]
-    places: NDArray[np.int64]
-    straight: int
-    colours: NDArray[np.int64]
-    distinct: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    band: tuple[int, int]
-    populations: int
-
-
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """One game whose chances read the law, while the places that moves lead to do not.
+    """One game whose moves read the law.
 
     Without `moves` the tensor code is used. These are in double precision, as are the tables
     `doubled`.
@@ -107,7 +84,7 @@ class Reader:
         """
         found = laws, residuals = np.empty(shares.shape[:2]), np.empty(len(shares))
         given = moves, self._initial, shares.numpy(), tolerance
-        if width := lanes_of(len(shares)):
+        if width := self.width(moves, len(shares)):
             from mfdsl.runtime.views.native_lane_laws import laws_kept_lanes  # needs numba
 
             laws_kept_lanes(*given, width, *found)
@@ -136,34 +113,118 @@ class Reader:
         half_steps(moves, laws.numpy(), shares.numpy())
         return laws.permute(1, 2, 0)
 
+    @property
+    def jumps(self) -> bool:
+        """Whether the places that moves lead to read the law."""
+        return self.tables.successors is None
+
+    def width(self, moves: Moves, policies: int) -> int:
+        """How many policies go side by side, 0 where each goes alone."""
+        return 0 if len(moves.read) else lanes_of(policies)
+
     def _slope_and_change(self, law: Vector, shares: Shares) -> Float[Tensor, "states entries"]:
         """The slope with the change as a last column."""
-        assert self.tables.successors is not None
-        ahead = self.tables.successors[0].permute(2, 1, 0).contiguous()
-        states = len(law)
-        arrivals = law.new_zeros(states, *ahead.shape).scatter_(0, ahead[None], 1.0)
+        mass, states = law[:, None] * shares, len(law)
+        ahead, chances = self._moves(mass)
         here = torch.arange(states, device=law.device)[:, None, None]
-        chances, gradient = self._chances(law[:, None] * shares, arrivals)
         going = (shares[..., None] * chances).expand(ahead.shape).reshape(-1)
         empty, places = law.new_zeros(states * states), (ahead * states + here).reshape(-1)
         chain = empty.scatter_add(0, places, going).view(states, states)
         identity = torch.eye(states, dtype=law.dtype, device=law.device)
-        slope = (gradient * shares).sum(2) + chain - identity
+        turned = self._by_numbers if self.numbers < states else self._by_states
+        slope = turned(mass, shares, ahead) + chain - identity
         return torch.cat([slope, (chain @ law - law)[:, None]], 1)
 
-    def _chances(self, mass: Shares, arrivals: Tensor) -> tuple[Tensor, Tensor]:
-        """Chances [S or 1, A or 1, K] at a joint law, and gradients [S, S, A] of what arrives."""
-        tables, (states, actions) = self.tables, mass.shape
-        module, time = tables.program.module, tables.times(1)[0]
+    @cached_property
+    def numbers(self) -> int:
+        """How many numbers fields have."""
+        like = self.tables.initial[:, :1]
+        actions = self.tables.program.action_count
+        leaves = tree_flatten(self._field((like / actions).expand(-1, actions)[None]))[0]
+        return sum(x[0].numel() for x in leaves if x.is_floating_point())
+
+    def _field(self, masses: Float[Tensor, "copies states actions"]) -> Any:
+        tables = self.tables
         shape = (*tables.program.states.values(), *tables.program.actions.values())
+        joint = masses.reshape(len(masses), *shape)
+        return tables.program.module.field(tables.params, tables.times(1)[0], joint)
+
+    def _weights(self, field: Any) -> Float[Tensor, "copies states actions noises"]:
+        tables = self.tables
+        found: Tensor = tables.program.module.weights(tables.params, tables.times(1)[0], field)
+        return found
+
+    def _moves(
+        self, mass: Shares
+    ) -> tuple[Int[Tensor, "states actions noises"], Float[Tensor, "#states #actions noises"]]:
+        """The places that moves lead to at a joint law, and the chances."""
+        tables, field = self.tables, self._field(mass[None])
+        chances = self._weights(field)[0]
+        if tables.successors is not None:
+            return tables.successors[0].permute(2, 1, 0).contiguous(), chances
+        places = tables.program.module.successors(tables.params, tables.times(1)[0], field)
+        return places[0].expand(*mass.shape, -1).contiguous(), chances
+
+    def _by_numbers(
+        self, mass: Shares, shares: Shares, ahead: Int[Tensor, "states actions noises"]
+    ) -> Float[Tensor, "states states"]:
+        """What the chances change, number by number of the field."""
+        states, count = len(mass), self.numbers
         with torch.enable_grad():
-            copies = mass.detach().expand(states, states, actions).reshape(states, *shape)
-            copies.requires_grad_()
-            chances = module.weights(tables.params, time, module.field(tables.params, time, copies))
+            copies = mass.detach().expand(count, -1, -1).contiguous().requires_grad_()
+            leaves, spec = tree_flatten(self._field(copies))
+            known = [n for n, x in enumerate(leaves) if x.is_floating_point()]
+            turns = _turns([leaves[n] for n in known], count)
+            own = sum((leaves[n] * turn).sum() for n, turn in zip(known, turns, strict=True))
+            (below,) = torch.autograd.grad(own, copies)
+            cut = [x.detach().expand(count, *x.shape[1:]) for x in leaves]
+            inputs = [cut[n].contiguous().requires_grad_() for n in known]
+            for n, x in zip(known, inputs, strict=True):
+                cut[n] = x
+            along = _along(self._weights(tree_unflatten(cut, spec)), inputs, turns)
+        arriving = (along * mass[..., None]).expand(count, *ahead.shape).reshape(count, -1)
+        empty, places = mass.new_zeros(count, states), ahead.reshape(1, -1).expand(count, -1)
+        arrived = empty.scatter_add(1, places, arriving)
+        return arrived.t() @ (below * shares).sum(2)
+
+    def _by_states(
+        self, mass: Shares, shares: Shares, ahead: Int[Tensor, "states actions noises"]
+    ) -> Float[Tensor, "states states"]:
+        """The same, row by row."""
+        states = len(mass)
+        arrivals = mass.new_zeros(states, *ahead.shape).scatter_(0, ahead[None], 1.0)
+        with torch.enable_grad():
+            copies = mass.detach().expand(states, -1, -1).contiguous().requires_grad_()
+            chances = self._weights(self._field(copies))
             chances = chances.expand(states, *chances.shape[1:])
+            if not chances.requires_grad:
+                return mass.new_zeros(states, states)
             weights = (arrivals * mass[..., None]).sum_to_size(chances.shape)
             (gradient,) = torch.autograd.grad((chances * weights).sum(), copies)
-        return chances.detach()[0], gradient.reshape(states, states, actions)
+        return (gradient * shares).sum(2)
+
+
+def _turns(leaves: list[Tensor], count: int) -> list[Tensor]:
+    """For each of so many numbers, a change of 1 of it in its copy, in the shapes of the leaves."""
+    sizes = [x[0].numel() for x in leaves]
+    each = torch.eye(count, dtype=leaves[0].dtype, device=leaves[0].device)
+    parts = torch.split(each, sizes, 1)
+    return [part.view(count, *x.shape[1:]) for part, x in zip(parts, leaves, strict=True)]
+
+
+def _along(table: Tensor, inputs: list[Tensor], turns: list[Tensor]) -> Tensor:
+    """The derivative of a table along changes of its inputs, as that of its gradient in weights."""
+    weights = torch.zeros_like(table).requires_grad_()
+    if not table.requires_grad:
+        return weights.detach()
+    given = {"create_graph": True, "allow_unused": True}
+    back = torch.autograd.grad(table, inputs, weights, **given)
+    pairs = zip(back, turns, strict=True)
+    total = sum((x * turn).sum() for x, turn in pairs if x is not None and x.requires_grad)
+    if not isinstance(total, Tensor):
+        return torch.zeros_like(table)
+    (ahead,) = torch.autograd.grad(total, weights)
+    return ahead.detach()
 
 
 def lanes_of(policies: int) -> int:
@@ -172,59 +233,13 @@ def lanes_of(policies: int) -> int:
 
 
 def reader_of(tables: Tables) -> Reader | None:
-    """The game as its chances read the law; None where they do not, places do, or in a batch."""
-    if tables.successors is None or tables.games > 1:
+    """The game as its moves read the law; None where they do not, in a batch, or too large."""
+    module, states = tables.program.module, len(tables.initial)
+    if tables.games > 1 or "law" not in module.WEIGHTS_READ | module.SUCCESSORS_READ:
         return None
-    reads, states = tables.program.module.WEIGHTS_READ, len(tables.initial)
-    if "law" not in reads or tables.successors[0].numel() * states > MOST_ENTRIES:
+    reader = Reader(tables, None, tables)
+    size = states * tables.program.action_count * tables.program.noise_count
+    if min(states, reader.numbers) * size > MOST_ENTRIES:
         return None
     exact = doubled(tables)
-    return Reader(tables, _moves(exact), exact)
-
-
-def _moves(tables: Tables) -> Moves | None:
-    """The moves for compiled loops, None where these are not there or the chances do not fit."""
-    unit, program = tables.unit, tables.program
-    plain = unit.dtype == torch.float64 and unit.device.type == "cpu" and native.available()
-    if not plain or tables.successors is None:
-        return None
-    module, time = program.module, tables.times(1)[0]
-    shape = (*program.states.values(), *program.actions.values())
-
-    def chances(joint: Tensor) -> list[Tensor]:
-        law = joint.view(1, *shape)
-        return [module.weights(tables.params, time, module.field(tables.params, time, law))]
-
-    states, actions = program.state_count, program.action_count
-    tape = record(chances, unit.new_full((states, actions), 1 / (states * actions)))
-    if tape is None or len(tape.line.memory) * states > MOST_ENTRIES:
-        return None
-    places = tables.successors[0].permute(2, 1, 0).contiguous()
-    chance = tape.results[0].expand(1, *places.shape)[0].contiguous()
-    where = chance.numpy(), places.numpy()
-    return _told_apart(tape.line, tape.inputs[0], *where, len(program.populations))
-
-
-def _told_apart(
-    line: Line,
-    joint: int,
-    chances: NDArray[np.int64],
-    places: NDArray[np.int64],
-    populations: int,
-) -> Moves:
-    """The moves with what their chances depend on."""
-    states, actions, _ = places.shape
-    inputs = np.zeros((len(line.memory), states), dtype=bool)
-    inputs[joint : joint + states * actions] = np.repeat(np.eye(states, dtype=bool), actions, 0)
-    distinct, rows = np.unique(chances, return_inverse=True)
-    rows = rows.reshape(chances.shape)
-    reads = dependence(line, inputs)[distinct]
-    colours, starts, columns = coloured(reads)
-    touched = np.zeros((states, states), dtype=bool)
-    np.logical_or.at(touched, places.reshape(-1), reads[rows.reshape(-1)])
-    touched[places, np.arange(states)[:, None, None]] = True
-    to, source = np.nonzero(touched)
-    band = int((to - source).max()), int((source - to).max())
-    same = straight(line, np.logical_or.reduce(inputs, axis=1))
-    told = same, colours, distinct, rows, starts, columns, band
-    return Moves(line, joint, chances, places, *told, populations)
+    return replace(reader, moves=moves_of(exact), doubled=exact)

@@ -163,7 +163,7 @@ def test_a_batch_settles_as_its_games_do(few: int, monkeypatch: pytest.MonkeyPat
     both = torch.cat([probs, view.uniform().probs])
     with torch.no_grad():
         alone = [view.laws(view.policy(part[None])) for part in both]
-        monkeypatch.setattr(slopes, "_moves", lambda tables: None)
+        monkeypatch.setattr(slopes, "moves_of", lambda tables: None)
         laws = StationaryView.build(view.program).laws(view.policy(both))
     torch.testing.assert_close(laws, torch.cat(alone), rtol=0, atol=1e-9)
 

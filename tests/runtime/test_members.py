@@ -39,10 +39,10 @@ def test_the_remedy_of_a_solver_stands_in_its_messages() -> None:
         member.note(0, 1.0, 0.0)
     stopped.judge(rule, last=True)
     plain.judge(RULE, last=True)
-    assert stopped.message == "stopped at the iteration limit; try --solver policy_iteration"
+    assert stopped.message == f"{Status.max_iterations.remedy}; try --solver policy_iteration"
     assert plain.message == Status.max_iterations.remedy
     for iteration in range(4):
         stalled.note(iteration, 1.0, 0.0)
         stalled.judge(rule, last=False)
     assert stalled.status is Status.stalled
-    assert "; try --solver policy_iteration or another solver" in stalled.message
+    assert "; try --solver policy_iteration, or try another solver" in stalled.message

@@ -104,7 +104,7 @@ def test_pushes_stop_at_their_limit_and_the_result_says_so(monkeypatch: pytest.M
     monkeypatch.setattr(settling, "MOST_PUSHES", 1)
     monkeypatch.setattr(settling, "STRETCH", 1)
     monkeypatch.setattr(settling, "implicit_law", lambda *rest: None)
-    monkeypatch.setattr(slopes, "_moves", lambda tables: None)
+    monkeypatch.setattr(slopes, "moves_of", lambda tables: None)
     view = StationaryView.build(stationary_game("susceptible_infected"))
     evaluation = Evaluation(view, view.uniform())
     law = evaluation.flow.laws[0, 0]

@@ -134,7 +134,7 @@ def test_changes_solve_the_linear_equations(
     found = slopes(view, mass, values, scale, legal, by_state=reads_states_only(view))
     gain, flow = equations(mass, values, costs)
     faults = newton.Faults(gain[..., None], flow[..., None])
-    refill = mass[0].sum(-1) if lasting else None
+    refill = mass[0].sum(-1)[:, None].expand(-1, mass.shape[1]) if lasting else None
     moved, later = newton.changes(found, mass, costs, faults, view.discount, refill)
     change = moved[..., 0].view_as(mass)
     # costs z are mass over weights: dz = - z dd / d
