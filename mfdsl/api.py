@@ -66,7 +66,7 @@ def check(
 ) -> Report:
     """Check a spec; what is wrong with it is in the report, and what is proved about it.
 
-    `effort` is the time for what the spec does not `require`: none, 0.6 or 30 seconds. With
+    `effort` is the work for what the spec does not `require`: none, 0.8 or 30 counted seconds. With
     questions to `ask`, such as `lipschitz(reward, mu)`, these are answered instead. With
     `whole_box` constants hold for all values of the parameters in their ranges. The searches of
     what is required are replayed in balls if python-flint is installed and they are short, with

@@ -122,6 +122,17 @@ class Batch:
         }
 
 
+def seeds_of(first: int, count: int) -> tuple[int, ...]:
+    """The seeds of a batch from the first one; none where one run is all.
+
+    Raises:
+        UsageError: there are more than 100,000.
+    """
+    if count > MAX_SWEEP:
+        raise UsageError(f"{count:,} seeds, the limit is {MAX_SWEEP:,}", "run fewer seeds at once")
+    return tuple(range(first, first + count)) if count > 1 else ()
+
+
 def batch_of(sweep: Sweep | Batch) -> Batch:
     """A sweep alone as a batch."""
     return sweep if isinstance(sweep, Batch) else Batch(dict(sweep))

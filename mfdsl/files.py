@@ -70,6 +70,22 @@ def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
         raise UsageError(f"cannot write `{target}`: {reason(error)}") from None
 
 
+def write_into(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` into a folder, which is made if it is not there; other files in it stay.
+
+    Raises:
+        UsageError: the folder cannot be written to, it is a file, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"cannot write `{folder}`: it is a file, not a folder") from None
+    except OSError as error:
+        raise UsageError(f"cannot write `{folder}`: {reason(error)}") from None
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+
+
 def reason(error: OSError) -> str:
     """Why the system refused, in lower case."""
     return (error.strerror or str(error)).lower()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mfdsl.batches import OPTION, SEED
 from mfdsl.errors import UsageError, unknown
 from mfdsl.named_tables import Cell, NamedTable
-from mfdsl.records import RunOptions, explained, goes_along, open_run, read_options
+from mfdsl.records import RunOptions, explained, games_of, goes_along, open_run, read_options
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.settings import resolve
 
@@ -73,14 +73,9 @@ class _Run:
             missing = (_cell(None), _cell(None), 0, UNFINISHED)
             yield from (dict(zip(MEASURED, missing, strict=True)) for _ in self.points)
             return
-        found = self.folder.summary
-        gap = found.get("exploitability") or {}
-        gaps = gap.get("per_game") or [gap.get("value")]
-        values = found["value"]
-        if isinstance(values, dict):
-            values = values["mean"]
-        values = values if isinstance(values, list) else [values]
-        endings = found.get("endings") or [found] * len(self.points)
+        with explained():
+            summary = self.folder.summary
+        gaps, values, endings = games_of(self.folder, self.options, summary)
         for loss, value, ending in zip(gaps, values, endings, strict=True):
             figures = (_cell(loss), _cell(value), ending["iterations"], ending["status"])
             yield dict(zip(MEASURED, figures, strict=True))

@@ -1,12 +1,12 @@
 """A job written down as a run folder, and a run folder read back as a job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from mfdsl.batches import Batch, batch_of
 from mfdsl.bundle import FOLDER, MAIN, bundle_of
@@ -48,6 +48,20 @@ class RunOptions(BaseModel):
     seeds: tuple[int, ...] = ()
     share: tuple[int, int] = (0, 1)
     start: str | None = None
+
+    @field_validator("share")
+    @classmethod
+    def _is_share(cls, share: tuple[int, int]) -> tuple[int, int]:
+        if not 0 <= share[0] < share[1]:
+            raise ValueError("K of N shares has a K from 0 to N - 1")
+        return share
+
+    @field_validator("sweep")
+    @classmethod
+    def _has_values(cls, sweep: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+        if empty := [name for name, values in sweep.items() if not values]:
+            raise ValueError(f"`{empty[0]}` has no values")
+        return sweep
 
     @property
     def batch(self) -> Batch:
@@ -125,8 +139,37 @@ def read_options(folder: RunFolder) -> RunOptions:
         return RunOptions.model_validate(entries)
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
-        message = f"{folder.path / 'options.json'} is damaged: {place}: {error.errors()[0]['msg']}"
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        message = f"{folder.path / 'options.json'} is damaged: {place}: {why}"
         raise UsageError(message) from None
+
+
+def games_of(
+    folder: RunFolder, options: RunOptions, summary: Mapping[str, Any]
+) -> tuple[list[float | None], list[Any], list[Mapping[str, Any]]]:
+    """Exploitabilities, values and endings of all games of a run, as its summary says.
+
+    Raises:
+        UsageError: the summary is damaged, or has other numbers of games than the options.
+    """
+    games = len(options.batch.points())
+    try:
+        gap = summary.get("exploitability") or {}
+        gaps = gap.get("per_game") or [gap.get("value")]
+        values = summary["value"]
+        values = values["mean"] if isinstance(values, dict) else values
+        values = values if isinstance(values, list) else [values]
+        endings = summary.get("endings") or [summary] * games
+        whole = all({"iterations", "status"} <= ending.keys() for ending in endings)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole or {len(gaps), len(values), len(endings)} != {games}:
+        raise UsageError(
+            f"{folder.path / 'summary.json'} does not tell of the "
+            f"{f'{games:,} games' if games > 1 else 'game'} of options.json",
+            "solve again: a file of the run was changed",
+        )
+    return gaps, values, endings
 
 
 def goes_along(options: RunOptions) -> bool:

@@ -15,7 +15,7 @@ from mfdsl.compiler.tabular.grids import Bins
 from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.counting import By, countable
 from mfdsl.errors import UsageError
-from mfdsl.files import write_folder
+from mfdsl.files import write_into
 from mfdsl.game import Device, Dtype, Game, load, loaded
 from mfdsl.learning import Training, prepare_training
 from mfdsl.records import (
@@ -239,7 +239,8 @@ def simulation_json(setting: Setting, simulation: Simulation) -> dict[str, Any]:
 
 
 def write_simulation(setting: Setting, simulation: Simulation, target: Path) -> None:
-    """Write `simulation.json` and, when they were recorded, the laws as `laws.npz`.
+    """Write `simulation.json` and, when they were recorded, the laws as `laws.npz` into a folder,
+    whose other files stay.
 
     Raises:
         UsageError: the folder cannot be written, or the disk is full.
@@ -250,4 +251,4 @@ def write_simulation(setting: Setting, simulation: Simulation, target: Path) -> 
         arrays = io.BytesIO()
         numpy.savez_compressed(arrays, laws=simulation.laws.cpu().numpy())
         files["laws.npz"] = arrays.getvalue()
-    write_folder(target, files)
+    write_into(target, files)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mfdsl.errors import UsageError
 from mfdsl.runtime.evaluate import View
-from mfdsl.runtime.policy import Axis, TabularPolicy
+from mfdsl.runtime.policy import Axis, TabularPolicy, adding_up
 from mfdsl.runtime.solution import License
 from mfdsl.runtime.solvers.base import SolverError, make_solver
 from mfdsl.runtime.solvers.starts import STARTS, begun, drawn
@@ -76,7 +76,7 @@ def policies_of(start: Start, view: View, games: int, seeds: Sequence[int]) -> T
             "take the policy of one game, or of a batch like this one",
         )
     _check_chances(start, probs, uniform)
-    return probs
+    return adding_up(probs)
 
 
 def begun_state(

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mfdsl.runtime.exploitability import SETTLED, Exploitability, exploitability
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import outer, outer_laws
-from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.policy import ROUNDED, TabularPolicy
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.stationary import StationaryView
@@ -146,4 +147,15 @@ class Evaluation:
         settled = self._streamed is not None or self.flow.residual <= SETTLED
         cut = getattr(self.view, "truncation", None)
         exact = program.exact and settled and (cut is None or cut.negligible)
+        if gaps.dtype == torch.float32:
+            exact = exact and bool((gaps.sum(-1).abs() > self._rounding).all())
         return exploitability(program.populations, gaps, exact=exact)
+
+    @property
+    def _rounding(self) -> float:
+        """What a gap may be off by because values are rounded."""
+        tables = [self.values, self._best_values]
+        if self._streamed is None:
+            tables.append(self.q)
+        largest = max(float(table.nan_to_num(0, 0, 0).abs().max()) for table in tables)
+        return ROUNDED * torch.finfo(self.values.dtype).eps * largest

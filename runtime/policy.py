@@ -12,6 +12,7 @@ from mfdsl.runtime.layout import inner, outer
 Ties = Literal["share", "first"]
 TIE_MARGIN = 1e-12
 LISTED = 12  # labels in a message
+ROUNDED = 64  # times the unit of rounding: what sums of chances may be off by
 TRUTH = ("false", "true")  # of the labels of a truth value
 
 
@@ -134,6 +135,19 @@ def greedy_probs(
         best &= best.cumsum(1) == 1
     mask = best.to(table.dtype)
     return outer(mask / mask.sum(1, keepdim=True))
+
+
+def adding_up(
+    probs: Float[Tensor, "batch stages states actions"],
+) -> Float[Tensor, "batch stages states actions"]:
+    """The probabilities with rows that add up to 1 in their precision.
+
+    Those that were rounded to a lower one lose or make mass at each step, so that there is no law
+    that moves keep: the exploitability of a stationary game was off by a tenth.
+    """
+    sums = probs.sum(-1, keepdim=True)
+    off = (sums - 1).abs() > ROUNDED * torch.finfo(probs.dtype).eps
+    return torch.where(off, probs / sums, probs) if bool(off.any()) else probs
 
 
 def _scaled(scores: Float[Tensor, "... batch"], temperature: float | Tensor) -> Tensor:

@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import mfdsl
 from mfdsl.runtime.simulator import SimulationError
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text()
+NEEDED = {
+    "mfdsl.parallel": "pettingzoo",
+    "export.gymnasium": "gymnasium",
+    "export.openspiel": "pyspiel",
+    "export.mfglib": "mfglib",
+}
 STAGES, STATES, ACTIONS = 8, 6, 3  # of the game from arrays on the page
 
 Array = NDArray[np.float64]
@@ -29,6 +36,24 @@ def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     gain = (names["flow"][0] * (names["best"] - names["own"])[0]).sum()
     assert gain == pytest.approx(names["solution"].exploitability.value, abs=1e-12)
     assert len(capsys.readouterr().out.splitlines()) == 7
+
+
+@pytest.mark.parametrize("block", blocks("py"), ids=NEEDED.values())
+def test_the_code_of_the_page_runs_with_its_extra(
+    block: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word, module in NEEDED.items():
+        if word in block:
+            pytest.importorskip(module, reason="needs an extra")
+    try:
+        exec(compile(block, "docs/python.md", "exec"), {})
+    finally:
+        torch.set_default_dtype(torch.float32)
+    shown = capsys.readouterr().out
+    if "policy_from" in block:
+        here, there, back = map(float, shown.split())
+        assert here == pytest.approx(there, abs=1e-9) and back == pytest.approx(there, abs=1e-9)
+    assert shown
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ Accept = Annotated[
 ]
 Effort = Annotated[
     EffortChoice,
-    typer.Option("--effort", help="Time for certificates: none, 0.6 s, or 30 s."),
+    typer.Option("--effort", help="Work for certificates: none, .8 or 30 counted seconds."),
 ]
 Device = Annotated[DeviceChoice, typer.Option("--device", help="Where to compute.")]
 Dtype = Annotated[DtypeChoice, typer.Option("--dtype", help="Precision.")]

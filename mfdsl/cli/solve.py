@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mfdsl import api
-from mfdsl.batches import Batch, check_batch, with_sets
+from mfdsl.batches import Batch, check_batch, seeds_of, with_sets
 from mfdsl.cli import arrays, exact, options, pathwise, plan, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.request import Limits, Request, job_of, read_share
@@ -58,9 +58,8 @@ def solve(
     console = Console(json, quiet)
     limits = Limits(iterations, tol, tensorboard)
     if resume is not None:
-        _only_limits(
-            set_, params, sweep, opt, solver, start, share, cluster, jobs, sbatch, explain_plan
-        )
+        kept = set_, params, sweep, opt, solver, seed, seeds > 1, start, dtype, out
+        _only_limits(*kept, share, cluster, jobs, sbatch, dry_run, explain_plan)
         return _resumed(console, spec, resume, limits, device.value)
     if spec is None:
         raise UsageError("which game?", "`mfdsl solve sis`, a file of yours, or `--resume RUN`")
@@ -156,7 +155,7 @@ def _seeds(console: Console, solver: str, request: Request) -> tuple[int, ...]:
     row = SOLVERS.get(solver)
     draws = solver in LEARNERS or request.start == RANDOM
     if draws or (row and (row.plays or "seed" in row.config.model_fields)):
-        return tuple(range(request.seed, request.seed + request.seeds))
+        return seeds_of(request.seed, request.seeds)
     console.line(f"note      {solver} draws nothing: one run stands for all seeds")
     return ()
 
@@ -227,7 +226,7 @@ def _only_limits(*given: Sequence[str] | Path | str | int | None) -> None:
     """A resumed run keeps its game, parameters and solver."""
     if any(given):
         raise UsageError(
-            "a resumed run keeps its parameters, its solver and its options",
+            "a resumed run keeps its parameters, solver, options, seeds, precision and folder",
             "only --iterations, --tol, --device and --tensorboard go with --resume",
         )
 

@@ -45,7 +45,8 @@ class ReadRun:
     @property
     def row(self) -> Row | LearnerRow | ExactRow:
         """The solver in its table."""
-        return {**SOLVERS, **LEARNERS, **EXACT}[self.options.solver]
+        name = self.options.solver
+        return SOLVERS.get(name) or LEARNERS.get(name) or EXACT[name]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

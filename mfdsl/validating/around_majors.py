@@ -30,7 +30,7 @@ from mfdsl.runtime.finite_population.theorem_a import (
     least_players,
     reward_cap,
 )
-from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.policy import TabularPolicy, adding_up
 from mfdsl.validating.asymmetric import reward_range, seen_by
 from mfdsl.validating.blocks import EXACT_MIXING, Floats, Ints
 from mfdsl.validating.certified import Among, AtSize, FinitePopulation, at_size
@@ -54,7 +54,7 @@ def certified_around(
     player = game.model.population
     with torch.no_grad():
         view = build_view(game.program)
-        evaluation = Evaluation(view, view.policy(policy.probs.double()))
+        evaluation = Evaluation(view, view.policy(adding_up(policy.probs.double())))
         gaps = evaluation.exploitability.per_population
         constants, note = _constants(game, inside, evaluation)
     steps = constants.steps

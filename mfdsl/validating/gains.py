@@ -20,7 +20,7 @@ from mfdsl.playing import by_table
 from mfdsl.records import explained, open_run, read_options
 from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.evaluate import Evaluation, build_view
-from mfdsl.runtime.policy import TabularPolicy, greedy_probs
+from mfdsl.runtime.policy import TabularPolicy, adding_up, greedy_probs
 from mfdsl.runtime.simulator import Simulator, steps_of
 from mfdsl.runtime.solvers.social.view import SocialView
 from mfdsl.runtime.solvers.table import SOLVERS
@@ -69,7 +69,7 @@ def evaluated(trial: Trial) -> Evaluation | None:
         return None
     with torch.no_grad():
         view = build_view(trial.game.program, trial.game.program.params())
-        return Evaluation(view, view.policy(trial.table.probs.double()))
+        return Evaluation(view, view.policy(adding_up(trial.table.probs.double())))
 
 
 def exploitability_row(trial: Trial, evaluation: Evaluation | None) -> Row:

@@ -117,4 +117,4 @@ def _exploitability(parts: Sequence[Exploitability]) -> Exploitability:
     worst = strange[0] if strange else max(parts, key=lambda part: part.value)
     exact = all(part.kind == "exact" for part in parts)
     each = tuple(gap for part in parts for gap in part.per_game)
-    return replace(worst, kind="exact" if exact else worst.kind, per_game=each)
+    return replace(worst, kind="exact" if exact else "estimate", per_game=each)

@@ -89,6 +89,10 @@ class PartView:
         )
         return Flow(outer_laws(laws), policy, problem)
 
+    def largest(self, own: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The largest of the numbers of all processes, for rules that each has to apply alike."""
+        return torch.stack(self.tables.group.from_all(own)).amax(0)
+
     def tail(self, laws: Tensor, probs: Tensor) -> Float[Tensor, "own 1"] | None:
         """Value after the last stage: the final reward, or the last mean reward kept for ever."""
         if not self.cut:

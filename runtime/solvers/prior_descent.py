@@ -1,6 +1,7 @@
 """Prior descent: regularised responses to a prior policy, which moves on every few iterations."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.solvers.base import State
 from mfdsl.runtime.solvers.options import PriorDescentConfig
 from mfdsl.runtime.solvers.soft import scaled, soft_response
-from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stationary import StationaryView
 
 MOST_IMPROVEMENTS = 1000
 SETTLED = 1e-12
@@ -74,12 +75,12 @@ class PriorDescent:
         price = temperature[:, None, None, None]
         if self.config.response == "best":
             log_probs = torch.log_softmax(log_prior + evaluation.best_q / price, -1)
-        elif isinstance(evaluation.view, FiniteView):
-            log_probs = _over_stages(evaluation.view, evaluation, log_prior, temperature)
-        else:
+        elif isinstance(evaluation.view, StationaryView):
             log_probs = _without_end(evaluation, log_prior, price)
+        else:
+            log_probs = _over_stages(evaluation.view, evaluation, log_prior, temperature)
         probs = log_probs.exp()
-        last = (probs - state.probs).abs().amax((1, 2, 3))
+        last = _largest(evaluation.view, (probs - state.probs).abs().amax((1, 2, 3)))
         first = last if moves else state.first
         return Prior(state.iteration + 1, probs, log_probs, log_prior, temperature, first, last)
 
@@ -91,14 +92,20 @@ def _adapted(state: Prior) -> Float[Tensor, " batch"]:
     return state.temperature * factor.masked_fill(slow, WARMING).masked_fill(fast, COOLING)
 
 
+def _largest(view: View, own: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """The largest change at any state, those of other processes among them."""
+    of_all = getattr(view, "largest", None)
+    return own if of_all is None else cast(Tensor, of_all(own))
+
+
 def _over_stages(
-    view: FiniteView, evaluation: Evaluation, log_prior: Tensor, temperature: Tensor
+    view: View, evaluation: Evaluation, log_prior: Tensor, temperature: Tensor
 ) -> Float[Tensor, "batch stages states actions"]:
     problem = evaluation.flow.problem
     assert problem is not None
     inverse = (1 / temperature).expand_as(problem.rewards[:, 0, 0])
     warm = scaled(problem, inverse, inverse[-1])
-    return outer(soft_response(warm, view.discount, inner(log_prior)))
+    return outer(soft_response(warm, view.program.discount, inner(log_prior)))
 
 
 def _without_end(

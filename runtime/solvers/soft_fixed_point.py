@@ -12,7 +12,7 @@ from mfdsl.runtime.policy import TabularPolicy, softmax_probs
 from mfdsl.runtime.solvers.base import State, mixed
 from mfdsl.runtime.solvers.options import SoftFixedPointConfig
 from mfdsl.runtime.solvers.soft import entropy_q_values, probs_of, scaled, soft_response
-from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stationary import StationaryView
 
 MOST_IMPROVEMENTS = 1000
 SETTLED = 1e-12
@@ -53,20 +53,20 @@ class SoftFixedPoint:
     def step(self, evaluation: Evaluation, state: State) -> State:
         """Respond softly to the flow of the current policy."""
         view, flow = evaluation.view, evaluation.flow
-        if isinstance(view, FiniteView):
-            best = _over_stages(view, flow, self.config.temperature)
-        else:
+        if isinstance(view, StationaryView):
             best = _without_end(view, flow, evaluation.policy, self.config.temperature)
+        else:
+            best = _over_stages(view, flow, self.config.temperature)
         return State(state.iteration + 1, mixed(state.probs, best, self.config.damping))
 
 
 def _over_stages(
-    view: FiniteView, flow: Flow, temperature: float
+    view: View, flow: Flow, temperature: float
 ) -> Float[Tensor, "batch stages states actions"]:
     problem = flow.problem
     assert problem is not None
     inverse = torch.full_like(problem.rewards[:, 0, 0], 1 / temperature)
-    return probs_of(soft_response(scaled(problem, inverse, inverse[-1]), view.discount))
+    return probs_of(soft_response(scaled(problem, inverse, inverse[-1]), view.program.discount))
 
 
 def _without_end(

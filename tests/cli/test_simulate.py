@@ -52,6 +52,17 @@ def test_a_folder_gets_the_laws_over_time(mfdsl: Any, spec: Path) -> None:
     assert json.loads(Path("played/simulation.json").read_text())["agents"] == 30
 
 
+def test_what_else_lies_in_the_folder_stays(mfdsl: Any, spec: Path) -> None:
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("kept")
+    assert mfdsl("simulate", spec, "--agents", 5, "-o", "mine").code == 0
+    assert mfdsl("simulate", spec, "--agents", 6, "-o", "mine").code == 0
+    assert json.loads(Path("mine/simulation.json").read_text())["agents"] == 6
+    outcome = mfdsl("simulate", spec, "--agents", 5, "-o", "mine/notes.txt")
+    assert outcome.code == 2 and "it is a file, not a folder" in outcome.err
+    assert Path("mine/notes.txt").read_text() == "kept"
+
+
 def test_agents_default_to_what_the_spec_says(mfdsl: Any, spec: Path) -> None:
     assert mfdsl("simulate", spec, "--json").json["agents"] == 100
 

@@ -100,6 +100,10 @@ def test_a_run_at_other_parameters_begins_a_solve_and_keeps_no_proof(
         (("--start", "random", "--solver", "ppo_nash"), "ppo_nash does not begin from a policy"),
         (("--start", "random", "--seeds", "2"), "omd learns with one seed at a time"),
         (("--resume", "first", "--start", "random"), "a resumed run keeps its parameters"),
+        (("--resume", "first", "--seed", "3"), "a resumed run keeps its parameters"),
+        (("--resume", "first", "--dtype", "float32"), "a resumed run keeps its parameters"),
+        (("--resume", "first", "--out", "elsewhere"), "a resumed run keeps its parameters"),
+        (("--start", "random", "--seeds", f"{10**20}"), "seeds, the limit is 100,000"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused_in_words(
@@ -109,6 +113,29 @@ def test_a_start_that_does_not_fit_is_refused_in_words(
     run_in("runs").rename("first")
     outcome = mfdsl("solve", *(() if "--resume" in flags else (spec,)), *flags)
     assert outcome.code == 2 and words in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"share": [0, 0]}, "options.json is damaged: share: K of N shares"),
+        ({"sweep": {"c_crowd": []}}, "options.json is damaged: sweep: `c_crowd` has no values"),
+        ({"sweep": {"c_crowd": [1, 2]}}, "does not tell of the 2 games of options.json"),
+        ({"solver": "bogus"}, "unknown solver `bogus`"),
+    ],
+)
+def test_a_run_whose_options_were_changed_is_told_by_those_who_read_it(
+    mfdsl: Any, spec: Path, changes: dict[str, Any], words: str
+) -> None:
+    assert mfdsl("solve", spec, *FEW, "-o", "runs").code == 0
+    run = run_in("runs")
+    options = run / "options.json"
+    options.write_text(json.dumps(json.loads(options.read_text()) | changes))
+    outcome = mfdsl("report", run)
+    assert outcome.code == 2 and words in outcome.err
+    if "sweep" in changes:
+        again = mfdsl("table", run, "-o", "games.csv", "--part", "games")
+        assert again.code == 2 and words in again.err
 
 
 def test_a_run_of_another_game_is_refused(mfdsl: Any, spec: Path) -> None:
