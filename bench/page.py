@@ -19,11 +19,11 @@ FAMILIES = {
     "iterations": ("4", "5", "6", "7"),
     "grids": ("8", "9"),
 }
-REST = """Agents (12, 14) are in `docs/performance.md`, learning (15) is timed by `bench/deep.py`,
-and 17 to 19 need a GPU. Rows 1 and 2 do more than the peer: its laws are those after 50 pushes,
-ours have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of one, and one game
-in compiled loops has little overhead to share. To read once what is their own, policies and
-rewards, takes one core as long as 28 to 37 single games (`reading_seconds` in
+REST = """Agents (12, 14) are in `docs/performance_simulators.md`, learning (15) is timed by
+`bench/deep.py`, and 17 to 19 need a GPU. Rows 1 and 2 do more than the peer: its laws are those
+after 50 pushes, ours have settled. 64 games in one batch (Shows 6) are 64 times the arithmetic of
+one, and one game in compiled loops has little overhead to share. To read once what is their own,
+policies and rewards, takes one core as long as 28 to 37 single games (`reading_seconds` in
 `bench/grid_rows.py`), so 8 is out of reach. Over a third of row 6 is the import of torch."""
 
 
