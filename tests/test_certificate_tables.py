@@ -1,8 +1,8 @@
 """The certificates of every shipped spec beside a golden file: claims, verdicts, proved bounds.
 
 `pytest tests/test_certificate_tables.py --update-golden` writes it; read it before committing.
-Structure that is unknown is left out: a faster machine may decide it within the same time. So are
-flows that refute `monotone_on_flows`, which a slower machine may not find.
+Budgets count steps, so that the tables are the same on every machine. Structure that is unknown is
+left out, and so are flows that refute `monotone_on_flows`.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ from mfdsl.findings import findings
 ROOT = Path(__file__).resolve().parent
 GOLDEN = ROOT / "golden" / "certificates"
 SPECS = sorted(p.stem for p in (ROOT.parent / "specs").glob("*.mfg"))
-# Boxes of a search, so that its bound is the same on every machine; seconds are out of reach.
+# Boxes of a search; its seconds, which are counted, are out of reach.
 SLOPES = Budget(boxes=100, seconds=60.0)
 # One pass over these expressions is long, so the bound is that of the whole domain, and witnesses
-# are looked for during these seconds at most: they make no difference to a row that is proved.
+# are looked for during these counted seconds at most: they make no difference to a proved row.
 LONG = {
     "double_well": 60.0,
     "endogenous": 60.0,
@@ -100,7 +100,7 @@ def test_the_table_is_the_golden_one(name: str, request: pytest.FixtureRequest) 
     assert found == path.read_text(encoding="utf-8")
 
 
-def test_the_time_limit_leaves_claims_unknown() -> None:
+def test_no_budget_leaves_claims_unknown() -> None:
     model = mfdsl.load(SPECS[0]).model
     assert {c.reason for c in structure_certificates(model, 0.0)} == {"budget"}
 

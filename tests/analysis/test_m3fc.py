@@ -61,7 +61,7 @@ def test_three_games_are_lipschitz(name: str, question: str) -> None:
 
 @pytest.mark.parametrize("name, question", JUMPS)
 def test_two_games_jump(name: str, question: str) -> None:
-    found = ask(name, question, seconds=1.0)  # both jumps are found within half of it
+    found = ask(name, question, seconds=1.0)  # each is found within half of it
     assert found.verdict == "refuted" and found.upper is None
     assert found.detail is not None and found.detail.removeprefix(MEAN).startswith("jumps by")
     assert found.witness is not None and float(found.witness["distance"]) < 1e-9

@@ -154,7 +154,7 @@ def test_first_of_tied_actions_is_taken_when_asked() -> None:
 def test_a_cycling_run_is_reported_as_stalled() -> None:
     solution = solve(oracle.load("beach_bar"), solver_name="fixed_point", patience=10)
     assert solution.status is Status.stalled
-    assert "smaller step" in solution.message
+    assert "damp it more" in solution.message
     assert solution.iterations < 20
 
 

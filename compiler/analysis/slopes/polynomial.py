@@ -32,6 +32,7 @@ from mfdsl.compiler.analysis.symbolic.expressions import TooLargeError
 from mfdsl.compiler.analysis.symbolic.polynomials import Polynomial
 
 HALVED, ENTRIES_A_STEP = 500, 10  # steps of a batch of cells, and of their entries
+ENTRIES_KEPT = 50  # of cells that wait, in a step
 MAX_KINDS = 10
 MAX_DEGREE = 8
 MAX_COEFFICIENTS = 2_000
@@ -264,7 +265,7 @@ def _searched(
 ) -> HalfSpan:
     """Branch and bound; bounds of cells that are dropped are kept, the answer is their largest."""
     deadline = counted() + seconds
-    upper, parked, count, best = bound(cells), 0.0, len(cells), least
+    upper, parked, tried, best = bound(cells), 0.0, len(cells), least
     while len(cells):
         best = max(best, float(np.ptp(cells.values[:, :, list(ends)], axis=1).max() / 2))
         done = upper <= best * (1 + gap)
@@ -276,12 +277,13 @@ def _searched(
         if late(deadline):
             parked = max(parked, float(upper.max()))
             break
+        count(len(cells) // 4 + cells.values.size // ENTRIES_KEPT)
         order = np.argsort(-upper, kind="stable")
         top, rest = order[:BATCH], order[BATCH:]
         halves = _halved(cells.take(top), fibres)
-        count += len(halves)
+        tried += len(halves)
         cells, upper = _joined([cells.take(rest), halves]), np.r_[upper[rest], bound(halves)]
-    return HalfSpan(best, parked, count)
+    return HalfSpan(best, parked, tried)
 
 
 def _halved(cells: Cells, fibres: Callable[[tuple[int, int]], list[np.ndarray]]) -> Cells:
