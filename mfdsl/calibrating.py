@@ -19,7 +19,8 @@ from mfdsl.game import Device, Game
 from mfdsl.named_tables import cells_of, read_observations
 from mfdsl.planning import check_tables
 from mfdsl.runtime.calibration.fit import Fit, Observed, fit
-from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
+from mfdsl.runtime.calibration.moving import TEMPERATURE, CalibrationError
+from mfdsl.runtime.calibration.responses import response_of
 from mfdsl.runtime.program import Program
 from mfdsl.runtime.solution import finite
 from mfdsl.smooth_parameters import check_smooth, is_parameter, range_of
@@ -102,10 +103,11 @@ def calibrate(
     check_smooth(game, names, "--fit", others=(TEMPERATURE,), arrays=False)
     program = game.program
     params = program.params(dtype=torch.float64, device=find_device(device))
-    rows = read_observations(path, [axis.name for axis in program.state_axes()])
     try:
-        response = SoftResponse.build(program, params, tuple(names), temperature)
-        cells = cells_of(path, rows, program.state_axes(), response.stages + 1)
+        response = response_of(program, params, tuple(names), temperature)
+        variables = [axis.name for axis in program.state_axes()]
+        rows = read_observations(path, variables, lasting=response.lasting)
+        cells = cells_of(path, rows, program.state_axes(), response.laws)
         seen = Observed(
             np.array([row.time for row in rows]),
             torch.from_numpy(cells).to(params.unit),

@@ -16,7 +16,7 @@ from mfdsl.errors import UsageError
 from mfdsl.game import Device, Game
 from mfdsl.runtime.calibration.clearing import Equations, clear
 from mfdsl.runtime.calibration.fit import Array
-from mfdsl.runtime.calibration.response import CalibrationError
+from mfdsl.runtime.calibration.moving import CalibrationError
 from mfdsl.runtime.solution import finite
 
 
@@ -77,7 +77,7 @@ def clear_market(
     """Values of the parameters `choose`, within their ranges, at which the terms `meet` are 0.
 
     With a number for each stage a term is 0 at every stage; with one number for each term its sum
-    over stages is 0, discounted, with what is paid at the end.
+    over stages is 0, discounted, with what is paid at the end. A stationary horizon has one stage.
 
     Raises:
         CompileError: the spec has errors at the values found.
@@ -120,7 +120,7 @@ def _equations(crowd: Crowd, meet: Sequence[str]) -> Equations:
     numbers, stages = len(crowd.response.entries), crowd.response.stages
     terms = tuple(crowd.paying(name) for name in meet)
     if numbers == len(meet):
-        return Equations(terms, each_stage=False)
+        return Equations(terms, each_stage=crowd.response.lasting)
     if numbers != len(meet) * stages:
         raise UsageError(
             f"{numbers} numbers are to be chosen for {len(meet)} terms at {stages} stages",

@@ -11,9 +11,9 @@ from mfdsl.errors import UsageError, unknown
 from mfdsl.game import Device, Game
 from mfdsl.planning import check_tables
 from mfdsl.runtime.calibration.equilibrium import LogitEquilibrium
-from mfdsl.runtime.calibration.response import SoftResponse
-from mfdsl.runtime.evaluate import Evaluation
-from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.calibration.moving import Response
+from mfdsl.runtime.calibration.responses import response_of
+from mfdsl.runtime.evaluate import Evaluation, build_view
 from mfdsl.smooth_parameters import check_smooth, range_of
 from mfdsl.solving import find_device
 from mfdsl.swept import check_point
@@ -27,14 +27,14 @@ class Crowd:
     """A game, and its response to the parameters that may move, numbers and arrays."""
 
     game: Game
-    response: SoftResponse
+    response: Response
 
     @classmethod
     def of(cls, game: Game, names: Sequence[str], temperature: float, device: Device) -> "Crowd":
         """The crowd of a game with tables.
 
         Raises:
-            CalibrationError: the horizon is stationary.
+            CalibrationError: of a stationary game, where mass ends depends on the policy.
             UsageError: a name is no real parameter that can move, the temperature is not above 0,
                 or the players are a team.
         """
@@ -48,7 +48,7 @@ class Crowd:
         check_tables(game.model, game.bins)
         check_smooth(game, names, "--choose", arrays=True)
         params = game.program.params(dtype=torch.float64, device=find_device(device))
-        return cls(game, SoftResponse.build(game.program, params, tuple(names), temperature))
+        return cls(game, response_of(game.program, params, tuple(names), temperature))
 
     @property
     def terms(self) -> list[str]:
@@ -70,7 +70,7 @@ class Crowd:
             if name not in self.terms:
                 raise unknown("term", name, self.terms)
 
-    def paying(self, term: str) -> SoftResponse:
+    def paying(self, term: str) -> Response:
         """The same game with one term of its rewards alone.
 
         Raises:
@@ -79,7 +79,7 @@ class Crowd:
         others = [name for name in self.terms if name != term]
         whole = self.response
         part = Welfare.of(self.game, others, torch.float64, whole.params.unit.device)
-        return SoftResponse.build(part.game.program, part.params, whole.names, whole.temperature)
+        return response_of(part.game.program, part.params, whole.names, whole.temperature)
 
     def labels(self, places: Iterable[int]) -> tuple[str, ...]:
         """What numbers at these places are called."""
@@ -107,7 +107,7 @@ class Crowd:
 
     def exploitability(self, at: LogitEquilibrium) -> float:
         """What one gains who leaves the policy of an equilibrium for the best response."""
-        view = FiniteView.build(self.response.program, self.response.bound(at.theta)[0])
+        view = build_view(self.response.program, self.response.bound(at.theta)[0])
         probs = self.response.policy(at.scores)
         return Evaluation(view, view.policy(probs[None])).exploitability.value
 

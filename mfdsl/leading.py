@@ -18,7 +18,7 @@ from mfdsl.crowd import Crowd, Values, as_lists, as_toml
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Game
 from mfdsl.runtime.calibration.leader import Counted, Led, lead
-from mfdsl.runtime.calibration.response import CalibrationError
+from mfdsl.runtime.calibration.moving import CalibrationError
 from mfdsl.runtime.solution import finite
 
 

@@ -69,9 +69,11 @@ class ObservedRow:
     weight: float
 
 
-def read_observations(path: Path, variables: Sequence[str]) -> list[ObservedRow]:
+def read_observations(
+    path: Path, variables: Sequence[str], *, lasting: bool = False
+) -> list[ObservedRow]:
     """Rows of a CSV file with the columns `t`, any variables of states, `share`, and perhaps
-    `weight`. A variable that is left out is summed over.
+    `weight`. A variable that is left out is summed over; `t` may be left out of a law that lasts.
 
     Raises:
         UsageError: the file cannot be read, a column is unknown or missing, or a cell is no number.
@@ -84,7 +86,7 @@ def read_observations(path: Path, variables: Sequence[str]) -> list[ObservedRow]
     for name in header:
         if name not in known:
             raise unknown(f"column of `{path}`:", name, known)
-    for name in ("t", "share"):
+    for name in ("share",) if lasting and "t" not in header else ("t", "share"):
         if header.count(name) != 1:
             raise UsageError(f"`{path}` needs one column `{name}`", f"columns: {', '.join(known)}")
     if len(set(header)) < len(header):
@@ -115,7 +117,7 @@ def _observed(path: Path, line: int, header: Sequence[str], cells: Sequence[str]
     entries = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     share = _float(path, line, "share", entries.pop("share"))
     weight = _float(path, line, "weight", entries.pop("weight", "1"))
-    time = _float(path, line, "t", entries.pop("t"))
+    time = _float(path, line, "t", entries.pop("t", "0"))
     if time < 0 or time != int(time):
         raise UsageError(f"`{path}`, line {line}: t is {time:g}", "stages are 0, 1, 2, ...")
     if not -NOISE <= share <= 1 + NOISE:
@@ -150,8 +152,10 @@ def cells_of(
     found = np.ones((len(rows), *(axis.size for axis in axes)))
     for k, row in enumerate(rows):
         if row.time >= laws:
+            there = f"laws are at 0 to {laws - 1}"
+            stays = "the law of a stationary horizon stays: t is 0, or no column"
             raise UsageError(
-                f"`{path}`, line {row.line}: t is {row.time}", f"laws are at 0 to {laws - 1}"
+                f"`{path}`, line {row.line}: t is {row.time}", there if laws > 1 else stays
             )
         for place, axis in enumerate(axes):
             if axis.name not in row.values:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mfdsl.runtime.calibration.equilibrium import LogitEquilibrium, logit_equilibrium, slopes_in
 from mfdsl.runtime.calibration.fit import Array, inside, scales
-from mfdsl.runtime.calibration.response import SoftResponse
+from mfdsl.runtime.calibration.moving import Response
 
 CLEARED = 1e-8  # of the largest residual at the start or of 1, whichever is more
 
@@ -43,7 +43,7 @@ class Equations:
     over stages, discounted and with what is paid at the end.
     """
 
-    terms: tuple[SoftResponse, ...]
+    terms: tuple[Response, ...]
     each_stage: bool
 
     def __call__(self, theta: Tensor, scores: Tensor) -> Float[Tensor, " equations"]:
@@ -55,7 +55,7 @@ class Equations:
 
 
 def clear(
-    response: SoftResponse,
+    response: Response,
     equations: Equations,
     bounds: Sequence[tuple[float, float]],
     evaluations: int,
@@ -97,7 +97,7 @@ def clear(
 class _Path:
     """The equilibria that the search went through."""
 
-    def __init__(self, response: SoftResponse, equations: Equations) -> None:
+    def __init__(self, response: Response, equations: Equations) -> None:
         self.response, self.equations = response, equations
         self.last = logit_equilibrium(response, response.start)
 

@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mfdsl.runtime.calibration.linear import Eliminated, Linear, linear, products
-from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
+from mfdsl.runtime.calibration.linear import Eliminated, Linear, products
+from mfdsl.runtime.calibration.moving import TEMPERATURE, CalibrationError, Response
 
-SETTLED = 1e-10  # residual of scores relative to their size
 MOST_STEPS = 30
 MOST_HALVINGS = 8
 MOST_STAGES = 200
@@ -33,21 +32,23 @@ NO_SLOPE = "the equilibrium has no slope in the parameters here: take a higher t
 
 @dataclass(frozen=True, eq=False)
 class LogitEquilibrium:
-    """Scores of a fixed point at parameters `theta`, with what is left of its equation."""
+    """A fixed point at parameters `theta`, with what is left of its equation. `scores` are the
+    numbers of its point: of a stationary horizon the law follows them.
+    """
 
-    response: SoftResponse
+    response: Response
     theta: Float[Tensor, " entries"]
-    scores: Float[Tensor, "stages states actions"]
+    scores: Tensor
     residual: float
 
     @cached_property
     def linear(self) -> Linear:
         """The system (1 - dG/dz) x = right here."""
-        return _system(self.response, self.theta, self.scores)
+        return self.response.system(self.theta, self.scores)
 
 
 def logit_equilibrium(
-    response: SoftResponse,
+    response: Response,
     theta: Float[Tensor, " entries"],
     near: LogitEquilibrium | None = None,
 ) -> LogitEquilibrium:
@@ -65,13 +66,13 @@ def logit_equilibrium(
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """Derivatives of laws [entries, T + 1, S] and of what is earned [entries] at an equilibrium."""
+    """Derivatives of laws [entries, laws, S] and of what is earned [entries] at an equilibrium."""
 
     laws: Float[Tensor, "entries laws states"]
     earned: Float[Tensor, " entries"]
 
 
-def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
+def slopes_of(response: Response, found: LogitEquilibrium) -> Slopes:
     """How laws and earnings at an equilibrium move with each parameter.
 
     Raises:
@@ -83,12 +84,12 @@ def slopes_of(response: SoftResponse, found: LogitEquilibrium) -> Slopes:
         return torch.cat([laws.reshape(-1), response.paid(theta, laws, joints).reshape(1)])
 
     slopes = slopes_in(response, found, seen)
-    laws = slopes[:, :-1].reshape(len(found.theta), response.stages + 1, -1)
+    laws = slopes[:, :-1].reshape(len(found.theta), response.laws, -1)
     return Slopes(laws, slopes[:, -1])
 
 
 def slopes_in(
-    response: SoftResponse, found: LogitEquilibrium, seen: Callable[[Tensor, Tensor], Tensor]
+    response: Response, found: LogitEquilibrium, seen: Callable[[Tensor, Tensor], Tensor]
 ) -> Float[Tensor, "entries seen"]:
     """How numbers seen(theta, scores) at an equilibrium move with each parameter.
 
@@ -108,7 +109,7 @@ def slopes_in(
 
 
 def adjoint_slope(
-    response: SoftResponse, found: LogitEquilibrium, value: Callable[[Tensor, Tensor], Tensor]
+    response: Response, found: LogitEquilibrium, value: Callable[[Tensor, Tensor], Tensor]
 ) -> Float[Tensor, " entries"]:
     """How a number value(theta, scores) at an equilibrium moves with each parameter.
 
@@ -132,20 +133,20 @@ def adjoint_slope(
     return direct + through
 
 
-def _cooled(response: SoftResponse, theta: Tensor) -> LogitEquilibrium:
+def _cooled(response: Response, theta: Tensor) -> LogitEquilibrium:
     """Newton's method at falling temperatures; steps are halved where it fails."""
     target = float(response.bound(theta)[1])
-    zero = theta.new_zeros(response.shape)
-    warmth, found = 1.0, _newton(response, theta, zero)
+    first = response.begin(theta)
+    warmth, found = 1.0, _newton(response, theta, first)
     while found is None and warmth < 1e12:
         warmth *= 4
-        found = _newton(_warmed(response, warmth * target), _at(response, theta, warmth), zero)
+        found = _newton(_warmed(response, warmth * target), _at(response, theta, warmth), first)
     ratio = 0.25
     for _ in range(MOST_STAGES):
         if found is None or warmth == 1.0:
             break
         colder = max(1.0, warmth * ratio)
-        start = found.scores * (warmth / colder)
+        start = response.cooled(found.scores, warmth / colder)
         here = _warmed(response, colder * target)
         better = _newton(here, _at(response, theta, colder), start)
         if better is None:
@@ -161,11 +162,11 @@ def _cooled(response: SoftResponse, theta: Tensor) -> LogitEquilibrium:
     return replace(found, response=response, theta=theta)
 
 
-def _warmed(response: SoftResponse, temperature: float) -> SoftResponse:
+def _warmed(response: Response, temperature: float) -> Response:
     return replace(response, temperature=temperature)
 
 
-def _at(response: SoftResponse, theta: Tensor, warmth: float) -> Tensor:
+def _at(response: Response, theta: Tensor, warmth: float) -> Tensor:
     """Parameters with the temperature among them raised, if it is."""
     if not response.warms:
         return theta
@@ -174,7 +175,7 @@ def _at(response: SoftResponse, theta: Tensor, warmth: float) -> Tensor:
 
 
 def _newton(
-    response: SoftResponse, theta: Tensor, start: Tensor, known: Linear | None = None
+    response: Response, theta: Tensor, start: Tensor, known: Linear | None = None
 ) -> LogitEquilibrium | None:
     """Newton's method from scores near enough; None where it does not settle.
 
@@ -188,9 +189,11 @@ def _newton(
     for _ in range(MOST_STEPS):
         if not np.isfinite(size):
             return None
-        if size <= SETTLED * (1 + float(scores.norm())):
+        if response.settled(scores, off):
+            if not response.reached(theta, scores + off):
+                return None
             return LogitEquilibrium(response, theta, scores + off, size)
-        way = (older or _system(response, theta, scores)).solve(off)
+        way = (older or response.system(theta, scores)).solve(off)
         searched = None if way is None else _shortened(response, theta, scores, way, size)
         if older is not None and (searched is None or searched[2] > QUICK * size):
             older = None
@@ -202,17 +205,13 @@ def _newton(
     return None
 
 
-def _system(response: SoftResponse, theta: Tensor, scores: Tensor) -> Linear:
-    return linear(lambda z: response(theta, z), scores)
-
-
 def _shortened(
-    response: SoftResponse, theta: Tensor, scores: Tensor, way: Tensor, size: float
+    response: Response, theta: Tensor, scores: Tensor, way: Tensor, size: float
 ) -> tuple[Tensor, Tensor, float] | None:
     """The first of ever shorter steps that lowers the residual."""
     for halving in range(MOST_HALVINGS):
         share = 0.5**halving
-        here = scores + share * way
+        here = response.stepped(scores, share * way)
         off = response(theta, here) - here
         left = float(off.norm())
         if left <= (1 - 0.1 * share) * size:

@@ -21,7 +21,7 @@ from mfdsl.runtime.calibration.equilibrium import (
     logit_equilibrium,
     slopes_of,
 )
-from mfdsl.runtime.calibration.response import CalibrationError, SoftResponse
+from mfdsl.runtime.calibration.moving import CalibrationError, Response
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-6  # of shares that add up to a whole
@@ -89,7 +89,7 @@ class Fit:
 class _Path:
     """The equilibria that a fit went through: each starts from the one before."""
 
-    response: SoftResponse
+    response: Response
     data: Observed
     last: LogitEquilibrium | None = None
     slopes: Slopes | None = None
@@ -118,7 +118,7 @@ class _Path:
 
 
 def fit(
-    response: SoftResponse, data: Observed, bounds: list[tuple[float, float]], evaluations: int
+    response: Response, data: Observed, bounds: list[tuple[float, float]], evaluations: int
 ) -> Fit:
     """Values of the parameters of `response` between `bounds` whose logit equilibrium is nearest to
     the data, from those that are bound.

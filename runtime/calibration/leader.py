@@ -23,7 +23,7 @@ from mfdsl.runtime.calibration.equilibrium import (
     logit_equilibrium,
 )
 from mfdsl.runtime.calibration.fit import Array, scales
-from mfdsl.runtime.calibration.response import SoftResponse
+from mfdsl.runtime.calibration.moving import Response
 
 SETTLED = 1e-9  # slope of the value, each number in its own scale, at which the search ends
 GOOD = 1e-6  # and the one, relative to the value, that counts as an optimum
@@ -35,7 +35,7 @@ class Counted:
     of the terms of their rewards, and the parameters, moves and legal actions of all.
     """
 
-    response: SoftResponse
+    response: Response
     weight: float
 
 
@@ -61,7 +61,7 @@ class Led:
 
 
 def lead(
-    response: SoftResponse,
+    response: Response,
     counted: Sequence[Counted],
     bounds: Sequence[tuple[float, float]],
     evaluations: int,
@@ -107,7 +107,7 @@ def lead(
 class _Path:
     """The equilibria that the search went through: each starts from the one before."""
 
-    response: SoftResponse
+    response: Response
     counted: Sequence[Counted]
     last: LogitEquilibrium | None = None
 

@@ -30,6 +30,16 @@ class Linear(Protocol):
         """That of (1 - J)^T x = right."""
 
 
+class Inverse(Protocol):
+    """An inverse of a system that is near, which spares GMRES most of its steps."""
+
+    def solve(self, right: Tensor) -> Tensor:
+        """The solution of the system near by."""
+
+    def solve_transposed(self, right: Tensor) -> Tensor:
+        """That of its transpose."""
+
+
 def linear(function: Function, point: Tensor) -> Linear:
     """The system of a function whose values have the shape of its argument, at a point."""
     if point.numel() <= DENSE:
@@ -39,7 +49,7 @@ def linear(function: Function, point: Tensor) -> Linear:
 
 @dataclass(frozen=True, eq=False)
 class Eliminated:
-    """The matrix in its factors; `singular` ones have none."""
+    """The matrix in its factors; those of `singular` ones, to rounding, are of no use."""
 
     factors: Tensor
     pivots: Tensor
@@ -56,7 +66,9 @@ class Eliminated:
             rows = unit.reshape(count, *value.shape)
             (jacobian,) = torch.autograd.grad(value, here, rows, is_grads_batched=True)
         factors, pivots, flag = torch.linalg.lu_factor_ex(unit - jacobian.reshape(count, count))
-        return cls(factors, pivots, bool(flag.item() != 0))
+        sizes = factors.diagonal().abs()
+        least = torch.finfo(sizes.dtype).eps * sizes.max()
+        return cls(factors, pivots, bool((flag != 0) | (sizes <= least).any()))
 
     def solve(self, right: Tensor) -> Tensor | None:
         """As `Linear` says."""
@@ -76,14 +88,18 @@ class Eliminated:
 
 @dataclass(frozen=True, eq=False)
 class ByProducts:
-    """The function and the point; each solution takes its products anew."""
+    """The function and the point; each solution takes its products anew. `near` is the inverse of
+    most of the system, if there is one.
+    """
 
     function: Function
     point: Tensor
+    near: Inverse | None = None
 
     def solve(self, right: Tensor) -> Tensor | None:
         """As `Linear` says."""
-        return _krylov(products(self.function, self.point), right)
+        near = None if self.near is None else self.near.solve
+        return _krylov(products(self.function, self.point), right, near)
 
     def solve_transposed(self, right: Tensor) -> Tensor | None:
         """As `Linear` says."""
@@ -95,22 +111,31 @@ class ByProducts:
             (back,) = torch.autograd.grad(value, here, direction, retain_graph=True)
             return back
 
-        return _krylov(pulled, right)
+        near = None if self.near is None else self.near.solve_transposed
+        return _krylov(pulled, right, near)
 
 
-def _krylov(apply: Function, right: Tensor) -> Tensor | None:
+def _krylov(apply: Function, right: Tensor, near: Function | None) -> Tensor | None:
     """The solution of x - apply(x) = right, where GMRES finds one."""
     count = right.numel()
 
-    def product(vector: np.ndarray) -> np.ndarray:
-        part = torch.from_numpy(np.asarray(vector, np.float64)).to(right).reshape(right.shape)
-        return np.asarray((part - apply(part)).reshape(-1).cpu().numpy())
+    def of_arrays(function: Function) -> LinearOperator:
+        def product(vector: np.ndarray) -> np.ndarray:
+            part = torch.from_numpy(np.asarray(vector, np.float64)).to(right).reshape(right.shape)
+            return np.asarray(function(part).detach().reshape(-1).cpu().numpy())
 
-    operator = LinearOperator((count, count), matvec=product, dtype=np.float64)
+        return LinearOperator((count, count), matvec=product, dtype=np.float64)
+
+    operator = of_arrays(lambda part: part - apply(part))
+    inverse = None if near is None else of_arrays(near)
     flat = right.detach().reshape(-1).cpu().numpy()
-    found, flag = gmres(operator, flat, rtol=RESIDUAL, restart=KRYLOV, maxiter=10)
-    if flag != 0 or not np.isfinite(found).all():
+    found, flag = gmres(operator, flat, rtol=RESIDUAL, restart=KRYLOV, maxiter=10, M=inverse)
+    if not np.isfinite(found).all():
         return None
+    if flag != 0:  # where solutions are far larger than right sides, rounding is as well
+        left = np.linalg.norm(flat - operator @ found)
+        if left > RESIDUAL * (np.linalg.norm(flat) + np.linalg.norm(found)):
+            return None
     return torch.from_numpy(found).to(right).reshape(right.shape)
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfdsl.game import Game, load
+from mfdsl.game import load
 from mfdsl.runtime.calibration.equilibrium import adjoint_slope, logit_equilibrium, slopes_of
 from mfdsl.runtime.calibration.linear import ByProducts, Eliminated, products
-from mfdsl.runtime.calibration.response import TEMPERATURE, CalibrationError, SoftResponse
+from mfdsl.runtime.calibration.moving import TEMPERATURE
+from mfdsl.runtime.calibration.response import SoftResponse
 from mfdsl.runtime.solvers.soft_fixed_point import _over_stages
 from mfdsl.runtime.views.finite import FiniteView
 
@@ -107,9 +108,3 @@ def test_products_and_elimination_solve_alike() -> None:
 
     at, way = torch.tensor([1.0, 3.0]), torch.tensor([5.0, -1.0])
     assert products(square, at)(way).tolist() == [10.0, -6.0]
-
-
-def test_a_stationary_game_has_no_stages() -> None:
-    game: Game = load(SPECS / "stationary_sis.mfg")
-    with pytest.raises(CalibrationError, match="stationary"):
-        SoftResponse.build(game.program, game.program.params(), (), 1.0)
