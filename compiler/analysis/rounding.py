@@ -11,6 +11,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts
 from mfdsl.compiler.analysis.intervals import Interval
+from mfdsl.compiler.ir.model import Node
 
 ROUNDING = 2.0**-40  # of the largest number on the way to a value: some thousand roundings
 
@@ -33,7 +34,8 @@ def for_floats(evaluator: Evaluator, node: int, least: float) -> Interval:
     more than `least`.
     """
     value = evaluator.value(node)
-    if not evaluator.simplified or evaluator.facts.types[evaluator.facts.nodes[node].type].finite:
+    nodes, types = evaluator.facts.nodes, evaluator.facts.types
+    if not evaluator.simplified or types[nodes[node].type].finite or _has_its_sign(nodes, node):
         return value
     off = rounding(evaluator.facts, [node])
     if off <= least:
@@ -41,3 +43,14 @@ def for_floats(evaluator: Evaluator, node: int, least: float) -> Interval:
     apart = replace(evaluator, together=False, memo={}, numbers={}).value(node)
     lo, hi = np.maximum(apart.lo, value.lo - off), np.minimum(apart.hi, value.hi + off)
     return Interval(lo, hi)
+
+
+def _has_its_sign(nodes: Sequence[Node], node: int) -> bool:
+    """Whether a node is a sum or difference of two numbers that nothing is computed for, as
+    `0.3 - y`: floats round it once, and what is rounded once keeps its sign.
+    """
+    parts = nodes[node].args
+    if nodes[node].op not in ("add", "sub") or len(parts) != 2:
+        return False
+    plain = (nodes[p].args if nodes[p].op == "neg" else (p,) for p in parts)
+    return all(not nodes[part].args for (part,) in plain)

@@ -102,10 +102,16 @@ def test_the_end_of_a_range_is_the_decimal() -> None:
     assert found.upper is not None and 1 <= found.upper <= 33
 
 
-def test_equal_decimals_cancel_and_meet_the_ends_of_ranges() -> None:
-    """Neither is below 0 anywhere, so both have roots."""
-    for reward in ("sqrt(0.3 - y) + m", "sqrt(0.3 * x + 0.1 * m - 0.1 * m)"):
+def test_equal_decimals_meet_the_ends_of_ranges() -> None:
+    """One difference of numbers as they are written keeps its sign in floats."""
+    for reward in ("sqrt(0.3 - y) + m", "sqrt(-y + 0.3) + m", "log(1 + y) * sqrt(0.3 - y)"):
         assert model_of(reward).name == "cancel"
+
+
+def test_sums_that_cancel_may_be_rounded_below_their_end() -> None:
+    done = compile_text(SPEC.format(reward="sqrt(0.3 * x + 0.1 * m - 0.1 * m)", big="1"))
+    (told,) = (d for d in done.diagnostics if d.severity == "error")
+    assert told.message == "`sqrt` of a value that may be rounded below 0"
 
 
 @pytest.mark.parametrize(
