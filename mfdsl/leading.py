@@ -37,8 +37,8 @@ class Stackelberg:
 
     `values` are the parameters of the rule, arrays row by row; `value` is what the leader gets and
     `before` what it gets at the values of the spec. `terms` are the terms of the rewards by name.
-    `slope` is the steepest that the value still rises, for a move through the whole range of a
-    number, and `at_end` names numbers at an end of their range. `exploitability` is exact and of
+    `slope` is the most that the value still gains, to first order, by a move of one number within
+    its range, and `at_end` names numbers at an end of theirs. `exploitability` is exact and of
     the crowd's policy under the rule: how far a logit equilibrium at `temperature` is from Nash.
     """
 

@@ -26,6 +26,7 @@ from mfdsl.runtime.calibration.fit import Array, scales
 from mfdsl.runtime.calibration.moving import Response
 
 SETTLED = 1e-9  # slope of the value, each number in its own scale, at which the search ends
+AT_END = 1e-9  # of its scale: a number as near as this to an end of its range is there
 GOOD = 1e-6  # and the one, relative to the value, that counts as an optimum
 
 
@@ -44,9 +45,8 @@ class Led:
     """The best rule that was found.
 
     `value` is what it is worth to the leader, `began` what the first one was, with their
-    equilibria. `slope` is the
-    steepest the value still rises within the bounds, each number in its own scale (its range).
-    `at_end` has the places of numbers at an end of their range.
+    equilibria. `slope` is the most that the value still gains, to first order, by a move of one
+    number within its bounds. `at_end` has the places of numbers at an end of their range.
     """
 
     theta: Float[Tensor, " entries"]
@@ -89,13 +89,14 @@ def lead(
     )
     point = np.clip(found.x * scale, low, high)
     value, slope = path.at(point)
-    left = _rise(slope * scale, point, low, high)
+    left = _rise(slope, point, low, high, scale)
+    near = np.minimum(point - low, high - point)
     return Led(
         theta=path.equilibrium.theta,
         value=value,
         began=began,
         slope=left,
-        at_end=tuple(np.flatnonzero((point <= low) | (point >= high)).tolist()),
+        at_end=tuple(np.flatnonzero(near <= AT_END * scale).tolist()),
         converged=left <= GOOD * (1 + abs(value)),
         evaluations=int(found.nfev),
         first=kept,
@@ -138,7 +139,9 @@ def worth(counted: Sequence[Counted], theta: Tensor, scores: Tensor) -> Float[Te
     return torch.stack([each.weight * each.response.paid(theta, *along) for each in counted]).sum()
 
 
-def _rise(slope: Array, point: Array, low: Array, high: Array) -> float:
-    """The largest slope along which a number may move within its bounds."""
-    blocked = ((point <= low) & (slope < 0)) | ((point >= high) & (slope > 0))
-    return float(np.abs(np.where(blocked, 0.0, slope)).max(initial=0.0))
+def _rise(slope: Array, point: Array, low: Array, high: Array, scale: Array) -> float:
+    """The most that the value gains, to first order, by a move of one number within its bounds and
+    by its scale at most.
+    """
+    room = np.minimum(np.where(slope > 0, high - point, point - low), scale)
+    return float((np.abs(slope) * room).max(initial=0.0))

@@ -124,6 +124,12 @@ def test_another_start_may_find_a_better_rule(tmp_path: Path) -> None:
     assert wide.value > near.value and wide.before == near.before
 
 
+def test_a_number_next_to_the_end_of_its_range_is_at_it() -> None:
+    """The best floor inside the logarithm is none: the spec has 1e-25, and its range 1e-30."""
+    found = mfdsl.stackelberg("crowd_1d", "eps", params={"H": 2, "n": 5})
+    assert found.converged and found.at_end == ("eps",) and found.slope < 1e-12
+
+
 WRONG = [
     (["--choose", "tol"], "did you mean `toll`?"),
     (["--choose", ","], "no parameter is named"),
