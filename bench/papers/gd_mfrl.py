@@ -201,6 +201,8 @@ def roomy(size: int, seed: int, iterations: int = 20) -> Row:
     """Rooms of some size."""
     options = {"response": "tables", "mirror": 0.1, "fresh": 1.0, "evaluate_games": 2}
     options |= {"fit_batch": 512, "paths": 65_536, "evaluate_every": iterations}
+    if size > TRIED:  # `gd_rooms.py` says what fewer steps cost there
+        options |= {"paths": 131_072, "fit_steps": 300}
     learner = learner_of(rooms(size), options, seed, iterations)
     found, seconds = trained(learner, iterations)
     responder, made = learner.responder, learner.generator

@@ -138,8 +138,12 @@ class ByTables:
         return Flow(law[None], view.policy(self.table.probs), problem)
 
     def improve(self, made: AnyGenerator, points: Tensor, iteration: int) -> Mapping[str, float]:
-        """One step of mirror descent."""
-        flow = self.against(self.law(made, points))
+        """One step of mirror descent against the law of a generator."""
+        return self.answer(self.law(made, points))
+
+    def answer(self, law: Tensor) -> Mapping[str, float]:
+        """One step of mirror descent against a law [T + 1, S]."""
+        flow = self.against(law)
         policy = self.tabular
         q = self.view.q_values(flow, policy)
         best = self.view.value(flow, self.view.q_values(flow))
