@@ -399,7 +399,7 @@ def test_a_run_that_does_not_fit_together_is_not_resumed(
 def test_a_resumed_run_keeps_its_options_and_needs_something_to_do(mfdsl: Any, run: Any) -> None:
     folder = run()
     other = mfdsl("solve", "--resume", folder, "--opt", "hidden=32")
-    assert other.code == USAGE and "keeps its parameters, its solver and its options" in other.err
+    assert other.code == USAGE and "keeps its parameters, solver, options" in other.err
     done = mfdsl("solve", "--resume", folder)
     assert done.code == USAGE and "has made all of its 2 iterations" in done.err
     played = mfdsl("simulate", "lq_control", "--policy", folder)
