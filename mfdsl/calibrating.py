@@ -98,7 +98,7 @@ def calibrate(
     """
     path = Path(data)
     if not 0 < temperature < math.inf:
-        raise UsageError(f"the temperature is {temperature:g}", "it must be above 0")
+        raise UsageError(f"the temperature is {temperature:g}", "it must be a number above 0")
     check_tables(game.model, game.bins)
     check_smooth(game, names, "--fit", others=(TEMPERATURE,), arrays=False)
     program = game.program

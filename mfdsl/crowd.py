@@ -44,7 +44,7 @@ class Crowd:
                 "give the spec `objective nash`",
             )
         if not 0 < temperature < math.inf:
-            raise UsageError(f"the temperature is {temperature:g}", "it must be above 0")
+            raise UsageError(f"the temperature is {temperature:g}", "it must be a number above 0")
         check_tables(game.model, game.bins)
         check_smooth(game, names, "--choose", arrays=True)
         params = game.program.params(dtype=torch.float64, device=find_device(device))

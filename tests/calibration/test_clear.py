@@ -86,7 +86,7 @@ WRONG = [
     (["--choose", "price,fee", "--meet", "excess"], "5 numbers are to be chosen for 1 term"),
     (["--choose", "price", "--meet", "rest"], "`rest` is paid at the end"),
     (["--choose", "T", "--meet", "excess"], "keeps its value"),
-    (["--choose", "fee", "--meet", "excess", "--temperature", "-1"], "it must be above 0"),
+    (["--choose", "fee", "--meet", "excess", "--temperature", "-1"], "it must be a number above 0"),
 ]
 
 

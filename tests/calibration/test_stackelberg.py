@@ -138,7 +138,7 @@ WRONG = [
     (["--choose", "toll", "--weigh", "fee=x"], "has no number"),
     (["--choose", "toll", "--weigh", "fee=nan"], "finite"),
     (["--choose", "toll", "--weigh", "fee=0", "--weigh", "time=0"], "nothing of toll_road counts"),
-    (["--choose", "toll", "--temperature", "0"], "it must be above 0"),
+    (["--choose", "toll", "--temperature", "0"], "it must be a number above 0"),
     (["--choose", "extra", "--starts", "2"], "`extra` has no range"),
 ]
 
