@@ -10,7 +10,7 @@ import math
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, Protocol, Self, cast
 
 import torch
@@ -32,6 +32,7 @@ FORBIDDEN_TORCH = frozenset(
     "classes compile distributed hub jit load multiprocessing ops package save serialization "
     "utils".split()
 )
+KEPT_MODULES = 64
 REQUIRED = (
     "NAME POPULATION HORIZON HORIZON_KIND DISCOUNT STATES ACTIONS NOISES SUCCESSORS_READ "
     "WEIGHTS_READ REWARDS_READ LEGAL_READ MASKED HAS_FINAL default_params initial_law field legal "
@@ -247,23 +248,27 @@ def checked_module(text: str, name: str, required: Sequence[str]) -> types.Modul
         ProgramError: the text is not a compiled game that has all of `required`.
     """
     path = f"<mfdsl {name} {hashlib.sha256(text.encode()).hexdigest()[:8]}>"
-    tree = _parse(text, path)
-    _check_allowed(tree)
+    code = _checked(text, path)
     module = types.ModuleType(f"mfdsl_program_{name}")
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     try:
-        exec(compile(tree, path, "exec"), module.__dict__)
+        exec(code, module.__dict__)
     except Exception as error:
         raise ProgramError(f"the module {name} does not run: {error}") from error
     _check_contract(module, name, required)
     return module
 
 
-def _parse(text: str, path: str) -> ast.Module:
+@lru_cache(maxsize=KEPT_MODULES)
+def _checked(text: str, path: str) -> types.CodeType:
+    """The code of a text that the allow-list lets pass; a game that is loaded again is not read."""
     try:
-        return ast.parse(text, path)
+        tree = ast.parse(text, path)
     except (SyntaxError, ValueError) as error:
         raise ProgramError(f"the module text is not Python: {error}") from error
+    _check_allowed(tree)
+    code: types.CodeType = compile(tree, path, "exec")
+    return code
 
 
 def _operators(tree: ast.Module) -> set[ast.AST]:
@@ -273,6 +278,7 @@ def _operators(tree: ast.Module) -> set[ast.AST]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Attribute)
+        and isinstance(node.value.value, ast.Attribute)
         and ast.unparse(node) in ALLOWED_OPERATORS
     }
 

@@ -126,8 +126,10 @@ def _read_here(terms: Terms, index: int) -> Iterator[tuple[Key, Type, str, int |
     if not type_.dims:
         yield key, type_, leaf.op, depth
         return
+    alike = type_.box is None and type_.ball is None
+    shared = type_.scalar if alike else None
     for place in np.ndindex(*type_.dims):
-        yield (*key[:2], place), entry_type(type_, place), leaf.op, depth
+        yield (*key[:2], place), shared or entry_type(type_, place), leaf.op, depth
 
 
 def _drawn(terms: Terms, key: Key, type: Type, chance: random.Random) -> Fraction:
