@@ -63,6 +63,19 @@ def test_the_costly_ones_are_tried_last() -> None:
     )
     assert (found.solver, found.config) == ("mf_omo", SOLVERS["mf_omo"].config())
     assert "of omd, policy_iteration, " in found.reason
+    assert found.reason.endswith(", mf_omo")
+
+
+def test_mf_omi_is_not_tried_where_moves_read_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A projection onto the flows of 80 stages takes a second there, and promises nothing."""
+    monkeypatch.setattr("mfdsl.trials.TRIALS", TRIALS[1:2])
+    monkeypatch.setattr("mfdsl.trials._settled", lambda *_: False)
+    monkeypatch.setattr("mfdsl.trials.ROUNDS", 1)
+    for name, tried_last in (("sis", "mf_omo"), ("left_right", "mf_omi")):
+        game = mfdsl.load(name)
+        settings = resolve(game.model, "auto", iterations=1, tolerance=0.0)
+        found = tried(settings, game.program, game.program.params())
+        assert found.reason.rsplit(" ", 1)[1] == tried_last
 
 
 def test_stationary_games_with_small_tables_are_tried() -> None:

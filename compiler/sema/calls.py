@@ -6,7 +6,7 @@ from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.sema import expressions, names, sets
 from mfdsl.compiler.sema.builtins import BUILTINS, arity_fits
 from mfdsl.compiler.sema.comprehensions import OVER_SETS
-from mfdsl.compiler.sema.context import Context, LetSymbol, VariableSymbol
+from mfdsl.compiler.sema.context import Context, LetSymbol, ParameterSymbol, VariableSymbol
 from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.sema.distributions import NAMED, WHOLE
 from mfdsl.compiler.sema.unknown_names import unknown_name
@@ -14,6 +14,7 @@ from mfdsl.compiler.sema.values import (
     POISON,
     Env,
     Function,
+    Handle,
     Poison,
     Term,
     Value,
@@ -42,6 +43,7 @@ def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
             also=[(place, f"`{name}` is this {symbol.kind} here")]
             if isinstance(symbol, VariableSymbol) and place is not None
             else [],
+            helps=_in_brackets(ctx, symbol, expr),
         )
     if name in NAMED:
         kind = "bool" if name == "bernoulli" else "int" if name in WHOLE else "real"
@@ -60,6 +62,31 @@ def lower_call(ctx: Context, env: Env, expr: ast.Call) -> Value:
     if not arity_fits(ctx, rule, expr):
         return POISON
     return rule.lower(ctx, env, expr)
+
+
+def _in_brackets(ctx: Context, symbol: Value | object, expr: ast.Call) -> list[Help | str]:
+    """`mu(I)` means `mu[h = I]`, and `price(t)` means `price[t]`."""
+    if isinstance(symbol, ParameterSymbol | VariableSymbol) and symbol.axes and expr.arguments:
+        file, last = expr.span.file, expr.arguments[-1].span.end
+        edits = (
+            Edit(Span(file, expr.function.span.end, expr.arguments[0].span.start), "["),
+            Edit(Span(file, last, expr.span.end), "]"),
+        )
+        return [Help(f"entries are `{ctx.written(expr.span, edits)}`", edits, applicable=True)]
+    if not isinstance(symbol, Handle) or len(expr.arguments) != 1:
+        return []
+    states = list(ctx.players[symbol.player].states)
+    argument = expr.arguments[0].value
+    if not states:
+        return []
+    value = ctx.written(argument.span)
+    words = f"the mass at a value is `{expr.function.name}[{states[0]} = {value}]`"
+    file, end = expr.span.file, expr.span.end
+    edits = (
+        Edit(Span(file, expr.function.span.end, argument.span.start), f"[{states[0]} = "),
+        Edit(Span(file, argument.span.end, end), "]"),
+    )
+    return [Help(words, edits, applicable=True)]
 
 
 def _unknown_function(ctx: Context, env: Env, expr: ast.Call) -> Poison:
@@ -88,6 +115,10 @@ def _for_members(ctx: Context, expr: ast.Call) -> list[Help | str]:
             for word, span in identifiers(argument.value, plain=True)
             if isinstance(scope.members.get(word), VariableSymbol | LetSymbol)
         ]
+        if not edits and name not in ("mean", "prob"):
+            continue
+        if name == "mean" and isinstance(expr.arguments[0].value, ast.Compare | ast.Not):
+            edits.append(Edit(expr.function.span, "prob"))
         edits.append(Edit(end, f" for q in {scope.name}"))
         words = f"go over all members: `{ctx.written(expr.span, edits)}`"
         sure = name in ("mean", "prob") and len(populations) == 1

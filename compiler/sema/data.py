@@ -41,7 +41,7 @@ def read_array(path: Path, key: str, dims: Sequence[int]) -> tuple[float, ...]:
         if path.suffix == ".json":
             values, shape = _json(path, key)
         elif path.suffix == ".csv":
-            values, shape = _csv(path)
+            values, shape = _csv(path, len(dims))
         else:
             values, shape = _npz(path, key)
     except OSError as error:
@@ -89,7 +89,8 @@ def _json(path: Path, key: str) -> tuple[list[float], tuple[int, ...]]:
     return flatten(content, f"`{path.name}`")
 
 
-def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
+def _csv(path: Path, axes: int) -> tuple[list[float], tuple[int, ...]]:
+    """One row, or one column, is a table with two axes and a list with one."""
     rows: list[list[float]] = []
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -102,7 +103,7 @@ def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
             try:
                 rows.append([read_float(cell) for cell in row])
             except ValueError:
-                raise DataError(f"`{path.name}` line {number}: not a number") from None
+                raise DataError(_no_numbers(path, number, row)) from None
             if len(row) != len(rows[0]):
                 raise DataError(
                     f"`{path.name}` line {number}: expected {len(rows[0])} fields, found {len(row)}"
@@ -110,9 +111,26 @@ def _csv(path: Path) -> tuple[list[float], tuple[int, ...]]:
     except csv.Error:
         raise DataError(f"`{path.name}` is not a table of numbers") from None
     flat = [x for row in rows for x in row]
-    if len(rows) == 1 or (rows and len(rows[0]) == 1):
+    if axes != 2 and (len(rows) == 1 or (rows and len(rows[0]) == 1)):
         return flat, (len(flat),)
     return flat, (len(rows), len(rows[0]) if rows else 0)
+
+
+def _no_numbers(path: Path, line: int, row: list[str]) -> str:
+    """What is wrong with a line of which a cell is no number, and what would be right."""
+    cell = next(cell for cell in row if not _is_number(cell)).strip()
+    said = f"`{path.name}` line {line}: `{cell[:40]}` is not a number"
+    if any(_is_number(part) for part in cell.replace("\t", ";").split(";")[:-1]):
+        return f"{said}; cells are separated by commas"
+    return f"{said}; a file of an array has numbers alone, no names" if line == 1 else said
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        read_float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_unpacked(path: Path) -> None:

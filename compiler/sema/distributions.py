@@ -122,7 +122,8 @@ def mix_weights(ctx: Context, env: Env, expr: ast.Mix) -> list[Term] | None:
     given = [w for w in weights if w is not None]
     total = total_of(ctx, given, expr.span)
     if None in weights:
-        ctx.oblige("total", total, _weights_span(expr), env)
+        alone = "weight" if len(given) == 1 else ""
+        ctx.oblige("total", total, _weights_span(expr), env, name=alone)
     else:
         ctx.oblige("one", total, _weights_span(expr), env)
     rest = add_terms(ctx, [ctx.constant(1), *given], ["+", *["-"] * len(given)], expr.span)

@@ -226,6 +226,16 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
             f"add up to {total}",
             ["end with an `else` arm, which takes the remaining mass"] * (f.hi <= 1),
         )
+    if o.name:  # one number
+        cap = around(o.span, "min(1, ", ")", "cap it", applicable=False)
+        return (
+            "MFG301",
+            f"this {o.name} {'is' if f.certain else 'can be'} more than 1",
+            f"{'is' if f.certain else 'up to'} {reach(f.hi)}",
+            ["a probability is a number from 0 to 1"]
+            if f.certain
+            else [cap, "state what the parameters obey with `assume`"],
+        )
     return (
         "MFG301",
         "weights can add up to more than 1",
@@ -286,6 +296,14 @@ def _of(o: Obligation) -> str:
     return "a real power of" if o.text == "power" else f"`{o.text}` of"
 
 
+def _log_floor(ctx: Context, o: Obligation, f: Failure) -> str:
+    """A sum keeps what can be 0 above it, a maximum what can be below it, too."""
+    cut = f"`log(max({ctx.written(o.span)}, 1e-6))`"
+    if f.lo < 0:
+        return f"add a floor: {cut}"
+    return f"add a floor: `log({ctx.operand(o.span)} + 1e-6)`, or {cut}"
+
+
 _Report = Callable[[Context, Obligation, Failure], Wording]
 
 _REPORTS: dict[str, _Report] = {
@@ -313,12 +331,9 @@ _REPORTS: dict[str, _Report] = {
         "MFG304",
         f"{_of(o)} a value that can be {reach(min(f.lo, 0.0))}",
         "must be positive",
-        [
-            f"add a floor: `log({ctx.operand(o.span)} + 1e-6)`,"
-            f" or `log(max({ctx.written(o.span)}, 1e-6))`"
-        ]
+        [_log_floor(ctx, o, f)]
         if o.text == "log"
-        else ["keep it above 0"],
+        else [around(o.span, "max(", ", 1e-6)", "keep it above 0", applicable=False)],
     ),
     "nonnegative": _negative,
     "mass": lambda ctx, o, f: (

@@ -8,6 +8,7 @@ from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.fitting import fitted
 from mfdsl.compiler.sema.operators import add_terms, compare, describe, extremum, to_real, wrap
+from mfdsl.compiler.sema.suggestions import as_range_of_two
 from mfdsl.compiler.sema.values import POISON, Env, Poison, SetValue, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -34,6 +35,7 @@ def _uniform(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type) -
             f"`uniform` takes one set, got {len(expr.arguments)}",
             expr.span,
             notes=["written `uniform` for the whole domain, or `uniform(rooms.E)` for a region"],
+            helps=as_range_of_two(expr),
         )
     argument = expr.arguments[0]
     domain = sets.lower_set(ctx, env, argument.value)
@@ -116,7 +118,7 @@ def _bernoulli(ctx: Context, env: Env, expr: ast.Call, leaf: Term, target: Type)
     if isinstance(chance, Poison):
         return POISON
     ctx.oblige("probability", chance, expr.arguments[0].span, env)
-    ctx.oblige("total", chance, expr.arguments[0].span, env)
+    ctx.oblige("total", chance, expr.arguments[0].span, env, name="probability")
     rest = add_terms(ctx, [ctx.constant(1), chance], ["+", "-"], expr.span)
     assert isinstance(rest, Term)
     return ctx.node("if", (leaf.node, chance.node, rest.node), REAL, expr.span)

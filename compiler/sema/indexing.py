@@ -276,8 +276,12 @@ def _array_axes(ctx: Context, env: Env, base: ast.Expr, dims: tuple[int, ...]) -
     symbol: object = names.find(ctx, env, base.name) if isinstance(base, ast.Name) else None
     if isinstance(base, ast.Field):
         symbol = _declared_part(ctx, env, base)
-    if isinstance(symbol, ParameterSymbol | VariableSymbol) and len(symbol.axes) == len(dims):
-        return symbol.axes
+    if isinstance(base, ast.Index) and isinstance(base.base, ast.Name):  # `C[g][k]`
+        symbol = names.find(ctx, env, base.base.name)
+    if isinstance(symbol, ParameterSymbol | VariableSymbol):
+        taken = len(base.indices) if isinstance(base, ast.Index) else 0
+        if len(symbol.axes) - taken == len(dims):
+            return symbol.axes[taken:]
     return tuple(Type(kind="int", lo=0, hi=n - 1) for n in dims)
 
 

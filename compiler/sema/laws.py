@@ -9,7 +9,7 @@ from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema import expressions, geometry, names, sets, vectors
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.operators import add_terms, compare, describe, shaped, to_real
-from mfdsl.compiler.sema.suggestions import insertion
+from mfdsl.compiler.sema.suggestions import as_interval_of_two, as_range_of_two, insertion
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -184,7 +184,11 @@ def _uniform(made: Draw, env: Env, expr: ast.Call) -> Term | Poison:
     ctx = made.ctx
     if len(expr.arguments) != 1 or expr.arguments[0].name is not None:
         return ctx.error(
-            "MFG206", "`uniform` takes one set", expr.span, "written `uniform([lo, hi])`"
+            "MFG206",
+            "`uniform` takes one set",
+            expr.span,
+            "written `uniform([lo, hi])`",
+            helps=(as_range_of_two if made.target.kind == "int" else as_interval_of_two)(expr),
         )
     inner = expr.arguments[0].value
     if made.target.kind == "int" and isinstance(inner, ast.Range):
@@ -311,7 +315,7 @@ def _bernoulli(made: Draw, env: Env, expr: ast.Call) -> Term | Poison:
     if isinstance(chance, Poison):
         return POISON
     ctx.oblige("probability", chance, expr.arguments[0].value.span, env)
-    ctx.oblige("total", chance, expr.arguments[0].value.span, env)
+    ctx.oblige("total", chance, expr.arguments[0].value.span, env, name="probability")
     u = made.uniform(env, made.target.dims)
     below = compare(ctx, "<", u, chance, expr.span)
     return below

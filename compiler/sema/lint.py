@@ -8,11 +8,13 @@ from mfdsl.compiler.analysis.axes import choose_axes
 from mfdsl.compiler.analysis.enclosure import Evaluator, Facts, leaves_of
 from mfdsl.compiler.ir.model import Model, Place
 from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.sema.domains import enclosure
 from mfdsl.compiler.sema.failures import reach
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS
+from mfdsl.compiler.syntax.shape import children
 
 LAW = frozenset(
     "mean mean_if mean_others mean_others_if min_members max_members min_others max_others"
@@ -50,6 +52,34 @@ def _unread(ctx: Context, unit: ast.Unit) -> Iterator[tuple[str, Span, str]]:
             if isinstance(member, ast.Let | ast.Noise | ast.Trait | ast.Weights | ast.Action):
                 if (declaration.name.name, member.name.name) not in ctx.read:
                     yield member.name.name, member.name.span, type(member).__name__.lower()
+
+
+def check_members_read(ctx: Context, unit: ast.Unit) -> None:
+    """Means over members that read nothing of them: often `x` where `q.x` is meant."""
+    for mean in _means(unit):
+        bound = mean.name.name
+        words = list(identifiers((mean.body, mean.condition), plain=True))
+        if any(word == bound for word, _ in words):
+            continue
+        own = {m for scope in ctx.players.values() for m in (*scope.states, *scope.members)}
+        read = next((word for word, _ in words if word in own), None)
+        ctx.sink.report(
+            "MFG801",
+            f"`{bound}` is never used",
+            mean.name.span,
+            "this mean is over the same value for every member",
+            severity="warning",
+            helps=[f"`{read}` is one's own, that of a member is `{bound}.{read}`"] if read else [],
+        )
+
+
+def _means(unit: ast.Unit) -> Iterator[ast.CallFor]:
+    stack: list[ast.Tree] = [*reversed(unit.declarations)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.CallFor) and node.function.name in ("mean", "prob"):
+            yield node
+        stack.extend(reversed(children(node)))
 
 
 def check_interaction(ctx: Context, model: Model) -> None:

@@ -19,6 +19,7 @@ from mfdsl.compiler.sema.lint import (
     check_conditions,
     check_costs,
     check_interaction,
+    check_members_read,
     check_unused,
 )
 from mfdsl.compiler.sema.members import declare_members
@@ -84,6 +85,7 @@ def lower_unit(
     _check_size(ctx, model)
     if not sink.failed:
         check_unused(ctx, unit)
+        check_members_read(ctx, unit)
         check_interaction(ctx, model)
         check_conditions(ctx, facts, model)
         check_costs(ctx, facts, model)

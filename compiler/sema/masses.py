@@ -7,11 +7,14 @@ from mfdsl.compiler.sema import expressions
 from mfdsl.compiler.sema.context import Context, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.operators import compare, found, to_real
 from mfdsl.compiler.sema.player_parts import no_part
+from mfdsl.compiler.sema.suggestions import between
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
 from mfdsl.compiler.sema.variables import not_readable
 from mfdsl.compiler.sema.visibility import readable
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
+
+PAYABLE = "choose a share of what there is, or let what cannot be paid leave next to nothing"
 
 
 def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
@@ -73,6 +76,8 @@ def _mass_pairs(
     ctx: Context, scope: PlayerScope, expr: ast.Index
 ) -> list[tuple[VariableSymbol, ast.Expr]] | None:
     named = [a for a in expr.indices if a.name is not None]
+    if any(_is_compared(ctx, scope, argument.value) for argument in expr.indices):
+        return None
     declared = [m.name.name for m in scope.declaration.members if isinstance(m, ast.State)]
     if any(isinstance(scope.members.get(name), Poison) for name in declared):
         return None
@@ -112,6 +117,25 @@ def _mass_pairs(
     return pairs
 
 
+def _is_compared(ctx: Context, scope: PlayerScope, value: ast.Expr) -> bool:
+    """Whether an index is `h == I` where `h = I` is meant; reports it."""
+    if not isinstance(value, ast.Compare) or value.operators != ("==",):
+        return False
+    left, right = value.operands
+    symbol = scope.states.get(left.name) if isinstance(left, ast.Name) else None
+    if symbol is None or symbol.type.kind == "bool":  # the law of a truth value may be asked for
+        return False
+    name = ctx.written(left.span)
+    ctx.error(
+        "MFG202",
+        f"the law is asked with `=`, not `==`: `{name} = {ctx.written(right.span)}`",
+        value.span,
+        "compares one's own value",
+        helps=[between(left.span, right.span, " = ", f"write `{name} = ...`")],
+    )
+    return True
+
+
 def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
     """Whether the law may be read here; reports when not."""
     if env.static:
@@ -127,6 +151,7 @@ def mean_field_allowed(ctx: Context, env: Env, span: Span) -> bool:
             "nobody has a state yet"
             if env.stage == "start"
             else "what is legal depends on oneself and `t` only",
+            helps=[PAYABLE] if env.stage == "legal" else [],
         )
         return False
     return True

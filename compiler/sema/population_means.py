@@ -10,6 +10,7 @@ from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.masses import mean_field_allowed
 from mfdsl.compiler.sema.operators import found, number, plain, to_real, truth
 from mfdsl.compiler.sema.player_parts import player_words
+from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign
 from mfdsl.compiler.sema.values import (
     OWN,
     POISON,
@@ -27,6 +28,7 @@ from mfdsl.compiler.sema.weights import weights_fit
 from mfdsl.compiler.syntax import ast
 
 EXTREMES = ("min", "max")
+WITHOUT_LIMIT = ("sum", "prod", "any", "all")
 
 
 def lower_population(
@@ -149,13 +151,22 @@ def _inside(env: Env, expr: ast.CallFor, members: PopulationName) -> Env:
 
 def _no_limit(ctx: Context, expr: ast.CallFor, members: PopulationName) -> Poison:
     name = expr.function.name
+    if name not in WITHOUT_LIMIT:
+        return ctx.error(
+            "MFG206",
+            f"`{name}` does not go over a population",
+            expr.function.span,
+            "`mean`, `prob`, `min` and `max` do",
+            helps=foreign(FOREIGN_NAMES, name, expr.function.span)
+            or did_you_mean(name, ["mean", "prob", *EXTREMES], [expr.function.span]),
+        )
     better = "prob" if name in ("any", "all") else "mean"
     edits = (Edit(expr.function.span, better),)
     text = f"`{ctx.written(expr.span, edits)}` has a limit"
     return ctx.error(
         "MFG402",
         f"`{name}` over a population grows with the number of agents"
-        if name in ("sum", "prod")
+        if name in WITHOUT_LIMIT[:2]
         else f"`{name}` over a population has no limit as the number of agents grows",
         expr.function.span,
         "not a quantity of the mean field",

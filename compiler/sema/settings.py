@@ -6,7 +6,7 @@ from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.ir.model import Horizon, Scalar
 from mfdsl.compiler.sema import expressions, sets
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.suggestions import did_you_mean, insertion
+from mfdsl.compiler.sema.suggestions import FOREIGN_OBJECTIVES, did_you_mean, foreign, insertion
 from mfdsl.compiler.sema.values import Env, Poison
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -75,7 +75,8 @@ def _objective(ctx: Context, unit: ast.Unit) -> None:
             f"there is no objective `{name}`",
             declaration.name.span,
             "`nash` or `team`",
-            helps=did_you_mean(name, ["nash", "team"], [declaration.name.span]),
+            helps=foreign(FOREIGN_OBJECTIVES, name, declaration.name.span)
+            or did_you_mean(name, ["nash", "team"], [declaration.name.span]),
         )
 
 

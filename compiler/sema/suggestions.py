@@ -23,10 +23,45 @@ FOREIGN_NAMES = MappingProxyType(
         "average": "mean",
         "avg": "mean",
         "expectation": "mean",
+        "E": "mean",
         "probability": "prob",
+        "Pr": "prob",
+        "fraction": "prob",
+        "share": "prob",
+        "proportion": "prob",
+        "gaussian": "normal",
+        "Gaussian": "normal",
+        "Normal": "normal",
+        "Uniform": "uniform",
+        "Bernoulli": "bernoulli",
+        "Poisson": "poisson",
         "clamp": "clip",
         "maximum": "max",
         "minimum": "min",
+    }
+)
+_LAWS = "`mix { 0.4 -> this, else -> that }`, or `choose(y in S, weight = w(y))`"
+# What a name of another language means, where no single name here does.
+FOREIGN_IDIOMS = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("inf", "infinity", "Inf"),
+            "`horizon infinite` goes with `discount`; expressions are finite",
+        ),
+        "e": "`exp(x)` is e to the power of x",
+        "mu": "`population p as mu` names the law of `p`",
+        "self": "own values stand alone: `x`, not `self.x`",
+        **dict.fromkeys(
+            ("categorical", "Categorical", "discrete", "multinomial"),
+            f"a law of single values is written {_LAWS}",
+        ),
+        **dict.fromkeys(("randint", "randrange"), "all integers alike are `uniform(lo..hi)`"),
+    }
+)
+FOREIGN_OBJECTIVES = MappingProxyType(
+    {
+        **dict.fromkeys(("mfg", "game", "selfish", "equilibrium", "competitive"), "nash"),
+        **dict.fromkeys(("mfc", "control", "social", "cooperative", "planner"), "team"),
     }
 )
 FOREIGN_TYPES = MappingProxyType(
@@ -91,6 +126,23 @@ def insertion(span: Span, text: str, words: str) -> Help:
 def between(left: Span, right: Span, text: str, words: str) -> Help:
     """The help that replaces everything between two places."""
     return Help(words, (Edit(Span(left.file, left.end, right.start), text),), applicable=True)
+
+
+def as_range_of_two(call: ast.Call) -> list[Help]:
+    """The help that turns `uniform(lo, hi)` into `uniform(lo..hi)`."""
+    if len(call.arguments) != 2:
+        return []
+    lo, hi = call.arguments
+    return [between(lo.span, hi.span, "..", "a range of integers has two points")]
+
+
+def as_interval_of_two(call: ast.Call) -> list[Help]:
+    """The help that turns `uniform(lo, hi)` into `uniform([lo, hi])`."""
+    if len(call.arguments) != 2:
+        return []
+    first, last = call.arguments
+    place = first.span.to(last.span)
+    return [around(place, "[", "]", "an interval of reals has brackets")]
 
 
 def as_range(interval: ast.Vector) -> Help:

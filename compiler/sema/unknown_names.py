@@ -3,8 +3,14 @@
 from mfdsl.compiler.diagnostics import Help
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, PlayerScope, VariableSymbol
 from mfdsl.compiler.sema.names import BUILTIN_NAMES, MOVE_WORDS, SOFT_NAMES, article
-from mfdsl.compiler.sema.suggestions import FOREIGN_NAMES, did_you_mean, foreign, renamed
-from mfdsl.compiler.sema.values import POISON, Env, Poison
+from mfdsl.compiler.sema.suggestions import (
+    FOREIGN_IDIOMS,
+    FOREIGN_NAMES,
+    did_you_mean,
+    foreign,
+    renamed,
+)
+from mfdsl.compiler.sema.values import POISON, Env, Peer, Poison
 from mfdsl.compiler.sema.variables import not_static
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
@@ -76,8 +82,20 @@ def _member_outside(ctx: Context, env: Env, name: str, owner: Owner, span: Span)
         f"`{name}` cannot be read outside of the {player.kind}",
         span,
         owned,
-        helps=[f"pass it as an argument, or move this into the {player.kind}"],
+        helps=_of_the_bound(env, player, name, span)
+        or [f"pass it as an argument, or move this into the {player.kind}"],
     )
+
+
+def _of_the_bound(env: Env, player: ast.Player, name: str, span: Span) -> list[Help | str]:
+    """`q.search` where a comprehension goes over its population as `q`."""
+    here = player.name.name
+    bound = (
+        word
+        for word, value in env.locals.items()
+        if isinstance(value, Peer) and value.player.partition("[")[0] == here
+    )
+    return [renamed(f"{word}.{name}", [span], applicable=True) for word in bound]
 
 
 def _member_of_another(
@@ -156,8 +174,8 @@ def report_unknown_names(ctx: Context) -> None:
         known = known if position < MAX_GUESSES else []
         guess = nearest(name, known)
         where = "" if guess is None else known_line(ctx, file, guess)
-        if name in ("inf", "infinity", "Inf"):
-            helps.append("`horizon infinite` goes with `discount`; expressions are finite")
+        if name in FOREIGN_IDIOMS:
+            helps.append(FOREIGN_IDIOMS[name])
         else:
             helps += foreign(FOREIGN_NAMES, name, spans[0])
             helps = helps or [*did_you_mean(name, known, spans, where)]

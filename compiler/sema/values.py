@@ -246,7 +246,8 @@ class Obligation:
     "positive" and "mass" (> 0), "nonnegative", "exponent" (exp of it is a float), "finite",
     "size" (a whole number that floats hold exactly), "distinct" (the comparison is false),
     "index" (0 <= node < limit), "range" (lo <= node <= hi), "cell" (row `node` and column `other`
-    is a free cell of the grid). `player` is the player whose expression asks for it.
+    is a free cell of the grid). `name` is the grid of a "cell", or what a "total" of one number is
+    called. `player` is the player whose expression asks for it.
     """
 
     kind: str

@@ -17,6 +17,11 @@ class Brackets:
         self.source = source
         self.sink = sink
         self.open: list[Token] = []
+        # `in (a, b]`, whatever it ends with, is reported by the parser: an interval, no brackets
+        # that do not fit.
+        self._after_in: Token | None = None
+        self._half_open: Token | None = None
+        self._last = ""
         self.too_deep = False
 
     @property
@@ -31,8 +36,13 @@ class Brackets:
         the partner, or since the start of the slice, cannot be parsed. A round bracket closed by
         a square one comes back as the right one. Nesting is counted from `base`.
         """
+        last, self._last = self._last, token.text
         if token.kind != "operator":
             return "fine", token
+        if token.text == "(" and last == "in":
+            self._after_in = token
+        if token.text == "," and self.open and self.open[-1] is self._after_in:
+            self._half_open = self._after_in
         if token.text in OPENERS:
             self.open.append(token)
             return ("broken" if self._is_too_deep(base) else "fine"), token
@@ -104,6 +114,8 @@ class Brackets:
 
     def _mismatch(self, token: Token, opener: Token) -> Token:
         right = OPENERS[opener.text]
+        if opener is self._half_open and token.text == "]":
+            return token._replace(text=right)
         where = self._span(token)
         self.sink.report(
             "MFG003",

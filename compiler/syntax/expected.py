@@ -1,20 +1,18 @@
 """What a parse error means: the message for a token that the grammar does not allow there."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
 
 from mfdsl.compiler.diagnostics import Edit, Help, Sink
 from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.syntax.fault import CLOSED_BY, Fault, Parses, short
+from mfdsl.compiler.syntax.foreign_words import START_WORDS
+from mfdsl.compiler.syntax.incomplete import how_it_goes_on, open_end, turned_round
 from mfdsl.compiler.syntax.lexeme import END, OPERATORS, Lexeme
 from mfdsl.compiler.syntax.nearest import nearest
 from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS
 from mfdsl.compiler.syntax.words import DECLARES, INFIX
 
 MAX_WORDS = 16  # of the author that a help repeats
-
-Parses = Callable[[str, Sequence[Lexeme]], bool]
 
 _OPERAND_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MATCH", "MIX", "TRUE",
                              "FALSE", "NOT", "IF"})  # fmt: skip
@@ -33,80 +31,11 @@ FRIENDLY = _WORDS | _SIGNS | _KINDS
 # Signs that continue an operand; they are allowed nearly everywhere, so naming them says little.
 _CONTINUE = frozenset({"PLUS", "MINUS", "TIMES", "SLASH", "CIRCUMFLEX", "DOT", "LSQB", "LPAR",
                        "CMP", "AND", "OR", "IN", "RANGE"})  # fmt: skip
-_CLOSED_BY = {
-    "IF": ("THEN", "`then` after the condition of this `if`"),
-    "THEN": ("ELSE", "`else` to finish this `if` expression"),
-    "LPAR": ("RPAR", "`,` or `)` in these brackets"),
-    "LSQB": ("RSQB", "`,` or `]` in these brackets"),
-    "LBRACE": ("RBRACE", "`,` or `}` in these braces"),
-}
 _RENAMED = {"cost": "price", "state": "status", "action": "choice", "noise": "shock",
             "trait": "type_of", "weights": "links", "model": "name", "final": "last",
             "grid": "mesh", "in": "inside", "graph": "network", "agents": "people",
             "horizon": "steps", "reward": "gain", "population": "crowd", "major": "leader",
             "param": "value", "if": "when"}  # fmt: skip
-
-
-@dataclass
-class Fault:
-    """A token `words[at]` that the parser in `state` cannot take."""
-
-    kind: str
-    words: list[Lexeme]
-    at: int
-    state: Any
-
-    @property
-    def found(self) -> Lexeme:
-        """The token that does not fit."""
-        return self.words[self.at]
-
-    @property
-    def before(self) -> Lexeme | None:
-        """The token in front of it."""
-        return self.words[self.at - 1] if self.at else None
-
-    @cached_property
-    def accepts(self) -> frozenset[str]:
-        """The terminals that the parser could take instead."""
-        return frozenset(self.state.accepts())
-
-    @property
-    def wants_value(self) -> bool:
-        """True where a value must start."""
-        return {"NAME", "NUMBER", "LPAR"} <= self.accepts
-
-    @property
-    def after_value(self) -> bool:
-        """True where a value has just ended."""
-        return "PLUS" in self.accepts and "NUMBER" not in self.accepts
-
-    @property
-    def head(self) -> str:
-        """The keyword of the declaration, or `x'`."""
-        first = self.words[0]
-        return f"{first.text}'" if first.type == "NAME" else first.text
-
-    def where(self) -> Span:
-        """The token, or the one before it when the input ended."""
-        if self.found.type == END and self.before is not None:
-            return self.before.span
-        return self.found.span
-
-    def named(self) -> str:
-        """The token in words."""
-        if self.found.type == END:
-            return "the end of it"
-        return f"`{_short(self.found)}`"
-
-    def innermost(self) -> Lexeme | None:
-        """The last word on the parser's stack that something must follow or close."""
-        for value in reversed(self.state.parser_state.value_stack):
-            if isinstance(value, Lexeme) and value.type in _CLOSED_BY:
-                return value
-            if isinstance(value, Lexeme) and value.type == "ELSE":
-                return None
-        return None
 
 
 def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -> Lexeme | None:
@@ -121,6 +50,7 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
         _bracketless,
         _prefixed,
         _missing_comma,
+        open_end,
         _not_in,
         _unit,
         _missing_operator,
@@ -165,6 +95,8 @@ def _misspelled(fault: Fault, sink: Sink, parses: Parses) -> bool:
         candidates.append((fault.at - 1, ["if", "match", "mix", "not", "periodic"]))
     for at, pool in candidates:
         word = fault.words[at]
+        if word.text in START_WORDS:
+            continue
         keyword = nearest(word.text, pool) if word.type == "NAME" and len(word.text) > 2 else None
         if keyword is None:
             continue
@@ -282,7 +214,7 @@ def _missing_comma(fault: Fault, sink: Sink, parses: Parses) -> bool:
     )
     sink.report(
         "MFG001",
-        f"missing `,` between two arms, before `{_short(fault.found)}`",
+        f"missing `,` between two arms, before `{short(fault.found)}`",
         fault.found.span,
         "the next arm starts here",
         also=[(before.span, "an arm ends here")],
@@ -316,7 +248,7 @@ def _not_in(fault: Fault, sink: Sink, parses: Parses) -> bool:
     front = [Lexeme("NOT", "not", left.span), left, after[0]]
     mended = [*fault.words[: fault.at - 1], *front, *fault.words[fault.at + 2 :]]
     alone = fault.at >= 2 and fault.words[fault.at - 2].type in ("LPAR", "IF", "AND", "OR", "WHERE")
-    name = _short(left)
+    name = short(left)
     sink.report(
         "MFG007",
         f"`{name} not in` is written `not {name} in`",
@@ -359,13 +291,14 @@ def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     if right.type != "STRING" and parses(
         fault.kind, _replaced(fault.words, fault.at, [star, right])
     ):
-        product = f"write `{_short(left)} * {_short(right)}`"
+        product = f"write `{short(left)} * {short(right)}`"
         helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
     if right.type == "IF":
-        helps.append("a choice between two values is written `if c then a else b`")
+        turned = turned_round(fault, parses)
+        helps.append(turned or "a choice between two values is written `if c then a else b`")
     sink.report(
         "MFG002",
-        f"missing operator between `{_short(left)}` and `{_short(right)}`",
+        f"missing operator between `{short(left)}` and `{short(right)}`",
         right.span,
         "another value starts here",
         also=[(left.span, "a value ends here")],
@@ -381,11 +314,11 @@ def _expectation(fault: Fault, sink: Sink) -> None:
     before, found = fault.before, fault.found
     ended = found.type == END
     also: list[tuple[Span, str]] = []
-    helps: list[Help | str] = []
+    helps = how_it_goes_on(fault)
     if fault.wants_value:
-        wanted = "a value" + (f" after `{_short(before)}`" if before else "")
+        wanted = "a value" + (f" after `{short(before)}`" if before else "")
     elif fault.after_value and (opener := fault.innermost()) is not None:
-        wanted = _CLOSED_BY[opener.type][1]
+        wanted = CLOSED_BY[opener.type][1]
         also = [(opener.span, "opened here" if "these" in wanted else "this one")]
         if opener.type == "THEN":
             helps.append("every `if` has a value, so both branches are needed")
@@ -393,7 +326,7 @@ def _expectation(fault: Fault, sink: Sink) -> None:
         wanted = ("an operator or " if fault.after_value else "") + "the next declaration"
     else:
         allowed = fault.accepts - _CONTINUE if fault.accepts - _CONTINUE else fault.accepts
-        wanted = _one_of(allowed) + (f" after `{_short(before)}`" if before and not ended else "")
+        wanted = _one_of(allowed) + (f" after `{short(before)}`" if before and not ended else "")
     message = f"expected {wanted}"
     message += f" to finish this `{fault.head}`" if ended and "finish" not in message else ""
     message += "" if ended else f", found {fault.named()}"
@@ -408,12 +341,6 @@ def _one_of(terminals: frozenset[str]) -> str:
     if len(names) == 1:
         return names[0]
     return ", ".join(names[:-1]) + f" or {names[-1]}"
-
-
-def _short(word: Lexeme) -> str:
-    """The text of the word, cut to what fits into a headline."""
-    text = word.text.partition("\n")[0]
-    return text if text == word.text and len(text) <= 40 else f"{text[:30]}..."
 
 
 def _replaced(words: list[Lexeme], at: int, by: list[Lexeme]) -> list[Lexeme]:

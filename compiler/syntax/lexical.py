@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from decimal import Decimal
 
 from mfdsl.compiler.diagnostics import Edit, Help, Sink
 from mfdsl.compiler.source import SourceFile, Span
@@ -109,8 +110,30 @@ def _uncommented(source: SourceFile, tokens: list[Token], sink: Sink) -> Iterato
                 helps=[Help("write `#`", (Edit(where, "#"),), applicable=True)],
             )
             continue
+        if token.text == "%" and _is_percent(source, tokens, position):
+            _percent(source, tokens[position - 1], token, sink)
+            continue
         yield token._replace(newlines=lines)
         lines = 0
+
+
+def _is_percent(source: SourceFile, tokens: list[Token], position: int) -> bool:
+    """Whether the sign stands right behind a number, and no value follows on its line."""
+    before, token = tokens[position - 1], tokens[position]
+    if position == 0 or before.kind != "number" or before.end != token.start:
+        return False
+    rest = source.text[token.end :].partition("\n")[0].lstrip()
+    return not rest or not (rest[0].isalnum() or rest[0] in "(_")
+
+
+def _percent(source: SourceFile, number: Token, sign: Token, sink: Sink) -> None:
+    """`95%` is `0.95`."""
+    where = Span(source.name, number.start, sign.end)
+    helps: list[Help | str] = []
+    if len(number.text) <= MAX_LITERAL_DIGITS and number.text.replace(".", "", 1).isdecimal():
+        share = f"{Decimal(number.text) / 100:f}"
+        helps = [Help(f"write `{share}`", (Edit(where, share),), applicable=True)]
+    sink.report("MFG007", "there are no percents", where, "a share of 1", helps=helps)
 
 
 def _repaired(source: SourceFile, token: Token, sink: Sink) -> Token | None:

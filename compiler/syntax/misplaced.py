@@ -2,6 +2,7 @@
 
 from mfdsl.compiler.diagnostics import Edit, Help, Sink
 from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.syntax.foreign_words import foreign_word
 from mfdsl.compiler.syntax.tokens import SOFT_KEYWORDS, Token
 from mfdsl.compiler.syntax.words import EVERYWHERE, HEADERS, MEMBERS, TOP_LEVEL
 
@@ -36,6 +37,7 @@ def report_unknown(
     """A word that declares nothing, with the keyword it misspells if there is one (MFG006)."""
     where = _span(source, token)
     word = source.slice(where)
+    helps: list[Help | str]
     if keyword is not None:
         helps = [Help(f"did you mean `{keyword}`?", (Edit(where, keyword),), applicable=True)]
     else:
@@ -44,8 +46,11 @@ def report_unknown(
     sink.report("MFG006", f"`{word[:64]}` is not {what}", where, "unknown word", helps=helps)
 
 
-def _other_helps(source: SourceFile, token: Token, word: str, in_block: bool) -> list[Help]:
+def _other_helps(source: SourceFile, token: Token, word: str, in_block: bool) -> list[Help | str]:
     rest = source.text[token.end : token.end + 20].lstrip()
+    known = foreign_word(word, _span(source, token), in_block)
+    if known and not rest.startswith("="):  # `profit = ...` may as well name a value
+        return known
     if rest.startswith("=") and not rest.startswith("=="):
         let = Edit(Span(source.name, token.start, token.start), "let ")
         value = source.line(source.line_of(token.start)).partition(word)[2].strip()[:MAX_SHOWN]
@@ -53,10 +58,20 @@ def _other_helps(source: SourceFile, token: Token, word: str, in_block: bool) ->
             f"write `let {word} {value}` to name a value", (let,), applicable=not in_block
         )
         return [Help(f"write `{word}' {value}` for a next value"), naming] if in_block else [naming]
+    if in_block and rest.startswith("~"):
+        return [_primed(word, _span(source, token))]
     if word in SOFT_KEYWORDS:
         return [Help(f"`{word}` belongs in the braces of a `grid` or `graph`")]
     pool = (MEMBERS | EVERYWHERE) if in_block else (TOP_LEVEL | EVERYWHERE) - HEADERS
     return [Help("one of " + ", ".join(f"`{w}`" for w in sorted(pool)))]
+
+
+def _primed(word: str, where: Span) -> Help:
+    """`h_next ~ law`: a next value has a prime."""
+    state = word.removeprefix("next_").removesuffix("_next")
+    state = state.removeprefix("new_").removesuffix("_new") or word
+    words = f"a next value is written `{state}' ~ ...`"
+    return Help(words, (Edit(where, f"{state}'"),), applicable=state != word)
 
 
 def report_nothing_starts(source: SourceFile, token: Token, in_block: bool, sink: Sink) -> None:

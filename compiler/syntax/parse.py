@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from lark import UnexpectedToken
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from mfdsl.compiler.diagnostics import Sink
+from mfdsl.compiler.diagnostics import Diagnostic, Sink
 from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.applicable import confirm_edits
 from mfdsl.compiler.syntax.build import PlayerHead, player
 from mfdsl.compiler.syntax.docs import Docs
-from mfdsl.compiler.syntax.expected import Fault, report_fault
+from mfdsl.compiler.syntax.expected import report_fault
+from mfdsl.compiler.syntax.fault import Fault
 from mfdsl.compiler.syntax.grammar import grammar
 from mfdsl.compiler.syntax.lexeme import END, Lexeme, lexemes
 from mfdsl.compiler.syntax.lexical import repair
@@ -32,6 +34,7 @@ from mfdsl.compiler.syntax.tokens import Token, iterate
 
 # Keywords used as names that one declaration may contain before the rest of it is skipped.
 MAX_RECOVERIES = 10
+KEPT_FILES = 64
 
 
 class BoundedSink(Sink):
@@ -48,12 +51,21 @@ def parse(source: SourceFile, sink: Sink) -> ast.Unit:
 
     Never raises, whatever the text is.
     """
+    unit, found = _confirmed(source)
+    sink.diagnostics += [d for d in found if d not in sink.diagnostics]
+    return unit
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _confirmed(source: SourceFile) -> tuple[ast.Unit, tuple[Diagnostic, ...]]:
+    """The declarations and faults of a file: it is read for its meaning, for its layout and for
+    its place in a run, and a game is loaded with other parameters.
+    """
     own = BoundedSink()
     unit = _parse(source, own)
     if own.diagnostics:
         own.diagnostics = confirm_edits(source, own.diagnostics, _count_errors)
-    sink.diagnostics += [d for d in own.diagnostics if d not in sink.diagnostics]
-    return unit
+    return unit, tuple(own.diagnostics)
 
 
 def _count_errors(source: SourceFile) -> int:

@@ -54,4 +54,4 @@ def looks_like_declaration(tokens: Sequence[Token], at: int) -> bool:
         return False
     if after.kind == "keyword":
         return after.text not in INFIX | {"if"}
-    return after.kind in ("name", "number") or after.text in ("{", ":", "=")
+    return after.kind in ("name", "number") or after.text in ("{", ":", "=", "~")

@@ -17,7 +17,7 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.walk import reachable
 from mfdsl.runtime.agents import AgentProgram
-from mfdsl.runtime.policy import Axis
+from mfdsl.runtime.policy import TRUTH, Axis
 from mfdsl.runtime.program import Program
 from mfdsl.validating.deviation import divergences, log_chance
 from mfdsl.validating.outcome import Row, Trial, left
@@ -253,6 +253,7 @@ def _tuple(kind: Any, field: str, flat: Tensor, axes: tuple[Axis, ...]) -> Any:
     part = kind.__annotations__[field]
     values = []
     for axis in reversed(axes):
-        values.append((flat % axis.size + axis.first)[None])
+        value = (flat % axis.size + axis.first)[None]
+        values.append(value.bool() if axis.labels == TRUTH else value)
         flat = flat // axis.size
     return kind(**{field: part(*reversed(values))})

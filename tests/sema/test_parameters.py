@@ -1,10 +1,12 @@
 """Which parameters are values of the run, and which are fixed before it."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from mfdsl.compiler.driver import Options, compile_text
+from mfdsl.compiler.driver import Options, compile_file, compile_text
+from mfdsl.compiler.ir.meaning import joint_actions, joint_states, reward
 
 
 def test_a_parameter_in_the_bounds_of_a_real_variable_is_fixed_before_the_run() -> None:
@@ -99,3 +101,37 @@ def test_arrays_that_do_not_fit_are_refused(
 ) -> None:
     found = compile_text(ARRAY.format(default=default), options=Options(parameters=given))
     assert any(told in each.message for each in found.diagnostics)
+
+
+TABLES = """model m
+enum Age {{ young, old }}
+enum Kind {{ one }}
+param met : real[Age, Age] in [0, 9] = [[1, 2], [3, 4]]
+param flat : real[Kind, Age] in [0, 9] from "row.csv"
+param tall : real[Age, Kind] in [0, 9] from "column.csv"
+objective nash
+horizon 2
+population p {{
+  state x : Age = young
+  action a : Age
+  x' = a
+  reward r = 100 * {entry} + 10 * flat[one, a] + tall[x, one]
+}}
+"""
+
+
+def test_a_row_of_a_row_is_indexed_by_its_own_values(tmp_path: Path) -> None:
+    """`met[x][a]` is `met[x, a]`; files of one row or one column are tables all the same."""
+    (tmp_path / "row.csv").write_text("5,6\n")
+    (tmp_path / "column.csv").write_text("7\n8\n")
+    for entry in ("met[x, a]", "met[x][a]"):
+        path = tmp_path / "spec.mfg"
+        path.write_text(TABLES.format(entry=entry))
+        model = compile_file(path, Options(root=tmp_path)).require_model()
+        parameters = {p.name: p.value for p in model.parameters}
+        found = [
+            reward(model, 0, {}, x, a, parameters)
+            for x in joint_states(model)
+            for a in joint_actions(model)
+        ]
+        assert found == [157, 267, 358, 468]

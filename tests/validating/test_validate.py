@@ -72,6 +72,29 @@ def test_a_game_as_emitted_passes(name: str) -> None:
     assert row_of(load(text=SIS), name).verdict == "passed"
 
 
+def test_frequencies_of_truth_values_that_decide_are_compared() -> None:
+    """Agents of a table are numbers, those of the particles are truth values: `~` and `if` differ.
+
+    Who leaves is paid 2 / 3 at once, who stays 1 at the end: the returns are in closed form, too.
+    """
+    text = """\
+model leaving
+objective nash
+horizon 2
+population saver {
+  state  inside : bool ~ bernoulli(0.75)
+  action leave : bool
+  inside' = inside and not leave
+  reward now = if inside and leave then 2 / 3 else 0
+  final reward end = if inside then 1 else 0
+}
+"""
+    game = load(text=text)
+    with torch.no_grad():
+        assert kernel_row(trial_of(game, agents=(10,), seconds=1), soon(0.1)).verdict == "passed"
+    assert solve(game, "policy_iteration").value[0] == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize("name", [n for n in CHECKS if n not in ("kernel", "mass")])
 def test_a_game_of_agents_passes(name: str) -> None:
     assert row_of(load(text=WALK), name).verdict == "passed"
