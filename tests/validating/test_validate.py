@@ -382,7 +382,7 @@ def test_a_run_is_evaluated_again_and_a_changed_summary_fails(run: Path) -> None
 
 
 def test_all_checks_of_a_run_pass(run: Path) -> None:
-    found = validate(run, agents=(10, 100), seconds=6)
+    found = validate(run, agents=(10, 100), seconds=15)
     assert found.ok and found.policy == "run" and found.run == run
     assert [row.name for row in found.rows if row.verdict != "passed"] == ["invariances"]
 
