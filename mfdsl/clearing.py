@@ -26,8 +26,9 @@ class Clearing:
 
     `left` has by term the largest distance from 0, over the stages or of the sum, and `before` the
     same at the values of the spec; `each_stage` says which. `at_end` names prices at an end of
-    their range. `exploitability` is exact and of the crowd's policy at these prices: how far a
-    logit equilibrium at `temperature` is from Nash.
+    their range. `free` counts directions in the prices along which the terms do not move here, so
+    that other prices next to these may clear as well. `exploitability` is exact and of the crowd's
+    policy at these prices: how far a logit equilibrium at `temperature` is from Nash.
     """
 
     game: str
@@ -36,6 +37,7 @@ class Clearing:
     before: dict[str, float]
     each_stage: bool
     at_end: tuple[str, ...]
+    free: int
     exploitability: float
     temperature: float
     converged: bool
@@ -57,6 +59,7 @@ class Clearing:
             "before": self.before,
             "each_stage": self.each_stage,
             "at_end": list(self.at_end),
+            "free": self.free,
             "exploitability": self.exploitability,
             "temperature": self.temperature,
             "converged": self.converged,
@@ -97,6 +100,7 @@ def clear_market(
         before=_largest(found.began, meet),
         each_stage=equations.each_stage,
         at_end=crowd.labels(found.at_end),
+        free=found.free,
         exploitability=crowd.exploitability(found.equilibrium),
         temperature=temperature,
         converged=found.converged,

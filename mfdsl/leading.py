@@ -38,7 +38,9 @@ class Stackelberg:
     `values` are the parameters of the rule, arrays row by row; `value` is what the leader gets and
     `before` what it gets at the values of the spec. `terms` are the terms of the rewards by name.
     `slope` is the most that the value still gains, to first order, by a move of one number within
-    its range, and `at_end` names numbers at an end of theirs. `exploitability` is exact and of
+    its range, and `at_end` names numbers at an end of theirs. `flat` says that the
+    value has no slope at the first values, so that the search went nowhere from them: they may be
+    best, worst, or of no concern. `exploitability` is exact and of
     the crowd's policy under the rule: how far a logit equilibrium at `temperature` is from Nash.
     """
 
@@ -49,6 +51,7 @@ class Stackelberg:
     terms: dict[str, Term]
     slope: float
     at_end: tuple[str, ...]
+    flat: bool
     exploitability: float
     temperature: float
     converged: bool
@@ -68,6 +71,7 @@ class Stackelberg:
             "terms": {name: vars(term) for name, term in self.terms.items()},
             "slope": self.slope,
             "at_end": list(self.at_end),
+            "flat": self.flat,
             "exploitability": self.exploitability,
             "temperature": self.temperature,
             "converged": self.converged,
@@ -117,6 +121,7 @@ def stackelberg(
         terms=_terms(parts, searched[0], best),
         slope=best.slope,
         at_end=crowd.labels(best.at_end),
+        flat=best.flat,
         exploitability=crowd.exploitability(best.equilibrium),
         temperature=temperature,
         converged=best.converged,

@@ -205,6 +205,8 @@ def _split(flag: str, setting: str, example: str) -> tuple[str, str]:
 def _read_value(where: str, text: str) -> ParameterValue:
     """An integer, a number, a name, or a bracketed list of numbers as one flat tuple."""
     if text.startswith("["):
+        if not text.endswith("]") or text.count("[") != text.count("]"):
+            raise UsageError(f"`{where}`: its brackets do not close", "write [0.1, 0.2]")
         inner = text.replace("[", " ").replace("]", " ").replace(",", " ")
         return tuple(_number(where, item) for item in inner.split())
     if text.isidentifier() and text.lower() not in ("inf", "infinity", "nan"):

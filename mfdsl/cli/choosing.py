@@ -140,6 +140,11 @@ def _show_rule(console: Console, found: "Stackelberg") -> None:
     console.table(("term", "weight", "before", "under the rule"), rows)
     console.result(f"leader     {found.value:.8g}, before {found.before:.8g}")
     _show_followers(console, found)
+    if found.flat:
+        console.line(
+            "flat       the value has no slope at the first values, which may be its best, its "
+            "worst or of no concern to it: try --starts 5, or others with --set"
+        )
     if not found.converged:
         console.line(
             f"stopped    where the value still rises by {found.slope:.3g} along a range: give more "
@@ -154,11 +159,27 @@ def _show_prices(console: Console, found: "Clearing") -> None:
         before = found.before[name]
         console.result(f"left       {name} {left:.3g} {what}, before {before:.3g}")
     _show_followers(console, found)
-    if not found.converged:
+    if found.converged and found.free:
         console.line(
-            "stopped    where the terms are not 0: give more --evaluations, a higher "
-            "--temperature, or wider ranges in the spec"
+            f"not alone  along {found.free} direction{'s' * (found.free > 1)} in the prices the "
+            "terms do not move: other prices next to these may clear as well"
         )
+    if not found.converged:
+        console.line(f"stopped    where the terms are not 0: {_way_out(found)}")
+
+
+def _way_out(found: "Clearing") -> str:
+    """What may help where markets do not clear."""
+    numbers = sum(len(v) if isinstance(v, tuple) else 1 for v in found.values.values())
+    if found.free == numbers:
+        return (
+            "no price moves them here; take other first values with --set, a higher --temperature"
+        )
+    if found.free:
+        return "terms move together, so no prices may meet them all; meet others, or choose others"
+    if found.at_end:
+        return "prices are at an end of their range; none may clear, or give the spec wider ones"
+    return "give more --evaluations or a higher --temperature; there may be no such prices"
 
 
 def _show_values(console: Console, values: "Values") -> None:

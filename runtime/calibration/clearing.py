@@ -20,18 +20,22 @@ from mfdsl.runtime.calibration.fit import Array, inside, scales
 from mfdsl.runtime.calibration.moving import Response
 
 CLEARED = 1e-8  # of the largest residual at the start or of 1, whichever is more
+NEAR_END = 1e-6  # of its scale: from here a number is tried at the end of its range
+STEERED = 1e-9  # slopes below this part of the largest, or of 1, move nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Cleared:
     """Values of the parameters, and what is left of each equation: `left` [equations] and, at the
-    first values, `began`.
+    first values, `began`. `free` counts the directions in the numbers along which the equations do
+    not move to first order.
     """
 
     theta: Float[Tensor, " entries"]
     left: Array = field(repr=False)
     began: Array = field(repr=False)
     at_end: tuple[int, ...]
+    free: int
     converged: bool
     evaluations: int
     equilibrium: LogitEquilibrium = field(repr=False)
@@ -69,29 +73,48 @@ def clear(
     path = _Path(response, equations)
     low, high = np.array(bounds, dtype=np.float64).T
     start = np.clip(response.start.cpu().numpy(), *inside(low, high))
-    began = path.left(start)
+    began = path.left(response.start.cpu().numpy())
+    scale = scales(start, low, high)
     found = least_squares(
         path.left,
         start,
         path.slope,
         (low, high),
-        x_scale=scales(start, low, high),
+        x_scale=scale,
         ftol=1e-15,
         xtol=1e-14,
         gtol=1e-15,
         max_nfev=evaluations,
     )
-    left = path.left(found.x)
+    point = _ended(path, found.x, low, high, scale)
+    left = path.left(point)
     size = max(1.0, float(np.abs(began).max(initial=0.0)))
     return Cleared(
         theta=path.last.theta,
         left=left,
         began=began,
-        at_end=tuple(np.flatnonzero(found.active_mask).tolist()),
+        at_end=tuple(np.flatnonzero((point == low) | (point == high)).tolist()),
+        free=_free(path.slope(point) * scale),
         converged=bool(np.abs(left).max(initial=0.0) <= CLEARED * size),
         evaluations=int(found.nfev),
         equilibrium=path.last,
     )
+
+
+def _ended(path: "_Path", point: Array, low: Array, high: Array, scale: Array) -> Array:
+    """Numbers next to an end of their range at it, if no more is left there: a trust region stays
+    strictly inside.
+    """
+    moved = np.where(point - low <= NEAR_END * scale, low, point)
+    moved = np.where(high - point <= NEAR_END * scale, high, moved)
+    here, there = (np.abs(path.left(each)).max(initial=0.0) for each in (point, moved))
+    return moved if there <= here else point
+
+
+def _free(slope: Array) -> int:
+    """How many directions the equations [equations, entries] do not follow."""
+    sizes = np.linalg.svd(slope, compute_uv=False)
+    return int(slope.shape[1] - (sizes > STEERED * max(1.0, sizes.max(initial=0.0))).sum())
 
 
 class _Path:

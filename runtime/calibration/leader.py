@@ -46,7 +46,8 @@ class Led:
 
     `value` is what it is worth to the leader, `began` what the first one was, with their
     equilibria. `slope` is the most that the value still gains, to first order, by a move of one
-    number within its bounds. `at_end` has the places of numbers at an end of their range.
+    number within its bounds. `at_end` has the places of numbers at an end of their range. `flat`
+    says that the first values have no slope, so that the search did not begin.
     """
 
     theta: Float[Tensor, " entries"]
@@ -54,6 +55,7 @@ class Led:
     began: float
     slope: float
     at_end: tuple[int, ...]
+    flat: bool
     converged: bool
     evaluations: int
     first: LogitEquilibrium = field(repr=False)
@@ -77,7 +79,7 @@ def lead(
     low, high = np.array(bounds, dtype=np.float64).T
     first = np.clip((response.start if start is None else start).cpu().numpy(), low, high)
     scale = scales(first, low, high)
-    began, _ = path.at(first)
+    began, rises = path.at(first)
     kept = path.equilibrium
     found = minimize(
         lambda moved: path.loss(np.clip(moved * scale, low, high), scale),
@@ -97,6 +99,7 @@ def lead(
         began=began,
         slope=left,
         at_end=tuple(np.flatnonzero(near <= AT_END * scale).tolist()),
+        flat=bool((np.abs(rises * scale) <= SETTLED).all()),
         converged=left <= GOOD * (1 + abs(value)),
         evaluations=int(found.nfev),
         first=kept,

@@ -16,6 +16,7 @@ from torch import Tensor
 DENSE = 1200  # numbers up to which the matrix is written out
 KRYLOV = 60
 RESIDUAL = 1e-10  # relative
+LARGEST = 1e12  # solutions, in right sides: beyond it rounding is most of what is left
 
 Function = Callable[[Tensor], Tensor]
 
@@ -130,11 +131,12 @@ def _krylov(apply: Function, right: Tensor, near: Function | None) -> Tensor | N
     inverse = None if near is None else of_arrays(near)
     flat = right.detach().reshape(-1).cpu().numpy()
     found, flag = gmres(operator, flat, rtol=RESIDUAL, restart=KRYLOV, maxiter=10, M=inverse)
-    if not np.isfinite(found).all():
+    size, asked = np.linalg.norm(found), np.linalg.norm(flat)
+    if not size <= LARGEST * asked:  # of a singular system, or not finite at all
         return None
     if flag != 0:  # where solutions are far larger than right sides, rounding is as well
         left = np.linalg.norm(flat - operator @ found)
-        if left > RESIDUAL * (np.linalg.norm(flat) + np.linalg.norm(found)):
+        if left > RESIDUAL * (asked + size):
             return None
     return torch.from_numpy(found).to(right).reshape(right.shape)
 

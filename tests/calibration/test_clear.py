@@ -1,5 +1,6 @@
 """Markets that clear: the logit demand for one unit, a price for each stage, and wrong requests."""
 
+import json
 import math
 from pathlib import Path
 
@@ -77,6 +78,58 @@ def test_a_market_with_stocks_clears_along_the_flow_of_another_solver() -> None:
     hours = torch.arange(6).to(joint)
     supply = (0.3 - 0.1) / 2 - (0.3 + 0.1) / 2 * torch.cos(2 * math.pi * hours / 24)
     assert torch.allclose(bought, supply, atol=1e-8)
+
+
+def test_a_price_at_the_end_of_its_range_is_found_there(market: Path) -> None:
+    """Half of the buyers want one at the price 2, which is the end: supply a trust region that
+    stays inside falls short of, and one that nobody can take.
+    """
+    market.write_text(MARKET.replace("fee : real in [-20, 20] = 0", "fee : real in [0, 1] = 0.5"))
+    game = mfdsl.load(market, params={"supply": 0.5})
+    found = mfdsl.clear(game, "fee", "excess")
+    assert found.converged and found.values["fee"] == 1 and found.at_end == ("fee",)
+    assert found.left["excess"] < 1e-12 and found.free == 0
+    scarce = mfdsl.clear(mfdsl.load(market, params={"supply": 0.4}), "fee", "excess")
+    assert not scarce.converged and scarce.values["fee"] == 1 and scarce.at_end == ("fee",)
+    assert scarce.left["excess"] == pytest.approx(0.4, abs=1e-12)  # 0.1 at each of 4 stages
+
+
+TWO = """  reward twice = 2 * mean(b.buy for b in buyer) - 2 * supply[t]
+  reward other = mean(b.buy for b in buyer) - supply[t] - 0.1
+  final reward"""
+
+
+@pytest.mark.parametrize(
+    ("second", "free", "told"),
+    [("twice", 1, "not alone  along 1 direction "), ("other", 1, "terms move together")],
+)
+def test_two_prices_of_one_market_are_not_alone(
+    market: Path, second: str, free: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Buyers pay the sum of both, so that only the sum is known."""
+    text = MARKET.replace("param supply", "param tip : real in [-9, 9] = 0\nparam supply")
+    text = text.replace("- fee)", "- fee - tip)").replace("  final reward", TWO)
+    market.write_text(text)
+    asked = ["clear", str(market), "--choose", "fee,tip", "--meet", f"excess,{second}"]
+    assert run([*asked, "--json"]) == (second == "other")
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert found["free"] == free and told in shown.err
+    if second == "twice":
+        known = 1 - H * math.log(0.35 / 0.65)
+        assert found["values"]["fee"] + found["values"]["tip"] == pytest.approx(known, abs=1e-9)
+
+
+def test_a_number_that_moves_no_term_is_said_to(
+    market: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market.write_text(
+        MARKET.replace("0 * x", "worth2 * x").replace(
+            "param worth", "param worth2 : real in [0, 1] = 0.5\nparam worth"
+        )
+    )
+    assert run(["clear", str(market), "--choose", "worth2", "--meet", "excess"]) == 1
+    assert "no price moves them here" in capsys.readouterr().out
 
 
 WRONG = [

@@ -124,6 +124,23 @@ def test_another_start_may_find_a_better_rule(tmp_path: Path) -> None:
     assert wide.value > near.value and wide.before == near.before
 
 
+def test_the_worst_rule_is_not_taken_for_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the bottom of a valley of the leader's own the value has no slope; both ends are best."""
+    spec = tmp_path / "valley.mfg"
+    spec.write_text(
+        TOLL.replace("  cost fee", "  reward own = (extra - 1)^2\n  cost fee").replace(
+            "extra : real = 0", "extra : real in [0, 2] = 1"
+        )
+    )
+    asked = ["stackelberg", str(spec), "--choose", "extra", "--weigh", "time=0", "--weigh", "fee=0"]
+    assert run(asked) == 0
+    assert "flat       the value has no slope" in capsys.readouterr().out
+    wide = mfdsl.stackelberg(spec, "extra", weights={"time": 0, "fee": 0}, starts=2)
+    assert not wide.flat and wide.value == pytest.approx(1) and wide.at_end == ("extra",)
+
+
 def test_a_number_next_to_the_end_of_its_range_is_at_it() -> None:
     """The best floor inside the logarithm is none: the spec has 1e-25, and its range 1e-30."""
     found = mfdsl.stackelberg("crowd_1d", "eps", params={"H": 2, "n": 5})

@@ -91,6 +91,8 @@ def test_an_unknown_bare_name_is_answered_with_the_nearest_game(mfdsl: Any) -> N
         (("solve", "rooms.mfg", "--sweep", "c_crowd=1:20:3"), "outside its range [0, 10]"),
         (("solve", "rooms.mfg", "--sweep", "n=3,4"), "cannot be swept"),
         (("solve", "rooms.mfg", "--set", "c_crowd"), "not of the form name=value"),
+        (("solve", "rooms.mfg", "--set", "c_crowd=[0.1"), "its brackets do not close"),
+        (("solve", "rooms.mfg", "--set", "c_crowd=[0.1]]"), "its brackets do not close"),
         (("solve", "rooms.mfg", "--params", "none.toml"), "cannot read `none.toml`"),
         (("simulate", "rooms.mfg", "--agents", "0"), "'--agents'"),
         (("simulate", "rooms.mfg", "--steps", "9"), "4 stages"),
