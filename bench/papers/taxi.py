@@ -1,10 +1,12 @@
 """Four kinds of networks in the taxi game of Yardim and He 2025 (2408.15173), at equal data.
 
-`python -m bench.papers.taxi [--seeds 3] [--size small|steep|paper] [--kept FILE | --further]`
+`python -m bench.papers.taxi [--seeds 3] [--size SIZE] [--kept FILE | --further]`
 trains `ppo_nash` with one network for all drivers, the same with who they are as entries or as a
-number, and one for each driver, and writes mean returns by epoch; `steep` is small with longer
-steps of Adam. Drivers have costs of their own in a file, the same in every game, so that who one is
-means something. The environment of the paper is not published.
+number, and one for each driver, and writes mean returns by epoch. Of the sizes `small`, `gathered`,
+`steep` and `paper` the second has its requests around a centre, so that most of a return must be
+learned, as in the paper; `steep` has longer steps of Adam. Drivers have costs of their own in a
+file, the same in every game, so that who one is means something. The environment of the paper is
+not published.
 Finished runs go to FILE, a line each, and those that are there are not run again; with `--further`
 only the seeds run that the page lacks, and its seconds of an epoch stay.
 """
@@ -30,6 +32,10 @@ from mfdsl.runtime.behaviours import still, uniform
 
 KINDS = ("symmetric", "one_hot", "integer", "individual")
 PAPER = {"symmetric": 23.1, "one_hot": 22.6, "integer": 21.6, "individual": 4.0}
+WANTED = "  let wanted    = demand * day.busy * day.wave * (1 + 0.5 * cos(2 * pi * row(x) / n))"
+GATHERED = """
+  let near      = exp({0} * (cos(2 * pi * row(x) / n) + cos(2 * pi * col(x) / n) - 2))
+  let nearness  = (sum(exp({0} * (cos(2 * pi * i / n) - 1)) for i in 0..n - 1) / n)^2"""
 TRAIT = "trait  cost_factor : real in [1 - spread, 1 + spread] "
 SPREAD = 0.3
 GAMES = 64  # of a measurement
@@ -49,10 +55,12 @@ class Size:
     games: int
     members: int
     rate: float = 3e-3
+    centre: float = 0.0
 
 
 SIZES = {
     "small": Size(8, 100, 64, 0.1, 100, 2, 100),
+    "gathered": Size(8, 100, 64, 0.1, 100, 2, 100, centre=2.0),
     "steep": Size(8, 100, 64, 0.1, 100, 2, 100, rate=1e-2),
     "paper": Size(16, 1000, 128, 0.25, 40, 1, 250, rate=1e-2),
 }
@@ -68,12 +76,18 @@ def city(size: Size, folder: Path) -> Game:
     for before, after in (
         (TRAIT + "~ uniform", TRAIT + 'from "drivers.csv"'),
         ("  agents drivers\n", ""),
+        (WANTED, gathered(size.centre)),
     ):
         assert before in text
         text = text.replace(before, after)
     (folder / "taxi.mfg").write_text(text)
     params = {"n": size.side, "T": size.steps, "drivers": size.drivers, "demand": size.demand}
     return mfdsl.load(str(folder / "taxi.mfg"), params=params)
+
+
+def gathered(centre: float) -> str:
+    """Requests that gather around the first cell: `centre` is how far."""
+    return f"{GATHERED.format(centre)}\n{WANTED} * near / nearness" if centre else WANTED
 
 
 def run(game: Game, size: Size, kind: str, seed: int) -> dict[str, Any]:
@@ -207,7 +221,8 @@ def main() -> None:
         runs = trained(game, size, given.seeds, given.kept, kept.get("runs"))
     times = kept.get("seconds_of_an_epoch")
     if times is None:
-        times = {} if given.size == "steep" else clock()  # the step of Adam takes no time
+        # neither the step of Adam nor where requests are takes time
+        times = {} if given.size in ("steep", "gathered") else clock()
     page(given.size, size, known, runs, times)
 
 
@@ -232,6 +247,19 @@ def seconds(times: dict[str, float]) -> list[str]:
     lines += [f"| {k} | {s:.2f} | {100 * (1 - s / slowest):.0f} % |" for k, s in times.items()]
     said = "Learning with 1,000 drivers, 128 steps and one game, without measurements:"
     return [said, "\n".join(lines)]
+
+
+def _gathered(size: Size) -> str:
+    """Where requests are, if not everywhere."""
+    if size.centre == 0:
+        return ""
+    most = (math.e**size.centre / fmean(_crowding(size))) ** 2
+    return f", {most:.0f} times as many at the centre where they gather"
+
+
+def _crowding(size: Size) -> list[float]:
+    sides = range(size.side)
+    return [math.exp(size.centre * math.cos(2 * math.pi * i / size.side)) for i in sides]
 
 
 def page_of(size: str) -> str:
@@ -266,7 +294,7 @@ def page(
         f"python -m bench.papers.taxi --size {name}",
         [
             f"A city of {size.side} by {size.side} places with {size.drivers:,} drivers,"
-            f" {size.steps} steps, {size.demand} requests at a place and step;"
+            f" {size.steps} steps, {size.demand} requests at a place and step{_gathered(size)};"
             f" {size.epochs} epochs of {size.games} game(s), `ppo_nash`, equal options for all,"
             f" steps of Adam from {size.rate:g} on."
             " Means over drivers and measured games, which are the same for all; ± is the deviation"
