@@ -5,6 +5,7 @@ Whether a name exists and a value fits is for the compiler to say; here only the
 
 import glob
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -14,6 +15,7 @@ from typing import Any
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.compiler.ir.fold import read_float, told_apart
 from mfdsl.compiler.ir.model import Model, Parameter
+from mfdsl.compiler.ir.rows import Rows, array_of
 from mfdsl.errors import UsageError, unknown
 from mfdsl.files import read_text
 
@@ -45,10 +47,10 @@ def _given(name: str, value: Any) -> ParameterValue:
     match plain:
         case bool():
             return "true" if plain else "false"
-        case int() | float() | str():
+        case int() | float() | str() | Rows():
             return plain
         case list() | tuple():
-            return tuple(_flatten("params", name, list(plain)))
+            return _array(f"params `{name}`", _numbers("params", name, list(plain)))
     raise UsageError(
         f"the value of `{name}` is {value!r}", "give a number, a name, or an array of numbers"
     )
@@ -67,7 +69,7 @@ def swept_values(sweep: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
             raise UsageError(
                 f"`{name}` is swept over {values!r}", "give its values: (0.5, 0.7, 0.9)"
             )
-        found[name] = tuple(_flatten("sweep", name, list(plain)))
+        found[name] = _array(f"sweep `{name}`", _numbers("sweep", name, list(plain)))
     return found
 
 
@@ -203,15 +205,32 @@ def _split(flag: str, setting: str, example: str) -> tuple[str, str]:
 
 
 def _read_value(where: str, text: str) -> ParameterValue:
-    """An integer, a number, a name, or a bracketed list of numbers as one flat tuple."""
+    """An integer, a number, a name, or a bracketed list of numbers, or of such lists."""
     if text.startswith("["):
-        if not text.endswith("]") or text.count("[") != text.count("]"):
-            raise UsageError(f"`{where}`: its brackets do not close", "write [0.1, 0.2]")
-        inner = text.replace("[", " ").replace("]", " ").replace(",", " ")
-        return tuple(_number(where, item) for item in inner.split())
+        return _array(where, _listed(where, text))
     if text.isidentifier() and text.lower() not in ("inf", "infinity", "nan"):
         return text
     return _number(where, text)
+
+
+def _listed(where: str, text: str) -> list[Any]:
+    """The lists that brackets make; commas and blanks divide."""
+    whole: list[Any] = []
+    around = [whole]
+    for word in re.findall(r"[\[\]]|[^\[\],\s]+", text):
+        if word == "[":
+            around[-1].append([])
+            around.append(around[-1][-1])
+        elif word != "]":
+            around[-1].append(_number(where, word))
+        elif len(around) > 1:
+            around.pop()
+        else:
+            break
+    if len(around) != 1 or len(whole) != 1 or text.count("[") != text.count("]"):
+        raise UsageError(f"`{where}`: its brackets do not close", "write [0.1, 0.2]")
+    found: list[Any] = whole[0]
+    return found
 
 
 def _wordy(text: str) -> bool:
@@ -265,16 +284,26 @@ def _from_toml(path: Path, name: str, value: Any) -> ParameterValue:
         case float() if math.isfinite(value):
             return value
         case list():
-            return tuple(_flatten(path, name, value))
+            return _array(f"{path}` holds `{name}", _numbers(path, name, value))
     raise UsageError(f"`{path}`: `{name}` is not a finite number, a name or a list of numbers")
 
 
-def _flatten(path: Path | str, name: str, values: list[Any]) -> Iterable[float]:
+def _numbers(path: Path | str, name: str, values: list[Any]) -> list[Any]:
+    """The lists of a value with Python's own finite numbers in them."""
+    found: list[Any] = []
     for value in values:
         value = value.item() if hasattr(value, "item") else value
         if isinstance(value, list | tuple):
-            yield from _flatten(path, name, list(value))
+            found.append(_numbers(path, name, list(value)))
         elif isinstance(value, int | float) and math.isfinite(value):
-            yield value
+            found.append(value)
         else:
             raise UsageError(f"`{path}`: `{name}` holds `{value}`, which is not a finite number")
+    return found
+
+
+def _array(where: str, values: list[Any]) -> tuple[float, ...]:
+    try:
+        return array_of(values)
+    except ValueError as error:
+        raise UsageError(f"`{where}`: {error}", "write [[1, 2, 3], [4, 5, 6]]") from None

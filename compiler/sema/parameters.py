@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mfdsl.compiler.ir.fold import carried, decimal, told_apart
+from mfdsl.compiler.ir.rows import Rows
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import expressions, types
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
@@ -276,12 +277,17 @@ def _override(
     name = declaration.name.name
     if type_.dims:
         count = math.prod(type_.dims)
-        if isinstance(given, tuple) and len(given) == count:
+        shape = given.shape if isinstance(given, Rows) else (count,)
+        if isinstance(given, tuple) and len(given) == count and shape in ((count,), type_.dims):
             return tuple(_at_end(type_, float(x)) for x in given)
         one = None if isinstance(given, tuple) else _scalar_override(ctx, type_, given)
         if one is not None:
             return (_at_end(type_, carried(one)),) * count
-        got = f"{len(given)} numbers" if isinstance(given, tuple) else f"{given!r}"
+        got = f"`{given}`"
+        if isinstance(given, tuple):
+            got = "1 number" if len(given) == 1 else f"{len(given)} numbers"
+        if isinstance(given, Rows):
+            got = f"rows of shape {list(given.shape)}"
         ctx.sink.report(
             "MFG307",
             f"`{name}` has shape {list(type_.dims)}: {count} numbers, got {got}",

@@ -1,15 +1,21 @@
 """Reading parameter values from flags and files."""
 
+import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import mfdsl
+from mfdsl.compiler.ir.meaning import joint_actions, joint_states, reward
+from mfdsl.compiler.ir.rows import Rows
 from mfdsl.errors import UsageError
 from mfdsl.parameters import combinations, gather, read_settings, read_sweeps
 
 
-def test_settings_become_integers_numbers_names_and_flat_arrays() -> None:
+def test_settings_become_integers_numbers_names_and_arrays() -> None:
     settings = ["n=100", "p = 0.25", "small=1e-3", "side=left", "bar=[[1, 2], [3, 4]]"]
     assert read_settings(settings) == {
         "n": 100,
@@ -137,3 +143,56 @@ def test_a_sweep_ends_at_its_end() -> None:
     """-8.168 + (5.94 - -8.168) is above 5.94, which may be the end of a range."""
     (values,) = read_sweeps(["x=-8.168:5.94:3"]).values()
     assert values[-1] == 5.94 and len(values) == 3
+
+
+TABLE = """model rows
+param n : int in 1..5 = 3
+param R : real[n, 2] in [0, 1] = [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]
+objective nash
+horizon 1
+population p as mu {
+  state x : int in 0..n - 1 ~ uniform
+  action a : int in 0..1
+  x' = x
+  reward r = R[x, a]
+}
+"""
+ROWS = ((0.6, 0.5), (0.4, 0.3), (0.2, 0.1))
+
+
+@pytest.mark.parametrize("given", ["list", "flat", "numpy", "command", "file"])
+def test_rows_keep_their_places(given: str, tmp_path: Path) -> None:
+    text = str([list(row) for row in ROWS])
+    (tmp_path / "p.toml").write_text(f"R = {text}\n")
+    values = {
+        "list": lambda: {"R": [list(row) for row in ROWS]},
+        "flat": lambda: {"R": [x for row in ROWS for x in row]},
+        "numpy": lambda: {"R": np.array(ROWS)},
+        "command": lambda: read_settings([f"R={text}"]),
+        "file": lambda: gather([], tmp_path / "p.toml"),
+    }[given]()
+    model = mfdsl.load(text=TABLE, params=values).model
+    for state, row in zip(joint_states(model), ROWS, strict=True):
+        for action, value in zip(joint_actions(model), row, strict=True):
+            assert reward(model, 0, {}, state, action) == value
+
+
+@pytest.mark.parametrize("text", ["[[.1, .2, .3], [.4, .5, .6]]", "[[.1, .2, .3, .4, .5, .6]]"])
+def test_rows_of_another_shape_are_refused(text: str) -> None:
+    array = np.array(json.loads(text.replace(".", "0.")))
+    for values in (read_settings([f"R={text}"]), {"R": array}):
+        with pytest.raises(mfdsl.CompileError, match=r"shape \[3, 2\]: 6 numbers, got rows of"):
+            mfdsl.load(text=TABLE, params=values)
+
+
+def test_rows_of_several_lengths_are_no_array() -> None:
+    with pytest.raises(UsageError, match="one row has 2 numbers, another 1"):
+        read_settings(["R=[[1, 2], [3]]"])
+    with pytest.raises(UsageError, match="numbers stand beside rows"):
+        read_settings(["R=[[1, 2], 3]"])
+
+
+def test_rows_go_to_other_processes_with_their_shape() -> None:
+    rows = read_settings(["R=[[1, 2], [3, 4]]"])["R"]
+    again = pickle.loads(pickle.dumps(rows))
+    assert again == (1, 2, 3, 4) and isinstance(again, Rows) and again.shape == (2, 2)

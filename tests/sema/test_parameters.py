@@ -92,7 +92,7 @@ def test_one_number_is_given_for_all_entries() -> None:
         ("[[0.5, 1] for k in 0..2]", {}, "`rule` has shape [4, 2], found 3 values"),
         ("[0.5 for k in 0..3]", {}, "`rule` has shape [4, 2], found a real"),
         ("[[1 / k, 1] for k in 0..3]", {}, "divides by 0"),
-        ("1", {"rule": "much"}, "8 numbers, got 'much'"),
+        ("1", {"rule": "much"}, "8 numbers, got `much`"),
         ("1", {"rule": 3}, "`rule = 3` is outside its range"),
     ],
 )
