@@ -50,6 +50,23 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise UsageError(f"cannot write `{path}`: {reason(error)}") from None
 
 
+def check_place(path: Path | None) -> None:
+    """Say before long work that its file cannot be written; nothing is left there.
+
+    Raises:
+        UsageError: the folder is not there or cannot be written to, or `path` is a folder.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"cannot write `{path}`: it is a folder", "name a file in it")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".mfdsl-", dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write `{path}`: {reason(error)}") from None
+
+
 def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
     """Put a folder with `files` in the place of `target`: written beside, then renamed.
 

@@ -10,7 +10,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE
-from mfdsl.files import write_text
+from mfdsl.files import check_place, write_text
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def calibrate(
     from mfdsl.calibrating import calibrate as fitted
 
     console = Console(json, quiet)
+    check_place(out)
     game = api.load(spec, params=gather(set_, params))
     names = [name.strip() for name in fit.split(",") if name.strip()]
     found = fitted(

@@ -10,7 +10,7 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE
 from mfdsl.errors import UsageError
-from mfdsl.files import write_text
+from mfdsl.files import check_place, write_text
 from mfdsl.parameters import gather, read_settings
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def stackelberg(
 ) -> int:
     """Choose parameters that are best for a leader at the crowd's equilibrium: tolls, taxes."""
     console = Console(json, quiet)
+    check_place(out)
     found = api.stackelberg(
         api.load(spec, params=gather(set_, params)),
         _names(choose),
@@ -90,6 +91,7 @@ def clear(
 ) -> int:
     """Find prices that clear markets at the crowd's equilibrium: where terms of the spec are 0."""
     console = Console(json, quiet)
+    check_place(out)
     found = api.clear(
         api.load(spec, params=gather(set_, params)),
         _names(choose),

@@ -14,6 +14,7 @@ from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError, did_you_mean, unknown
+from mfdsl.files import check_place
 from mfdsl.parameters import gather
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def simulate(
             f"`--record {record}`: the values of all agents are written as an npz file",
             "end its name in .npz",
         )
+    check_place(record)
     wanted = numbers(agents)
     values = gather(set_, params)
     run = _run(policy)

@@ -149,3 +149,18 @@ def test_wrong_requests_are_refused(
 ) -> None:
     assert run(["clear", str(market), *asked]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_search(
+    market: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["clear", str(market), "--choose", "price", "--meet", "excess", "-o"]
+    for place, told in (
+        (tmp_path / "none" / "p.toml", "cannot write"),
+        (tmp_path, "it is a folder"),
+    ):
+        before = sorted(tmp_path.iterdir())
+        assert run([*asked, str(place)]) == 2
+        shown = capsys.readouterr()
+        assert told in shown.err and not shown.out
+        assert sorted(tmp_path.iterdir()) == before
