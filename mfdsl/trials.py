@@ -4,9 +4,11 @@ No rule by the properties of a game is better than this: where moves read the la
 may cycle for ever while policy iteration stops at an equilibrium, or the other way round.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
+from time import monotonic
 
 from torch import Tensor
 
@@ -48,6 +50,8 @@ FINALISTS = 3
 SOLVED = 1e-3
 MOST_ENTRIES = 1 << 20
 MOST_COSTLY_ENTRIES = 1 << 12
+LOG = logging.getLogger("mfdsl.trials")
+SAID_AFTER = 5.0  # seconds of silence that nobody wonders about
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,15 @@ def tried(
         return settings if endless else _untried(settings, program)
     if settings.iterations < ROUNDS:
         return settings
-    found = _begun(ENDLESS if endless else TRIALS, settings, program, params, start)
+    say = _saying()
+    found = _begun(ENDLESS if endless else TRIALS, settings, program, params, start, say)
     first = found[0].solution.history[0].exploitability
     for count in (LONGER, LONGEST) if endless else (LONGER,):
         if not _settled(found, first, settings) and settings.iterations >= count:
-            found = _continued(found, count, settings, program, params)
+            found = _continued(found, count, settings, program, params, say)
     if not _settled(found, first, settings) and not endless and entries <= MOST_COSTLY_ENTRIES:
         costly = COSTLY[:1] if _moves_read_the_law(program) else COSTLY
-        found += _begun(costly, settings, program, params, start)
+        found += _begun(costly, settings, program, params, start, say)
     best = min(found, key=lambda trial: trial.gap)
     names = ", ".join(dict.fromkeys(trial.name for trial in found))
     count = best.solution.iterations
@@ -123,6 +128,7 @@ def _begun(
     program: Program,
     params: Params,
     start: Tensor | None,
+    say: Callable[[_Trial], None],
 ) -> list[_Trial]:
     """Trials of what is defined on the game, up to the first that reaches the tolerance."""
     found: list[_Trial] = []
@@ -144,13 +150,19 @@ def _begun(
         )
         _check(trial)
         found.append(_Trial(name, config, trial))
+        say(found[-1])
         if trial.status is Status.converged:
             break
     return found
 
 
 def _continued(
-    trials: Sequence[_Trial], count: int, settings: Settings, program: Program, params: Params
+    trials: Sequence[_Trial],
+    count: int,
+    settings: Settings,
+    program: Program,
+    params: Params,
+    say: Callable[[_Trial], None],
 ) -> list[_Trial]:
     """The trials, those ahead after `count` iterations, up to the first that reaches the tolerance.
 
@@ -172,9 +184,22 @@ def _continued(
         )
         _check(further)
         longer[trial.name, trial.config] = replace(trial, solution=further)
+        say(longer[trial.name, trial.config])
         if further.status is Status.converged:
             break
     return [longer.get((trial.name, trial.config), trial) for trial in trials]
+
+
+def _saying() -> Callable[[_Trial], None]:
+    """What tells of a trial that has ended, once all of them have taken a while."""
+    began = monotonic()
+
+    def say(trial: _Trial) -> None:
+        if monotonic() - began > SAID_AFTER:
+            count = trial.solution.iterations
+            LOG.info("trying %s: %.3g after %d iterations", trial.name, trial.gap, count)
+
+    return say
 
 
 def _settled(trials: Sequence[_Trial], start: float, settings: Settings) -> bool:

@@ -36,6 +36,20 @@ def test_a_trial_that_reaches_the_tolerance_is_taken(name: str) -> None:
     assert found.reason.endswith(" iterations, of omd")
 
 
+def test_trials_that_take_a_while_tell_of_each_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    game = mfdsl.load("linear_quadratic")
+    with caplog.at_level("INFO", logger="mfdsl.trials"):
+        settings_of(game)
+        assert not caplog.messages
+        monkeypatch.setattr("mfdsl.trials.SAID_AFTER", -1.0)
+        found = settings_of(game)
+    (said,) = caplog.messages
+    gap, _, count = said.removeprefix(f"trying {found.solver}: ").partition(" after ")
+    assert f"least exploitability, {gap} after {count}, of omd" in found.reason
+
+
 def test_those_ahead_go_on_where_a_hundred_iterations_are_too_few() -> None:
     """Biased rock, paper, scissors: the four that were tried before are at 4 % and more there."""
     game = mfdsl.load("rock_paper_scissors")
