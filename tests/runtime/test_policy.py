@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from mfdsl.runtime.policy import Axis, TabularPolicy, greedy_probs, softmax_probs, uniform_probs
+from mfdsl.runtime.policy import (
+    Axis,
+    TabularPolicy,
+    adding_up,
+    greedy_probs,
+    softmax_probs,
+    uniform_probs,
+)
 
 HEALTH = Axis("health", 2, 0, ("well", "ill"))
 PLACE = Axis("place", 3, -1)
@@ -65,3 +72,20 @@ def test_softmax_and_uniform_respect_illegal_actions() -> None:
 
 def test_softmax_of_large_scores_is_finite() -> None:
     assert softmax_probs(SCORES * 1e6).isfinite().all()
+
+
+def test_rows_are_scaled_only_where_they_miss_1_by_more_than_rounding() -> None:
+    """So that a kept policy is read as it was written, to the bit."""
+    scores = torch.randn(
+        2, 3, 50, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    exact = scores.softmax(-1)
+    assert (exact.sum(-1) != 1).any()  # by a rounding or two
+    assert torch.equal(adding_up(exact), exact)
+    mixed = exact.clone()
+    mixed[0] = exact[0].float().double()
+    found = adding_up(mixed)
+    assert torch.equal(found[1], exact[1])
+    assert ((mixed[0].sum(-1) - 1).abs() > 1e-10).any()
+    assert ((found[0].sum(-1) - 1).abs() < 1e-15).all()
+    torch.testing.assert_close(found[0], exact[0], rtol=1e-6, atol=0)
