@@ -14,6 +14,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.questions import answers
 
 LIPSCHITZ = {
+    # squared transport on a square of side 4: twice its diagonal, in Wasserstein-1
     ("m3fc_2g", "lipschitz(reward, drone)"): 2 * math.hypot(4, 4),
     ("m3fc_2g", "drone: lipschitz(dynamics, x)"): 1.0,
     ("m3fc_formation", "drone: lipschitz(reward, drone)"): 2 * math.hypot(4, 4),
@@ -57,6 +58,9 @@ def test_three_games_are_lipschitz(name: str, question: str) -> None:
     most = LIPSCHITZ[name, question]
     assert found.verdict == "proved" and found.upper is not None
     assert found.upper <= most * (1 + 1e-6)
+    assert found.lower is not None and found.lower <= most * (1 + 1e-9)
+    if name == "m3fc_beach" and question.endswith("(reward, mu)"):
+        assert found.lower >= 1.4  # of at most 3
 
 
 @pytest.mark.parametrize("name, question", JUMPS)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from statistics import median
 
 import pytest
 import torch
@@ -65,11 +64,8 @@ def test_the_path_leads_to_the_optimum_at_any_number_of_agents() -> None:
 
 
 def test_credit_for_what_oneself_adds_leaves_less_than_half_of_the_gap() -> None:
-    """Policies of 480 games, the medians of three seeds."""
-    found = {
-        name: [median(g) for g in zip(*(gaps(name, 30, seed) for seed in range(3)), strict=True)]
-        for name in ("marginal", "team")
-    }
+    """Policies of 240 games; other seeds leave .005 and .008, and .18 and .29 without credit."""
+    found = {name: gaps(name, 15, seed=0) for name in ("marginal", "team")}
     assert max(found["marginal"]) < 0.02
     for marginal, team in zip(found["marginal"], found["team"], strict=True):
         assert marginal < team / 2
