@@ -183,6 +183,9 @@ def _check_together(row: Row, batch: Batch) -> None:
             reason = f"only {able} may" if able else "no option may"
             raise UsageError(f"`{OPTION}{name}` of {row.name} is one for all: {reason} vary", each)
     if len(batch.seeds) > 1 and SEED not in row.varied:
+        if not row.plays and SEED not in row.config.model_fields:
+            reason = "draws nothing but the policy of `--start random`, one in a run"
+            raise UsageError(f"{row.name} {reason}", each)
         raise UsageError(f"{row.name} learns with one seed at a time", each)
 
 
