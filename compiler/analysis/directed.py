@@ -7,7 +7,7 @@ Of the four products of two intervals only the two that the signs of the ends se
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nextafter
 
 import numpy as np
@@ -37,6 +37,40 @@ def sums(a: Ends, b: Ends) -> Ends:
     if (few := _few(_one_sum_of, a, b, FEW // 3)) is not None:
         return few
     return _sum(a[0], b[0], True), _sum(a[1], b[1], False)
+
+
+def total(parts: Sequence[Ends]) -> Ends:
+    """The sum of intervals, from the first to the last as `sums` adds two."""
+    if len(parts) > 2 and (few := _few_of_many(parts)) is not None:
+        return few
+    found = parts[0]
+    for part in parts[1:]:
+        found = sums(found, part)
+    return found
+
+
+def _few_of_many(parts: Sequence[Ends]) -> Ends | None:
+    """Sums of numbers at each place, where these are few: no array is made on the way."""
+    shape = np.broadcast_shapes(*{end.shape for part in parts for end in part})
+    size = math.prod(shape)
+    if not 0 < size <= FEW // 3:
+        return None
+    found: list[list[float]] = []
+    for side, down in ((0, True), (1, False)):
+        sofar = _listed(parts[0][side], shape, size)
+        for part in parts[1:]:
+            other = _listed(part[side], shape, size)
+            sofar = [_one_sum(x, y, down) for x, y in zip(sofar, other, strict=True)]
+        found.append(sofar)
+    return np.array(found[0]).reshape(shape), np.array(found[1]).reshape(shape)
+
+
+def _listed(end: Array, shape: tuple[int, ...], size: int) -> list[float]:
+    """The ends at all places."""
+    if end.size == 1:
+        return [end.item()] * size
+    listed: list[float] = np.broadcast_to(end, shape).ravel().tolist()
+    return listed
 
 
 def _few(rule: Rule, a: Ends, b: Ends, most: int) -> Ends | None:

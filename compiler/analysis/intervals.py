@@ -97,10 +97,7 @@ def whole(*arguments: Interval) -> bool:
 
 def add(*arguments: Interval) -> Interval:
     """The sum of intervals, rounded outwards."""
-    ends = arguments[0].lo, arguments[0].hi
-    for other in arguments[1:]:
-        ends = directed.sums(ends, (other.lo, other.hi))
-    return Interval(*ends)
+    return Interval(*directed.total([(a.lo, a.hi) for a in arguments]))
 
 
 def multiply(*arguments: Interval) -> Interval:

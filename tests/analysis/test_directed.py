@@ -104,3 +104,25 @@ def test_shapes_that_broadcast() -> None:
         assert lo.shape == hi.shape == (4, 6)
         alone = rule((a[0][2:3], a[1][2:3]), (b[0][1:2], b[1][1:2]))
         assert lo[1, 2] == alone[0][0] and hi[1, 2] == alone[1][0]
+
+
+@pytest.mark.parametrize("shape", [(), (1, 1), (3, 2), (4, 3)])
+def test_a_sum_of_many_is_that_of_two_after_two(shape: tuple[int, ...]) -> None:
+    """Bit for bit, with numbers and arrays that broadcast, at the ends of floats too."""
+    chance = np.random.default_rng(5)
+    pairs = [(a, b) for a, b in itertools.product(SPECIAL, SPECIAL) if not a > b]
+    parts = []
+    for k in range(60):
+        full = shape if k % 3 else (1,) * len(shape)
+        low, high = ends(chance, int(np.prod(full)))
+        if k % 7 == 0:
+            low, high = (np.full(low.size, end) for end in pairs[chance.integers(len(pairs))])
+        parts.append((low.reshape(full), high.reshape(full)))
+    for count in (1, 2, 3, 20, 60):
+        found = directed.total(parts[:count])
+        wanted = parts[0]
+        for part in parts[1:count]:
+            wanted = directed.sums(wanted, part)
+        for mine, other in zip(found, wanted, strict=True):
+            assert mine.shape == other.shape
+            np.testing.assert_array_equal(mine, other)
