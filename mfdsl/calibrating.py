@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mfdsl.crowd import key
+from mfdsl.entries import places_of
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Game
 from mfdsl.named_tables import cells_of, read_observations
@@ -56,7 +58,7 @@ class Calibration:
     def as_toml(self) -> str:
         """The parameters as a file for `--params`."""
         lines = [f"# fitted to {self.data.name}, logit equilibrium at {self.temperature:.12g}"]
-        lines += [f"{name} = {value!r}" for name, value in self.parameters.items()]
+        lines += [f"{key(name)} = {value!r}" for name, value in self.parameters.items()]
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +106,8 @@ def calibrate(
     program = game.program
     params = program.params(dtype=torch.float64, device=find_device(device))
     try:
-        response = response_of(program, params, tuple(names), temperature)
+        places = places_of(game.model, (n for n in names if is_parameter(game, n)))
+        response = response_of(program, params, tuple(names), temperature, places)
         variables = [axis.name for axis in program.state_axes()]
         rows = read_observations(path, variables, lasting=response.lasting)
         cells = cells_of(path, rows, program.state_axes(), response.laws)

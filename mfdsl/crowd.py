@@ -1,5 +1,6 @@
 """A game whose crowd answers parameters in logit equilibrium, for verbs that choose these."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mfdsl.compiler.ir.entries import entry
+from mfdsl.entries import places_of
 from mfdsl.errors import UsageError, unknown
 from mfdsl.game import Device, Game
 from mfdsl.planning import check_tables
@@ -48,7 +51,8 @@ class Crowd:
         check_tables(game.model, game.bins)
         check_smooth(game, names, "--choose", arrays=True)
         params = game.program.params(dtype=torch.float64, device=find_device(device))
-        return cls(game, response_of(game.program, params, tuple(names), temperature))
+        places = places_of(game.model, names)
+        return cls(game, response_of(game.program, params, tuple(names), temperature, places))
 
     @property
     def terms(self) -> list[str]:
@@ -79,7 +83,9 @@ class Crowd:
         others = [name for name in self.terms if name != term]
         whole = self.response
         part = Welfare.of(self.game, others, torch.float64, whole.params.unit.device)
-        return response_of(part.game.program, part.params, whole.names, whole.temperature)
+        return response_of(
+            part.game.program, part.params, whole.names, whole.temperature, whole.places
+        )
 
     def labels(self, places: Iterable[int]) -> tuple[str, ...]:
         """What numbers at these places are called."""
@@ -116,8 +122,13 @@ def as_toml(comment: str, values: Values) -> str:
     """Values as a file for `--params`."""
     lines = [f"# {comment}"]
     for name, value in values.items():
-        lines.append(f"{name} = {list(value) if isinstance(value, tuple) else value!r}")
+        lines.append(f"{key(name)} = {list(value) if isinstance(value, tuple) else value!r}")
     return "\n".join(lines) + "\n"
+
+
+def key(name: str) -> str:
+    """A name as a key of TOML: entries of arrays stand in quotes."""
+    return name if entry(name) is None else json.dumps(name)
 
 
 def as_lists(values: Mapping[str, float | tuple[float, ...]]) -> dict[str, float | list[float]]:

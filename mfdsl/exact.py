@@ -15,7 +15,8 @@ from mfdsl.compiler.analysis.structure.quadratics import (
     placed,
 )
 from mfdsl.compiler.backend.particles.emit import emit_particles
-from mfdsl.compiler.ir.model import DEFAULT_AGENTS, Model, Player, Variable
+from mfdsl.compiler.ir.model import DEFAULT_AGENTS, Model, Player, Values, Variable
+from mfdsl.entries import shaped, whole_columns
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game as Spec
 from mfdsl.parameters import Sweep, check_sweep, combinations
@@ -87,9 +88,12 @@ def prepare_exact(
     try:
         program = None
         for point in points:
-            forms = _forms(game.model, point, settings.solver)
+            columns = whole_columns(game.model, {name: [v] for name, v in point.items()})
+            values = {name: column[0] for name, column in columns.items()}
+            forms = _forms(game.model, values, settings.solver)
             program = program or _limit_program(game)
-            params = program.params(point, dtype=torch.float64)
+            rows = {name: shaped(game.model, name, value) for name, value in values.items()}
+            params = program.params(rows, dtype=torch.float64)
             problems.append(problem_of(forms, program, params, _agents(game.model, settings)))
     except SolverError as error:
         raise UsageError(str(error)) from None
@@ -219,7 +223,7 @@ def exact_json(job: ExactJob, found: ExactSolution | ExactSweep, run: str | None
     return {"spec": job.game.compilation.name, **found.to_json(), "run": run}
 
 
-def _forms(model: Model, point: Mapping[str, float], solver: str) -> list[Form]:
+def _forms(model: Model, point: Mapping[str, Values], solver: str) -> list[Form]:
     """The forms of all players at these values of parameters.
 
     Raises:

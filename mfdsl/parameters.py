@@ -14,9 +14,11 @@ from typing import Any
 
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.compiler.ir.fold import read_float, told_apart
-from mfdsl.compiler.ir.model import Model, Parameter
+from mfdsl.compiler.ir.model import Model
 from mfdsl.compiler.ir.rows import Rows, array_of
-from mfdsl.errors import UsageError, unknown
+from mfdsl.compiler.ir.types import Type
+from mfdsl.entries import swept_parameter, whole_columns
+from mfdsl.errors import UsageError
 from mfdsl.files import read_text
 
 MAX_SWEEP = 100_000
@@ -167,34 +169,34 @@ def check_sweep(model: Model, sweep: Sweep) -> None:
     Raises:
         UsageError: names the parameter and what it may be.
     """
-    parameters = {parameter.name: parameter for parameter in model.parameters}
+    whole_columns(model, {name: values[:1] for name, values in sweep.items()})
     for name, values in sweep.items():
-        parameter = parameters.get(name)
-        if parameter is None:
-            raise unknown("parameter", name, parameters)
+        parameter, place = swept_parameter(model, name)
         if parameter.structural:
             raise UsageError(
                 f"`{name}` fixes sizes, bounds, the horizon or the discount, so it cannot be swept "
                 "in one run",
                 f"run once for each value with --set {name}=...",
             )
-        _check_range(model, parameter, values)
+        kind = model.types[parameter.type]
+        if kind.dims and place is None:
+            first = f"{name}[{', '.join('0' for _ in kind.dims)}]"
+            raise UsageError(
+                f"`{name}` is an array; only single numbers can be swept",
+                f"sweep entries: `--sweep {first}=...`, and so on",
+            )
+        _check_range(name, kind, values)
 
 
-def _check_range(model: Model, parameter: Parameter, values: tuple[float, ...]) -> None:
-    kind = model.types[parameter.type]
-    if kind.dims:
-        raise UsageError(f"`{parameter.name}` is an array; only single numbers can be swept")
+def _check_range(name: str, kind: Type, values: tuple[float, ...]) -> None:
     low = -math.inf if kind.lo is None else kind.lo
     high = math.inf if kind.hi is None else kind.hi
     for value in values:
         if not low <= value <= high:
             text, low_text, high_text = told_apart(value, low, high)
-            raise UsageError(
-                f"`{parameter.name} = {text}` is outside its range [{low_text}, {high_text}]"
-            )
+            raise UsageError(f"`{name} = {text}` is outside its range [{low_text}, {high_text}]")
         if kind.kind != "real" and value != int(value):
-            raise UsageError(f"`{parameter.name} = {value:g}` is not an integer")
+            raise UsageError(f"`{name} = {value:g}` is not an integer")
 
 
 def _split(flag: str, setting: str, example: str) -> tuple[str, str]:

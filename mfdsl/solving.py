@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import torch
 
 from mfdsl.batches import SEED, Batch, Number, Point, batch_of, check_batch
 from mfdsl.compiler.analysis.certificate import Certificate
-from mfdsl.compiler.ir.model import Model, Values
+from mfdsl.compiler.ir.model import Values
+from mfdsl.entries import arrays_of, shaped, whole_columns
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
 from mfdsl.licence import claims_read, licence_for, licence_text
@@ -161,22 +162,15 @@ def params_at(
         UsageError: a parameter is none of the tables by that name.
     """
     known = game.program.params()._fields
+    columns = whole_columns(game.model, columns)
     for name in columns:
         if name not in known:
             raise UsageError(
                 f"`{name}` is worked into the tables of {game.name}, so it is one for all games",
                 "solve one value at a time",
             )
-    found = {name: [_shaped(game.model, name, v) for v in vs] for name, vs in columns.items()}
+    found = {name: [shaped(game.model, name, v) for v in vs] for name, vs in columns.items()}
     return game.program.params(found, dtype=dtype, device=device)
-
-
-def _shaped(model: Model, name: str, value: Values) -> Any:
-    """A number, or the numbers of an array as nested lists."""
-    if not isinstance(value, tuple):
-        return value
-    kinds = {parameter.name: model.types[parameter.type] for parameter in model.parameters}
-    return torch.tensor(value, dtype=torch.float64).reshape(kinds[name].dims).tolist()
 
 
 def _one_for_all(
@@ -200,7 +194,7 @@ def _seeded(settings: Settings, seed: int) -> Settings:
 def _check_fixed(game: Game, batch: Batch) -> None:
     fixed = game.reduced.fixed if game.reduced else frozenset()
     for name, values in batch.columns().items():
-        if name in fixed:
+        if arrays_of([name])[0] in fixed:
             raise UsageError(
                 f"`{name}` moves the common state, whose pasts are worked out beforehand",
                 f"solve one value at a time: `--set {name}={values[0]}`",

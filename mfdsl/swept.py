@@ -18,6 +18,7 @@ from mfdsl.compiler.ir.model import Model, Values
 from mfdsl.compiler.sema.claims import is_range
 from mfdsl.compiler.sema.dependencies import identifiers
 from mfdsl.compiler.syntax import ast
+from mfdsl.entries import arrays_of
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, Parameters
 
@@ -35,7 +36,7 @@ def check_points(game: Game, batch: Batch) -> None:
     swept = batch.parameters
     if not swept:
         return
-    check_followers(game, tuple(swept), batch.sets)
+    check_followers(game, arrays_of(swept), batch.sets)
     by_file: dict[str, dict[tuple[Number, ...], None]] = {}
     for each in batch.points():
         moved = tuple(value for name, value in numbers_of(each) if name in swept)
@@ -103,9 +104,9 @@ def _shown(value: Number | tuple[float, ...]) -> str:
 def _hold_together(game: Game, base: Parameters, points: Sequence[Point]) -> bool:
     """Whether one look at intervals shows that the spec has no errors at any of the points."""
     model = game.model
-    kinds = {p.name: model.types[p.type].kind for p in model.parameters}
-    if len(points) < 2 or _requires_more(game) or any(kinds[name] != "real" for name in points[0]):
-        return False
+    reals = {p.name for p in model.parameters if model.types[p.type].kind == "real"}
+    if len(points) < 2 or _requires_more(game) or not reals.issuperset(points[0]):
+        return False  # single entries of arrays have no intervals
     ends = {
         name: (min(float(p[name]) for p in points), max(float(p[name]) for p in points))
         for name in points[0]

@@ -50,7 +50,8 @@ class Parameter(Data):
     """A named constant of the game with its range; the values of an array are flat, row-major.
 
     `value` is the bound value: the override or the default. A structural parameter fixes sizes,
-    the horizon or the discount and is folded into the model; the others stay symbols.
+    the horizon or the discount and is folded into the model; the others stay symbols. `labels` has
+    for each axis of an array the names of its indices, none where they are numbers.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Parameter(Data):
     default: Values | None
     structural: bool
     doc: str
+    labels: tuple[tuple[str, ...], ...] = ()
 
 
 class Enum(Data):

@@ -55,7 +55,9 @@ def closing(text: str, start: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSymbol:
-    """A parameter with its bound value; `axes` are the index types of an array."""
+    """A parameter with its bound value; `axes` are the index types of an array, `labels` the names
+    of the indices of each, none where they are numbers.
+    """
 
     declaration: ast.Param
     type: Type
@@ -63,6 +65,7 @@ class ParameterSymbol:
     default: ParameterValue | None
     structural: bool
     axes: tuple[Type, ...]
+    labels: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

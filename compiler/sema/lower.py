@@ -23,7 +23,8 @@ from mfdsl.compiler.sema.lint import (
     check_unused,
 )
 from mfdsl.compiler.sema.members import declare_members
-from mfdsl.compiler.sema.parameters import Override, bind_parameters
+from mfdsl.compiler.sema.overrides import Override
+from mfdsl.compiler.sema.parameters import bind_parameters
 from mfdsl.compiler.sema.players import lower_players
 from mfdsl.compiler.sema.regularity import decide_claims
 from mfdsl.compiler.sema.result import build_model

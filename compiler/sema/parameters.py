@@ -1,4 +1,4 @@
-"""Parameters: their types, ranges, defaults and overrides, and which of them fix shapes."""
+"""Parameters: their types, ranges and defaults, and which of them fix shapes."""
 
 import dataclasses
 import math
@@ -6,20 +6,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from mfdsl.compiler.ir.fold import carried, decimal, told_apart
-from mfdsl.compiler.ir.rows import Rows
+from mfdsl.compiler.ir.entries import entry
+from mfdsl.compiler.ir.fold import carried, told_apart
 from mfdsl.compiler.ir.types import Type
 from mfdsl.compiler.sema import expressions, types
 from mfdsl.compiler.sema.context import Context, ParameterSymbol, ParameterValue
 from mfdsl.compiler.sema.data import DataError, read_array
 from mfdsl.compiler.sema.dependencies import draw_order, identifiers
 from mfdsl.compiler.sema.operators import describe, found
-from mfdsl.compiler.sema.values import EnumName, Env, Items, Mapped, Poison, Term, Value
+from mfdsl.compiler.sema.overrides import (
+    Override,
+    entries_of,
+    labels_of,
+    overridden,
+    with_entries,
+)
+from mfdsl.compiler.sema.values import Env, Items, Mapped, Poison, Term, Value
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.nearest import nearest
-
-Override = int | float | str | tuple[float, ...]
 
 
 def structural_names(unit: ast.Unit) -> set[str]:
@@ -90,9 +95,10 @@ def bind_parameters(
     declared = [d for d in unit.declarations if isinstance(d, ast.Param)]
     structural = structural_names(unit)
     known = [d.name.name for d in declared]
+    of_entries = entries_of(overrides, known)
     for name in overrides:
-        if name not in known:
-            guess = nearest(name, known)
+        if name not in known and not any(name in entries for entries in of_entries.values()):
+            guess = nearest((entry(name) or (name,))[0], known)
             ctx.sink.report(
                 "MFG901",
                 f"no parameter `{name}`",
@@ -113,6 +119,7 @@ def bind_parameters(
             file,
             declaration,
             overrides.get(name),
+            of_entries.get(name, {}),
             data_path.get(name),
             structural=name in structural,
         )
@@ -130,6 +137,7 @@ def _bind(
     file: str,
     declaration: ast.Param,
     override: Override | None,
+    entries: Mapping[str, Override],
     path: Path | None,
     *,
     structural: bool,
@@ -161,7 +169,10 @@ def _bind(
     default = _default(ctx, env, declaration, type_, path)
     value = default
     if override is not None:
-        value = _override(ctx, declaration, type_, override)
+        value = overridden(ctx, declaration, type_, override)
+    labels = labels_of(ctx, axes)
+    if value is not None and entries:
+        value = with_entries(ctx, declaration, type_, labels, value, entries)
     if value is None:
         if override is None and declaration.default is None and declaration.data is None:
             name = declaration.name.name
@@ -174,9 +185,10 @@ def _bind(
             )
         return None
     where = declaration.default.span if declaration.default is not None else declaration.name.span
-    if not _in_range(ctx, declaration, type_, value, where if override is None else None):
+    written = where if override is None and not entries else None
+    if not _in_range(ctx, declaration, type_, value, written):
         return None
-    return ParameterSymbol(declaration, type_, value, default, structural, axes)
+    return ParameterSymbol(declaration, type_, value, default, structural, axes, labels)
 
 
 def _example(type: Type) -> str:
@@ -269,73 +281,6 @@ def _rows(ctx: Context, item: Value) -> Sequence[Value] | None:
     if isinstance(item, Mapped):
         return [item.at(ctx.integer(k).node, 0) for k in range(item.size)]
     return None
-
-
-def _override(
-    ctx: Context, declaration: ast.Param, type_: Type, given: Override
-) -> ParameterValue | None:
-    name = declaration.name.name
-    if type_.dims:
-        count = math.prod(type_.dims)
-        shape = given.shape if isinstance(given, Rows) else (count,)
-        if isinstance(given, tuple) and len(given) == count and shape in ((count,), type_.dims):
-            return tuple(_at_end(type_, float(x)) for x in given)
-        one = None if isinstance(given, tuple) else _scalar_override(ctx, type_, given)
-        if one is not None:
-            return (_at_end(type_, carried(one)),) * count
-        got = f"`{given}`"
-        if isinstance(given, tuple):
-            got = "1 number" if len(given) == 1 else f"{len(given)} numbers"
-        if isinstance(given, Rows):
-            got = f"rows of shape {list(given.shape)}"
-        ctx.sink.report(
-            "MFG307",
-            f"`{name}` has shape {list(type_.dims)}: {count} numbers, got {got}",
-            declaration.name.span,
-            "declared here",
-        )
-        return None
-    value = _scalar_override(ctx, type_, given)
-    if value is None:
-        ctx.sink.report(
-            "MFG307",
-            f"`{name} = {given}` is not {describe(type_)}",
-            declaration.name.span,
-            "declared here",
-        )
-    return value
-
-
-def _scalar_override(ctx: Context, type_: Type, given: Override) -> Fraction | None:
-    if type_.kind == "enum":
-        for symbols in ctx.scopes.values():
-            symbol = symbols.get(type_.name or "")
-            if isinstance(symbol, EnumName) and given in symbol.values:
-                return Fraction(symbol.values.index(str(given)))
-        return None
-    if type_.kind == "bool":
-        words = {"true": 1, "false": 0, "1": 1, "0": 0}
-        return Fraction(words[str(given).lower()]) if str(given).lower() in words else None
-    try:
-        value = Fraction(str(given))
-        carried(value)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        return None
-    if type_.kind != "real":
-        return value if value.denominator == 1 else None
-    number = carried(value)
-    end = _at_end(type_, number)
-    return value if end == number else decimal(end) or Fraction(end)
-
-
-def _at_end(type_: Type, number: float) -> float:
-    """The number, or the end of the range that it exceeds by the rounding of a float: numbers that
-    were printed with all their digits, or computed, miss an end by as little.
-    """
-    for end, beyond in ((type_.lo, -math.inf), (type_.hi, math.inf)):
-        if end is not None and number == math.nextafter(end, beyond):
-            return float(end)
-    return number
 
 
 def _in_range(

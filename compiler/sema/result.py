@@ -68,6 +68,7 @@ def _parameter(ctx: Context, name: str, symbol: ParameterSymbol) -> Parameter:
         default=None if symbol.default is None else _plain(symbol, symbol.default),
         structural=symbol.structural,
         doc=symbol.declaration.doc,
+        labels=symbol.labels if any(symbol.labels) else (),
     )
 
 

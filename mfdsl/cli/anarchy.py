@@ -12,6 +12,7 @@ from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FINE
 from mfdsl.cli.kept import keep
 from mfdsl.cli.progress import searches
+from mfdsl.entries import arrays_of
 from mfdsl.parameters import check_sweep, combinations, gather, read_sweeps
 from mfdsl.swept import check_point
 
@@ -102,7 +103,7 @@ def _points(game: "Game", sweep: "Swept") -> "dict[Place, Game]":
     whole = {p.name for p in game.model.parameters if game.model.types[p.type].kind == "int"}
     found = {}
     for point in combinations(sweep):
-        values = {name: int(v) if name in whole else v for name, v in point.items()}
+        values = {n: int(v) if arrays_of([n])[0] in whole else v for n, v in point.items()}
         check_point(game, game.parameters, values)
         given = {**game.parameters, **values}
         found[tuple(values.items())] = replace(

@@ -10,6 +10,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE
+from mfdsl.entries import listed
 from mfdsl.files import check_place, write_text
 from mfdsl.parameters import gather
 
@@ -53,7 +54,7 @@ def calibrate(
     console = Console(json, quiet)
     check_place(out)
     game = api.load(spec, params=gather(set_, params))
-    names = [name.strip() for name in fit.split(",") if name.strip()]
+    names = listed(fit)
     found = fitted(
         game,
         data,

@@ -9,6 +9,7 @@ from mfdsl import api
 from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.failure import FAILED, FINE
+from mfdsl.entries import listed
 from mfdsl.errors import UsageError
 from mfdsl.files import check_place, write_text
 from mfdsl.parameters import gather, read_settings
@@ -59,7 +60,7 @@ def stackelberg(
     check_place(out)
     found = api.stackelberg(
         api.load(spec, params=gather(set_, params)),
-        _names(choose),
+        listed(choose),
         weights=_weights(weigh),
         temperature=temperature,
         evaluations=evaluations,
@@ -94,18 +95,14 @@ def clear(
     check_place(out)
     found = api.clear(
         api.load(spec, params=gather(set_, params)),
-        _names(choose),
-        _names(meet),
+        listed(choose),
+        listed(meet),
         temperature=temperature,
         evaluations=evaluations,
         device=device.value,
     )
     _show_prices(console, found)
     return _end(console, spec, found, out)
-
-
-def _names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def _end(console: Console, spec: str, found: "Stackelberg | Clearing", out: Path | None) -> int:
@@ -202,5 +199,5 @@ def _show_followers(console: Console, found: "Stackelberg | Clearing") -> None:
 def _shown(value: float | tuple[float, ...]) -> str:
     if not isinstance(value, tuple):
         return f"{value:.8g}"
-    listed = ", ".join(f"{each:.6g}" for each in value[:MOST_SHOWN])
-    return f"[{listed}{', ...' if len(value) > MOST_SHOWN else ''}]"
+    numbers = ", ".join(f"{each:.6g}" for each in value[:MOST_SHOWN])
+    return f"[{numbers}{', ...' if len(value) > MOST_SHOWN else ''}]"

@@ -13,7 +13,8 @@ from mfdsl.cli.request import Limits, Request, job_of, read_share
 from mfdsl.cli.solved import finish, right
 from mfdsl.cli.torchrun import finish_together
 from mfdsl.cluster import Place
-from mfdsl.errors import UsageError, unknown
+from mfdsl.entries import swept_parameter
+from mfdsl.errors import UsageError
 from mfdsl.parameters import read_settings, read_sweeps
 from mfdsl.planning import ALONG
 from mfdsl.processes import check_shared, several
@@ -165,10 +166,8 @@ def _check_axes(game: api.Game, settings: Settings, batch: Batch) -> None:
     if settings.solver in SOLVERS:
         check_batch(game.model, settings, replace(batch, share=(0, batch.size)))
         return
-    names = {parameter.name for parameter in game.model.parameters}
     for name in batch.parameters:
-        if name not in names:
-            raise unknown("parameter", name, names)
+        swept_parameter(game.model, name)
 
 
 def _learned(

@@ -5,7 +5,8 @@ through flows, moves and rewards, wherever the spec is smooth in them.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from typing import cast
 
@@ -27,7 +28,8 @@ class CalibrationError(ValueError):
 @dataclass(frozen=True, eq=False)
 class Response(ABC):
     """One game whose parameters `names`, numbers or arrays, vary, the temperature among them if it
-    is named and the game has no parameter of that name.
+    is named and the game has no parameter of that name. Names of single entries of arrays are in
+    `places`, with the array and the place of the entry, row by row.
 
     A logit equilibrium is a point x = response(theta, x). Points are made of scores, which are
     values over the temperature; the policy is their softmax.
@@ -39,6 +41,7 @@ class Response(ABC):
     temperature: float
     stages: int
     legal: Bool[Tensor, "stages states actions"] | None
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
     def __call__(self, theta: Float[Tensor, " entries"], point: Tensor) -> Tensor:
@@ -132,6 +135,9 @@ class Response(ABC):
     def _held(self, name: str) -> Tensor:
         if name in self.params._fields:
             return self.params._asdict()[name]
+        if name in self.places:
+            array, place = self.places[name]
+            return self.params._asdict()[array].reshape(-1)[place]
         return self.params.unit * self.temperature
 
     @property
@@ -147,6 +153,10 @@ class Response(ABC):
         given = dict(zip(self.names, moved, strict=True))
         own = self.params.unit * self.temperature
         temperature = given.pop(TEMPERATURE) if self.warms else own
+        for name, (array, place) in self.places.items():
+            whole = given.get(array, self.params._asdict()[array])
+            here = torch.arange(whole.numel(), device=whole.device).view(whole.shape) == place
+            given[array] = torch.where(here, given.pop(name), whole)
         return self.params._replace(**given), temperature
 
     def _chances(self, scores: Float[Tensor, "stages states actions"]) -> Tensor:
