@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mfdsl.compiler.diagnostics import Edit, Help, Sink
 from mfdsl.compiler.source import SourceFile, Span
 from mfdsl.compiler.syntax.fault import CLOSED_BY, Fault, Parses, short
-from mfdsl.compiler.syntax.foreign_words import START_WORDS
+from mfdsl.compiler.syntax.foreign_words import START_WORDS, WORDS_BETWEEN
 from mfdsl.compiler.syntax.incomplete import how_it_goes_on, open_end, turned_round
 from mfdsl.compiler.syntax.lexeme import END, OPERATORS, Lexeme
 from mfdsl.compiler.syntax.nearest import nearest
@@ -44,6 +44,7 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
         return _report_keyword(fault, sink)
     for report in (
         _elif,
+        _word_between,
         _misspelled,
         _equals_sign,
         _primed,
@@ -179,6 +180,28 @@ def _elif(fault: Fault, sink: Sink, parses: Parses) -> bool:
         fault.found.span,
         "a word of another language",
         helps=[Help("write `else if`", (Edit(fault.found.span, "else if"),), applicable=True)],
+    )
+    return True
+
+
+def _word_between(fault: Fault, sink: Sink, parses: Parses) -> bool:
+    """`a mod b` of textbooks, between two values."""
+    after = fault.words[fault.at + 1 : fault.at + 2]
+    written = WORDS_BETWEEN.get(fault.found.text)
+    if (
+        written is None
+        or not fault.after_value
+        or not after
+        or after[0].type not in _OPERAND_STARTS
+    ):
+        return False
+    what, ours = written
+    sink.report(
+        "MFG007",
+        f"{what} written `{ours}`, not `{fault.found.text}`",
+        fault.found.span,
+        "not an operator of this language",
+        helps=[f"write `{ours}`"],
     )
     return True
 

@@ -22,6 +22,11 @@ _DECLARATIONS = {
     "import": "include use",
     "discount": "gamma",
 }
+WORDS_BETWEEN = {
+    "mod": ("remainders are", "rem(a, b)"),
+    "div": ("integer division is", "floor(a / b)"),
+    "xor": ("exclusive or of conditions is", "a != b"),
+}
 START_WORDS = frozenset("initial init initially start".split())
 _FUNCTIONS = frozenset("def function func".split())
 _START = "what it is at t = 0 stands behind the state: `state x : T = value` or `state x : T ~ law`"
