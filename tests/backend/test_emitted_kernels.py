@@ -47,6 +47,9 @@ FORMS = {
     "kernel": "mean(exp(-abs(y - q.y)) for q in others(bird))",
     "kernels": "mean((q.x - x)[0] / max(dist(q.x, x), 1e-9) for q in others(bird))"
     " + mean(ind(dist(q.x, x) < r) for q in others(bird))",
+    "masses": "mean(q.y * ind(abs(q.k - k) <= 1) for q in bird)"
+    " + mean(q.y * q.x[0] * max(q.k - k, 0) for q in others(bird))"
+    " + mean(q.y * ind(q.k * k < 3) for q in others(bird))",
     "least": "min(y * q.y - q.k * k for q in others(bird))",
     "whole": "min(q.k * k for q in others(bird)) + max(q.k - k for q in others(bird))",
     "within_reach": f"sum({NEAR} * field.left[j] / max(r, 0.3) for j in 0..4)",
@@ -130,3 +133,9 @@ def test_divisors_of_either_sign_stay_inside(tmp_path: Path) -> None:
     inside, outside = (made(tmp_path, FORMS[f]).agents.text for f in ("tilted", "below"))
     assert "/ p.tilt[..., None]).clamp_(min=0.0)" in inside
     assert "/ p.r" not in outside.split("clamp_(max=0.0)")[0].split("def _play")[1]
+
+
+def test_numbers_of_members_are_summed_by_what_meets_the_reader(tmp_path: Path) -> None:
+    """Tallies of as many entries as members have values, instead of sums over pairs."""
+    text = made(tmp_path, FORMS["masses"]).agents.text
+    assert "_over_pairs" not in text and text.count("_tally(") > 2

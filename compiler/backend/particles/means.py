@@ -160,11 +160,21 @@ class Expectation:
             self.chosen("tally" if pins else "moments", len(terms))
             parts = [self.op("mul", own, self._average(part, pins)) for own, part in terms]
             return self.op("add", *parts) if parts else arena.const(0)
-        by_value = self._by_value(whole, self.weighted(factors, rest), pins)
+        masses = [f for f in factors if self._is_mass(f)]
+        body = self.weighted([f for f in factors if f not in masses], rest)
+        by_value = self._by_value(whole, body, pins, masses)
         if by_value is not None:
             self.chosen("values")
             return by_value
         return self._mean_of_pairs(whole)
+
+    def _is_mass(self, factor: int) -> bool:
+        """Whether a factor is a number that each member has, of which tallies have the sums."""
+        arena = self.arena
+        if not arena.closed(factor, self.depth) or arena.facts(factor).indices:
+            return False
+        peers = self.peers(factor)
+        return self.atoms([arena.node(i).args[0] for i in peers]) is None
 
     def _mean_of_pairs(self, whole: int) -> int:
         return self.op("div", self._pairs("sum", whole), self.count())
@@ -304,8 +314,12 @@ class Expectation:
             value = arena.add("add", (value, arena.const(-first, INT)), None, kept)
         return value, guards
 
-    def _by_value(self, whole: int, body: int, pins: dict[int, int]) -> int | None:
-        """The sum over all values of the finite variables of a member, by their shares."""
+    def _by_value(
+        self, whole: int, body: int, pins: dict[int, int], masses: Sequence[int]
+    ) -> int | None:
+        """The sum over all values of the finite variables of a member, by their shares, or by the
+        sums of the masses of those who have them.
+        """
         arena = self.arena
         peers = self.peers(body)
         atoms = _atoms(arena, [arena.node(i).args[0] for i in peers])
@@ -320,7 +334,8 @@ class Expectation:
         indices = {atom: arena.index(arena.type_of(atom)) for atom in atoms}
         seen = {i: arena.replace(arena.node(i).args[0], indices) for i in peers}
         value = arena.replace(body, seen)
-        share, guards = self._looked_up(keys, (), {**pins, **indices})
+        mass = (arena.member(self.op("mul", *masses), self.depth),) if masses else ()
+        share, guards = self._looked_up(keys, mass, {**pins, **indices})
         total = self.op("mul", value, share)
         for index in indices.values():
             total = arena.add("sum_over", (total, index), arena.node(index).attr)
