@@ -24,7 +24,7 @@ from mfdsl.runtime.learning.judges import chosen, gradient_of, preferred
 from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.replayed import fits, index_of, refitted, remembered
 from mfdsl.runtime.learning.sight import model_of
-from mfdsl.runtime.learning.tallied import few, tallied
+from mfdsl.runtime.learning.tallied import few, following, tallied
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
@@ -109,12 +109,13 @@ def _valued(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
     Counts only grow, so that of answers to them the last one knows most; games that choose among
     the quarters would choose by their noise.
     """
-    restart, modes = budget.restarts, (True,)
-    deviating, _ = _begun(arena, budget, seed * 1_000_003 + restart)
+    restart, modes, own_seed = budget.restarts, (True,), seed * 1_000_003 + budget.restarts
     first = restart * budget.iterations + 1
-    if few(arena, deviating.answer, budget):
+    deviating, _ = _begun(following(arena), budget, own_seed)
+    if few(deviating.arena, deviating.answer, budget):
         answers = tallied(deviating, budget, first)
         return course_of(answers, arena, judge, restart, modes, last=True)
+    deviating, _ = _begun(arena, budget, own_seed)
     memory = remembered(deviating, budget.replays, first)
     draws = torch.Generator().manual_seed(seed)
     answers = refitted(deviating.answer, memory, arena.engine.discount, budget, draws)

@@ -93,9 +93,15 @@ def remembered(deviating: Deviating, episodes: int, first: int) -> Memory:
 
 
 def tried(
-    deviating: Deviating, scene: Scene, number: int, mask: Tensor | None, own: Tensor
+    deviating: Deviating,
+    scene: Scene,
+    number: int,
+    mask: Tensor | None,
+    own: Tensor,
+    often: float = 0.5,
 ) -> Tensor:
-    """The choices `own` of one half, and draws from all that is legal for the others.
+    """The choices `own` of a part, usually one half, and draws from all that is legal for the
+    others.
 
     `own` are those of the agents whose copies deviators are. Where both no longer stand in one
     place they may be illegal, and are drawn anew.
@@ -106,7 +112,8 @@ def tried(
         logits = logits.masked_fill(~mask, -torch.inf)
     law = ActionLaw(None, None, logits)
     drawn = deviating.drawn(law, scene, 2 * number).index
-    coin = deviating.drawn(ActionLaw(None, None, torch.zeros(*own.shape, 2)), scene, 2 * number + 1)
+    odds = torch.tensor([often, 1 - often], device=own.device).log().expand(*own.shape, 2)
+    coin = deviating.drawn(ActionLaw(None, None, odds), scene, 2 * number + 1)
     assert drawn is not None and coin.index is not None
     stays = coin.index == 0
     if mask is not None:

@@ -28,10 +28,12 @@ from mfdsl.runtime.learning.engine import Turn
 from mfdsl.runtime.learning.eyes import View
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.replayed import index_of, tried
+from mfdsl.runtime.learning.sight import model_of
 
 OFTEN = 20  # visits of each view that are enough, in the mean
 MOST = 20_000_000  # pairs of a choice at a view and what it leads to, of all times
 STEPS, AGAIN = 2_000, 50  # of Adam at most, on all views together, and between looks at choices
+MOSTLY = 0.9  # of the steps in which a deviator does what it is sure of
 LEAST = 0.05  # weight of views at which nothing is gained
 PARTS = 4
 
@@ -48,6 +50,25 @@ class Tally:
     led: Float[Tensor, "T V*C*V"]
     own: Float[Tensor, "T V k"]
     common: Float[Tensor, "T V c"]
+
+
+def following(arena: Arena) -> Arena:
+    """The arena whose deviators see no means of the crowd that their own place and the time tell.
+
+    Without majors and environments a law is the same function of time in all games, but for the
+    noise of N agents. What a player sees of it then follows from the time and from all its own
+    values, if it sees those. An answer that leaves it out gains what can be gained in the limit,
+    and is an answer in any case.
+    """
+    sight, model = arena.sight, model_of(arena.program)
+    player = model.player(sight.player)
+    own = {v.name for v in (*player.states, *player.traits)}
+    told = own <= {f.name for f in sight.own} and "t" in {f.name for f in sight.common}
+    if not told or any(p.kind != "population" for p in model.players):
+        return arena
+    common = tuple(f for f in sight.common if f.name == "t")
+    mine = tuple(f for f in sight.own if f.name in own)
+    return replace(arena, sight=replace(sight, own=mine, common=common, points=(), crowds=()))
 
 
 def few(arena: Arena, answer: Answer, budget: Budget) -> bool:
@@ -87,7 +108,7 @@ def tallied(deviating: Deviating, budget: Budget, first: int) -> Iterator[Answer
     for part in range(PARTS):
         last = budget.replays * (part + 1) // PARTS
         for episode in range(budget.replays * part // PARTS, last):
-            count(tally, deviating, branches, first + episode)
+            count(tally, deviating, branches, first + episode, answered=part > 0)
         do_best(deviating.answer, tally, arena.engine.discount, budget)
         yield deviating.answer
 
@@ -108,9 +129,11 @@ def nothing(deviating: Deviating) -> Tally:
 
 
 @torch.no_grad()
-def count(tally: Tally, deviating: Deviating, branches: Branching, episode: int) -> None:
+def count(
+    tally: Tally, deviating: Deviating, branches: Branching, episode: int, *, answered: bool = False
+) -> None:
     """Add what all choices do in one episode of each game. Deviators go on as those of
-    `replayed.py` do.
+    `replayed.py` do; where there is an answer that was found so far, as `_ways` says.
     """
     arena, head = deviating.arena, deviating.answer.actor.head
     engine, params = replace(arena.engine, simulator=branches), branches.params
@@ -123,7 +146,10 @@ def count(tally: Tally, deviating: Deviating, branches: Branching, episode: int)
         usual, mask, here = arena.followed(scene, number), arena.mask(scene), _number(arena, scene)
         _see(tally, t, here, deviating.answer.view(arena, scene))
         part = [value[:, : arena.count] for value in getattr(usual, arena.sight.field)]
-        index = tried(deviating, scene, number, mask, index_of(head, part))
+        own = index_of(head, part)
+        index = tried(deviating, scene, number, mask, own)
+        if answered:
+            index = _ways(deviating, scene, number, mask, index, own)
         legal = torch.ones_like(here, dtype=torch.bool)[:, None].expand(-1, choices, -1)
         legal = legal if mask is None else mask.movedim(-1, 1)
         every = torch.where(legal, choice, index[:, None])
@@ -143,6 +169,25 @@ def count(tally: Tally, deviating: Deviating, branches: Branching, episode: int)
         to = place * views + _number(wide, after).view(legal.shape)[legal]
         tally.led[t] += torch.bincount(to, minlength=views * choices * views)
         scene = replace(after, state=branches.gone_on(state, index))
+
+
+def _ways(
+    deviating: Deviating,
+    scene: Scene,
+    number: int,
+    mask: Tensor | None,
+    half: Int[Tensor, "B K"],
+    own: Int[Tensor, "B K"],
+) -> Int[Tensor, "B K"]:
+    """Which way deviators go on: a third of them as `half`, a third mostly as the policy does, and
+    a third mostly as the answer does that was found so far, which leads to where it must be known.
+    """
+    best = deviating.answer.law(deviating.answer.view(deviating.arena, scene), mask).mode().index
+    assert best is not None
+    third = torch.arange(own.shape[1], device=own.device) % 3
+    sure = torch.where(third == 1, own, best)
+    mostly = tried(deviating, scene, number, mask, sure, often=MOSTLY)
+    return torch.where(third == 0, half, mostly)
 
 
 def _see(tally: Tally, t: int, here: Int[Tensor, "B K"], view: View) -> None:

@@ -18,7 +18,7 @@ from mfdsl.runtime.learning.gaps import Budget, gain_in_tables, responses_to
 from mfdsl.runtime.learning.heads import Drawn
 from mfdsl.runtime.learning.replayed import tried
 from mfdsl.runtime.learning.sight import model_of, sights_of
-from mfdsl.runtime.learning.tallied import Tally, count, few, nothing, values_of
+from mfdsl.runtime.learning.tallied import Tally, count, few, following, nothing, values_of
 from tests.gaps.lessons import lesson_of, tables_in
 
 ROUND = """
@@ -160,9 +160,14 @@ def test_what_agents_do_is_drawn_anew_where_it_is_illegal() -> None:
     assert 0 < int(with_all[:, :5].sum())
 
 
-def test_small_gains_are_found_where_places_differ_by_much_more() -> None:
-    """A thousandth of it: a network of values, fitted to the same episodes, finds less than 0.9."""
-    game = mfdsl.load(text=ROUND)
+@pytest.mark.parametrize("also", ["", ", near"], ids=["places", "means beside them"])
+def test_small_gains_are_found_where_places_differ_by_much_more(also: str) -> None:
+    """A thousandth of it: a network of values, fitted to the same episodes, finds less than 0.9.
+
+    Means that follow from the place and the time are left out.
+    """
+    near = "  let near = prob(abs(q.s - s) <= 1 for q in walker)\n"
+    game = mfdsl.load(text=ROUND.replace("  observe s, t", f"{near}  observe s, t{also}"))
     lesson = lesson_of(game)
     tables = tables_in(lesson)
     policy = tables.view.uniform()
@@ -171,3 +176,18 @@ def test_small_gains_are_found_where_places_differ_by_much_more() -> None:
     budget = Budget(restarts=0, replays=10, hidden=16, test_games=8)
     ((found, _),) = responses_to(lesson, by_table(game, policy), agents=30, games=4, budget=budget)
     assert gain_in_tables(tables, policy, found) == pytest.approx(exact)
+
+
+@pytest.mark.parametrize("name, left", [("crowd", ["x"]), ("sis", ["h"]), ("m3fc_beach", None)])
+def test_means_that_follow_from_ones_place_and_the_time_are_left_out(
+    name: str, left: list[str] | None
+) -> None:
+    """Not beside a major, whose draws move the law."""
+    arena = deviating_in(name, Budget(hidden=8)).arena
+    found = following(arena)
+    if left is None:
+        assert found is arena
+    else:
+        assert [f.name for f in found.sight.own] == left
+        assert [f.name for f in found.sight.common] == ["t"]
+        assert not found.sight.crowds and not found.sight.points
