@@ -12,7 +12,7 @@ from mfdsl.compiler.syntax.tokens import scan
 from mfdsl.shipped import shipped_specs
 
 SPECS = shipped_specs()
-MUTANTS = -(-2000 // len(SPECS))
+MUTANTS = -(-1000 // len(SPECS))
 
 
 def mutant(text: str, generator: random.Random) -> str:

@@ -1,22 +1,21 @@
 """Verbs on text answer at once: torch stays out of the process, and nothing is printed twice."""
 
+import json
 import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from mfdsl.templates import fill
 
 PROBE = """
-import sys
+import json, sys
 from mfdsl.cli import run
-code = run(sys.argv[1:])
-heavy = {"torch", "matplotlib", "pytest"} & set(sys.modules)
-assert not heavy, f"imported {heavy}"
-sys.exit(code)
+for arguments in json.loads(sys.argv[1]):
+    code = run(arguments)
+    heavy = {"torch", "matplotlib", "pytest"} & set(sys.modules)
+    assert not (code or heavy), f"{arguments}: exit code {code}, imported {heavy}"
 """
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -35,11 +34,10 @@ VERBS = (
 )
 
 
-@pytest.mark.parametrize("arguments", VERBS, ids=lambda arguments: arguments[0])
-def test_a_verb_on_text_does_not_import_torch(arguments: list[str], tmp_path: Path) -> None:
+def test_verbs_on_text_do_not_import_torch(tmp_path: Path) -> None:
     (tmp_path / "game.mfg").write_text(fill("matrix", "game"))
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments],
+        [sys.executable, "-c", PROBE, json.dumps(VERBS)],
         cwd=tmp_path,
         env=ENVIRONMENT,
         capture_output=True,
@@ -58,7 +56,6 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
 
 
 def test_checking_a_spec_takes_less_than_two_seconds_of_processor_time(tmp_path: Path) -> None:
-    seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
@@ -69,5 +66,7 @@ def test_checking_a_spec_takes_less_than_two_seconds_of_processor_time(tmp_path:
             capture_output=True,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(seconds) < 2.0  # about 1 on a quiet machine, more where others use its caches
+        seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        if seconds < 2.0:  # about 1 on a quiet machine, more where others use its caches
+            return
+    raise AssertionError(f"{seconds:.1f} s")

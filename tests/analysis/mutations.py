@@ -49,6 +49,21 @@ FOCUS: dict[str, tuple[Callable[[layers.Case], object], ...]] = {  # where other
     "shares at one end": (),
 }
 SEEDS = 250
+FIRST = {  # seeds that saw a mistake; should they not see it any more, all are tried
+    "abs' = sign": 10,
+    "max' by the middle": 31,
+    "logistic peak forgotten": 36,
+    "even power ignores 0": 41,
+    "infinite slope made finite": 80,
+    "over-pruned simplex": 12,
+    "second derivative of mul dropped": 29,
+    "bends of arguments dropped": 8,
+    "mean value on half the box": 30,
+    "speeds do not change": 134,
+    "kinks are straight": 135,
+    "totals cut too much": 7,
+    "all statistics change places": 7,
+}
 Patch = tuple[Any, str, Any]
 
 
@@ -354,7 +369,7 @@ def killer(name: str, seeds: int = SEEDS) -> str | None:
     """What sees a mistake first, None when nothing does."""
     with applied(MUTATIONS[name]()):
         some = FOCUS.get(name, LAYERS)
-        for seed in range(seeds if some else 0):
+        for seed in (FIRST.get(name, 0), *range(seeds)) if some else ():
             seen = seen_by(seed, some)
             if seen is not None:
                 return f"{seen} (seed {seed})"

@@ -28,6 +28,9 @@ population people {{
 """
 
 
+SECONDS = 0.5  # counted
+
+
 def model_of(reward: str, big: str = "1") -> Model:
     done = compile_text(SPEC.format(reward=reward, big=big))
     assert done.model is not None, [d.message for d in done.diagnostics]
@@ -55,12 +58,12 @@ def read(text: str, given: dict[str, float]) -> Model:
 
 
 def verdict(model: Model, question: str) -> str:
-    (found,) = answers(model, question)
+    (found,) = answers(model, question, SECONDS)
     return found.verdict
 
 
 def ends(model: Model, question: str) -> tuple[Fraction, Fraction]:
-    (found,) = answers(model, question)
+    (found,) = answers(model, question, SECONDS)
     assert found.lower is not None and found.upper is not None
     return Fraction(found.lower), Fraction(found.upper)
 
@@ -77,7 +80,7 @@ WRITTEN = (
 @pytest.mark.parametrize(("reward", "big"), WRITTEN)
 def test_what_is_left_when_decimals_cancel_is_enclosed(reward: str, big: str) -> None:
     chance = random.Random(reward)
-    for _ in range(6):
+    for _ in range(3):
         digits = chance.randint(1, 12) if "exp" not in reward else 2
         first = f"{chance.randint(1, 10**digits)}.{chance.randint(1, 10**4):04d}"
         second = f"{int(Fraction(first))}.0"

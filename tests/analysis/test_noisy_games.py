@@ -128,7 +128,7 @@ def test_constants_enclose_slopes_and_only_jumps_are_refuted(seed: int) -> None:
     for question in QUESTIONS:
         slope = steepest(game, question, source)
         for model in (game.model, alike.model):
-            (found,) = answers(model, question, seconds=0.3)
+            (found,) = answers(model, question, seconds=0.1)
             if found.upper is not None:
                 assert slope <= found.upper + 1e-4, (question, text)
             if found.verdict == "refuted":

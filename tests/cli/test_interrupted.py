@@ -34,7 +34,12 @@ VALUES = (*PLAYERS, "updates=2", "temperature=1", "first_temperature=1")
 FIELD = ("crowd=64", "paths=128", "fit_steps=4", "width=8", "answers=2", "learners=16", *OFTEN)
 DEEP = ("hidden=8", "updates=2")
 GRID = ("bins=7", "low.x=-4", "high.x=4", "low.a=-2", "high.a=2")
-KINDS = ("symmetric", "one_hot", "integer", "individual")
+KINDS = {  # of networks, each with what else keeps its run: finite games, real states
+    "symmetric": ("left_right", "lq_game", "crowd_1d"),
+    "one_hot": ("lq_game",),
+    "integer": ("crowd_1d",),
+    "individual": ("left_right",),
+}
 SMALL = {  # parameters that make games short: `validate` learns responses in each of them
     "a_rps": ("T=2",),
     "asymmetric_sis": ("T=2",),
@@ -50,10 +55,8 @@ SMALL = {  # parameters that make games short: `validate` learns responses in ea
 }
 GAMES: dict[str, dict[str, tuple[str, ...]]] = {
     **{
-        f"ppo_nash {kind}": {
-            spec: (*PLAYERS, f"network={kind}") for spec in ("left_right", "lq_game", "crowd_1d")
-        }
-        for kind in KINDS
+        f"ppo_nash {kind}": {spec: (*PLAYERS, f"network={kind}") for spec in specs}
+        for kind, specs in KINDS.items()
     },
     "mf_q": dict.fromkeys(("a_rps", "asymmetric_sis", "nfg_coop"), VALUES),
     "mf_ac": dict.fromkeys(("a_rps", "asymmetric_sis", "nfg_coop"), VALUES),

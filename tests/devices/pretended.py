@@ -11,6 +11,7 @@ the one of torch's backends that is left to users, and only Python calls it `cud
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import patch
@@ -53,7 +54,10 @@ WAITS = {
 OWN = {"mfdsl::w2_plan": transport.w2_plan._init_fn}
 # What makes a tensor of lists does so below the modes: it is made on the CPU, then moved.
 FROM_LISTS = {torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor}
+PLACES = (torch.device, str)
+GROUPS = (list, tuple, dict)
 ITEMS = {Tensor.__getitem__, Tensor.__setitem__}
+MAKES_SPARSE = ("sparse_coo_tensor", "sparse_csr_tensor")
 SPARSE = ("coalesce", "to_dense", "indices", "values", "t")
 
 
@@ -132,10 +136,7 @@ class OnDevice(Tensor):
     def __repr__(self, **_: object) -> str:
         return f"OnDevice({self.held!r})"
 
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        with torch._C.DisableTorchFunctionSubclass():
-            return func(*args, **(kwargs or {}))
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -146,17 +147,19 @@ class _Named(TorchFunctionMode):
     """Tells torch `pretended` where the program says `cuda`."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if func is torch.device:
             return func(*args, **kwargs)
         if "device" in kwargs:
-            kwargs["device"] = _told(kwargs["device"])
-        if any(isinstance(value, torch.device | str) for value in args):
-            args = tuple(_told(value) for value in args)
-        if kwargs.get("generator") is not None:
+            kwargs = {**kwargs, "device": _told(kwargs["device"])}
+        for value in args:
+            if isinstance(value, PLACES):
+                args = tuple(_told(value) for value in args)
+                break
+        if kwargs and kwargs.get("generator") is not None:
             _check_stream(func, args, kwargs)
         if func in FROM_LISTS:
-            return _from_lists(func, args, kwargs)
+            return _from_lists(func, args, dict(kwargs))
         if func in ITEMS and isinstance(args[0], OnDevice):
             args = (args[0], _without_lists(args[1]), *args[2:])
         if func is Tensor.to and not isinstance(args[0], OnDevice) and not args[0].requires_grad:
@@ -195,12 +198,14 @@ class _Stream(torch.Generator):
 def _is_sparse(func: Any, args: Any) -> bool:
     """Whether a function is about a sparse matrix: torch makes no wrappers of those."""
     name = getattr(func, "__name__", "")
-    if name in ("sparse_coo_tensor", "sparse_csr_tensor"):
+    if name in MAKES_SPARSE:
         return any(isinstance(leaf, OnDevice) for leaf in args)
     first = args[0] if args else None
     if not isinstance(first, OnDevice):
         return False
-    return name == "to_sparse_csr" or (first.held.layout != torch.strided and name in SPARSE)
+    if name in SPARSE:
+        return first.held.layout != torch.strided
+    return name == "to_sparse_csr"
 
 
 def _from_lists(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -235,7 +240,7 @@ def _without_lists(index: Any) -> Any:
 
 
 def _told(value: Any) -> Any:
-    if isinstance(value, torch.device | str) and str(value).split(":")[0] == "cuda":
+    if isinstance(value, PLACES) and str(value).split(":")[0] == "cuda":
         return torch.device(NAME, 0)
     return value
 
@@ -252,15 +257,34 @@ def _any_there(group: Any) -> bool:
     return any(isinstance(leaf, OnDevice) for leaf in tree_leaves(group))
 
 
+@cache
+def _rule_of(func: Any) -> tuple[Any, bool]:
+    """Our own kernel of an operator, and whether it is made of others."""
+    if not isinstance(func, torch._ops.OpOverload):
+        return None, False
+    return OWN.get(func.name()), _dispatch_has_kernel(func.name(), "CompositeImplicitAutograd")
+
+
+def _leaves(args: Any, kwargs: dict[str, Any]) -> list[Tensor]:
+    """The tensors among operands, of which torch has lists at most: `tree_leaves`, but fast."""
+    found: list[Tensor] = []
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, GROUPS):
+            found += [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
+    return found
+
+
 def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """The result of an operator, on the device if its operands are or it is asked for there."""
-    if isinstance(func, torch._ops.OpOverload):
-        if (own := OWN.get(func.name())) is not None:
-            with _Computed(), _Named():
-                return own(*args, **kwargs)
-        if _dispatch_has_kernel(func.name(), "CompositeImplicitAutograd"):
-            return func.decompose(*args, **kwargs)
-    leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    own, composite = _rule_of(func)
+    if own is not None:
+        with _Computed(), _Named():
+            return own(*args, **kwargs)
+    if composite:
+        return func.decompose(*args, **kwargs)
+    leaves = _leaves(args, kwargs)
     there = [leaf for leaf in leaves if isinstance(leaf, OnDevice)]
     packet = getattr(func, "overloadpacket", func)
     asked = kwargs.get("device")
@@ -275,16 +299,23 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         MACHINE.sent += 1
     if asked is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    inner_args, inner_kwargs = tree_map(_inside, (args, kwargs))
-    found = func(*inner_args, **inner_kwargs)
+    inner = {name: _inside(value) for name, value in kwargs.items()}
+    found = func(*[_inside(value) for value in args], **inner)
     if there and torch.Tag.inplace_view in getattr(func, "tags", ()):
         with no_dispatch():  # the shape of what is around the numbers changes with theirs
             func(*args, **kwargs)
     known = {id(leaf.held): leaf for leaf in there}
+    if isinstance(found, Tensor):
+        return _outside(found, known, onto, packet)
     return tree_map(lambda leaf: _outside(leaf, known, onto, packet), found)
 
 
-def _inside(leaf: Any) -> Any:
+def _inside(value: Any) -> Any:
+    """The numbers of an operand, or of those in a list."""
+    return tree_map(_held, value) if isinstance(value, GROUPS) else _held(value)
+
+
+def _held(leaf: Any) -> Any:
     return leaf.held if isinstance(leaf, OnDevice) else leaf
 
 

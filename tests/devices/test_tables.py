@@ -1,5 +1,6 @@
 """The tables of every shipped game run on a GPU, shown on one that is pretended."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import mfdsl
+from mfdsl.game import Game
 from mfdsl.runtime.evaluate import build_view
 from mfdsl.runtime.solvers.table import SOLVERS
 from tests import shipped
@@ -26,10 +28,9 @@ SHORT: dict[str, dict[str, Any]] = {
 }
 
 
-def measured(name: str, device: str) -> tuple[torch.Tensor, ...]:
+def measured(game: Game, device: str) -> tuple[torch.Tensor, ...]:
     """Laws of the uniform policy, Q of the best response and of the policy, exploitability."""
-    path = shipped.SPECS / f"{name}.mfg"
-    program = mfdsl.load(path, params=FEWER.get(name)).program
+    program = game.program
     with torch.no_grad():
         view = build_view(program, program.params(device=device))
         policy = view.uniform()
@@ -40,21 +41,29 @@ def measured(name: str, device: str) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_exploitability_on_a_gpu_is_that_of_the_cpu(name: str) -> None:
-    expected = measured(name, "cpu")
+    game = mfdsl.load(shipped.SPECS / f"{name}.mfg", params=FEWER.get(name))
+    expected = measured(game, "cpu")
     with pretended():
-        found = measured(name, "cuda")
+        found = measured(game, "cuda")
         assert all(value.is_cuda for value in found)
         for mine, own in zip(found, expected, strict=True):
             torch.testing.assert_close(mine.cpu(), own, rtol=1e-10, atol=1e-10)
+
+
+@functools.cache
+def game_of(name: str) -> Game:
+    """A game whose certificates and program all solvers share."""
+    return mfdsl.load(name)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_solver_on_a_gpu_goes_as_on_the_cpu(solver: str) -> None:
     options = SHORT.get(solver, {})
     run = {"iterations": 2, "options": options}
-    expected = mfdsl.solve("mfglib_beach_bar", solver, **run)
+    game = game_of("mfglib_beach_bar")
+    expected = mfdsl.solve(game, solver, **run)
     with pretended():
-        found = mfdsl.solve("mfglib_beach_bar", solver, **run, device="cuda")
+        found = mfdsl.solve(game, solver, **run, device="cuda")
         assert found.policy.probs.is_cuda and found.flow.laws.is_cuda
         assert 0 <= found.exploitability.value < 4
         if solver not in DRAWN:
@@ -73,15 +82,16 @@ def test_a_solver_on_a_gpu_goes_as_on_the_cpu(solver: str) -> None:
     ],
 )
 def test_other_games_and_batches(name: str, solver: str, more: dict[str, Any]) -> None:
-    expected = mfdsl.solve(name, solver, iterations=2, **more)
+    game = game_of(name)
+    expected = mfdsl.solve(game, solver, iterations=2, **more)
     with pretended():
-        found = mfdsl.solve(name, solver, iterations=2, device="cuda", **more)
+        found = mfdsl.solve(game, solver, iterations=2, device="cuda", **more)
         assert found.policy.probs.is_cuda
         assert found.exploitability.value == pytest.approx(expected.exploitability.value, 1e-5)
 
 
 def test_a_run_goes_on_there_and_is_played_anywhere(tmp_path: Path) -> None:
-    game = mfdsl.load("mfglib_beach_bar")
+    game = game_of("mfglib_beach_bar")
     whole = mfdsl.solve(game, "omd", iterations=4)
     with pretended():
         mfdsl.solve(game, "omd", iterations=2, device="cuda", out=tmp_path)

@@ -1,7 +1,8 @@
 """Random expressions in four layers, and laws that constants obey.
 
-MFDSL_SLOPES says how many expressions there are of the slowest layers (faster ones have more): 240
-by default, which are 5,000 in all. Seeds are fixed.
+MFDSL_SLOPES says how many expressions there are of the slowest layers (faster ones have more): 125
+by default, twice that of layers that see all planted mistakes (tests/analysis/mutations.py) within
+250, and 2,900 in all. Seeds are fixed.
 """
 
 import os
@@ -13,7 +14,7 @@ from mfdsl.compiler.analysis.slopes.search import Budget
 from tests.analysis.slopes import layers
 from tests.analysis.slopes.random_expressions import Shape
 
-COUNT = int(os.environ.get("MFDSL_SLOPES", "240"))
+COUNT = int(os.environ.get("MFDSL_SLOPES", "125"))
 LAYERS = {
     "enclosed": (layers.enclosed, 8),
     "thin": (layers.thin, 8),
@@ -23,7 +24,7 @@ LAYERS = {
     "own kind": (layers.slopes_at_own_kind, 1),
     "places": (layers.slopes_in_places, 1),
 }
-PARTS = 4
+PARTS = 2
 
 
 def shape_of(seed: int, place: bool = False) -> Shape:
@@ -51,7 +52,7 @@ def constant(case: layers.Case, node: int) -> tuple[float, float] | None:
     return found.lower, found.upper
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(16))
 def test_constants_obey_their_laws(seed: int) -> None:
     """L(c f) = |c| L(f), L(f + g) <= L(f) + L(g), L(f + b) = L(f), L(f) on average <= the most."""
     case = layers.drawn(seed, Shape(kinds=3, wild=0.0), size=4)

@@ -40,9 +40,13 @@ def copies_of(model: Model) -> Copies:
     return Copies(facts_of(model))
 
 
+def certificates(model: Model, claim: str, seconds: float = 10.0) -> dict[str, Certificate]:
+    """What is decided together with a claim, by claim."""
+    return {c.claim: c for c in structure_certificates(model, seconds, claims={claim})}
+
+
 def certificate(model: Model, claim: str, seconds: float = 10.0) -> Certificate:
-    (found,) = [c for c in structure_certificates(model, seconds) if c.claim == claim]
-    return found
+    return certificates(model, claim, seconds)[claim]
 
 
 def reward_at(model: Model, law: Sequence[float], state: int, action: int = 0) -> float:

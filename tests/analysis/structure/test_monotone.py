@@ -11,6 +11,7 @@ from mfdsl.compiler.analysis.structure.separable import separable
 from mfdsl.compiler.analysis.structure.stages import law_stages
 from tests.analysis.structure.games import (
     certificate,
+    certificates,
     copies_of,
     inner_product,
     laws,
@@ -48,23 +49,23 @@ TABLE = [
 def test_known_rewards_have_their_verdicts(
     reward: str, states: int, weak: str, strict: str
 ) -> None:
-    model = line(reward, states)
-    found = certificate(model, "monotone")
+    both = certificates(line(reward, states), "monotone")
+    found = both["monotone"]
     assert found.verdict == weak, found.detail
     if strict != "unknown":
-        assert certificate(model, "strictly_monotone").verdict in (strict, "unknown")
+        assert both["strictly_monotone"].verdict in (strict, "unknown")
     if weak == "refuted":
         assert found.witness is not None and float(found.witness["inner product"]) > 0
 
 
 def test_rock_paper_scissors_is_monotone_and_nothing_more() -> None:
-    model = line(table([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]))
-    assert certificate(model, "monotone").verdict == "proved"
-    assert certificate(model, "monotone").rigor == "exact"
-    assert certificate(model, "skew_affine").verdict == "proved"
-    assert certificate(model, "strictly_monotone").verdict == "refuted"
-    assert certificate(model, "potential").verdict == "refuted"
-    assert certificate(model, "concave_potential").verdict == "refuted"
+    found = certificates(line(table([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])), "monotone")
+    assert found["monotone"].verdict == "proved"
+    assert found["monotone"].rigor == "exact"
+    assert found["skew_affine"].verdict == "proved"
+    assert found["strictly_monotone"].verdict == "refuted"
+    assert found["potential"].verdict == "refuted"
+    assert found["concave_potential"].verdict == "refuted"
 
 
 def test_a_pole_inside_of_the_domain_is_no_fall() -> None:
@@ -226,9 +227,9 @@ def test_what_all_are_paid_alike_is_not_strict_where_only_it_moves(
     reward: str, verdict: str
 ) -> None:
     """All in one state: -1 + 0 where nobody acts, -1 + 1 where all do, and the product is 0."""
-    model = model_of(STRICT.replace("REWARD", reward))
-    assert certificate(model, "monotone").verdict == "proved"
-    found = certificate(model, "strictly_monotone")
+    both = certificates(model_of(STRICT.replace("REWARD", reward)), "monotone")
+    assert both["monotone"].verdict == "proved"
+    found = both["strictly_monotone"]
     assert found.verdict == verdict, found.detail
     if verdict == "refuted":
         assert found.witness is not None and found.witness["inner product"] == 0
@@ -282,7 +283,8 @@ def test_laws_have_legal_members_only(
 ) -> None:
     model = model_of(MASKED.replace("LEGAL", legal).replace("REWARD", reward))
     claims = ("monotone", "strictly_monotone", "potential", "skew_affine")
-    assert tuple(certificate(model, c).verdict for c in claims) == verdicts
+    found = certificates(model, "monotone")
+    assert tuple(found[c].verdict for c in claims) == verdicts
 
 
 @pytest.mark.parametrize(
@@ -292,5 +294,6 @@ def test_policies_cannot_move_traits_so_that_these_refute_nothing(reward: str) -
     """Between laws with one law of traits all inner products of these are 0."""
     text = MASKED.replace(" where LEGAL", "").replace("REWARD", reward)
     text = text.replace("  action", "  trait c : bool ~ bernoulli(0.3)\n  action")
+    found = certificates(model_of(text), "monotone")
     for claim in ("monotone", "potential", "concave_potential", "skew_affine"):
-        assert certificate(model_of(text), claim).verdict != "refuted"
+        assert found[claim].verdict != "refuted"

@@ -9,7 +9,7 @@ import pytest
 from mfdsl.compiler.analysis.structure.spans import simplex_span, span_of
 from mfdsl.compiler.ir import meaning
 from mfdsl.compiler.ir.model import Model
-from tests.analysis.structure.games import certificate, line, model_of
+from tests.analysis.structure.games import certificate, certificates, line, model_of
 
 GAME = """model flows
 
@@ -53,8 +53,9 @@ def test_games_that_are_not_monotone_at_all_laws(
     reward: str, kernel: str, horizon: int, verdict: str
 ) -> None:
     model = game(reward, kernel=kernel, horizon=horizon)
-    assert certificate(model, "monotone").verdict != "proved"
-    found = certificate(model, "monotone_on_flows")
+    both = certificates(model, "monotone")
+    assert both["monotone"].verdict != "proved"
+    found = both["monotone_on_flows"]
     assert found.verdict == verdict, found.detail
     if verdict == "refuted":
         assert found.witness is not None and float(found.witness["inner product"]) > 0
@@ -178,9 +179,10 @@ def test_random_linear_games_agree_with_null_spaces(seed: int) -> None:
     reward = f"(if t == 1 then {scale[1]} else 1) * ({head}{tail})"
     model = game(reward, kernel=kernel_of(rows), horizon=horizon, last=states - 1)
     top = form_of([f * entries for f in scale], rows, np.array([1.0, 1.0, 0.0]))
-    found = certificate(model, "monotone_on_flows")
+    both = certificates(model, "monotone")
+    found = both["monotone_on_flows"]
     assert found.verdict == ("refuted" if top > 1e-9 else "proved"), (top, found.detail)
-    if certificate(model, "monotone").verdict == "proved":
+    if both["monotone"].verdict == "proved":
         assert found.verdict == "proved"
 
 
@@ -259,8 +261,9 @@ def test_flows_of_policies_that_do_not_see_all_are_fewer(
     """Without x as many act with x as without, so that APART pays 0."""
     text = HIDING.replace("REWARD", reward).replace("NEXT", next_).replace("STEPS", str(steps))
     model = model_of(text.replace("OBSERVE", observe))
-    assert certificate(model, "monotone").verdict != "proved"
-    found = certificate(model, "monotone_on_flows")
+    both = certificates(model, "monotone")
+    assert both["monotone"].verdict != "proved"
+    found = both["monotone_on_flows"]
     assert found.verdict == verdict, found.detail
     if verdict == "unknown":
         assert found.detail is not None and "do not see" in found.detail

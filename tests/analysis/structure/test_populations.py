@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mfdsl.compiler.ir.model import Model
-from tests.analysis.structure.games import certificate, model_of
+from tests.analysis.structure.games import certificate, certificates, model_of
 
 TWO = """model two
 
@@ -53,13 +53,14 @@ TABLE = [
 @pytest.mark.parametrize(("car", "bus", "last", "monotone", "potential"), TABLE)
 def test_known_games(car: str, bus: str, last: int, monotone: str, potential: str) -> None:
     model = game(car, bus, last)
-    weak = certificate(model, "monotone")
+    found = certificates(model, "monotone")
+    weak = found["monotone"]
     assert weak.verdict == monotone, weak.detail
     if monotone == "refuted":
         assert weak.witness is not None and float(weak.witness["inner product"]) > 0
-    assert certificate(model, "potential").verdict == potential
+    assert found["potential"].verdict == potential
     if monotone == "proved":
-        assert certificate(model, "monotone_on_flows").verdict == "proved"
+        assert found["monotone_on_flows"].verdict == "proved"
 
 
 def test_flows_of_two_populations() -> None:
@@ -68,8 +69,9 @@ def test_flows_of_two_populations() -> None:
     moves = "x' = if a == 1 then 2 - x else x\n  reward r = nu"
     still = text.replace(moves, "x' = x\n  reward r = nu")
     assert still != text
-    assert certificate(model_of(still), "monotone").verdict == "refuted"
-    assert certificate(model_of(still), "monotone_on_flows").verdict == "proved"
+    found = certificates(model_of(still), "monotone")
+    assert found["monotone"].verdict == "refuted"
+    assert found["monotone_on_flows"].verdict == "proved"
     assert certificate(model_of(text), "monotone_on_flows").verdict == "refuted"
 
 
@@ -92,9 +94,10 @@ def test_random_linear_games_agree_with_eigenvalues(seed: int) -> None:
     small = basis.T @ blocks @ basis
     top = float(np.linalg.eigvalsh(small + small.T)[-1])
     expected = "refuted" if top > 1e-9 else "proved"
-    assert certificate(model, "monotone").verdict == expected
+    found = certificates(model, "monotone")
+    assert found["monotone"].verdict == expected
     symmetric = abs(small[0, 1] - small[1, 0]) < 1e-12
-    assert certificate(model, "potential").verdict == ("proved" if symmetric else "refuted")
+    assert found["potential"].verdict == ("proved" if symmetric else "refuted")
 
 
 def test_a_mask_that_reads_time_leaves_the_search_without_members() -> None:

@@ -7,7 +7,7 @@ from mfdsl.compiler.analysis.certificate import Certificate
 from mfdsl.compiler.analysis.opened import bound, box_of
 from mfdsl.compiler.analysis.structure import structure_certificates
 from mfdsl.compiler.ir.model import Model
-from tests.analysis.structure.games import certificate, model_of
+from tests.analysis.structure.games import certificate, certificates, model_of
 
 GAME = """model box
 
@@ -32,9 +32,14 @@ def game(reward: str, range_: str = "[0.1, 2]", kernel: str = STAY) -> Model:
     return model_of(GAME.format(reward=reward, range=range_, start=start, kernel=kernel))
 
 
+def all_over(model: Model, claim: str, seconds: float = 6.0) -> dict[str, Certificate]:
+    """What is decided together with a claim over the box, by claim."""
+    found = structure_certificates(model, seconds, box=box_of(model), claims={claim})
+    return {c.claim: c for c in found}
+
+
 def over(model: Model, claim: str) -> Certificate:
-    found = structure_certificates(model, 6.0, box=box_of(model))
-    return next(c for c in found if c.claim == claim)
+    return all_over(model, claim)[claim]
 
 
 TABLE = [
@@ -148,10 +153,12 @@ population agent as mu {
   reward crowd = -mu[a = a] + 5 * ind(a == 2) * mu[a = 2]
 }
 """)
+    at_1, at_2 = (certificates(bound(model, {"k": k}), "monotone") for k in (1.0, 2.0))
+    box = all_over(model, "monotone", 2.0)
     for claim in ("monotone", "strictly_monotone", "concave_potential", "monotone_on_flows"):
-        assert certificate(model, claim).verdict == "proved"
-        assert certificate(bound(model, {"k": 2.0}), claim).verdict == "refuted"
-        assert over(model, claim).verdict != "proved"
+        assert at_1[claim].verdict == "proved"
+        assert at_2[claim].verdict == "refuted"
+        assert box[claim].verdict != "proved"
 
 
 def test_a_parameter_may_make_an_action_legal_between_its_ends_alone() -> None:
@@ -169,4 +176,4 @@ population agent as mu {
 """)
     for k, verdict in ((0, "proved"), (1, "refuted"), (2, "proved")):
         assert certificate(bound(model, {"k": float(k)}), "monotone").verdict == verdict
-    assert over(model, "monotone").verdict != "proved"
+    assert all_over(model, "monotone", 2.0)["monotone"].verdict != "proved"

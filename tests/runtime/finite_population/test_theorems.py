@@ -106,20 +106,20 @@ def worst_ratio(kinds: list[Kind], seed: int, rounds: int, equilibria: bool) -> 
 
 
 def test_random_policies_of_games_without_majors() -> None:
-    tightest, checked = worst_ratio(PLAIN, 1, 16, equilibria=False)
-    assert checked == 176
+    tightest, checked = worst_ratio(PLAIN, 1, 6, equilibria=False)
+    assert checked == 66
     assert tightest > 0.7
 
 
 def test_equilibria_of_the_induced_game() -> None:
-    tightest, checked = worst_ratio(PLAIN, 2, 3, equilibria=True)
-    assert checked == 33
+    tightest, checked = worst_ratio(PLAIN, 2, 2, equilibria=True)
+    assert checked == 22
     assert tightest > 0.05
 
 
 def test_games_with_majors() -> None:
-    tightest, checked = worst_ratio(WITH_MAJORS, 3, 20, equilibria=False)
-    assert checked == 100
+    tightest, checked = worst_ratio(WITH_MAJORS, 3, 8, equilibria=False)
+    assert checked == 40
     assert tightest > 0.3
 
 
@@ -212,7 +212,7 @@ def test_types_in_fixed_numbers() -> None:
         Kind(interaction=0.0, heterogeneity=1.0),
     ]
     tightest = 0.0
-    for kind, _ in product(kinds, range(10)):
+    for kind, _ in product(kinds, range(5)):
         one = games.sample(kind, rng)
         policy = games.random_policy(one, rng)
         bound = typed_bound(one, policy, "fixed")

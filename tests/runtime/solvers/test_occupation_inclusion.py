@@ -30,11 +30,15 @@ def slow_projection(game: oracle.Game, kernels: list[Array], point: Array) -> Ar
     right = np.zeros((stages, states))
     right[0] = game.initial
     inverse = np.linalg.pinv(matrix)
+    onto, shift = np.eye(legal.size) - inverse @ matrix, inverse @ right.reshape(-1)
     x, kept = np.where(legal, point, 0).reshape(-1), np.zeros(legal.size)
     for _ in range(40_000):
-        y = x - inverse @ (matrix @ x - right.reshape(-1))
-        x_next = np.maximum(y + kept, 0)
-        kept, x = y + kept - x_next, x_next
+        y = onto @ x + shift + kept
+        x_next = np.maximum(y, 0)
+        steps = x_next - x, y - x_next - kept
+        kept, x = y - x_next, x_next
+        if np.abs(steps).max() < 1e-13:  # what 40,000 of these steps add up to is not seen
+            break
     return x.reshape(legal.shape)
 
 
