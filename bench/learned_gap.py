@@ -57,7 +57,7 @@ CASES = (
     Case("beach_bar", agents=2000, test_games=64),
     Case("conservative_treasure_hunting"),
     Case("contraction", half=1, test_games=64),
-    Case("crowd", agents=2000, restarts=0, replays=60, test_games=32),
+    Case("crowd", iterations=40, restarts=1, replays=60, test_games=32),
     Case("crowd_1d", restarts=2),
     Case("crowd_2d", agents=5000, restarts=0, replays=60, test_games=64),
     Case("crowd_avoidance", test_games=64),

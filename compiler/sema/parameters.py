@@ -28,37 +28,51 @@ from mfdsl.compiler.syntax.nearest import nearest
 
 
 def structural_names(unit: ast.Unit) -> set[str]:
-    """Names that sizes, ranges, horizons and discounts mention, through lets and functions."""
-    bodies = {
+    """Names that sizes, ranges, horizons and discounts mention, through lets and functions.
+
+    A `let` of a block is read inside of it, where it hides one outside, and after a point.
+    """
+    outside: Mapping[str, object] = {
         d.name.name: (d.value if isinstance(d, ast.Let) else d.body)
         for d in unit.declarations
         if isinstance(d, ast.Let | ast.Fn)
     }
-    for player in unit.declarations:
-        if isinstance(player, ast.Player):
-            bodies |= {m.name.name: m.value for m in player.members if isinstance(m, ast.Let)}
-    seen: set[str] = set()
-    stack: list[object] = list(_static_places(unit))
+    blocks = [_lets(d) for d in unit.declarations]
+    found: set[str] = set()
+    stack: list[tuple[object, Mapping[str, object]]] = [
+        (place, own)
+        for declaration, own in zip(unit.declarations, blocks, strict=True)
+        for place in _static_places(declaration)
+    ]
+    seen: set[int] = set()
     while stack:
-        for name, _ in identifiers(stack.pop()):
-            if name not in seen:
-                seen.add(name)
-                if name in bodies:
-                    stack.append(bodies[name])
-    return seen
+        part, own = stack.pop()
+        plain = {name for name, _ in identifiers(part, plain=True)}
+        for name, _ in identifiers(part):
+            found.add(name)
+            readable = [own if name in own else outside] if name in plain else [outside, *blocks]
+            for block in readable:
+                if name in block and id(block[name]) not in seen:
+                    seen.add(id(block[name]))
+                    stack.append((block[name], block if block is not outside else {}))
+    return found
 
 
-def _static_places(unit: ast.Unit) -> Iterator[object]:
+def _lets(declaration: ast.Declaration) -> dict[str, object]:
+    members = declaration.members if isinstance(declaration, ast.Player) else ()
+    return {m.name.name: m.value for m in members if isinstance(m, ast.Let)}
+
+
+def _static_places(declaration: ast.Declaration) -> Iterator[object]:
     """Everything whose value must be known before the run, except the ranges of parameters."""
-    for declaration in unit.declarations:
-        if isinstance(declaration, ast.Param):
-            yield declaration.type.dims
-        elif isinstance(declaration, ast.Horizon | ast.Discount):
-            yield declaration.value
-        elif isinstance(declaration, ast.Grid):
-            yield declaration.items
-        else:
-            yield from _domains(declaration)
+    if isinstance(declaration, ast.Param):
+        yield declaration.type.dims
+    elif isinstance(declaration, ast.Horizon | ast.Discount):
+        yield declaration.value
+    elif isinstance(declaration, ast.Grid):
+        yield declaration.items
+    else:
+        yield from _domains(declaration)
 
 
 def _domains(tree: object) -> Iterator[object]:

@@ -48,6 +48,38 @@ population p {
         assert [p.structural for p in model.parameters] == [True, True]
 
 
+@pytest.mark.parametrize(
+    "largest, fixed", [("3", ["k"]), ("sky.n", ["k", "z"]), ("half", ["k", "z"])]
+)
+def test_a_let_is_the_one_of_its_block(largest: str, fixed: list[str]) -> None:
+    """The horizon reads `top` outside of the block, whose own `top` is another."""
+    text = f"""model m
+param k : int in 1..9 = 3
+param z : int in 1..9 = 2
+let base = k
+let top = base + 1
+fn top_of(x) = x + base
+objective nash
+horizon top
+environment sky {{
+  let n = z
+  state w : int in 0..1 = 0
+  w' = w
+}}
+population p {{
+  let base = z
+  let top = base * 0.5
+  let half = z + 1
+  state x : int in 0..{largest} ~ uniform
+  action a : int in 0..1
+  x' = x
+  reward r = -x * top * z * half
+}}
+"""
+    model = compile_text(text).require_model()
+    assert [p.name for p in model.parameters if p.structural] == fixed
+
+
 ARRAY = """model m
 param T : int in 1..9 = 4
 param rule : real[T, 2] in [0, 1] = {default}
