@@ -33,9 +33,11 @@ def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks("python"):
         exec(compile(block, "docs/python.md", "exec"), names)
     assert names["best"].shape == names["own"].shape == (21, 2)
+    first = mfdsl.evaluate(names["game"], "uniform").exploitability.value
+    assert mfdsl.evaluate(names["game"], names["learned"]).exploitability.value < first
     gain = (names["flow"][0] * (names["best"] - names["own"])[0]).sum()
     assert gain == pytest.approx(names["solution"].exploitability.value, abs=1e-12)
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert len(capsys.readouterr().out.splitlines()) == 8
 
 
 @pytest.mark.parametrize("block", blocks("py"), ids=NEEDED.values())

@@ -18,6 +18,7 @@ from mfdsl.compiler.syntax import ast
 
 MAX_NODES = 100_000
 MAX_LINKS = 1_000_000
+PARALLEL = "of two roads between the same nodes, one needs a node in between: `A -> M -> B`"
 
 
 @dataclass(slots=True)
@@ -149,6 +150,7 @@ def _add_written(ctx: Context, file: str, growing: _Growing, item: ast.GraphLink
                 item.span,
                 "declared again",
                 also=[(growing.links[link], "declared here first")],
+                helps=[PARALLEL],
             )
             return False
         growing.links[link] = item.span
@@ -185,6 +187,7 @@ def _add_links(ctx: Context, growing: _Growing, item: ast.GraphFile, found: Iter
                 " is there already",
                 item.path.span,
                 "links are told apart by their ends",
+                helps=[PARALLEL],
             )
             return False
         growing.links[ends] = item.path.span
@@ -249,30 +252,34 @@ def graph_parts(graph: Graph) -> list[str]:
     return ["node", "link", *graph.nodes]
 
 
-def link_of(ctx: Context, graph: Graph, expr: ast.Index) -> Value:
-    """`city[A, B]`: the link from A to B, both written by name."""
+def entry_of(ctx: Context, graph: Graph, expr: ast.Index) -> Value:
+    """`city[A, B]`: the link from A to B; `city[A]`: a node, `city["Main St"]` or `city[7]` where
+    its name in a file is no name of the language.
+    """
     ctx.used.add(graph.name)
     ends = [argument.value for argument in expr.indices]
-    if len(ends) != 2:
+    if len(ends) not in (1, 2):
         return ctx.error(
             "MFG202",
             f"links of `{graph.name}` are written `{graph.name}[from, to]`",
             expr.span,
-            f"{len(ends)} {'name' if len(ends) == 1 else 'names'} here",
+            f"{len(ends)} names here",
         )
     places = []
     for end in ends:
-        bare = end.name.name if isinstance(end, ast.Field) else None
-        name = end.name if isinstance(end, ast.Name) else bare
+        name = _node_name(end)
         if name is None or name not in graph.nodes:
+            near = [n for n in graph.nodes if n.isidentifier()]  # these replace it as they are
             return ctx.error(
                 "MFG107",
                 f"graph `{graph.name}` has no node {f'`{name}`' if name else 'here'}",
                 end.span,
-                "the ends of a link are nodes by name",
-                helps=did_you_mean(name, graph.nodes, [end.span]) if name else [],
+                "the ends of a link are nodes by name" if len(ends) == 2 else "a node by its name",
+                helps=did_you_mean(name, near, [end.span]) if name else [],
             )
         places.append(graph.nodes.index(name))
+    if len(places) == 1:
+        return ctx.constant(places[0], node_type(graph))
     link = (places[0], places[1])
     if link not in graph.links:
         away = [graph.nodes[h] for t, h in graph.links if t == places[0]]
@@ -284,6 +291,20 @@ def link_of(ctx: Context, graph: Graph, expr: ast.Index) -> Value:
             f"from {graph.nodes[link[0]]} links go to {', '.join(away[:6]) or 'nowhere'}",
         )
     return ctx.constant(graph.links.index(link), link_type(graph))
+
+
+def _node_name(end: ast.Expr) -> str | None:
+    """The name of a node as it is written: `A`, `city.A`, `"Main St"` or `7`."""
+    match end:
+        case ast.Name(name=name):
+            return name
+        case ast.Field(name=ident):
+            return ident.name
+        case ast.Text(value=text):
+            return text
+        case ast.Number(value=value, integral=True):
+            return str(value)
+    return None
 
 
 def attribute(ctx: Context, term: Term, name: str, span: Span) -> Value | None:

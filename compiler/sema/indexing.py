@@ -68,7 +68,7 @@ def lower_index(ctx: Context, env: Env, expr: ast.Index) -> Value:
     if isinstance(base, WeightsName):
         return lower_weight(ctx, env, base, expr)
     if isinstance(base, GraphName):
-        return graphs.link_of(ctx, base.graph, expr)
+        return graphs.entry_of(ctx, base.graph, expr)
     if isinstance(base, GridName):
         return _cell(ctx, env, base.space, expr)
     return _element(ctx, env, base, expr)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfdsl.compiler.driver import Options, compile_file, compile_text
-from mfdsl.compiler.ir.meaning import kernel_row, reward
+from mfdsl.compiler.ir.meaning import initial_law, kernel_row, reward
 from mfdsl.compiler.ir.model import Model
 
 CITY = """model m
@@ -93,6 +93,8 @@ def test_faults_are_named(old: str, new: str, code: str, words: str) -> None:
     found = compile_text(CITY.replace(old, new, 1)).diagnostics
     assert [d.code for d in found if d.severity == "error"][:1] == [code]
     assert words in found[0].message
+    parallel = [h.text for h in found[0].helps if "two roads" in h.text]
+    assert bool(parallel) == (code == "MFG102")
 
 
 def test_a_bad_line_of_a_file_is_named(tmp_path: Path) -> None:
@@ -109,3 +111,25 @@ def test_a_bad_line_of_a_file_is_named(tmp_path: Path) -> None:
         (tmp_path / "links.csv").write_text(content)
         (found,) = compile_file(spec, Options(root=tmp_path)).diagnostics
         assert found.code == "MFG705" and words in found.message, found.message
+
+
+def test_nodes_of_a_file_that_are_numbers_or_words_are_written_in_brackets(tmp_path: Path) -> None:
+    rows = "from,to,time\n1,2,1\n2,12,2\n12,Main St,3\n"
+    (tmp_path / "links.csv").write_text(rows)
+    inline = CITY[CITY.index("  node A") : CITY.index("}\npopulation")]
+    text = CITY.replace(inline, '  file "links.csv"\n').replace(" + head(e).toll", "")
+    spec = tmp_path / "city.mfg"
+    for link, node, there in (
+        ("city[1, 2]", "city[12]", [0, 1, 0]),
+        ('city[12, "Main St"]', 'city["Main St"]', [0, 0, 1]),
+    ):
+        spec.write_text(text.replace("city[A, B]", link).replace("city.C", node))
+        model = compile_file(spec, Options(root=tmp_path)).require_model()
+        law = {((0,), (0,)): 1.0}
+        paid = [time + 10 * here for time, here in zip((1, 2, 3), there, strict=True)]
+        assert [reward(model, 0, law, (e,), (e,)) for e in range(3)] == paid
+        start = 0 if link == "city[1, 2]" else 2
+        assert {s: p for s, p in initial_law(model).items() if p} == {(start,): 1.0}
+    spec.write_text(text.replace("city[A, B]", "city[1, 3]").replace("city.C", "city[12]"))
+    (found,) = compile_file(spec, Options(root=tmp_path)).diagnostics
+    assert (found.code, found.message) == ("MFG107", "graph `city` has no node `3`")
