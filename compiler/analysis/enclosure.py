@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mfdsl.compiler.analysis.averaged import Average, Averages, hull, is_bound
 from mfdsl.compiler.analysis.grid_intervals import GRID_RULES
 from mfdsl.compiler.analysis.intervals import (
     REDUCTIONS,
@@ -32,9 +33,10 @@ from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.model import Node
 from mfdsl.compiler.ir.spaces import GridSpace
 from mfdsl.compiler.ir.types import Type
-from mfdsl.compiler.ir.walk import MEMBERS, depth_of
+from mfdsl.compiler.ir.walk import MEMBERS
 
 MAX_POINTS = 200_000
+AVERAGES = ("mean", "mul", "div", "sum_over", "if")  # and sums of these
 NUMBERS = ("add", "neg", "mul", "div")  # of constants: constants
 OWN = ("state", "trait", "action", "noise", "draw")
 LEAVES = (
@@ -149,7 +151,7 @@ class Evaluator:
             narrowed: narrowing
             for narrowed, narrowing in self.known.items()
             if not any(
-                _is_bound(self.facts.nodes, leaf, node)
+                is_bound(self.facts.nodes, leaf, node)
                 for leaf in leaves_of(self.facts.nodes, [narrowed])
             )
         }
@@ -163,7 +165,7 @@ class Evaluator:
             number = np.float64(node.attr)
             return point(number) if isinstance(node.attr, int) else written(number)
         if node.op in ("param", "array"):
-            return _hull(self._table(node))
+            return _around_table(self._table(node))
         arguments = [self.memo[a] for a in node.args]
         if node.op == "array_over":
             return self._mean(node, arguments)
@@ -197,8 +199,7 @@ class Evaluator:
                 self.memo,
                 self.numbers.get,
                 self._range,
-                self._body,
-                self._hull,
+                self._average,
             )
         if node.op == "sum_over" and node.args[1] in self.axes:
             joint = linear_sum(
@@ -207,15 +208,32 @@ class Evaluator:
                 self.memo,
                 self.numbers.get,
                 self._range,
-                self._body,
-                self._hull,
+                self._average,
                 lambda value: self._over(node, value),
-                self.facts.types[self.facts.nodes[node.args[1]].type].size,
+                self._values(self.facts.nodes[node.args[1]]),
             )
         if joint is None:
             return apart
         self.simplified |= bool(np.any(joint.lo > apart.lo) or np.any(joint.hi < apart.hi))
         return Interval(np.maximum(apart.lo, joint.lo), np.minimum(apart.hi, joint.hi))
+
+    def _average(self, index: int) -> Average | None:
+        """A number as the mean of something over members, None where it is not seen to be one."""
+        if self.facts.nodes[index].op not in AVERAGES:
+            return None
+        found = Averages(
+            self.facts.nodes, self.memo, self.axes, self._body, self._index_sum, self._values
+        )
+        return found.of(index)
+
+    def _index_sum(self, node: Node, body: Interval) -> Interval | None:
+        """A sum over an index by its body, unless a condition on the path is about the index."""
+        if node.args[1] not in self.axes or len(self._known_around(node)) < len(self.known):
+            return None
+        return self._over(node, body)
+
+    def _values(self, leaf: Node) -> int:
+        return self.facts.types[leaf.type].size
 
     def _body(self, mean: Node) -> Interval | None:
         """What a mean averages, unless a condition on the path is about a member."""
@@ -244,9 +262,6 @@ class Evaluator:
             return None
         low, high = ends_of(type_.lo), ends_of(type_.hi)
         return None if low is None or high is None or type_.dims else (low[0], high[1])
-
-    def _hull(self, mean: Node, body: Interval) -> Interval:
-        return self._mean(mean, [body])
 
     def _leaf(self, index: int, node: Node) -> Interval:
         type_ = self.facts.types[node.type]
@@ -356,14 +371,11 @@ class Evaluator:
         if node.op in ("mean_if", "mean_others_if"):
             possible = arguments[1].hi > 0
             lo, hi = np.where(possible, lo, np.inf), np.where(possible, hi, -np.inf)
-        for leaf, axis in self.axes.items():
-            if _is_bound(self.facts.nodes, leaf, node):
-                lo = lo.min(axis, keepdims=True) if np.ndim(lo) > axis else lo
-                hi = hi.max(axis, keepdims=True) if np.ndim(hi) > axis else hi
-        return Interval(np.asarray(lo), np.asarray(hi))
+        nodes, axes = self.facts.nodes, self.axes.items()
+        return hull(Interval(lo, hi), [a for leaf, a in axes if is_bound(nodes, leaf, node)])
 
 
-def _hull(table: Array) -> Interval:
+def _around_table(table: Array) -> Interval:
     """All entries of a table as one interval."""
     return Interval(written(table.min()).lo, written(table.max()).hi)
 
@@ -379,13 +391,6 @@ def _around(parts: list[Interval]) -> Interval:
 def listed(type: Type) -> bool:
     """Whether the values of a variable can be listed along an axis."""
     return type.finite and not type.dims
-
-
-def _is_bound(nodes: Sequence[Node], leaf: int, binder: Node) -> bool:
-    """Whether `binder` binds the variable `leaf`."""
-    if binder.op in MEMBERS:
-        return nodes[leaf].op.startswith("peer_") and depth_of(nodes[leaf]) == depth_of(binder)
-    return leaf == binder.args[1]
 
 
 def _with_axis(end: Array, axis: int, count: int, rank: int) -> tuple[int, ...]:

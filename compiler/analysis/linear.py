@@ -13,6 +13,7 @@ from math import inf, isfinite
 
 import numpy as np
 
+from mfdsl.compiler.analysis.averaged import Average, hull, magnitude
 from mfdsl.compiler.analysis.intervals import Array, Interval, add, multiply
 from mfdsl.compiler.analysis.written import written
 from mfdsl.compiler.ir.fold import decimal
@@ -21,8 +22,7 @@ from mfdsl.compiler.ir.model import Node
 MAX_TERMS = 64
 MAX_BITS = 4096
 
-Body = Callable[[Node], Interval | None]
-Hull = Callable[[Node, Interval], Interval]
+Averaged = Callable[[int], Average | None]
 Ends = tuple[Fraction, Fraction]
 Exact = Callable[[int], Ends | None]
 ZERO, ONE = (Fraction(0), Fraction(0)), (Fraction(1), Fraction(1))
@@ -42,53 +42,55 @@ def linear_sum(
     memo: Mapping[int, Interval],
     number_of: Exact,
     range_of: Exact,
-    body_of: Body,
-    hull: Hull,
+    average_of: Averaged,
     summed: Callable[[Interval], Interval] = lambda value: value,
     count: int = 1,
 ) -> Interval | None:
     """The enclosure of a node from its linear form, None where it has none.
 
     `number_of(node)` are the exact ends of a constant, `range_of(leaf)` those of a variable,
-    `body_of(mean)` encloses what a mean averages, `hull(mean, body)` is the range of a body over
-    the members that `mean` binds, `summed` adds up the `count` values of an index. The result
-    allows for the rounding of means.
+    `average_of(node)` is a number as a mean, `summed` adds up the `count` values of an index. The
+    result allows for the rounding of means.
     """
     form = _linear(nodes, root, memo, number_of)
     if form is None:
         return None
-    groups: dict[object, list[tuple[int, Interval]]] = {}
+    groups: list[Average] = []
     exact, rest = form.constant, []
     for index, ends in form.factors.items():
-        body = body_of(nodes[index]) if nodes[index].op == "mean" else None
-        around = None if body is not None else range_of(index)
+        average = average_of(index)
+        around = None if average is not None else range_of(index)
         if around is not None:
             exact = _sum(exact, _product(ends, around))
-        elif body is None:
+        elif average is None:
             rest.append(summed(multiply(_interval(ends), memo[index])))
         else:
-            group = groups.setdefault(nodes[index].attr, [])
-            group.append((index, multiply(_interval(ends), body)))
+            groups = _with(groups, average.times(_interval(ends)))
     rest.append(summed(_interval(exact)))
+    total = add(*rest)
     if not groups:
-        return add(*rest)
-    total, size = add(*rest), sum((_magnitude(r).hi for r in rest), start=np.float64(0.0))
-    for group in groups.values():
-        mean, bodies = nodes[group[0][0]], [body for _, body in group]
-        total = add(total, hull(mean, summed(add(*bodies))))
-        size = size + hull(mean, summed(add(*map(_magnitude, bodies)))).hi
-    return _loosened(total, size, count * (len(form.factors) + 1))
+        return total
+    size = sum((magnitude(r).hi for r in rest), start=np.float64(0.0))
+    for group in groups:
+        total = add(total, hull(summed(group.body), group.places.values()))
+        size = size + hull(summed(group.size), group.places.values()).hi
+    steps = len(form.factors) + 1 - len(groups) + sum(group.count for group in groups)
+    return _loosened(total, size, count * steps)
+
+
+def _with(groups: Sequence[Average], new: Average) -> list[Average]:
+    """Averages with one more, added to the first that is over the same members."""
+    for k, group in enumerate(groups):
+        together = group.plus(new)
+        if together is not None:
+            return [*groups[:k], together, *groups[k + 1 :]]
+    return [*groups, new]
 
 
 def _loosened(value: Interval, size: Array | np.float64, count: int) -> Interval:
     """`value` with room for the rounding of `count` sums of numbers that add up to `size`."""
     slack = 8 * np.finfo(np.float64).eps * count * size
     return Interval(value.lo - slack, value.hi + slack)
-
-
-def _magnitude(value: Interval) -> Interval:
-    """From 0 to the largest absolute value."""
-    return Interval(np.zeros_like(value.lo), np.maximum(np.abs(value.lo), np.abs(value.hi)))
 
 
 def _linear(

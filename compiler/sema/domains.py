@@ -99,13 +99,29 @@ def _looked_at_again(
 
 
 def find_failure(ctx: Context, facts: Facts, obligation: Obligation) -> Failure | None:
-    """The worst point at which the obligation can fail, or None when it holds everywhere."""
+    """The worst point at which the obligation can fail, or None when it holds everywhere.
+
+    Where members of a mean took the room for a variable of the agent, its own come first then.
+    """
     roots = [obligation.node, *(g.node for g in obligation.guards)]
     if obligation.other is not None:
         roots.append(obligation.other)
     leaves = leaves_of(facts.nodes, roots)
     own = leaves_of(facts.nodes, [obligation.node])
     axes = choose_axes(facts, leaves, own)
+    failure = _failure(ctx, facts, obligation, axes)
+    if failure is None or failure.certain:
+        return failure
+    bound = _bound_leaves(facts.nodes, obligation.node)
+    others = choose_axes(facts, leaves, [leaf for leaf in own if leaf not in bound])
+    return failure if others == axes else _failure(ctx, facts, obligation, others)
+
+
+def _failure(
+    ctx: Context, facts: Facts, obligation: Obligation, axes: Mapping[int, int]
+) -> Failure | None:
+    """The worst point of the enumerated variables at which the obligation can fail, by ranges."""
+    own = leaves_of(facts.nodes, [obligation.node])
     evaluator = Evaluator(facts, axes, narrowed(facts, obligation.guards))
     value = for_floats(evaluator, obligation.node, 0.0 if obligation.kind in FATAL else ROOM)
     reached = _reached(evaluator, obligation)

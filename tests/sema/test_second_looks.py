@@ -56,6 +56,26 @@ def test_weights_are_a_law_though_values_occur_twice(weights: str) -> None:
     assert said(compiled(h=f"~ mix {{ {weights} }}")) == []
 
 
+def test_members_of_a_mean_do_not_hide_the_conditions_on_a_counter() -> None:
+    """`w` is 1 and more where it counts down, though pairs of roads and members fill the table."""
+    text = """model waiting
+    objective nash
+    horizon 3
+    population driver {{
+      state  e : int in 0..29 ~ uniform
+      state  w : int in 0..39 = 0
+      action a : int in 0..29
+      let share = prob(q.e == e and q.a == a for q in driver)
+      e' = a
+      w' = if w > 0 then w - {step} else clip(floor(40 * share))
+      cost delay = ind(w > 0)
+    }}
+    """
+    assert said(compile_text(text.format(step=1))) == []
+    ((code, why),) = said(compile_text(text.format(step=2)))
+    assert code == "MFG303" and "can be -1" in why and "w = 1" in why
+
+
 def test_conditions_on_the_path_count() -> None:
     """The weight is 1 at m = 1/2 and negative below .146 and above .854."""
     weights = "mix { 8 * m * (1 - m) - 1 -> I, else -> S }"
