@@ -156,7 +156,7 @@ def evaluate(
 ) -> "Evaluation":
     """The flow, the values and the exploitability of any policy on the tables of a game.
 
-    A policy is that of a solution, the folder of a run, "uniform", or an array [T, S, A] of
+    A policy is a solution or that of one, the folder of a run, "uniform", or an array [T, S, A] of
     probabilities, T = 1 for a stationary one, with flat states and actions, row by row.
 
     Raises:
@@ -172,7 +172,7 @@ def evaluate(
 
 def validate(
     target: Game | str | Path,
-    policy: str | Path | None = None,
+    policy: "Scored | None" = None,
     *,
     agents: Sequence[int] = (10, 100, 1000),
     games: int | None = None,
@@ -183,9 +183,10 @@ def validate(
 ) -> "Validation":
     """Play a game against its tables, its certificates, its limit and its equilibrium.
 
-    `target` is a game, a spec or the folder of a run, `policy` is `still`, `uniform` or the folder
-    of a run: by default the run, or `uniform`. Bounds that are exceeded are written to a file. With
-    a `gain` the report says with how many agents nobody gains more.
+    `target` is a game, a spec or the folder of a run, `policy` is `still`, `uniform`, the folder of
+    a run, or a table as `evaluate` takes it: by default the run, or `uniform`. Bounds
+    that are exceeded are written to a file. With a `gain` the report says with how many agents
+    nobody gains more.
 
     Raises:
         CompileError: the spec has errors.

@@ -21,6 +21,7 @@ from mfdsl.settings import Settings, validated
 OPTION = "opt."
 SEED = "seed"
 FILE = "params"
+RANDOM = "random"  # a start that is drawn with the seed
 
 Number = int | float
 Point = Mapping[str, Number | str]
@@ -31,13 +32,15 @@ class Batch:
     """Games that are solved together: each point of the product of all axes is one.
 
     `sets` has for each parameter file the values in which the files differ. `share` (k, n) leaves
-    the k-th of n shares of the points.
+    the k-th of n shares of the points. Where first policies are `drawn`, each game begins at that
+    of its seed, so that seeds are an axis of solvers that draw nothing themselves.
     """
 
     sweep: Sweep = field(default_factory=dict)
     sets: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     share: tuple[int, int] = (0, 1)
+    drawn: bool = False
 
     @property
     def axes(self) -> dict[str, tuple[Number | str, ...]]:
@@ -183,10 +186,13 @@ def _check_together(row: Row, batch: Batch) -> None:
             reason = f"only {able} may" if able else "no option may"
             raise UsageError(f"`{OPTION}{name}` of {row.name} is one for all: {reason} vary", each)
     if len(batch.seeds) > 1 and SEED not in row.varied:
-        if not row.plays and SEED not in row.config.model_fields:
-            reason = "draws nothing but the policy of `--start random`, one in a run"
-            raise UsageError(f"{row.name} {reason}", each)
-        raise UsageError(f"{row.name} learns with one seed at a time", each)
+        if row.plays or SEED in row.config.model_fields:
+            raise UsageError(f"{row.name} learns with one seed at a time", each)
+        if not batch.drawn:
+            raise UsageError(
+                f"{row.name} draws nothing, so all seeds make the same run",
+                "leave out the seeds, or begin at policies that are drawn: `--start random`",
+            )
 
 
 def with_sets(

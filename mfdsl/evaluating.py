@@ -12,10 +12,11 @@ from mfdsl.planning import check_tables
 from mfdsl.records import start_of
 from mfdsl.runtime.evaluate import Evaluation, View, build_view
 from mfdsl.runtime.policy import TabularPolicy
+from mfdsl.runtime.solution import Solution
 from mfdsl.solving import find_device, params_at
 from mfdsl.starting import GIVEN, Start, policies_of
 
-Scored = TabularPolicy | str | Path | ArrayLike
+Scored = Solution | TabularPolicy | str | Path | ArrayLike
 UNIFORM = "uniform"
 AXES = 4  # batch, stages, states, actions
 SHAPES = "give one of shape [stages, states, actions], states and actions flat, row by row"
@@ -39,6 +40,8 @@ def _chances(game: Game, policy: Scored, view: View) -> torch.Tensor:
     """The probabilities [1, T, S, A] of a policy."""
     if isinstance(policy, str) and policy == UNIFORM:
         return view.uniform().probs
+    if isinstance(policy, Solution):
+        policy = policy.policy
     if isinstance(policy, TabularPolicy | str | Path):
         start = start_of(policy, game)
     else:
@@ -48,6 +51,8 @@ def _chances(game: Game, policy: Scored, view: View) -> torch.Tensor:
 
 def _table(values: ArrayLike) -> torch.Tensor:
     """An array [1, T, S, A], [T, S, A], or [S, A] of a policy that is stationary."""
+    if isinstance(values, torch.Tensor):  # of a network: only its numbers are read
+        values = values.detach().cpu()
     try:
         found = torch.as_tensor(np.asarray(values, dtype=np.float64))
     except (TypeError, ValueError):

@@ -90,21 +90,21 @@ def table_of_run(run: Path, part: Part) -> NamedTable:
     return table_of_runs([run], part)
 
 
-def table_of_runs(runs: Sequence[Path], part: Part) -> NamedTable:
-    """A part of what several runs of one game found, one after another.
+def table_of_runs(runs: str | Path | Sequence[str | Path], part: Part) -> NamedTable:
+    """A part of what several runs of one game found, one after another; of one, where one is given.
 
     Raises:
         UsageError: a folder is no run, is damaged or of another game, or has no such part.
     """
     if part not in get_args(Part):
         raise unknown("table", part, get_args(Part))
-    read = _read(runs)
+    read = _read([runs] if isinstance(runs, str | Path) else runs)
     if part == "games":
         return _games(read)
     return _pasts(read) if part == "pasts" else _tables(read, part)
 
 
-def games_of_runs(runs: Sequence[Path]) -> NamedTable:
+def games_of_runs(runs: Sequence[str | Path]) -> NamedTable:
     """One row for each game of the runs, also where they are one game in all.
 
     Raises:
@@ -113,8 +113,8 @@ def games_of_runs(runs: Sequence[Path]) -> NamedTable:
     return _games(_read(runs))
 
 
-def _read(runs: Sequence[Path]) -> list[_Run]:
-    read = [_Run.read(path) for path in runs]
+def _read(runs: Sequence[str | Path]) -> list[_Run]:
+    read = [_Run.read(Path(path)) for path in runs]
     for run in read:
         if run.options.game != read[0].options.game:
             raise UsageError(

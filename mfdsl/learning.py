@@ -14,7 +14,7 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game, load
 from mfdsl.misfits import difference, misfit
-from mfdsl.records import explained, read_options
+from mfdsl.records import explained, keep_limits, read_options
 from mfdsl.runtime.agents import AgentProgram
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.learning.base import Learner, Lesson, LessonError, make_learner
@@ -166,7 +166,7 @@ def continued_training(
     iterations: int | None,
     tolerance: float | None = None,
 ) -> Training:
-    """The course with the state and the records of its run.
+    """The course with the state and the records of its run, whose new limits are kept.
 
     Raises:
         UsageError: nothing was saved, a file is damaged, or the run has reached its end.
@@ -194,6 +194,7 @@ def continued_training(
     settings = replace(training.settings, iterations=limit, tolerance=goal)
     course = replace(training.course, lesson=lesson, tolerance=goal, state=state, history=history)
     training.learner.extend(limit)
+    keep_limits(folder, settings)
     return replace(training, settings=settings, course=course)
 
 

@@ -12,7 +12,14 @@ from mfdsl.compiler.tabular.reduce import reduced
 from mfdsl.drawn import path_game
 from mfdsl.errors import UsageError
 from mfdsl.game import Device, Dtype, Game
-from mfdsl.records import at_its_end, explained, read_options, settings_of_run, start_folder
+from mfdsl.records import (
+    at_its_end,
+    explained,
+    keep_limits,
+    read_options,
+    settings_of_run,
+    start_folder,
+)
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.memory import gibibytes, machine_memory
 from mfdsl.runtime.runs import RunFolder
@@ -139,7 +146,7 @@ def paths_of_run(game: Game, folder: RunFolder, *, device: Device = "cpu") -> Pa
 def continued_paths(
     job: PathJob, folder: RunFolder, *, iterations: int | None, tolerance: float | None
 ) -> PathJob:
-    """The job with the state and the reports of its run, to go on with new limits.
+    """The job with the state and the reports of its run, to go on with new limits, which are kept.
 
     Raises:
         UsageError: nothing was saved, a file is damaged, or the run has reached its limits.
@@ -164,6 +171,7 @@ def continued_paths(
         policy_of(_fresh(job).shape, state)
     course = replace(job.course, iterations=limit, tolerance=goal, state=state, history=history)
     settings = replace(job.settings, iterations=limit, tolerance=goal)
+    keep_limits(folder, settings)
     return replace(job, settings=settings, course=course)
 
 

@@ -99,8 +99,8 @@ def played_by(
     found = setting_of_run(spec, policy)
     if found.swept:
         raise UsageError(
-            f"{policy} has a policy for each value of its sweep",
-            "solve the value to simulate with --set",
+            f"{policy} has a policy for each game of its batch",
+            "solve the one to simulate alone: --set, --opt, --params or --seed",
         )
     return found.game, by_table(found.game, found.policy), f"the policy of {policy}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from mfdsl.batches import Batch, batch_of
+from mfdsl.batches import RANDOM, Batch, batch_of
 from mfdsl.bundle import FOLDER, MAIN, bundle_of
 from mfdsl.errors import UsageError
 from mfdsl.files import write_folder
@@ -16,13 +16,13 @@ from mfdsl.parameters import Sweep
 from mfdsl.planning import ALONG
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.program import ProgramError
-from mfdsl.runtime.runs import START, RunError, RunFolder
+from mfdsl.runtime.runs import START, RunError, RunFolder, document_of
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.tensor_files import policy_pieces
 from mfdsl.settings import Settings, resolve
 from mfdsl.solving import Job, prepare
-from mfdsl.starting import GIVEN, RANDOM, Start, license_from
+from mfdsl.starting import GIVEN, Start, license_from
 
 if TYPE_CHECKING:
     from mfdsl.game import Game
@@ -66,7 +66,7 @@ class RunOptions(BaseModel):
     @property
     def batch(self) -> Batch:
         """The games that the run has solved together."""
-        return Batch(self.sweep, self.sets, self.seeds, self.share)
+        return Batch(self.sweep, self.sets, self.seeds, self.share, drawn=self.start == RANDOM)
 
 
 def start_run(job: Job, out: Path) -> RunFolder:
@@ -268,7 +268,7 @@ def settings_of_run(game: "Game", folder: RunFolder, options: RunOptions) -> Set
 def continued(
     job: Job, folder: RunFolder, *, iterations: int | None, tolerance: float | None
 ) -> Job:
-    """The job with the state and history of its run, to go on with new limits.
+    """The job with the state and history of its run, to go on with new limits, which are kept.
 
     Raises:
         UsageError: nothing was saved, a file is damaged, or the run has reached its limits.
@@ -284,7 +284,21 @@ def continued(
         )
     if history and history[-1].exploitability <= settings.tolerance:
         raise at_its_end(history[-1].exploitability)
+    keep_limits(folder, settings)
     return replace(job, settings=settings, state=state, history=history)
+
+
+def keep_limits(folder: RunFolder, settings: Settings) -> None:
+    """Write down how far a run goes now, so that whoever does it again or resumes it gets as far.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    limits = {"iterations": settings.iterations, "tolerance": settings.tolerance}
+    with explained():
+        before = folder.options
+        if before | limits != before:
+            folder.write({"options.json": document_of(before | limits)})
 
 
 def at_its_end(gap: float) -> UsageError:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from mfdsl.batches import Batch, seeds_of
+from mfdsl.batches import RANDOM, Batch, seeds_of
 from mfdsl.errors import UsageError, no_policy
 from mfdsl.game import Device, Dtype, Game, Parameters, check_choices, loaded
 from mfdsl.parameters import Sweep, swept_values
@@ -105,7 +105,8 @@ def solve(
     check_choices(device, dtype, seed)
     if seeds < 1:
         raise UsageError(f"`seeds` is {seeds!r}", "how many seeds to run: 1 or more")
-    batch = Batch(swept_values(sweep or {}), seeds=seeds_of(seed, seeds))
+    drawn = start == RANDOM
+    batch = Batch(swept_values(sweep or {}), seeds=seeds_of(seed, seeds), drawn=drawn)
     settings = resolve(
         game.model,
         solver,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mfdsl.batches import RANDOM
 from mfdsl.errors import UsageError
 from mfdsl.runtime.evaluate import View
 from mfdsl.runtime.policy import Axis, TabularPolicy, adding_up
@@ -16,7 +17,6 @@ from mfdsl.runtime.solvers.table import Config
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.settings import FROM_ANYWHERE
 
-RANDOM = "random"
 GIVEN = "given"
 ROUNDING = 1e-3  # of the sum of chances in single precision
 

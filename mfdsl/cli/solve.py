@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mfdsl import api
-from mfdsl.batches import Batch, check_batch, seeds_of, with_sets
+from mfdsl.batches import RANDOM, Batch, check_batch, seeds_of, with_sets
 from mfdsl.cli import arrays, exact, options, pathwise, plan, training
 from mfdsl.cli.console import Console
 from mfdsl.cli.request import Limits, Request, job_of, read_share
@@ -25,7 +25,6 @@ from mfdsl.settings import Settings, resolve
 from mfdsl.summary import certificates_line, horizon_text, sizes_text
 
 NO_EVENTS = "`--tensorboard` is for networks"
-RANDOM = "random"  # a start that is drawn
 NO_JOBS = arrays.Wanted(None, None, (), dry_run=False)
 
 
@@ -92,7 +91,7 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
         raise UsageError("`--explain-plan` is of one job", "leave out --cluster and --dry-run")
     game, sets = with_sets(request.spec, request.files, request.settings)
     sweep = read_sweeps(request.sweep, request.settings)
-    batch = Batch(sweep, sets, (), request.share)
+    batch = Batch(sweep, sets, (), request.share, drawn=request.start == RANDOM)
     shown = Console(json=console.json, quiet=True) if wanted.dry_run else console
     _introduce(shown, game, moved=bool(batch.parameters or sets))
     settings = _settings(game, request, batch)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from shlex import join
 from typing import Any
 
+from mfdsl.batches import RANDOM
 from mfdsl.reporting.reading import ReadRun
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
-from mfdsl.starting import RANDOM
 
 SEED = "seed"  # an option that follows the seed of the run
 

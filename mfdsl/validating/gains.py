@@ -64,7 +64,7 @@ class Gain:
 
 
 def evaluated(trial: Trial) -> Evaluation | None:
-    """The exact evaluation of the policy of a run, None without one."""
+    """The exact evaluation of the table of a trial, None without one."""
     if trial.table is None:
         return None
     with torch.no_grad():
@@ -74,8 +74,13 @@ def evaluated(trial: Trial) -> Evaluation | None:
 
 def exploitability_row(trial: Trial, evaluation: Evaluation | None) -> Row:
     """The exploitability of the saved policy beside that of the summary."""
-    if evaluation is None or trial.run is None:
+    if evaluation is None:
         return Row(EXPLOITABILITY, "not applicable", "no run is given")
+    if trial.run is None:
+        gap = evaluation.exploitability
+        figures = {"again": gap.value, "per_population": dict(gap.per_population)}
+        detail = f"no run is given; that of the policy is {gap.value:.6g} ({gap.kind})"
+        return Row(EXPLOITABILITY, "not applicable", detail, figures)
     folder = open_run(trial.run)
     with explained():
         saved = folder.summary.get("exploitability", {}).get("value")

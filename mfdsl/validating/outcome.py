@@ -22,11 +22,11 @@ Verdict = Literal["passed", "failed", "not applicable"]
 class Trial:
     """A game, who plays it, and how much is tried.
 
-    `policy` names the behaviour; `table` is the policy of the run in the folder `run`, None without
-    one, `training` has the networks of a run that learned, `exact` an exact solution, and `along`
-    one along drawn paths of a common noise. `games` are played side by side, None for a number that
-    fits the time; `seconds` is the time for all checks together. The least number of agents is
-    asked for that certifies `gain`.
+    `policy` names the behaviour; `table` is the policy of the run in the folder `run`, or one that
+    was given, None without one, `training` has the networks of a run that learned, `exact` an exact
+    solution, and `along` one along drawn paths of a common noise. `games` are played side by side,
+    None for a number that fits the time; `seconds` is the time for all checks together. The least
+    number of agents is asked for that certifies `gain`.
     """
 
     game: Game

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError
+from mfdsl.evaluating import Scored, evaluation
 from mfdsl.exact import exact_run
 from mfdsl.game import Game, load
 from mfdsl.learning import trained_behaviour
@@ -24,7 +25,7 @@ MOST_AGENTS = 10**6
 def trial_of(
     target: str | Path | Game,
     *,
-    policy: str | Path | None = None,
+    policy: Scored | None = None,
     params: Mapping[str, ParameterValue] | None = None,
     agents: Sequence[int] = (10, 100, 1000),
     games: int | None = None,
@@ -34,9 +35,9 @@ def trial_of(
 ) -> Trial:
     """A trial of a game, a spec, or the folder of a run.
 
-    The policy is `still`, `uniform` or a run; by default that of the run if `target` is one, else
-    `uniform`, or `still` where an action has no bounds. With `gain` the least number of agents
-    for which no larger one is possible is asked for.
+    The policy is `still`, `uniform`, a run or a table; by default that of the run if `target` is
+    one, else `uniform`, or `still` where an action has no bounds. With `gain` the least number of
+    agents for which no larger one is possible is asked for.
 
     Raises:
         CompileError: the spec has errors.
@@ -52,10 +53,13 @@ def trial_of(
 
     folder = Path(target) if not isinstance(target, Game) and Path(target).is_dir() else None
     named = policy if isinstance(policy, str) and policy in ("still", "uniform") else None
+    table = None
+    if policy is not None and not isinstance(policy, str | Path):
+        policy, table = None, policy
     if named is None and policy is not None and not Path(policy).is_dir():
         raise UsageError(f"`{policy}` is not a run folder", "policies by name: uniform, still")
     run = Path(policy) if policy is not None and named is None else None
-    if folder is not None and named is None:
+    if folder is not None and named is None and table is None:
         run = folder if run is None else run
     if run is not None or folder is not None:
         if params:
@@ -66,7 +70,7 @@ def trial_of(
         game = game_of_run(None, open_run(folder))
     else:
         game = target if isinstance(target, Game) else load(target, params=params)
-    return sized(named_trial(game, named))
+    return sized(named_trial(game, named) if table is None else _given_trial(game, table))
 
 
 def _of_run(spec: Game | str | Path | None, run: Path) -> Trial:
@@ -87,10 +91,21 @@ def _of_run(spec: Game | str | Path | None, run: Path) -> Trial:
     found = setting_of_run(spec, run)
     if found.swept:
         raise UsageError(
-            f"{run} has a policy for each value of its sweep",
-            "solve the value to validate with --set",
+            f"{run} has a policy for each game of its batch",
+            "solve the one to validate alone: --set, --opt, --params or --seed",
         )
     return Trial(found.game, by_table(found.game, found.policy), "run", found.policy, run)
+
+
+def _given_trial(game: Game, policy: Scored) -> Trial:
+    """A trial of a table that Python code has made."""
+    if callable(policy):
+        raise UsageError(
+            "a function is played, and a table is validated",
+            "`mfdsl.simulate(game, function)`, or its chances as an array",
+        )
+    table = evaluation(game, policy).policy
+    return Trial(game, by_table(game, table), "given", table)
 
 
 def named_trial(game: Game, named: str | None) -> Trial:

@@ -55,7 +55,8 @@ def make_solver(
 ) -> Solver[Any]:
     """The named solver with these options; one that plays has a crowd to play with.
 
-    Options that are `varied` differ over the games of a batch.
+    Options that are `varied` differ over the games of a batch. So may the seed of one that draws
+    nothing: its games differ in where they begin.
 
     Raises:
         SolverError: the name is unknown, nobody is there to play with, or an option cannot vary.
@@ -67,10 +68,12 @@ def make_solver(
     config = options if isinstance(options, row.config) else row.config(**dict(options or {}))
     solver = getattr(importlib.import_module(row.module), row.symbol)
     if varied is not None and varied.values:
+        draws = row.plays or "seed" in row.config.model_fields
         for option in varied.values:
-            if option not in row.varied:
+            if option not in row.varied and (draws or option != "seed"):
                 raise SolverError(f"`{option}` of {name} is one for all games of a batch")
-        return cast(Solver[Any], solver(config, varied))
+        if row.varied:
+            return cast(Solver[Any], solver(config, varied))
     if not row.plays:
         return cast(Solver[Any], solver(config))
     if crowd is None:

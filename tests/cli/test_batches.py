@@ -264,7 +264,7 @@ def test_the_runs_of_shares_are_one_table(mfdsl: Any, spec: Path) -> None:
         assert float(row["opt.temperature"]) == game["options"]["temperature"]
         assert float(row["exploitability"]) == pytest.approx(game["exploitability"], abs=1e-9)
         assert (int(row["iterations"]), row["status"]) == (game["iterations"], game["status"])
-    flow = table_of_runs([Path(run) for run in runs], "flow")
+    flow = table_of_runs(runs, "flow")
     assert flow.columns == ("run", "c_crowd", "opt.temperature", "t", "x", "share")
     assert len(flow.rows) == 6 * 5 * 3
     assert mfdsl("table", *runs, "-o", "flow.npz").code == 0

@@ -55,6 +55,8 @@ def test_resuming_goes_on_as_if_the_run_had_not_stopped(mfdsl: Any, spec: Path) 
     assert mfdsl(*head, "--iterations", 3, "-o", "part").code == 0
     assert mfdsl("solve", "--resume", run_in("part"), "--iterations", 8).code == 0
     assert history(run_in("part")) == pytest.approx(history(run_in("whole")), rel=1e-9)
+    part, whole = (json.loads((run_in(f) / "options.json").read_text()) for f in ("part", "whole"))
+    assert list(part.items()) == list(whole.items())  # so `mfdsl report` tells how to repeat it
 
 
 def test_the_seed_says_which_policy_is_drawn(mfdsl: Any, spec: Path) -> None:
@@ -80,6 +82,29 @@ def test_a_batch_begins_at_one_drawn_policy_or_at_those_of_a_batch(mfdsl: Any, s
     assert outcome.code == 2 and "is 3 policies, one for each game of a batch" in outcome.err
 
 
+def test_each_seed_of_a_batch_begins_where_it_begins_alone(mfdsl: Any, spec: Path) -> None:
+    """So does each value of a sweep with it; solvers with options that vary and without."""
+    game = package.load(spec)
+    for solver in ("omd", "pmd"):
+        few = {"iterations": 4, "tolerance": 0.0, "start": "random"}
+        found = package.solve(game, solver, seed=3, seeds=2, **few)  # type: ignore[call-overload]
+        alone = [package.solve(game, solver, seed=seed, **few) for seed in (3, 4)]  # type: ignore[call-overload]
+        assert list(found.exploitability.per_game) == pytest.approx(
+            [single.exploitability.value for single in alone], rel=1e-9
+        )
+    head = ("solve", spec, "--start", "random", "--seed", 3, "--seeds", 2, "--tol", 0)
+    sweep = ("--sweep", "c_crowd=0.5,1")
+    assert mfdsl(*head, *sweep, "--iterations", 2, "-o", "part").code == 0
+    begun = load_file(run_in("part") / "start.safetensors")["probs"]
+    assert begun[0].equal(begun[2]) and begun[1].equal(begun[3]) and not begun[0].equal(begun[1])
+    found = mfdsl("solve", "--resume", run_in("part"), "--iterations", 4, "--json").json
+    assert [game["seed"] for game in found["games"]] == [3, 4, 3, 4]
+    whole = mfdsl(*head, *sweep, "--iterations", 4, "-o", "whole", "--json").json
+    assert found["games"] == whole["games"]
+    with pytest.raises(package.UsageError, match="omd draws nothing, so all seeds make the same"):
+        package.solve(game, "omd", seeds=2)
+
+
 def test_a_run_at_other_parameters_begins_a_solve_and_keeps_no_proof(
     mfdsl: Any, spec: Path
 ) -> None:
@@ -98,7 +123,6 @@ def test_a_run_at_other_parameters_begins_a_solve_and_keeps_no_proof(
         (("--start", "first", "--set", "n=4"), "is over x (3 values), and this game has x (4"),
         (("--start", "random", "--solver", "mf_pso"), "mf_pso does not begin from a policy"),
         (("--start", "random", "--solver", "ppo_nash"), "ppo_nash does not begin from a policy"),
-        (("--start", "random", "--seeds", "2"), "omd draws nothing but the policy of"),
         (("--resume", "first", "--start", "random"), "a resumed run keeps its parameters"),
         (("--resume", "first", "--seed", "3"), "a resumed run keeps its parameters"),
         (("--resume", "first", "--dtype", "float32"), "a resumed run keeps its parameters"),

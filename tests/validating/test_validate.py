@@ -16,6 +16,7 @@ from mfdsl.api import solve, validate
 from mfdsl.compiler.ir import meaning
 from mfdsl.errors import UsageError
 from mfdsl.game import Game, load
+from mfdsl.runtime.solution import Solution
 from mfdsl.validating.convergence import Point, convergence_row, fitted, judged as judged_errors
 from mfdsl.validating.courses import exact_course
 from mfdsl.validating.deviation import divergences, log_chance
@@ -381,6 +382,28 @@ def test_a_run_is_evaluated_again_and_a_changed_summary_fails(run: Path) -> None
         path.write_text(text)
 
 
+def test_a_table_of_ones_own_is_judged_as_that_of_a_run(run: Path) -> None:
+    """One that still has its gradient, as networks give them, and one of another game."""
+    played = trial_of(run)
+    with torch.no_grad():
+        exact = exploitability_row(played, evaluated(played)).figures["again"]
+    assert played.table is not None
+    probs = played.table.probs[0].requires_grad_()
+    solution = solve(load(text=SIS), iterations=3)
+    assert isinstance(solution, Solution)
+    for policy in (probs, probs.detach().numpy(), played.table, solution):
+        trial = replace(trial_of(load(text=SIS), policy=policy), agents=(10,))
+        assert trial.policy == "given" and trial.run is None
+        with torch.no_grad():
+            row = exploitability_row(trial, evaluated(trial))
+        assert row.figures["again"] == pytest.approx(exact, rel=1e-12)
+    assert row.verdict == "not applicable" and f"{exact:.6g} (exact)" in row.detail
+    with pytest.raises(UsageError, match="has sizes 1 x 2 x 2"):
+        trial_of(load(text=SIS), policy=probs[0])
+    with pytest.raises(UsageError, match="a function is played"):
+        trial_of(load(text=SIS), policy=lambda t, seen: {})  # type: ignore[arg-type]
+
+
 def test_all_checks_of_a_run_pass(run: Path) -> None:
     found = validate(run, agents=(10, 100), seconds=15)
     assert found.ok and found.policy == "run" and found.run == run
@@ -430,7 +453,7 @@ def test_a_run_of_a_sweep_and_parameters_beside_a_run_are_refused(
         trial_of(run, params={"beta": 0.5})
     solve(load(text=SIS), iterations=1, sweep={"beta": (0.1, 0.2)}, out=tmp_path)
     (swept,) = tmp_path.iterdir()
-    with pytest.raises(UsageError, match="sweep"):
+    with pytest.raises(UsageError, match="each game of its batch"):
         trial_of(swept)
 
 
