@@ -21,7 +21,7 @@ from mfdsl.compiler.analysis.kernels import (
     Branches,
     Kernel,
     branches_of,
-    finite_noises,
+    finite_moving,
     leaf_of,
     make_kernel,
 )
@@ -69,7 +69,7 @@ def dynamics_bounds(question: Question, player: Player) -> Bounds:
                     if found.upper > 0:
                         return _jumping(smooth, player, state, found)
         moving = [
-            n for n in finite_noises(facts, player) if source.read_by(facts, given(n.density))
+            n for n in finite_moving(facts.nodes, player) if source.read_by(facts, given(n.density))
         ]
         if not real and source.kind == "law":
             return _finite_dynamics(question, player)
@@ -95,7 +95,7 @@ def _in_own_variables(question: Question, player: Player) -> Bounds:
     found = Bounds.zero()
     smooth = _continuous_part(question)
     if smooth is not None:
-        branches = branches_of(question.facts, player, finite_noises(question.facts, player))
+        branches = branches_of(question.facts, player, finite_moving(question.facts.nodes, player))
         found = larger(found, _of_masses(smooth, branches))
     for leaf in question.source.leaves:
         type_ = question.facts.types[question.facts.nodes[leaf].type]
@@ -133,7 +133,7 @@ def _of_masses(question: Question, branches: Branches, *, merged: bool = True) -
 def _coupled(question: Question, player: Player) -> Bounds:
     """Real next states beside finite noises whose law moves."""
     facts = question.facts
-    noises = finite_noises(facts, player)
+    noises = finite_moving(facts.nodes, player)
     moving = [n for n in noises if question.source.read_by(facts, given(n.density))]
     branches = branches_of(facts, player, moving)
     same = _real_dynamics(question, player)
@@ -238,7 +238,7 @@ def _jumping(question: Question, player: Player, state: StateVariable, found: Bo
 def _finite_dynamics(question: Question, player: Player) -> Bounds:
     """Masses of outcomes; where there are too many, the sum over noises one by one."""
     facts = question.facts
-    noises = finite_noises(facts, player)
+    noises = finite_moving(facts.nodes, player)
     moving = [n for n in noises if question.source.read_by(facts, given(n.density))]
     if not moving:
         return Bounds.zero()

@@ -63,7 +63,7 @@ def finite_leaves(facts: Facts, players: Sequence[Player]) -> dict[int, NoiseVar
     """The noises of some players that have masses, by their leaves."""
     found = {}
     for player in players:
-        for noise in finite_noises(facts, player):
+        for noise in finite_noises(player):
             leaf = leaf_of(facts, player, noise.name)
             if leaf is not None:
                 found[leaf] = noise

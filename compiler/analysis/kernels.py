@@ -12,7 +12,7 @@ from mfdsl.compiler.analysis.noise import reads_noise
 from mfdsl.compiler.analysis.slopes.tape import Tape, Unsupported
 from mfdsl.compiler.analysis.slopes.taping import make_tape
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import NoiseVariable, Player, Variable
+from mfdsl.compiler.ir.model import Node, NoiseVariable, Player, Variable
 from mfdsl.compiler.ir.walk import MEMBERS, given, reachable
 
 MAX_OUTCOMES = 64
@@ -31,9 +31,35 @@ class Kernel:
     exact: bool
 
 
-def finite_noises(facts: Facts, player: Player) -> list[NoiseVariable]:
+def finite_noises(player: Player) -> list[NoiseVariable]:
     """The noises of a player that have a mass for each value."""
     return [n for n in player.noises if n.density is not None]
+
+
+def moving_noises(nodes: Sequence[Node], player: Player) -> list[NoiseVariable]:
+    """The noises that next states of a player may depend on, directly or by chances of others.
+
+    What a population draws for its rewards alone moves nobody. Noises of majors and environments
+    are all kept, since others may read them, and so are all where members' noises are read.
+    """
+    if player.kind != "population":
+        return list(player.noises)
+    known = {n.name: n for n in player.noises}
+    read: set[str] = set()
+    open_ = [given(s.next) for s in player.states]
+    while open_:
+        below = [nodes[i] for i in reachable(nodes, open_)]
+        if any(n.op == "peer_noise" for n in below):
+            return list(player.noises)
+        found = {str(n.attr) for n in below if n.op == "noise"} - read
+        read |= found
+        open_ = [d for name in found if (d := known[name].density) is not None]
+    return [n for n in player.noises if n.name in read]
+
+
+def finite_moving(nodes: Sequence[Node], player: Player) -> list[NoiseVariable]:
+    """The noises that have a mass for each value and that next states may depend on."""
+    return [n for n in moving_noises(nodes, player) if n.density is not None]
 
 
 def leaf_of(facts: Facts, player: Player, name: str, kind: str = "noise") -> int | None:

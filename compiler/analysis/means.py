@@ -39,7 +39,7 @@ def mean_roots(facts: Facts, player: Player) -> tuple[Copies, list[Entry]]:
     Raises:
         Unsupported: there are too many outcomes of finite noises.
     """
-    found = branches_of(facts, player, finite_noises(facts, player))
+    found = branches_of(facts, player, finite_noises(player))
     copies, roots = found.copies, []
     if any(reads_noise(copies.nodes, weight) for weight in found.weights):
         return copies, []  # such a chance and what happens then go together
@@ -62,7 +62,7 @@ def finite_mean(facts: Facts, player: Player, name: str) -> tuple[Copies, list[E
     Raises:
         Unsupported: there are too many outcomes of finite noises.
     """
-    found = branches_of(facts, player, finite_noises(facts, player))
+    found = branches_of(facts, player, finite_noises(player))
     copies, place = found.copies, [s.name for s in player.states].index(name)
     parts = [_number(copies, row[place]) for row in found.nexts]
     if any(reads_noise(copies.nodes, node) for node in (*found.weights, *parts)):

@@ -18,7 +18,7 @@ from mfdsl.compiler.analysis.kernels import (
     Branches,
     branches_of,
     different,
-    finite_noises,
+    finite_moving,
     numbers_of,
 )
 from mfdsl.compiler.analysis.pairs import Largest, over_pairs, pairs_at, shifted
@@ -37,7 +37,7 @@ def in_finite(question: Question, player: Player, leaf: int) -> Largest:
     """The constant in a finite variable; at most 2, whatever the laws are."""
 
     def tape_of(by: int) -> Tape:
-        found = branches_of(question.facts, player, finite_noises(question.facts, player))
+        found = branches_of(question.facts, player, finite_moving(question.facts.nodes, player))
         copies = found.copies
         instead = {leaf: shifted(copies, leaf, by)}
         weights = [*found.weights, *(copies.replaced(w, instead) for w in found.weights)]
@@ -52,7 +52,7 @@ def in_finite(question: Question, player: Player, leaf: int) -> Largest:
 
     try:
         lower, upper, boxes, witness = over_pairs(question, leaf, tape_of, MOST)
-        if branches_of(question.facts, player, finite_noises(question.facts, player)).mixed:
+        if branches_of(question.facts, player, finite_moving(question.facts.nodes, player)).mixed:
             return 0.0, upper, boxes, None
         return lower, upper, boxes, witness
     except Unsupported:

@@ -134,3 +134,27 @@ def test_members_of_laws_are_named_by_their_own_values() -> None:
 def test_a_noise_is_that_of_its_own_law() -> None:
     found = ask(NOISY, "p: lipschitz(dynamics, nu)")  # 5 E|e| where nothing is clipped
     assert found.verdict == "proved" and found.upper == pytest.approx(5 * (2 / pi) ** 0.5)
+
+
+RISING = """model namesakes
+objective nash
+horizon 2
+population a as mu {
+  state x : int in 1..3 ~ uniform
+  action u : bool
+  x' = x
+  reward r = -mu[x = x]
+}
+population b as nu {
+  state x : int in 0..1 ~ uniform
+  action u : int in 0..1
+  let m = mean(q.u + 0.6 * q.x for q in b)
+  x' = x
+  reward r = (max(0, x - 1) - u - 0.6 * x) * m * (1.2 - tanh(m))
+}
+"""
+
+
+def test_rewards_are_compared_at_own_values() -> None:
+    """m (1.2 - tanh(m)) rises, so rewards fall; where x were 2, as in `a`, they would not."""
+    assert ask(RISING, "monotone(reward, mu)").verdict in ("unknown", "proved")

@@ -191,3 +191,25 @@ def test_the_same_noise_bounds_from_above_only() -> None:
     assert found.lower == 0.0 and found.upper is not None and found.upper >= 1.0
     step = SCALED.replace("clip(0.5 * x + e, -1, 1)", "if x + e > 0 then 1 else 0")
     assert ask(step, "lipschitz(dynamics, x)").verdict == "unknown"
+
+
+PRIZE = """
+model prize
+objective nash
+horizon 3
+population player as mu {
+  trait b : int in 0..1 ~ uniform
+  state x : int in 0..2 ~ uniform
+  action a : int in 0..2
+  noise e : bool ~ bernoulli(b * mu[x = x])
+  x' = a
+  reward r = ind(e)
+  observe x, t
+}
+"""
+
+
+@pytest.mark.parametrize("question", ["lipschitz(dynamics, x)", "asymmetry(dynamics)"])
+def test_a_noise_that_is_only_paid_moves_nobody(question: str) -> None:
+    found = ask(PRIZE, question)
+    assert found.verdict == "proved" and found.upper is not None and found.upper <= 1e-9

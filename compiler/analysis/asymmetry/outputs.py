@@ -5,7 +5,7 @@ from itertools import product
 from math import prod
 
 from mfdsl.compiler.analysis.asymmetry.averages import type_index
-from mfdsl.compiler.analysis.kernels import finite_noises, leaf_of
+from mfdsl.compiler.analysis.kernels import finite_moving, leaf_of, moving_noises
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.ir.model import Player
@@ -48,7 +48,7 @@ def transition_masses(copies: Copies, player: Player, names: frozenset[str]) -> 
             raise Unsupported(
                 f"the next `{state.name}` is not finite and depends on a hidden trait"
             )
-    noises = finite_noises(facts, player)
+    noises = finite_moving(facts.nodes, player)
     sizes = [facts.types[n.type].size for n in noises]
     if prod(sizes) > MAX_OUTCOMES:
         raise Unsupported(f"a law over {prod(sizes)} outcomes")
@@ -63,7 +63,7 @@ def transition_masses(copies: Copies, player: Player, names: frozenset[str]) -> 
         densities = [copies.replaced(given(n.density), instead) for n in noises]
         weights.append(_product(copies, densities))
         nexts.append([copies.replaced(given(s.next), instead) for s in states])
-    fixed = len(noises) < len(player.noises)
+    fixed = len(noises) < len(moving_noises(facts.nodes, player))
     kinds = [facts.types[s.type] for s in states]
     if real or prod(k.size for k in kinds) > MAX_STATES:
         if any(reads_traits(copies, n, names) for row in nexts for n in row):

@@ -159,7 +159,7 @@ def _law(copies: Copies, player: Player, trait: StateVariable) -> tuple[list[int
         if not new:
             return below, names
         names |= new
-        roots += [d for d in (draws[name].density for name in new) if d is not None]
+        roots += [d for d in (draws[name].density for name in sorted(new)) if d is not None]
 
 
 def _read_by_law(copies: Copies, player: Player, trait: StateVariable) -> list[str]:

@@ -200,7 +200,7 @@ def _between_points(problem: PointSlope, row: Rows, way: Array) -> float:
 
 
 def _laws_beside(problem: PointSlope, row: Rows) -> list[dict[str, Array]]:
-    even = problem.even_laws(row)
+    even = problem.even_laws()
     if not even:
         return [even]
     spaces = {name: problem.spaces[name] for name in even}

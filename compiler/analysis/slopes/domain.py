@@ -13,6 +13,7 @@ from mfdsl.compiler.analysis.slopes.tape import Statistic, Tape, Unsupported, si
 Space = Sequence[tuple[tuple[str, str], int]]
 MAX_MEMBERS = 4096
 MAX_TEMPLATE = 4  # statistics that are bounded together
+NEARING = 60  # steps towards the statistics that a law is to have
 STILL = Moves(0)
 LARGEST = 1e100  # beyond this an end counts as infinite where points are tried
 
@@ -244,7 +245,7 @@ def midpoint_laws(
     return found
 
 
-def nearest_law(columns: Array, wanted: Array, steps: int = 60) -> Array:
+def nearest_law(columns: Array, wanted: Array) -> Array:
     """Laws whose statistics come close to `wanted` [rows, statistics] (Frank and Wolfe 1956)."""
     rows = np.arange(len(columns))
     columns = np.nan_to_num(columns, posinf=LARGEST, neginf=-LARGEST)
@@ -255,7 +256,7 @@ def nearest_law(columns: Array, wanted: Array, steps: int = 60) -> Array:
     start = np.argmin(((columns - wanted[:, None]) ** 2).sum(-1), 1)
     law = np.zeros(columns.shape[:2])
     law[rows, start] = 1.0
-    for _ in range(steps):
+    for _ in range(NEARING):
         reached = np.einsum("ry,ryk->rk", law, columns)
         off = reached - wanted
         vertex = np.argmin(np.einsum("ryk,rk->ry", columns, off), 1)

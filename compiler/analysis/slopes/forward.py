@@ -335,7 +335,11 @@ class Forward(Ranges):
 
 
 def rates_of(op: str, args: Sequence[Interval], value: Interval) -> list[Interval]:
-    """The slope of one operator in each of its arguments."""
+    """The slope of one operator in each of its arguments.
+
+    Raises:
+        Unsupported: it has none that is known.
+    """
     if op == "norm":
         return norm_slopes(args, value)
     if op == "logistic_down":

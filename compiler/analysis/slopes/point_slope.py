@@ -137,14 +137,14 @@ class PointSlope(Problem):
 
     def _laws_near(self, row: Rows, close: bool) -> list[dict[str, Array]]:
         """Even laws, and if `close` those with about the statistics of a point."""
-        even = self.even_laws(row)
+        even = self.even_laws()
         if not even or not close:
             return [even]
         spaces = {name: self.spaces[name] for name in even}
         forward = Forward(self.tape, row, self.moves, None, self.spaces, single=True)
         return [even, midpoint_laws(forward, row.lo, spaces)]
 
-    def even_laws(self, row: Rows) -> dict[str, Array]:
+    def even_laws(self) -> dict[str, Array]:
         """Even laws of the populations that have finitely many kinds of members."""
         return {
             name: dyadic(np.full((1, members(space)), 1.0 / members(space)))

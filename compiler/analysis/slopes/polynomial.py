@@ -210,13 +210,12 @@ def half_span(
     found: Sequence[Polynomial],
     gap: float,
     seconds: float,
-    least: float = 0.0,
     *,
     slack: float = 0.0,
 ) -> HalfSpan:
     """Half the largest difference of two partial derivatives over all laws, for the largest of some
     polynomials, all of which are off by `slack` at most. Ends at the relative `gap` to the best
-    value, or to `least` that is known to be attained, or after `seconds`.
+    value, or after `seconds`.
 
     Raises:
         Unsupported: there would be too many coefficients.
@@ -251,7 +250,7 @@ def half_span(
         lost = (some.depth + 1) * (degree + 2) * UNIT * size + slack
         return np.asarray(np.nextafter(np.ptp(some.values, axis=1).max(-1) / 2 + lost, np.inf))
 
-    return _searched(cells, bound, ends, fibres, gap, seconds, least)
+    return _searched(cells, bound, ends, fibres, gap, seconds)
 
 
 def _searched(
@@ -261,11 +260,10 @@ def _searched(
     fibres: Callable[[tuple[int, int]], list[np.ndarray]],
     gap: float,
     seconds: float,
-    least: float,
 ) -> HalfSpan:
     """Branch and bound; bounds of cells that are dropped are kept, the answer is their largest."""
     deadline = counted() + seconds
-    upper, parked, tried, best = bound(cells), 0.0, len(cells), least
+    upper, parked, tried, best = bound(cells), 0.0, len(cells), 0.0
     while len(cells):
         best = max(best, float(np.ptp(cells.values[:, :, list(ends)], axis=1).max() / 2))
         done = upper <= best * (1 + gap)

@@ -153,7 +153,7 @@ class Ranges:
         if self.laws is not None and statistic.population in self.laws:
             return self._mean(statistic, args)
         if statistic.coordinate is None and statistic.points and not self.single:
-            args = [self._wide().value(a) for a in args_of(self.tape, statistic)]
+            args = [self._wide().value(a) for a in args_of(statistic)]
         body = args[0]
         if statistic.mass is not None:
             possible = args[1].hi > 0
@@ -326,6 +326,6 @@ class Ranges:
         return 1 + axis - len(self.tape.grid)
 
 
-def args_of(tape: Tape, statistic: Statistic) -> list[int]:
+def args_of(statistic: Statistic) -> list[int]:
     """The body of a statistic, and the condition on its members if there is one."""
     return [statistic.body] if statistic.mass is None else [statistic.body, statistic.mass]

@@ -169,7 +169,7 @@ def _of_points(problem: PointSlope, row: Rows, conditions: Sequence[int]) -> lis
     end = np.where(moving, end, start)
     points = np.concatenate([start, end])
     at = row.take(np.zeros(len(points), dtype=np.int64))
-    forward = passed(problem, Rows(at.places, points, points), problem.even_laws(row), {})
+    forward = passed(problem, Rows(at.places, points, points), problem.even_laws(), {})
     changed = _changes([forward.value(root) for root in problem.tape.roots], TRIED)
     with np.errstate(divide="ignore", invalid="ignore"):
         steep = np.nan_to_num(changed / np.linalg.norm(end - start, axis=1))
@@ -195,7 +195,7 @@ def _changes(values: Sequence[Interval], count: int) -> Array:
 
 def between_points(problem: PointSlope, row: Rows, start: Array, end: Array) -> Segment:
     """The segment between two points at a place of the grid."""
-    laws = problem.even_laws(row)
+    laws = problem.even_laws()
 
     def point(share: float) -> Array:
         return (1 - share) * start + share * end

@@ -56,7 +56,11 @@ def image_of(moving: Motion, player: Player, name: str) -> int | None:
 def same_chances(
     model: Model, copies: Copies, moving: Motion, player: Player, deadline: float
 ) -> Verdicts:
-    """Chances of next states at every kind of member, in the law as it is."""
+    """Chances of next states at every kind of member, in the law as it is.
+
+    Raises:
+        UnsupportedError: there are too many cases, or one has no written-out form.
+    """
     own = [("state", s.name, s.type) for s in player.states]
     own += [("trait", s.name, s.type) for s in player.traits]
     own += [("action", a.name, a.type) for a in player.actions]

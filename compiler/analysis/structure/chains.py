@@ -14,6 +14,7 @@ import numpy as np
 
 from mfdsl.compiler.analysis.counted import late
 from mfdsl.compiler.analysis.enclosure import Evaluator
+from mfdsl.compiler.analysis.kernels import moving_noises
 from mfdsl.compiler.analysis.structure.masses import Variable, rebuilt, sized
 from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic.decimals import UndefinedError
@@ -92,13 +93,14 @@ def chain_of(copies: Copies, player: Player) -> Chain:
     acted = tuple(("action", a.name) for a in player.actions)
     states = tuple(joint(*(sized(player, copies.types, v) for v in held)))
     actions = tuple(joint(*(sized(player, copies.types, v) for v in acted)))
-    noises = tuple((("noise", n.name), _drawn(copies, n)) for n in player.noises)
+    drawn = moving_noises(copies.nodes, player)
+    noises = tuple((("noise", n.name), _drawn(copies, n)) for n in drawn)
     cells, outcomes = len(states) * len(actions), prod(len(v) for _, v in noises)
     if cells > MAX_CELLS or cells * outcomes > MAX_OUTCOMES:
         raise UnsupportedError(f"{cells} states and actions, {outcomes} outcomes at each")
     groups = [
         [given(s.next) for s in player.states],
-        [given(n.density) for n in player.noises],
+        [given(n.density) for n in drawn],
         [n for n in (player.legal,) if n is not None],
         [s.initial for s in carried if s.initial is not None],
         [s.start for s in carried if s.start is not None],

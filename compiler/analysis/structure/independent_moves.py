@@ -8,6 +8,7 @@ from itertools import product as joint
 from mfdsl.compiler.analysis.certificate import Certificate, Reason, Verdict, Witness
 from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.counted import counted
+from mfdsl.compiler.analysis.kernels import finite_moving, moving_noises
 from mfdsl.compiler.analysis.structure.independent import (
     ANY,
     SECONDS,
@@ -17,9 +18,7 @@ from mfdsl.compiler.analysis.structure.independent import (
 )
 from mfdsl.compiler.analysis.structure.legal import masks_of, of_legal_majors
 from mfdsl.compiler.analysis.structure.moving import drawers
-from mfdsl.compiler.analysis.structure.stages import (
-    reads_law,
-)
+from mfdsl.compiler.analysis.structure.stages import reads_law
 from mfdsl.compiler.analysis.structure.two_laws import (
     Decision,
     Varied,
@@ -43,7 +42,8 @@ MAX_OUTCOMES = 64
 
 def _weighted(copies: Copies, player: Player) -> bool:
     """Whether moves of a player read weights between agents."""
-    return any(copies.nodes[i].op == "weight" for i in reachable(copies.nodes, _moving(player)))
+    below = reachable(copies.nodes, _moving(copies, player))
+    return any(copies.nodes[i].op == "weight" for i in below)
 
 
 def independent_dynamics(
@@ -62,7 +62,9 @@ def independent_dynamics(
         player = None
     asked = model.players if player is None else (player,)
     laws = source.laws
-    reading = [(p, n) for p in asked for n in _moving(p) if reads_law(copies.facts, n, laws)]
+    reading = [
+        (p, n) for p in asked for n in _moving(copies, p) if reads_law(copies.facts, n, laws)
+    ]
     verdict: Verdict = "proved"
     method, detail, witness = "reads no law", None, None
     reason: Reason | None = None
@@ -72,13 +74,13 @@ def independent_dynamics(
         detail = f"it reads a noise of `{drawn}`, and its chances depend on the law"
     for owner in dict.fromkeys(p.name for p, _ in reading) if drawn is None else ():
         own = model.player(owner)
-        verdict, method, reason, witness, detail = _dynamics(
-            model, copies, own, laws, counted() + seconds
-        )
-        if verdict == "refuted" and _weighted(copies, own):
-            verdict, reason, witness = "unknown", "unsupported", None
-            detail = "weights are those of the file, and laws were looked for with any"
-        if verdict != "proved":
+        here = _dynamics(model, copies, own, laws, counted() + seconds)
+        if here[0] == "refuted" and _weighted(copies, own):
+            why = "weights are those of the file, and laws were looked for with any"
+            here = ("unknown", here[1], "unsupported", None, why)
+        if verdict == "proved" or here[0] == "refuted":
+            verdict, method, reason, witness, detail = here
+        if verdict == "refuted":
             break
     found = Certificate(
         claim="dynamics_independent_of_mu"
@@ -98,17 +100,17 @@ def independent_dynamics(
     return of_legal_majors(model, found)
 
 
-def _moving(player: Player) -> list[int]:
-    """Next states and chances of noises."""
+def _moving(copies: Copies, player: Player) -> list[int]:
+    """Next states and chances of the noises that these may depend on."""
     nexts = [given(s.next) for s in player.states]
-    return nexts + [n.density for n in player.noises if n.density is not None]
+    return nexts + [given(n.density) for n in finite_moving(copies.nodes, player)]
 
 
 def _drawn_from(
     model: Model, copies: Copies, player: Player, laws: frozenset[str] | None
 ) -> str | None:
     """Another player whose noises the moves of a player read, with chances that read a law."""
-    open_ = [(root, player.name) for root in _moving(player)]
+    open_ = [(root, player.name) for root in _moving(copies, player)]
     seen = set(open_)
     while open_:
         for drawer in drawers(model, copies, *open_.pop()):
@@ -124,7 +126,7 @@ def _drawn_from(
 
 def _reads_members(copies: Copies, player: Player) -> bool:
     """Whether moves of a player read noises of members."""
-    below = reachable(copies.nodes, _moving(player))
+    below = reachable(copies.nodes, _moving(copies, player))
     return any(copies.nodes[i].op == "peer_noise" for i in below)
 
 
@@ -135,7 +137,7 @@ def _dynamics(
     laws: frozenset[str] | None,
     deadline: float,
 ) -> Decision:
-    roots = _moving(player)
+    roots = _moving(copies, player)
     if any(copies.types[s.type].dims for s in player.states):
         return "unknown", "normal form", "unsupported", None, "next states that are arrays"
     try:
@@ -146,12 +148,13 @@ def _dynamics(
             return "proved", "normal form without a law", None, None, None
         masks = masks_of(model, copies)
         varied = Varied(masks, laws, deadline)
-        shifts = _reads_others(copies, player) or any(n.density is None for n in player.noises)
+        noises = moving_noises(copies.nodes, player)
+        shifts = _reads_others(copies, player) or any(n.density is None for n in noises)
         if shifts:
             nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
             witness = _two_shifts(terms, nexts, densities, where, varied)
         else:
-            witness = _two_kernels(model, terms, player, moving, where, varied)
+            witness = _two_kernels(model, terms, player, noises, moving, where, varied)
     except Failed as error:
         return "unknown", "normal form", "unsupported", None, str(error)
     if witness is not None:
@@ -161,7 +164,7 @@ def _dynamics(
 
 def _reads_others(copies: Copies, player: Player) -> bool:
     """Whether moves read noises of others: not all of their values need to be possible."""
-    below = [copies.nodes[i] for i in reachable(copies.nodes, _moving(player))]
+    below = [copies.nodes[i] for i in reachable(copies.nodes, _moving(copies, player))]
     return any(
         n.op == "peer_noise"
         or (n.op == "common_noise" and isinstance(n.attr, tuple) and n.attr[0] != player.name)
@@ -173,20 +176,20 @@ def _two_kernels(
     model: Model,
     terms: Terms,
     player: Player,
+    noises: Sequence[NoiseVariable],
     moving: Sequence[int],
     where: Sequence[int],
     varied: Varied,
 ) -> Witness | None:
     """Two laws under which the next state has another law, for certain."""
     nexts, densities = moving[: len(player.states)], moving[len(player.states) :]
-    finite = [n for n in player.noises if n.density is not None]
     for here, laws in law_pairs(terms, [*moving, *where], varied):
         try:
             if any(value_at(terms, c, here)[0] < 1 for c in where):
                 continue
             there = Point(here.own, laws)
-            one = _kernel(model, terms, player, finite, nexts, densities, here)
-            other = _kernel(model, terms, player, finite, nexts, densities, there)
+            one = _kernel(model, terms, player, noises, nexts, densities, here)
+            other = _kernel(model, terms, player, noises, nexts, densities, there)
         except UndefinedError:
             continue
         zero = (Decimal(0), Decimal(0))

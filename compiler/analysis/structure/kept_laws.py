@@ -10,6 +10,7 @@ contracts: laws after it are at most delta_P + K_mu times as far apart as before
 import numpy as np
 from numpy.typing import NDArray
 
+from mfdsl.compiler.analysis.kernels import finite_moving
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
 from mfdsl.compiler.analysis.structure.mixing import kernel_modulus, lower_chances, mixing
 from mfdsl.compiler.analysis.structure.stages import reads_law
@@ -47,9 +48,9 @@ def several_laws(model: Model, copies: Copies) -> str | None:
 
 def _keeps_one(model: Model, copies: Copies, player: Player) -> bool:
     moves = [given(s.next) for s in player.states]
-    moves += [n.density for n in player.noises if n.density is not None]
+    moves += [given(n.density) for n in finite_moving(copies.nodes, player)]
     if not any(reads_law(copies.facts, node) for node in moves):
-        return _is_met(lower_chances(model, copies, player) > 0)
+        return _is_met(lower_chances(copies, player) > 0)
     if len(model.populations) > 1:
         return False
     return mixing(model, copies, player).members + kernel_modulus(copies, player) < 1

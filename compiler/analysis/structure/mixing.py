@@ -14,7 +14,13 @@ import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator
 from mfdsl.compiler.analysis.intervals import Array, multiply
-from mfdsl.compiler.analysis.kernels import finite_noises, leaf_of, make_kernel, reads_means
+from mfdsl.compiler.analysis.kernels import (
+    finite_moving,
+    leaf_of,
+    make_kernel,
+    moving_noises,
+    reads_means,
+)
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.tape import Unsupported
@@ -43,7 +49,7 @@ class Mixing:
 def mixing(model: Model, copies: Copies, player: Player) -> Mixing:
     """The coefficients of a population with finite scalar variables; 1 where they are not known."""
     try:
-        chances = lower_chances(model, copies, player)
+        chances = lower_chances(copies, player)
     except Unsupported as error:
         return Mixing(1.0, 1.0, str(error))
     states, actions, after = chances.shape
@@ -63,18 +69,18 @@ def _farthest(chances: Array) -> float:
     return min(1.0, max(0.0, 1.0 - least + SLACK) if least < 1.0 - SLACK else SLACK)
 
 
-def lower_chances(model: Model, copies: Copies, player: Player) -> Array:
+def lower_chances(copies: Copies, player: Player) -> Array:
     """Lower bounds of the chance of each next state over all laws, [states, actions, states].
 
     Raises:
         Unsupported: there are too many, or a next state depends on a law or on time.
     """
-    noises = [n for n in player.noises if n.density is not None]
+    noises = finite_moving(copies.nodes, player)
     states = [copies.types[s.type] for s in player.states]
     actions = [copies.types[a.type] for a in player.actions]
     sizes = [t.size for t in (*states, *actions)]
     after = prod(t.size for t in states)
-    if prod(sizes) * after > MAX_NUMBERS or len(noises) < len(player.noises):
+    if prod(sizes) * after > MAX_NUMBERS or len(noises) < len(moving_noises(copies.nodes, player)):
         raise Unsupported(f"{prod(sizes) * after:,} chances")
     outcomes = prod(copies.types[n.type].size for n in noises)
     if outcomes > MAX_OUTCOMES:
@@ -138,7 +144,7 @@ def _outcomes(
 
 def kernel_modulus(copies: Copies, player: Player) -> float:
     """K_mu, jointly over all noises where there are few outcomes, else noise by noise."""
-    noises = finite_noises(copies.facts, player)
+    noises = finite_moving(copies.nodes, player)
     moving = [n for n in noises if reads_means(copies.facts, given(n.density), player.name)]
     if not moving:
         return 0.0

@@ -4,19 +4,23 @@ A map of variables moves a member to its image and a law to the law of the image
 replaced by their images, those of members in means over the population by theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from mfdsl.compiler.analysis.enclosure import Evaluator, leaves_of
+from mfdsl.compiler.analysis.opened import is_opened
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.ir.model import Model, Player
+from mfdsl.compiler.ir.model import Model, Player, Variable
 from mfdsl.compiler.ir.walk import MEMBERS, depth_of, reachable
 
 OWN = ("state", "trait", "action")
 MAX_VALUES = 200_000
+# By the kind of a variable: what its image may read, of the same player. A next state goes to the
+# image of the next state, of which no action is known yet, and a trait stays what it is.
+READ = {"trait": ("trait",), "state": ("state", "trait"), "action": OWN}
 
 
 @dataclass(frozen=True)
@@ -108,27 +112,59 @@ def motion(model: Model, copies: Copies, player: Player, images: Mapping[str, in
     """The motion of a player's variables; values on a ring wrap.
 
     Raises:
-        ValueError: there is no variable of a name, or it is not the player's to move.
+        ValueError: there is no variable of a name, it is not the player's to move, its image reads
+            what moves apart from it, or two values have one image.
     """
     known = {v.name: v.type for v in (*player.states, *player.traits, *player.actions)}
+    kinds = {v.name: kind for kind, group in _groups(player) for v in group}
     for other in model.players:
         if other.kind != "population":
             known |= {f"{other.name}.{v.name}": v.type for v in (*other.states, *other.actions)}
+            kinds |= {f"{other.name}.{v.name}": k for k, group in _groups(other) for v in group}
     found = {}
     for name, image in images.items():
         if name not in known:
             raise ValueError(f"{player.name} has no variable `{name}`")
+        _check_reads(copies, name.rpartition(".")[0] or player.name, name, image, kinds[name])
         type_ = copies.types[known[name]]
         whole = type_.periodic and type_.lo is not None and type_.hi is not None
         found[name] = wrapped(copies, image, known[name]) if whole else image
-    _check_permutes(model, copies, found, known)
+    _check_permutes(copies, player, found, known)
     return Motion(copies, player, found)
 
 
+def _groups(player: Player) -> Iterable[tuple[str, Sequence[Variable]]]:
+    return (("state", player.states), ("trait", player.traits), ("action", player.actions))
+
+
+def _check_reads(copies: Copies, owner: str, name: str, image: int, kind: str) -> None:
+    """Raise unless an image reads own variables alone that are known wherever it is taken; that of
+    an action may read time and common states, which are known when one acts.
+    """
+    for node in (copies.nodes[i] for i in reachable(copies.nodes, [image])):
+        if is_opened(node):
+            continue
+        read = node.op.removeprefix("common_")
+        if read in OWN:
+            others = isinstance(node.attr, tuple) and node.attr[0] != owner
+            fine = (kind, read) == ("action", "state") if others else read in READ[kind]
+        elif read == "time":
+            fine = kind == "action"
+        else:
+            fine = read not in ("noise", "draw") and node.op not in MEMBERS
+        if not fine:
+            may = ", ".join(f"{k}s" for k in READ[kind])
+            raise ValueError(f"the image of the {kind} `{name}` may read own {may}, no more")
+
+
 def _check_permutes(
-    model: Model, copies: Copies, images: Mapping[str, int], known: Mapping[str, int]
+    copies: Copies, player: Player, images: Mapping[str, int], known: Mapping[str, int]
 ) -> None:
-    """Raise unless finite variables keep their values, each joint value taken once."""
+    """Raise unless finite variables keep their values, each joint value taken once.
+
+    Variables that images read and that are not moved themselves stay what they are, and one that
+    is moved and that no image reads leaves several values with one image.
+    """
     finite = {n: i for n, i in images.items() if copies.types[known[n]].finite}
     leaves = leaves_of(copies.nodes, list(finite.values()))
     sizes = [copies.types[copies.nodes[leaf].type] for leaf in leaves]
@@ -143,11 +179,23 @@ def _check_permutes(
         if value.lo.min() < type_.first or value.lo.max() >= type_.first + type_.size:
             raise ValueError(f"the image of `{name}` leaves its values")
         columns.append(np.broadcast_to(value.lo, [t.size for t in sizes]).reshape(-1))
-    moved = {(copies.nodes[leaf].op, copies.nodes[leaf].attr) for leaf in leaves}
-    if columns and len(moved) == len(columns):
-        joint = np.unique(np.stack(columns, 1), axis=0)
-        if len(joint) < prod(t.size for t in sizes):
-            raise ValueError("two joint values have one image")
+    read = {_variable_of(copies, player, leaf): leaf for leaf in leaves}
+    for leaf in (leaf for name, leaf in read.items() if name not in finite):
+        value = evaluator.value(leaf)
+        columns.append(np.broadcast_to(value.lo, [t.size for t in sizes]).reshape(-1))
+    if any(copies.types[known[n]].size > 1 for n in finite if n not in read) or (
+        columns and len(np.unique(np.stack(columns, 1), axis=0)) < prod(t.size for t in sizes)
+    ):
+        raise ValueError("two joint values have one image")
+
+
+def _variable_of(copies: Copies, player: Player, leaf: int) -> str:
+    """The name of a leaf's variable as images are named."""
+    attr = copies.nodes[leaf].attr
+    if not isinstance(attr, tuple):
+        return str(attr)
+    owner, name = map(str, attr)
+    return name if owner == player.name else f"{owner}.{name}"
 
 
 def wrapped(copies: Copies, image: int, kind: int) -> int:

@@ -31,7 +31,7 @@ from mfdsl.compiler.analysis.structure.refute import Rewards, rewards_of
 from mfdsl.compiler.analysis.structure.rising_flows import (
     Asked,
     Rising,
-    projected,
+    over_kinds,
     rising_flows,
     together,
 )
@@ -301,10 +301,10 @@ def _moves(
     vectors, present = [], set()
     for name, stage in zip(game.chains, here, strict=True):
         for cells in stage.differences():
-            vectors.append(projected(game.chains, slopes.kinds, {name: cells}))
+            vectors.append(over_kinds(game.chains, slopes.kinds, {name: cells}))
         for s in stage.reached:
             for a in stage.step.legal[s] if stage.step is not None else (0,):
-                present |= set(projected(game.chains, slopes.kinds, {name: {(s, a): Fraction(1)}}))
+                present |= set(over_kinds(game.chains, slopes.kinds, {name: {(s, a): Fraction(1)}}))
     empty = tuple(k for k in range(len(slopes.kinds)) if k not in present)
     return span_of(vectors), empty
 

@@ -18,7 +18,7 @@ from mfdsl.compiler.analysis.substitute import Copies
 from mfdsl.compiler.analysis.symbolic import decimals
 from mfdsl.compiler.analysis.symbolic.decimals import Range, UndefinedError
 from mfdsl.compiler.analysis.symbolic.evaluation import Key, Law, Point, value_at
-from mfdsl.compiler.analysis.symbolic.points import points
+from mfdsl.compiler.analysis.symbolic.points import FREE, points
 from mfdsl.compiler.analysis.symbolic.terms import Terms, UnsupportedError, written_out
 from mfdsl.compiler.ir.model import Player
 
@@ -206,22 +206,27 @@ def _random_pairs(kinds: Mapping[str, Sequence[Values]]) -> Iterator[tuple[Laws,
 
 
 def _sampled(game: Rewards) -> tuple[dict[str, list[Values]], dict[Key, Fraction]]:
-    """Some legal members of each population, and values of all that is not theirs."""
-    roots = [*game.rewards.values(), *(n for n in game.legal.values() if n is not None)]
-    shared: dict[Key, Fraction] = {}
-    found: dict[str, list[Values]] = {name: [] for name in game.rewards}
-    for point in points(game.terms, roots, 4 * SAMPLES):
-        own = {k: v for k, v in point.own.items() if k[0] in ("state", "action")}
-        if any(k[0] in ("trait", "noise", "weight") for k in point.own):
-            raise UnsupportedError("members with traits or noises")
-        if not shared:
-            shared = {k: v for k, v in point.own.items() if k not in own}
-        for name, members in found.items():
+    """Some legal members of each population, and values of all that is not theirs.
+
+    Own values are drawn for each population by itself: those of another may have the same names
+    and other types.
+    """
+    roots = {
+        n: [r, *([] if (mask := game.legal[n]) is None else [mask])]
+        for n, r in game.rewards.items()
+    }
+    joint = list(points(game.terms, [n for r in roots.values() for n in r], 4 * SAMPLES))
+    if any(k[0] in ("trait", "noise", "weight") for point in joint for k in point.own):
+        raise UnsupportedError("members with traits or noises")
+    found: dict[str, list[Values]] = {name: [] for name in roots}
+    for name, members in found.items():
+        alone = joint if len(roots) == 1 else points(game.terms, roots[name], 4 * SAMPLES)
+        for point, own in zip(joint, alone, strict=True):
             if len(members) < SAMPLES:
-                drawn = _member(game, name, own, point)
+                drawn = _member(game, name, own.own, point)
                 if drawn is not None and drawn not in members:
                     members.append(drawn)
-    return found, shared
+    return found, {k: v for k, v in joint[0].own.items() if k[0] not in FREE}
 
 
 def _member(game: Rewards, name: str, own: Mapping[Key, Fraction], point: Point) -> Values | None:

@@ -81,7 +81,7 @@ def together(asked: Asked) -> Rising | bool | None:
         if game is None or matrix is None:
             continue
         weight = asked.discount**t
-        rows = [projected(asked.chains, game.kinds, {name: row[t]}) for name, row in moves]
+        rows = [over_kinds(asked.chains, game.kinds, {name: row[t]}) for name, row in moves]
         vectors.append(rows)
         matrices.append([[weight * v for v in row] for row in matrix.lo])
         if late(asked.deadline):
@@ -98,10 +98,14 @@ def together(asked: Asked) -> Rising | bool | None:
     return _along(asked, moves, direction, matrices, vectors)
 
 
-def projected(
+def over_kinds(
     chains: Mapping[str, Chain], kinds: Sequence[Kind], laws: Mapping[str, Mapping[Cell, Fraction]]
 ) -> dict[int, Fraction]:
-    """Vectors over cells as one over kinds of members."""
+    """Vectors over cells as one over kinds of members.
+
+    Raises:
+        UnsupportedError: a cell is of no kind, since a final reward reads actions.
+    """
     place = {(k.population, k.values): number for number, k in enumerate(kinds)}
     found: dict[int, Fraction] = {}
     for name, law in laws.items():

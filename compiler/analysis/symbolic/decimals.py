@@ -132,7 +132,11 @@ def softplus(a: Range) -> Range:
 
 
 def power(a: Range, exponent: Range) -> Range:
-    """A power: whole exponents of any base, others of positive ones."""
+    """A power: whole exponents of any base, others of positive ones.
+
+    Raises:
+        UndefinedError: an exponent is too large, or not whole with a base that may be 0 or less.
+    """
     if exponent[0] == exponent[1] == exponent[0].to_integral_value():
         whole = int(exponent[0])
         if abs(whole) > MAX_POWER:
@@ -159,7 +163,11 @@ def _whole_power(base: Range, exponent: int) -> Range:
 
 
 def remainder(a: Range, b: Range) -> Range:
-    """The rest of a division of exact numbers, with the sign of the divisor."""
+    """The rest of a division of exact numbers, with the sign of the divisor.
+
+    Raises:
+        UndefinedError: a number is not exact, or the divisor is 0.
+    """
     if a[0] != a[1] or b[0] != b[1] or b[0] == 0:
         raise UndefinedError("a remainder of numbers that are not exact")
     x, y = Fraction(a[0]), Fraction(b[0])
@@ -172,7 +180,11 @@ def rounded(a: Range, how: Callable[[Decimal], int]) -> Range:
 
 
 def sine(a: Range) -> Range:
-    """The sine: at the middle, plus or minus half the width."""
+    """The sine: at the middle, plus or minus half the width.
+
+    Raises:
+        UndefinedError: the argument is too large.
+    """
     middle = DOWN.divide(DOWN.add(a[0], a[1]), TWO)
     if middle.copy_abs() > MAX_ANGLE:
         raise UndefinedError("the argument of a sine is large")

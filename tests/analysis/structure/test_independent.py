@@ -66,6 +66,39 @@ STEPS = [
 ]
 
 
+NOISES = """model lottery
+objective nash
+horizon 3
+population person as mu {
+  state  x : int in 0..2 ~ uniform
+  action a : int in 0..2
+  noise  e : bool ~ bernoulli(mu[x])
+  noise  f : bool ~ if e then bernoulli(0.3) else bernoulli(0.6)
+  noise  g : bool ~ bernoulli(0.5)
+  x' = if NOISE then a else x
+  reward r = ind(e)
+}
+"""
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [("g", "proved"), ("f", "refuted")])
+def test_only_noises_that_next_states_depend_on_move_them(noise: str, verdict: str) -> None:
+    """A lottery that is paid and moves nobody: flows are a fixed polytope, on which pay rises."""
+    model = model_of(NOISES.replace("NOISE", noise))
+    assert independent_dynamics(model, copies_of(model)).verdict == verdict
+    on_flows = certificate(model, "monotone_on_flows")
+    assert on_flows.verdict == ("refuted" if verdict == "proved" else "unknown")
+
+
+def test_any_population_whose_moves_differ_refutes() -> None:
+    """The first one reads a law in vain, where no two laws differ."""
+    first = TEXT.replace("STEP", "mix { min(1, 2 + mu[x]) -> a, else -> x }")
+    second = TEXT.split("population")[1].replace("person as mu", "other as nu")
+    model = model_of(first + "population" + second.replace("STEP", "mix { nu[x] -> a, else -> x }"))
+    found = independent_dynamics(model, copies_of(model))
+    assert found.verdict == "refuted" and "law of other" in (found.witness or {})
+
+
 @pytest.mark.parametrize(("step", "verdict"), STEPS)
 def test_dynamics_have_their_verdicts(step: str, verdict: str) -> None:
     model = model_of(TEXT.replace("STEP", step))

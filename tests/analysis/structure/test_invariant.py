@@ -10,7 +10,7 @@ from mfdsl.compiler.analysis.kernels import leaf_of
 from mfdsl.compiler.analysis.questions import answers
 from mfdsl.compiler.analysis.structure.invariant import invariant
 from mfdsl.compiler.analysis.substitute import Copies
-from mfdsl.compiler.driver import Options, compile_file
+from mfdsl.compiler.driver import Options, compile_file, compile_text
 from mfdsl.compiler.ir.model import Model
 from tests.analysis.structure.games import copies_of, model_of
 
@@ -134,6 +134,50 @@ def test_images_must_be_of_known_variables_and_permute() -> None:
     constant = copies.add("min", (above, three), None, kind)
     with pytest.raises(ValueError, match="one image"):
         invariant(model, copies, player, {"x": constant}, "invariant")
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        ("x = y", "two joint values have one image"),
+        ("x = 0", "two joint values have one image"),
+        ("x = y, y = y", "two joint values have one image"),
+        ("x = x + y, y = x + y", "two joint values have one image"),
+        ("x = y, y = x", ""),
+        ("x = x + k, a = a + x", ""),
+        ("k = k + x", "the trait `k` may read own traits, no more"),
+        ("x = x + a", "the state `x` may read own states, traits, no more"),
+        ("x = x + t", "the state `x` may read"),
+        ("x = if prob(q.x == 0 for q in p) > 0.5 then x else -x", "the state `x` may read"),
+        ("a = a + e.z", ""),
+        ("a = a + n", "the action `a` may read own states, traits, actions, no more"),
+    ],
+)
+def test_maps_take_values_one_to_one_and_read_what_moves_along(images: str, fault: str) -> None:
+    """(y, y) has another law than (x, y), and k + x changes with x, as a trait does not."""
+    compilation = compile_text(
+        f"""model dials
+objective nash
+horizon 2
+environment e {{
+  state z : int mod 4 ~ uniform
+  z' = z
+}}
+population p as mu {{
+  state x : int mod 4 ~ uniform
+  state y : int mod 4 ~ uniform
+  trait k : int mod 4 ~ uniform
+  action a : int mod 4
+  noise n : int mod 4 ~ uniform
+  x' = x
+  y' = y
+  reward r = 0 * a
+  require invariant({images})
+}}
+"""
+    )
+    errors = [d.message for d in compilation.diagnostics if d.severity == "error"]
+    assert [fault in error for error in errors] == ([True] if fault else []), errors
 
 
 LAMP = """model lamp
