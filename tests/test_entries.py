@@ -56,6 +56,9 @@ def test_names_of_entries() -> None:
     links = (("A, B", "B, A", "B, C", "B, C"), ("A", "B", "C"))
     assert place_of("toll", ("B", "A", "C"), (4, 3), links) == 5
     assert place_of("toll", ("3", "A"), (4, 3), links) == 9
+    for indices, dims in ((("A", "D", "C"), (4, 3)), (("A", "D"), (4,))):
+        with pytest.raises(EntryError, match="`toll` has no link `A, D`: they are `A, B`, `B, A`"):
+            place_of("toll", indices, dims, links)
 
 
 @pytest.mark.parametrize(

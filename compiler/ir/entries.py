@@ -36,6 +36,7 @@ def place_of(array: str, indices: Sequence[str], dims: Sequence[int], labels: La
     names = [labels[axis] if axis < len(labels) else () for axis in range(len(dims))]
     joined = _joined(indices, names)
     if len(joined) != len(dims):
+        _look_for_links(array, joined, dims, names)
         raise EntryError(f"`{array}` has shape {list(dims)}: its entries are `{_all(array, dims)}`")
     place = 0
     for axis, (index, size) in enumerate(zip(joined, dims, strict=True)):
@@ -62,6 +63,15 @@ def _joined(indices: Sequence[str], names: Labels) -> list[str]:
         found.append(link if of_link else indices[k])
         k += 2 if of_link else 1
     return found
+
+
+def _look_for_links(array: str, indices: Sequence[str], dims: Sequence[int], names: Labels) -> None:
+    """Name the two ends that are no link, where more indices are given than there are axes."""
+    for axis, known in enumerate(names[: len(indices) - 1]):
+        if any(", " in name for name in known) and indices[axis] not in known:
+            ends = ", ".join(indices[axis : axis + 2])
+            listed = _known(dims[axis], known)
+            raise EntryError(f"`{array}` has no link `{ends}`: they are {listed}")
 
 
 def _all(array: str, dims: Sequence[int]) -> str:

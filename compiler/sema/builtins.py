@@ -95,7 +95,7 @@ def _numbers(ctx: Context, env: Env, expr: ast.Call) -> list[Term] | None:
     if len(terms) < len(values):
         return None
     spans = [a.value.span for a in expr.arguments]
-    return None if common_shape(ctx, terms, spans, expr.span) is None else terms
+    return None if common_shape(ctx, terms, spans) is None else terms
 
 
 def _real_function(ctx: Context, env: Env, expr: ast.Call) -> Value:

@@ -38,13 +38,10 @@ from mfdsl.compiler.sema.failures import (
 )
 from mfdsl.compiler.sema.suggestions import around
 from mfdsl.compiler.sema.values import EnumName, Obligation
-from mfdsl.compiler.syntax import ast
 from mfdsl.compiler.syntax.limits import MAX_REPORTS
 
-MASK_POINTS = 1 << 22
 LONGEST_RUN = 2**26  # stages of an infinite horizon that anybody plays
 MAX_WHOLE = 2.0**53  # whole numbers up to here are exact in floats, and far from overflow
-ACTIONS = ("action", "common_action")
 FATAL = ("positive", "nonzero", "nonnegative")  # a value on the wrong side is no number
 
 Wording = tuple[str, str, str, list[Help | str]]  # code, headline, label, helps
@@ -231,16 +228,25 @@ def _outside_cells(
     return np.where(inside, 0.0, 1.0), ~inside
 
 
+def _to_one(o: Obligation, f: Failure) -> list[Help | str]:
+    """How weights come to add up to 1."""
+    if o.text == "choose":
+        return ["`normalize` in the place of `choose` divides the weights by their sum"]
+    rest = "end with an `else` arm, which takes the remaining mass"
+    divide = "divide each by their sum: `mix { a / (a + b) -> this, else -> that }`"
+    return [rest] if f.hi <= 1 else [divide, rest]
+
+
 def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
-    many = "weights" if o.kind == "total" else "weights without `else`"
     if o.kind == "one":
+        many = "weights" if o.text == "choose" else "weights without `else`"
         low, high = reach(f.lo), reach(f.hi)
         total = low if low == high else f"between {low} and {high}"
         return (
             "MFG301",
             f"the {many} must add up to 1",
             f"add up to {total}",
-            ["end with an `else` arm, which takes the remaining mass"] * (f.hi <= 1),
+            _to_one(o, f),
         )
     if o.name:  # one number
         cap = around(o.span, "min(1, ", ")", "cap it", applicable=False)
@@ -256,7 +262,10 @@ def _total_failure(ctx: Context, o: Obligation, f: Failure) -> Wording:
         "MFG301",
         "weights can add up to more than 1",
         f"up to {reach(f.hi)}",
-        ["cap one of them with `min`, or state what the parameters obey with `assume`"],
+        [
+            "cap one of them with `min`, divide them by the most that they can add up to, or"
+            " state what the parameters obey with `assume`"
+        ],
     )
 
 
@@ -419,49 +428,6 @@ def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bo
         return False
     guards = (*obligation.guards, Guard(scope.legal, True))
     return find_failure(ctx, facts, replace(obligation, guards=guards)) is None
-
-
-def check_legal(ctx: Context, file: str, player: ast.Player, legal: int | None) -> None:
-    """Every state must have a legal action; a state without one is named."""
-    if legal is None:
-        return
-    facts = facts_of(ctx, file)
-    leaves = leaves_of(facts.nodes, [legal])
-    axes = choose_axes(facts, leaves, limit=MASK_POINTS, roots=[legal])
-    value = Evaluator(facts, axes).value(legal)
-    shape = _shape(facts, axes)
-    possible = np.broadcast_to(value.lo > 0, shape)
-    action_axes = tuple(a for leaf, a in axes.items() if facts.nodes[leaf].op in ACTIONS)
-    some = possible.any(action_axes, keepdims=True) if action_axes else possible
-    if some.all():
-        return
-    at = np.argwhere(~some)[0]
-    names = dict(
-        leaf_value(ctx, facts, facts.nodes[leaf], int(at[axis]))
-        for leaf, axis in axes.items()
-        if facts.nodes[leaf].op not in ACTIONS
-    )
-    where = next(m for m in player.members if isinstance(m, ast.Action) and m.where is not None)
-    assert where.where is not None
-    shown = ", ".join(f"{name} = {value}" for name, value in names.items())
-    here = tuple(slice(None) if axis in action_axes else k for axis, k in enumerate(at))
-    none = bool(np.all(np.broadcast_to(value.hi <= 0, shape)[here]))
-    message = "no action is legal" if none else "it is not certain that an action is legal"
-    ctx.error(
-        "MFG306",
-        f"{message}{f' when {shown}' if shown else ''}",
-        where.where.span,
-        "false for every action" if none else "cannot be shown for all values of the rest",
-        helps=["let one action always be legal, for example staying"],
-    )
-
-
-def _shape(facts: Facts, axes: Mapping[int, int]) -> tuple[int, ...]:
-    sizes: list[int] = [1] * len(axes)
-    for leaf, axis in axes.items():
-        node = facts.nodes[leaf]
-        sizes[axis] = facts.last_time + 1 if node.op == "time" else facts.types[node.type].size
-    return tuple(sizes)
 
 
 def enclosure(facts: Facts, roots: Sequence[int]) -> tuple[float, float]:

@@ -9,7 +9,8 @@ from mfdsl.compiler.diagnostics import Edit, Help
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import calls, comprehensions, plain_names, sets, types
 from mfdsl.compiler.sema.arms import match_arms
-from mfdsl.compiler.sema.context import Context, ParameterSymbol
+from mfdsl.compiler.sema.context import Context
+from mfdsl.compiler.sema.exponents import is_count, is_positive
 from mfdsl.compiler.sema.fields import lower_field
 from mfdsl.compiler.sema.grids import report_moved, shift_cell
 from mfdsl.compiler.sema.indexing import lower_index
@@ -190,7 +191,7 @@ def _sum(ctx: Context, env: Env, expr: ast.Sum) -> Value:
     values = [lower(ctx, env, term) for term in expr.terms]
     cells = any(isinstance(v, Term) and v.type.kind == "cell" for v in values)
     if cells and any(isinstance(v, Items) for v in values) and len(values) == 2:
-        return shift_cell(ctx, env, values, expr)
+        return shift_cell(ctx, values, expr)
     if (moved := report_moved(ctx, values, expr)) is not None:
         return moved
     terms = [numeric(ctx, env, v, e.span) for v, e in zip(values, expr.terms, strict=True)]
@@ -228,23 +229,12 @@ def _power(ctx: Context, env: Env, expr: ast.Power) -> Value:
         return power
     exponent_as_written = exponent
     base, exponent = to_real(ctx, base), to_real(ctx, exponent)
-    if not whole and not _is_count(ctx, exponent_as_written):
+    if not whole and not is_count(ctx, exponent_as_written):
         negative = exact is not None and exact.denominator == 1
-        kind = (
-            "nonzero" if negative else ("positive" if exact is None or exact < 0 else "nonnegative")
-        )
+        real = "nonnegative" if is_positive(ctx, exponent_as_written) else "positive"
+        kind = "nonzero" if negative else real
         ctx.oblige(kind, base, expr.base.span, env, text="power")
     return ctx.node("pow", (base.node, exponent.node), base.type, expr.span)
-
-
-def _is_count(ctx: Context, exponent: Term) -> bool:
-    """Whether an exponent is a parameter that is a whole number from 0 on."""
-    node = ctx.builder.nodes[exponent.node]
-    if node.op != "param" or exponent.type.kind != "int":
-        return False
-    symbols = (scope.get(str(node.attr)) for scope in ctx.scopes.values())
-    lowest = next(s.type.lo for s in symbols if isinstance(s, ParameterSymbol))
-    return lowest is not None and lowest >= 0
 
 
 def _logic(ctx: Context, env: Env, expr: ast.Logic) -> Value:
@@ -257,7 +247,7 @@ def _logic(ctx: Context, env: Env, expr: ast.Logic) -> Value:
         terms.append(term)
         if not term.type.dims:
             inner = guarded(inner, term, expr.operator == "and")
-    dims = common_shape(ctx, terms, [item.span for item in expr.terms], expr.span)
+    dims = common_shape(ctx, terms, [item.span for item in expr.terms])
     if dims is None:
         return POISON
     return ctx.node(expr.operator, [t.node for t in terms], shaped(BOOL, dims), expr.span)
@@ -282,7 +272,7 @@ def _compare(ctx: Context, env: Env, expr: ast.Compare) -> Value:
         if isinstance(part, Poison):
             return POISON
         parts.append(part)
-    dims = common_shape(ctx, parts, [expr.span] * len(parts), expr.span)
+    dims = common_shape(ctx, parts, [expr.span] * len(parts))
     if len(parts) == 1 or dims is None:
         return parts[0] if dims is not None else POISON
     return ctx.node("and", [part.node for part in parts], shaped(BOOL, dims), expr.span)

@@ -273,5 +273,5 @@ def _normalised(
     if name == "normalize":
         ctx.oblige("positive", total, span, env, text="normalize")
         return ctx.node("div", (here.node, total.node), REAL, span)
-    ctx.oblige("one", total, span, env)
+    ctx.oblige("one", total, span, env, text="choose")
     return here

@@ -7,6 +7,8 @@ from mfdsl.compiler.sema.operators import describe, extremum, found, wrap
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
 from mfdsl.compiler.source import Span
 
+MAX_SHOWN = 40  # characters of a value that a help repeats three times
+
 
 def fitted(ctx: Context, env: Env, value: Value, target: Type, span: Span) -> Term | Poison:
     """`value` as a value of the finite type `target`: wrapped on a ring, obliged on a range."""
@@ -52,7 +54,7 @@ def _kept_inside(ctx: Context, env: Env, value: Term, target: Type, span: Span) 
 def _wrong_type(ctx: Context, value: Term, target: Type, span: Span) -> Poison:
     helps = []
     if target.kind == "int" and value.type.kind == "real":
-        shown = ctx.written(span)
+        shown = written if len(written := ctx.written(span)) <= MAX_SHOWN else "..."
         helps = [
             f"round it: `floor({shown})`, `round({shown})`,"
             f" or at random with the same mean: `dither({shown})`"

@@ -68,7 +68,7 @@ def distance(ctx: Context, a: Term, b: Term, span: Span) -> Term | Poison:
 
 def clipped(ctx: Context, term: Term, lo: Term, hi: Term, span: Span) -> Term | Poison:
     """`term` brought between `lo` and `hi`, entry by entry."""
-    if common_shape(ctx, (term, lo, hi), (span, span, span), span) is None:
+    if common_shape(ctx, (term, lo, hi), (span, span, span)) is None:
         return POISON
     upper = extremum(ctx, "min", [term, hi], span)
     return extremum(ctx, "max", [upper, lo], span)

@@ -152,7 +152,7 @@ def cell_distance(ctx: Context, left: Term, right: Value, expr: ast.Call) -> Val
     return ctx.node("cell_dist", (left.node, right.node), INT, expr.span, left.type.name)
 
 
-def shift_cell(ctx: Context, env: Env, values: list[Value], expr: ast.Sum) -> Value:
+def shift_cell(ctx: Context, values: list[Value], expr: ast.Sum) -> Value:
     """`x + [rows, columns]` on a periodic grid."""
     cell, offset = values
     if not isinstance(offset, Items):

@@ -257,11 +257,11 @@ def _element(ctx: Context, env: Env, base: Value, expr: ast.Index) -> Value:
     terms = _positions(ctx, env, expr, axes, f"`{name}`", partly=True)
     if terms is None:
         return POISON
-    kept = _element_type(ctx, base.type, terms)
+    kept = _element_type(base.type, terms)
     return ctx.node("element", (base.node, *(t.node for t in terms)), kept, expr.span)
 
 
-def _element_type(ctx: Context, type: Type, terms: Sequence[Term]) -> Type:
+def _element_type(type: Type, terms: Sequence[Term]) -> Type:
     """The type of an entry, or of the rest of an array when some axes are left."""
     rest = type.dims[len(terms) :]
     if rest:

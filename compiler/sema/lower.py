@@ -12,9 +12,10 @@ from mfdsl.compiler.ir.build import MAX_NODES, Builder
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.sema.claims import certify, check_requirements
 from mfdsl.compiler.sema.context import Context
-from mfdsl.compiler.sema.domains import check_legal, check_obligations, facts_of
+from mfdsl.compiler.sema.domains import check_obligations, facts_of
 from mfdsl.compiler.sema.families import open_families
 from mfdsl.compiler.sema.graphs import declare_graph, declare_graphs
+from mfdsl.compiler.sema.legal_actions import check_legal
 from mfdsl.compiler.sema.lint import (
     check_conditions,
     check_costs,

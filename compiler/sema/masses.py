@@ -5,7 +5,7 @@ from dataclasses import replace
 from mfdsl.compiler.ir.types import BOOL, INT, REAL
 from mfdsl.compiler.sema import expressions
 from mfdsl.compiler.sema.context import Context, PlayerScope, VariableSymbol
-from mfdsl.compiler.sema.operators import compare, found, to_real
+from mfdsl.compiler.sema.operators import compare, describe, found, same_kind, to_real
 from mfdsl.compiler.sema.player_parts import no_part
 from mfdsl.compiler.sema.suggestions import between
 from mfdsl.compiler.sema.values import POISON, Env, Poison, Term, Value
@@ -38,6 +38,8 @@ def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
             if not isinstance(value, Poison):
                 ctx.error("MFG201", f"expected a value, found {found(value)}", value_expr.span)
             return POISON
+        if same_kind(ctx, Term(value.node, symbol.type), value) is None:
+            return _other_kind(ctx, ctx.players[player], expr, symbol, value, value_expr.span)
         peer = ctx.node(f"peer_{symbol.kind}", (), symbol.type, None, (env.depth, symbol.name))
         part = compare(ctx, "==", peer, value, value_expr.span)
         if isinstance(part, Poison):
@@ -45,6 +47,29 @@ def mass(ctx: Context, env: Env, player: str, expr: ast.Index) -> Value:
         parts.append(part.node)
     condition = ctx.node("and", parts, BOOL, expr.span) if len(parts) > 1 else Term(parts[0], BOOL)
     return probability(ctx, env, player, condition, expr.span)
+
+
+def _other_kind(
+    ctx: Context,
+    scope: PlayerScope,
+    expr: ast.Index,
+    symbol: VariableSymbol,
+    value: Term,
+    span: Span,
+) -> Poison:
+    """Report `mu[a]` where the law is over states, and `a` is an action."""
+    kinds = {a.name: (a.type.kind, a.type.name) for a in scope.actions.values()}
+    alike = [name for name, kind in kinds.items() if kind == (value.type.kind, value.type.name)]
+    here = ctx.written(span)
+    law = ctx.written(expr.base.span)
+    return ctx.error(
+        "MFG201",
+        f"the law is asked for `{symbol.name}`, {describe(symbol.type)},"
+        f" with {describe(value.type)}",
+        span,
+        describe(value.type),
+        helps=[f"the mass of an action is `{law}[{name} = {here}]`" for name in alike],
+    )
 
 
 def _no_mass(ctx: Context, player: str, expr: ast.Index, symbol: VariableSymbol) -> Poison:

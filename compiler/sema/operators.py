@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mfdsl.compiler.ir.types import BOOL, INT, REAL, Type
 from mfdsl.compiler.sema.context import Context
 from mfdsl.compiler.sema.suggestions import around, insertion
-from mfdsl.compiler.sema.values import POISON, Builtin, Env, Poison, Term, Value
+from mfdsl.compiler.sema.values import POISON, Builtin, Env, Poison, SetValue, Term, Value
 from mfdsl.compiler.source import Span
 
 _KIND_WORDS = {"real": "a real number", "int": "an integer", "bool": "a truth value"}
@@ -35,7 +35,7 @@ def shaped(type: Type, dims: tuple[int, ...]) -> Type:
 
 
 def common_shape(
-    ctx: Context, terms: Sequence[Term], spans: Sequence[Span], span: Span
+    ctx: Context, terms: Sequence[Term], spans: Sequence[Span]
 ) -> tuple[int, ...] | None:
     """The shape that arrays share; scalars meet every entry. None after an error."""
     arrays = [(t, s) for t, s in zip(terms, spans, strict=True) if t.type.dims]
@@ -96,6 +96,8 @@ def number(ctx: Context, value: Value, span: Span) -> Term | Poison:
     helps = []
     if isinstance(value, Builtin):
         helps = [f"functions are called with brackets: `{value.name}(x)`"]
+    if isinstance(value, SetValue):
+        helps = [f"whether something lies there is written `x in {ctx.written(span)}`"]
     return ctx.error(
         "MFG201", f"expected a number, found {found(value)}", span, "not a number", helps=helps
     )
@@ -150,7 +152,7 @@ def add_terms(
     spans: Sequence[Span] = (),
 ) -> Term | Poison:
     """`a + b - c`. Integers stay integers, and stay on the ring when one of them lives on one."""
-    dims = common_shape(ctx, terms, spans or [span] * len(terms), span)
+    dims = common_shape(ctx, terms, spans or [span] * len(terms))
     if dims is None:
         return POISON
     real = any(term.type.kind == "real" for term in terms)
@@ -220,7 +222,9 @@ def compare(
             span if places is None else places[1],
             "different types" if places is None else describe(right.type),
             also=[] if places is None else [(places[0], describe(left.type))],
-            helps=[] if grid is None else [f"cells are written `{grid}[row, column]`"],
+            helps=_time_as_node(ctx, left, right)
+            if grid is None
+            else [f"cells are written `{grid}[row, column]`"],
         )
     a, b = pair
     kept = shaped(BOOL, a.type.dims or b.type.dims)
@@ -241,6 +245,15 @@ def compare(
     if operator in (">", ">="):
         a, b = b, a
     return ctx.node("lt" if operator in ("<", ">") else "le", (a.node, b.node), kept, span)
+
+
+def _time_as_node(ctx: Context, left: Term, right: Term) -> list[str]:
+    """`x == t` where `t` is meant to be a node of that name."""
+    for one, other in ((left, right), (right, left)):
+        graph = ctx.graphs.get(one.type.name or "") if one.type.kind == "node" else None
+        if graph and "t" in graph.nodes and ctx.builder.nodes[other.node].op == "time":
+            return [f"`t` is the time, the place of this name is `{graph.name}.t`"]
+    return []
 
 
 def continuous(ctx: Context, term: Term) -> bool:
@@ -266,7 +279,7 @@ def choose(
             also=[(then_span, describe(then.type))],
         )
     a, b = pair
-    dims = common_shape(ctx, (condition, a, b), (span, then_span, span), span)
+    dims = common_shape(ctx, (condition, a, b), (span, then_span, span))
     if dims is None:
         return POISON
     joined = _joined(ctx, a, b)
@@ -309,7 +322,7 @@ def multiply(
     env: Env,
 ) -> Term | Poison:
     """`a * b / c`, from left to right; a division makes everything real."""
-    if common_shape(ctx, terms, spans, span) is None:
+    if common_shape(ctx, terms, spans) is None:
         return POISON
     real = "/" in operators or any(term.type.kind == "real" for term in terms)
     kind = REAL if real else INT

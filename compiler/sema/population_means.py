@@ -113,7 +113,7 @@ def over_population(
     name = expr.function.name
     ctx.used.add(ctx.players[members.name].declaration.name.name)
     if name not in ("mean", "prob", *EXTREMES):
-        return _no_limit(ctx, expr, members)
+        return _no_limit(ctx, expr)
     if not mean_field_allowed(ctx, env, expr.span):
         return POISON
     if name in EXTREMES:
@@ -149,7 +149,7 @@ def _inside(env: Env, expr: ast.CallFor, members: PopulationName) -> Env:
     return replace(env, depth=env.depth + 1, guards=(), locals=bound)
 
 
-def _no_limit(ctx: Context, expr: ast.CallFor, members: PopulationName) -> Poison:
+def _no_limit(ctx: Context, expr: ast.CallFor) -> Poison:
     name = expr.function.name
     if name not in WITHOUT_LIMIT:
         return ctx.error(

@@ -72,7 +72,7 @@ def _report_slope(
 ) -> None:
     what = "dynamics are" if question.subject.dynamics else f"`{question.subject.name}` is"
     also = [(claim.span, "required here")]
-    span, label = _culprit(ctx, certificate, claim)
+    span, label = _culprit(certificate, claim)
     helps = [certificate.fix] if certificate.fix else []
     notes = _notes(certificate)
     code, message = _headline(certificate, what, question.source.name, claim.most)
@@ -114,7 +114,7 @@ def _headline(
     return "MFG509", f"this `require` could not be decided: {reason}"
 
 
-def _culprit(ctx: Context, certificate: Certificate, claim: Claim) -> tuple[Span, str]:
+def _culprit(certificate: Certificate, claim: Claim) -> tuple[Span, str]:
     """Where it comes from: the part that spoils the slope, the largest term, or the claim."""
     if certificate.culprit is not None:
         return culprit_of(certificate, claim.span)

@@ -50,6 +50,7 @@ FOREIGN_IDIOMS = MappingProxyType(
         ),
         "e": "`exp(x)` is e to the power of x",
         "mu": "`population p as mu` names the law of `p`",
+        "N": "the normal law is `normal(0, std = 1)`; the number of agents is no value",
         "self": "own values stand alone: `x`, not `self.x`",
         **dict.fromkeys(
             ("categorical", "Categorical", "discrete", "multinomial"),

@@ -176,6 +176,8 @@ def report_unknown_names(ctx: Context) -> None:
         where = "" if guess is None else known_line(ctx, file, guess)
         if name in FOREIGN_IDIOMS:
             helps.append(FOREIGN_IDIOMS[name])
+        elif any(name in graph.attributes for graph in ctx.graphs.values()):
+            helps.append(f"a number of links is read from one of them: `e.{name}`")
         else:
             helps += foreign(FOREIGN_NAMES, name, spans[0])
             helps = helps or [*did_you_mean(name, known, spans, where)]

@@ -110,7 +110,7 @@ def spread(ctx: Context, env: Env, term: Term, dims: tuple[int, ...], span: Span
 
 def dot(ctx: Context, a: Term, b: Term, span: Span) -> Term | Poison:
     """The inner product of two vectors of one length."""
-    dims = common_shape(ctx, (a, b), (span, span), span)
+    dims = common_shape(ctx, (a, b), (span, span))
     if dims is None:
         return POISON
     if len(a.type.dims) != 1 or len(b.type.dims) != 1:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from mfdsl.compiler.diagnostics import Edit, Help, Sink
-from mfdsl.compiler.source import SourceFile, Span
-from mfdsl.compiler.syntax.fault import CLOSED_BY, Fault, Parses, short
-from mfdsl.compiler.syntax.foreign_words import START_WORDS, WORDS_BETWEEN
+from mfdsl.compiler.source import Span
+from mfdsl.compiler.syntax.fault import CLOSED_BY, OPENS, SHUTS, Fault, Parses, short
+from mfdsl.compiler.syntax.foreign_words import CASE_WORDS, START_WORDS, WORDS_BETWEEN
 from mfdsl.compiler.syntax.incomplete import how_it_goes_on, open_end, turned_round
 from mfdsl.compiler.syntax.lexeme import END, OPERATORS, Lexeme
+from mfdsl.compiler.syntax.mathematical import indicator
 from mfdsl.compiler.syntax.nearest import nearest
 from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS
 from mfdsl.compiler.syntax.words import DECLARES, INFIX
@@ -17,8 +18,6 @@ MAX_WORDS = 16  # of the author that a help repeats
 _OPERAND_STARTS = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "MATCH", "MIX", "TRUE",
                              "FALSE", "NOT", "IF"})  # fmt: skip
 _ENDS = frozenset({"NAME", "NUMBER", "STRING", "RPAR", "RSQB", "RBRACE", "TRUE", "FALSE"})
-_OPENS = frozenset({"LPAR", "LSQB", "LBRACE"})
-_SHUTS = frozenset({"RPAR", "RSQB", "RBRACE"})
 _WORDS = {word.upper(): f"`{word}`" for word in KEYWORDS | SOFT_KEYWORDS}
 _SIGNS = {name: f"`{sign}`" for sign, name in OPERATORS.items()} | {"CMP": "a comparison"}
 _KINDS = {
@@ -38,7 +37,7 @@ _RENAMED = {"cost": "price", "state": "status", "action": "choice", "noise": "sh
             "param": "value", "if": "when"}  # fmt: skip
 
 
-def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -> Lexeme | None:
+def report_fault(fault: Fault, sink: Sink, parses: Parses) -> Lexeme | None:
     """Report the fault; the lexeme to go on with when there is a sure one, else None."""
     if _keyword_as_name(fault):
         return _report_keyword(fault, sink)
@@ -54,6 +53,7 @@ def report_fault(fault: Fault, source: SourceFile, sink: Sink, parses: Parses) -
         open_end,
         _not_in,
         _unit,
+        indicator,
         _missing_operator,
     ):
         if report(fault, sink, parses):
@@ -250,7 +250,7 @@ def _begins_arm(words: Sequence[Lexeme]) -> bool:
     """Whether an arrow comes before the end of what stands here."""
     depth = 0
     for word in words:
-        depth += (word.type in _OPENS) - (word.type in _SHUTS)
+        depth += (word.type in OPENS) - (word.type in SHUTS)
         if depth < 0 or (not depth and word.type in ("COMMA", END)):
             return False
         if not depth and word.type == "ARROW":
@@ -316,6 +316,8 @@ def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     ):
         product = f"write `{short(left)} * {short(right)}`"
         helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
+    if left.text in CASE_WORDS:
+        helps = ["a choice by value is written `match x { A -> 1, else -> 2 }`"]
     if right.type == "IF":
         turned = turned_round(fault, parses)
         helps.append(turned or "a choice between two values is written `if c then a else b`")

@@ -10,6 +10,8 @@ from mfdsl.compiler.syntax.lexeme import END, Lexeme
 
 Parses = Callable[[str, Sequence[Lexeme]], bool]
 
+OPENS = frozenset({"LPAR", "LSQB", "LBRACE"})
+SHUTS = frozenset({"RPAR", "RSQB", "RBRACE"})
 CLOSED_BY = {
     "IF": ("THEN", "`then` after the condition of this `if`"),
     "THEN": ("ELSE", "`else` to finish this `if` expression"),
@@ -72,11 +74,21 @@ class Fault:
         return f"`{short(self.found)}`"
 
     def innermost(self) -> Lexeme | None:
-        """The last word on the parser's stack that something must follow or close."""
+        """The last word on the parser's stack that something must follow or close.
+
+        Brackets that are closed may still lie there, until the parser has seen what comes next.
+        """
+        closed = 0
         for value in reversed(self.state.parser_state.value_stack):
-            if isinstance(value, Lexeme) and value.type in CLOSED_BY:
+            if not isinstance(value, Lexeme):
+                continue
+            if value.type in SHUTS:
+                closed += 1
+            elif closed:
+                closed -= value.type in OPENS
+            elif value.type in CLOSED_BY:
                 return value
-            if isinstance(value, Lexeme) and value.type == "ELSE":
+            elif value.type == "ELSE":
                 return None
         return None
 

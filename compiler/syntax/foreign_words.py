@@ -28,6 +28,7 @@ WORDS_BETWEEN = {
     "xor": ("exclusive or of conditions is", "a != b"),
 }
 START_WORDS = frozenset("initial init initially start".split())
+CASE_WORDS = frozenset("case switch cases when".split())
 _FUNCTIONS = frozenset("def function func".split())
 _START = "what it is at t = 0 stands behind the state: `state x : T = value` or `state x : T ~ law`"
 _NEXT = "the next value of a state `x` is set by `x' = value` or `x' ~ law`"

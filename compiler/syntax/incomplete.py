@@ -116,7 +116,63 @@ def _horizon(fault: Fault) -> list[Help | str]:
     return [f"say how many decisions there are, from t = 0 on: `horizon {last}`"] if last else []
 
 
-_LOOKS: tuple[Callable[[Fault], list[Help | str]], ...] = (_type, _values, _start, _law, _horizon)
+def _members(fault: Fault) -> list[Help | str]:
+    """`prob(e == U for worker)`."""
+    if "IN" not in fault.accepts or fault.at < 2 or fault.words[fault.at - 2].type != "FOR":
+        return []
+    name = fault.words[fault.at - 1].text
+    return [f"name a member: `for q in {name}`, and what it has: `q.x`"]
+
+
+def _range(fault: Fault) -> list[Help | str]:
+    """`action a : int 0..2`."""
+    before = fault.before
+    if before is None or before.text not in ("int", "real") or "IN" not in fault.accepts:
+        return []
+    if fault.found.type not in ("NUMBER", "NAME", "LSQB", "MINUS"):
+        return []
+    edit = Edit(fault.found.span, f"in {fault.found.text}")
+    known = "in lo..hi" if before.text == "int" else "in [lo, hi]"
+    return [Help(f"the range stands behind `in`: `{before.text} {known}`", (edit,), True)]
+
+
+def _unnamed(fault: Fault) -> list[Help | str]:
+    """`cost 0.1 * a`."""
+    if fault.head not in ("cost", "reward") or fault.at != 1 or "EQUAL" not in fault.accepts:
+        return []
+    edit = Edit(fault.found.span, f"= {fault.found.text}")
+    return [Help(f"write `{fault.head} = ...`, or give it a name", (edit,), True)]
+
+
+def _one_item(fault: Fault) -> list[Help | str]:
+    """`node A, B` in a `graph`."""
+    if fault.head != "graph" or fault.found.type != "COMMA" or "NODE" not in fault.accepts:
+        return []
+    gap = Edit(fault.found.span, " node")
+    return [Help("each has a word of its own: `node A node B`", (gap,), True)]
+
+
+def _comma_at_the_end(fault: Fault) -> list[Help | str]:
+    """`state x : T = value,`."""
+    if fault.found.type != "COMMA" or fault.words[fault.at + 1].type != END:
+        return []
+    if END not in fault.accepts:
+        return []
+    return [Help("lines end without `,`", (Edit(fault.found.span, ""),), True)]
+
+
+_LOOKS: tuple[Callable[[Fault], list[Help | str]], ...] = (
+    _type,
+    _values,
+    _start,
+    _law,
+    _horizon,
+    _members,
+    _range,
+    _unnamed,
+    _one_item,
+    _comma_at_the_end,
+)
 
 
 def _text(words: list[Lexeme]) -> str:

@@ -13,6 +13,7 @@ from mfdsl.compiler.syntax.limits import (
     MAX_LITERAL_EXPONENT,
     MAX_NAME_LENGTH,
 )
+from mfdsl.compiler.syntax.mathematical import sign_of_a_paper, without_bars
 from mfdsl.compiler.syntax.tokens import ALTERNATES, Token
 
 # Foreign spelling: what is meant by it, how that is written here, and the text of the edit
@@ -73,7 +74,7 @@ def repair(source: SourceFile, tokens: list[Token], sink: Sink) -> tuple[list[To
     broken: set[int] = set()
     lost = False
     lines = 0
-    for token in _uncommented(source, tokens, sink):
+    for token in _uncommented(source, without_bars(source, tokens, sink), sink):
         fixed = _repaired(source, token, sink)
         lines = max(lines, token.newlines)
         if fixed is None:
@@ -309,6 +310,7 @@ def _bad(source: SourceFile, token: Token, sink: Sink) -> Token | None:
             f"`{token.text[:40]}` starts with an underscore; names start with a letter",
             where,
             "not a name",
+            helps=sign_of_a_paper(source, token),
         )
         return token._replace(kind="name", text=f"x{token.text}") if len(token.text) > 1 else None
     if _HIDDEN.match(character):
@@ -321,7 +323,8 @@ def _bad(source: SourceFile, token: Token, sink: Sink) -> Token | None:
         message = f"`{character}` has no meaning in this language"
     else:
         message = f"`{character}` ({named}) has no meaning in this language"
-    sink.report("MFG008", message, where, "unknown character")
+    helps = sign_of_a_paper(source, token)
+    sink.report("MFG008", message, where, "unknown character", helps=helps)
     return None
 
 

@@ -212,7 +212,7 @@ def parse_slice(kind: SliceKind, tokens: list[Token], source: SourceFile, sink: 
         except UnexpectedToken:
             failed += 1
             fault = Fault(kind, words, at, _fed(kind, words[:at]))
-            recovered = report_fault(fault, source, sink, _parses)
+            recovered = report_fault(fault, sink, _parses)
             if recovered is None or failed == MAX_RECOVERIES:
                 return None
             words[at], state = recovered, fault.state

@@ -23,7 +23,11 @@ def names_in(model: Model) -> set[str]:
 
 
 def check_names(model: Model) -> None:
-    """Refuse a player that has two variables of one name, one of them made by a reduction."""
+    """Refuse a player that has two variables of one name, one of them made by a reduction.
+
+    Raises:
+        NoTables: there is such a player.
+    """
     for player in model.players:
         counts = Counter(v.name for v in _variables(player))
         twice = sorted(name for name, count in counts.items() if count > 1)

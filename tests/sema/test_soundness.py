@@ -216,6 +216,22 @@ def test_a_power_with_a_counting_parameter_takes_any_base() -> None:
     assert codes(compiled(top=top, reward="mu[x = 0]^k")) == ["MFG304"]
 
 
+@pytest.mark.parametrize(
+    ("least", "reward", "found"),
+    [
+        ("0.1", "mu[x = 0]^p + mu[x = 0]^(1 - p)", []),
+        ("0.1", "mu[x = 0]^(p - 1)", ["MFG304"]),
+        ("0.1", "(mu[x = 0] - 0.5)^p", ["MFG304"]),
+        ("0", "mu[x = 0]^p", ["MFG304"]),
+    ],
+)
+def test_nothing_has_a_power_whose_exponent_is_above_0_in_all_of_its_range(
+    least: str, reward: str, found: list[str]
+) -> None:
+    top = f"param p : real in [{least}, 0.9] = 0.3"
+    assert codes(compiled(top=top, reward=reward)) == found
+
+
 def test_arrays_of_truth_values_are_refused_where_they_are_declared() -> None:
     assert codes(compiled(top="param B : bool[2] = [true, false]")) == ["MFG201"]
 
