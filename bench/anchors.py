@@ -19,7 +19,8 @@ from lq_cases import COSTS, LIMIT, SETTINGS, played
 from lq_gains import Game, Policy, chase, costs, crowd, flock, nash, team, unseen, with_major
 
 from mfdsl.game import load
-from mfdsl.runtime.behaviours import Scene, calling, still
+from mfdsl.runtime.behaviours import Scene, still
+from mfdsl.runtime.own_policies import OwnPolicy
 from mfdsl.runtime.simulator import Rollout
 from mfdsl.runtime.streams import draw
 
@@ -89,7 +90,7 @@ def untrained(scene: Scene) -> Any:
     """A softmax of Gumbel noise on equal logits over the five moves: PIC's policy at the start."""
     shape = (scene.batch, scene.agents["agent"], 5)
     u = draw(("exponential",), shape, (scene.seed, scene.t, "gumbel"))
-    return calling(lambda t, seen: {"a": (-u.log()).softmax(-1)})(scene)
+    return OwnPolicy(lambda t, seen: {"a": (-u.log()).softmax(-1)})(scene)
 
 
 def navigation() -> Iterator[Row]:
@@ -158,7 +159,7 @@ def lq_rows(
     """Costs of all players of one setting."""
     many, games = played_size(spec, axes[0], agents)
     simulator = load(spec, params=SETTINGS[case]).simulator(agents=many, batch=games, seed=seed)
-    found = simulator.rollout(calling(played(spec, policies))).returns
+    found = simulator.rollout(OwnPolicy(played(spec, policies))).returns
     both = [costs(game, policy, agents) for game, policy in zip(axes, policies, strict=True)]
     for player, value in found.items():
         exact = sum(pair[0 if player == "leader" else 1] for pair in both)

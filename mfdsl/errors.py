@@ -20,7 +20,7 @@ class UsageError(Exception):
 def no_policy(policy: object) -> UsageError:
     """The error for what Python code gave as a policy and is of no kind that plays or begins."""
     return UsageError(
-        f"a policy is no {type(policy).__name__}",
+        f"what is of type {type(policy).__name__} is no policy here",
         "of an array of chances `mfdsl.evaluate(game, array).policy` is the policy",
     )
 

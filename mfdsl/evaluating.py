@@ -11,6 +11,7 @@ from mfdsl.game import Device, Dtype, Game
 from mfdsl.planning import check_tables
 from mfdsl.records import start_of
 from mfdsl.runtime.evaluate import Evaluation, View, build_view
+from mfdsl.runtime.learning.loop import Learned
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import Solution
 from mfdsl.solving import find_device, params_at
@@ -18,6 +19,7 @@ from mfdsl.starting import GIVEN, Start, policies_of
 
 Scored = Solution | TabularPolicy | str | Path | ArrayLike
 UNIFORM = "uniform"
+PLAYED = "`simulate(game, policy)` plays it; `validate(RUN)` measures the run of a learner"
 AXES = 4  # batch, stages, states, actions
 SHAPES = "give one of shape [stages, states, actions], states and actions flat, row by row"
 
@@ -51,12 +53,16 @@ def _chances(game: Game, policy: Scored, view: View) -> torch.Tensor:
 
 def _table(values: ArrayLike) -> torch.Tensor:
     """An array [1, T, S, A], [T, S, A], or [S, A] of a policy that is stationary."""
-    if isinstance(values, torch.Tensor):  # of a network: only its numbers are read
-        values = values.detach().cpu()
     try:
+        if isinstance(values, torch.Tensor):  # of a network: only its numbers are read
+            values = values.detach().cpu()
         found = torch.as_tensor(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise UsageError("a policy is a table of numbers, and this is none", SHAPES) from None
+    except (TypeError, ValueError, RuntimeError):
+        played = isinstance(values, Learned) or callable(values)
+        raise UsageError(
+            f"a policy is a table of numbers, and `{type(values).__name__}` is none",
+            PLAYED if played else SHAPES,
+        ) from None
     if not 2 <= found.ndim <= AXES:
         raise UsageError(f"a policy has 2 to 4 axes, and this array has {found.ndim}", SHAPES)
     return found.reshape(*[1] * (AXES - found.ndim), *found.shape)

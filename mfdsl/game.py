@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -225,13 +226,14 @@ class Game:
 
         Raises:
             SimulationError: a size is out of range, or the machine has too little memory.
-            UsageError: CUDA was asked for and there is none.
+            UsageError: CUDA was asked for and there is none, or the seed is none.
         """
         import torch
 
         from mfdsl.runtime.simulator import Simulator
         from mfdsl.solving import find_device
 
+        check_choices(device, dtype, seed)
         params = self.agents.params(dtype=getattr(torch, dtype), device=find_device(device))
         return Simulator(
             self.agents, params, agents=agents, batch=batch, seed=seed, compile=compile
@@ -252,20 +254,20 @@ def _reach(model: Model) -> "Most | None":
     """
     if model.horizon.kind != "infinite":
         return None
+    return partial(_most, model)
+
+
+def _most(model: Model, params: "Params", batched: Collection[str]) -> float | None:
+    from mfdsl.compiler.analysis.paid import most_paid
+
     names = {p.name for p in model.parameters}
-
-    def most(params: "Params", batched: Collection[str]) -> float | None:
-        from mfdsl.compiler.analysis.paid import most_paid
-
-        given = {
-            name: value.detach().double().cpu().numpy()
-            for name, value in params._asdict().items()
-            if name in names
-        }
-        columns = {name: given.pop(name) for name in batched}
-        return most_paid(model, given, columns)
-
-    return most
+    given = {
+        name: value.detach().double().cpu().numpy()
+        for name, value in params._asdict().items()
+        if name in names
+    }
+    columns = {name: given.pop(name) for name in batched}
+    return most_paid(model, given, columns)
 
 
 def load(
@@ -275,13 +277,18 @@ def load(
 
     Raises:
         CompileError: the spec has errors; printing it shows them with their places.
-        UsageError: a name that is neither a file nor a shipped game.
+        UsageError: what is neither a file nor the name of a shipped game.
         TypeError: not exactly one of `path` and `text` is given.
     """
     options, file = Options(parameters=given_values(params or {})), None
     if text is not None and path is None:
         compilation = compile_text(text, options=options)
     elif path is not None and text is None:
+        if not isinstance(path, str | Path):
+            raise UsageError(
+                "a game is a file, the name of a shipped game, or what `load` gives, and here it is"
+                f" of type {type(path).__name__}"
+            )
         file = find_spec(path)
         compilation = compile_file(file, options)
     else:
@@ -316,7 +323,8 @@ def check_choices(device: str | None, dtype: str | None, seed: int = 0) -> None:
         if value is not None and value not in get_args(known):
             raise UsageError(f"`{name}` is {value!r}", f"known: {', '.join(get_args(known))}")
     if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"a seed is a whole number from 0, not {seed!r}")
+        hint = "`int(seed)`" if isinstance(seed, Integral) and seed >= 0 else None
+        raise UsageError(f"a seed is a whole number from 0, not {seed!r}", hint)
 
 
 def _ways(model: Model, bins: Bins, advice: str | None) -> str:

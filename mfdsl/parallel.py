@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mfdsl.compiler.driver import ParameterValue
-from mfdsl.export.spaces import ends_of, space_of, values_of
-from mfdsl.game import Game, loaded
+from mfdsl.export.spaces import acts, ends_of, point_of, space_of, values_of
+from mfdsl.game import Game, check_choices, loaded
 from mfdsl.runtime.behaviours import actions_of
 from mfdsl.runtime.learning.sight import Feature, Sight, sights_of, values_seen
 from mfdsl.runtime.simulator import steps_of
 
 try:
     from gymnasium import Space, spaces
+    from gymnasium.vector.utils import batch_space
     from pettingzoo import ParallelEnv
 except ImportError as error:
     raise ImportError("mfdsl.parallel needs `pip install 'mfdsl[rl]'`") from error
@@ -41,7 +42,7 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
     Raises:
         CompileError: the spec has errors.
         SimulationError: a number of agents or of steps is out of range.
-        UsageError: a name that is neither a file nor a shipped game.
+        UsageError: no file or shipped game is called so, or the seed is none.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
             s.player: tuple(f.name for f in (*s.own, *s.common, *s.points)) for s in self._sights
         }
         self.observation_spaces = {a: self._seen(s) for a, (s, _) in self._players.items()}
-        self.action_spaces = {a: _acts(s) for a, (s, _) in self._players.items()}
+        self.action_spaces = {
+            agent: acts({feature.name: space_of(feature.type) for feature in sight.actions})
+            for agent, (sight, _) in self._players.items()
+        }
         self._t, self._first = 0, True
 
     def observation_space(self, agent: str) -> Space[Any]:
@@ -85,8 +89,13 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Seen], dict[str, dict[str, Any]]]:
-        """Begin again, from a seed, or from the one after the last."""
+        """Begin again, from a seed, or from the one after the last.
+
+        Raises:
+            UsageError: the seed is none.
+        """
         if seed is not None:
+            check_choices(None, None, seed)
             self.simulator.seed = seed
         elif not self._first:
             self.simulator.seed += 1
@@ -104,13 +113,15 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Everybody moves.
+        """Everybody moves, by numbers, arrays or tensors.
 
         Raises:
             ValueError: an agent is missing, or an action is outside of its space or forbidden.
         """
         if not self.agents:
             raise ValueError("the game is over: call `reset`")
+        if not isinstance(actions, Mapping):
+            raise ValueError(f"actions are a dictionary by agent, not {type(actions).__name__}")
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise ValueError(f"no action of {missing[0]}: everybody moves at each step")
@@ -175,7 +186,7 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
 
     def _together(self, sight: Sight, actions: Mapping[str, Action]) -> dict[str, Tensor]:
         """Actions of the members of a player by name, [1, N, ...] or [1, ...]."""
-        given = [actions[agent] for agent in _names(sight, self.simulator.agents)]
+        given = self._given(sight, actions)
         found = {}
         for feature in sight.actions:
             name = feature.name
@@ -183,6 +194,16 @@ class ParallelGame(ParallelEnv[str, Seen, Action]):  # type: ignore[misc, unused
             value = values_of(each, feature.type)
             found[name] = value if sight.single else value[None]
         return found
+
+    def _given(self, sight: Sight, actions: Mapping[str, Action]) -> list[Any]:
+        """The actions of the members of a player, all at once where nothing is odd about them."""
+        names = _names(sight, self.simulator.agents)
+        space, given = self.action_spaces[names[0]], [actions[agent] for agent in names]
+        try:
+            return list(point_of(given, batch_space(space, len(names)), "actions"))
+        except ValueError:
+            pairs = zip(names, given, strict=True)
+            return [point_of(one, space, f"the action of {agent}") for agent, one in pairs]
 
     def _shares(self, paid: Any) -> dict[str, float]:
         shares = {}
@@ -204,8 +225,3 @@ def _rows(value: Tensor, feature: Feature, count: int) -> Tensor:
     """The value of a feature in one game as rows [count, entries] of single precision."""
     entries = int(np.prod(feature.type.dims, dtype=int))
     return value.detach().to(torch.float32).reshape(-1, entries).expand(count, -1)
-
-
-def _acts(sight: Sight) -> Space[Any]:
-    parts = {feature.name: space_of(feature.type) for feature in sight.actions}
-    return next(iter(parts.values())) if len(parts) == 1 else spaces.Dict(parts)

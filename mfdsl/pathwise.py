@@ -235,7 +235,7 @@ def run_into(
 
     found = run_paths(job, on_progress=on_progress, save=save)
     save(found)
-    return found
+    return replace(found, run=folder.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,12 +22,14 @@ from mfdsl.learning import trained_behaviour, training_elsewhere
 from mfdsl.naming import value_text
 from mfdsl.pathwise import path_run
 from mfdsl.records import goes_along, open_run, read_options
-from mfdsl.runtime.behaviours import Behaviour, calling, still, uniform
+from mfdsl.runtime.behaviours import Behaviour, still, uniform
 from mfdsl.runtime.counted.cells import CountedProgram
 from mfdsl.runtime.counted.chances import chances_of
 from mfdsl.runtime.counted.simulate import CountedSimulator
 from mfdsl.runtime.learning.planner import Execution, Planned
 from mfdsl.runtime.learning.table import LEARNERS
+from mfdsl.runtime.own_actions import ActionError
+from mfdsl.runtime.own_policies import OwnPolicy, why_no_policy
 from mfdsl.runtime.policy import Axis, TabularPolicy
 from mfdsl.runtime.program import ProgramError
 from mfdsl.runtime.simulator import Return, Rollout, SimulationError, agents_of
@@ -193,10 +195,12 @@ def behaviour_named(policy: str | Callable[..., Any]) -> Behaviour:
     """`still`, `uniform`, or a function `f(t, observation) -> actions`.
 
     Raises:
-        UsageError: there is no behaviour of that name.
+        UsageError: there is no behaviour of that name, or no such function.
     """
     if not isinstance(policy, str):
-        return calling(policy)
+        if (reason := why_no_policy(policy)) is not None:
+            raise UsageError(reason, "a function of your own is in docs/python.md")
+        return OwnPolicy(policy)
     if policy not in BEHAVIOURS:
         raise unknown("policy", policy, BEHAVIOURS)
     return BEHAVIOURS[policy]
@@ -204,6 +208,8 @@ def behaviour_named(policy: str | Callable[..., Any]) -> Behaviour:
 
 def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
     """Let everybody play from t = 0.
+
+    What a function of somebody's own raises is raised as it is.
 
     Raises:
         UsageError: a size, a name or an action does not fit the game.
@@ -231,7 +237,11 @@ def play(game: Game, behaviour: Behaviour, wanted: Wanted) -> Rollout:
         rollout = simulator.rollout(
             behaviour, steps=wanted.steps, terms=True, record=wanted.record or bool(traced)
         )
-    except (SimulationError, ProgramError, ValueError) as error:
+    except (SimulationError, ProgramError, ActionError) as error:
+        raise UsageError(str(error)) from None
+    except ValueError as error:
+        if isinstance(behaviour, OwnPolicy):
+            raise
         raise UsageError(str(error)) from None
     except (torch.OutOfMemoryError, MemoryError):
         raise UsageError("not enough memory", "simulate fewer agents or games at once") from None

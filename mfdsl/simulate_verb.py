@@ -100,7 +100,7 @@ def simulate(
 
     check_choices(device, dtype, seed)
     wanted = Wanted(agents, batch, steps, seed, device, dtype, record=record, by=by)
-    if (run := _folder(policy)) is not None:
+    if (run := folder_of(policy)) is not None:
         return _run_again(game, run, params, wanted, execution, record_laws=record_laws)
     game = loaded(game, params)
     if isinstance(policy, Solution):
@@ -113,7 +113,7 @@ def simulate(
     return play(game, behaviour_of(game, policy, execution), wanted)
 
 
-def _folder(policy: object) -> Path | None:
+def folder_of(policy: object) -> Path | None:
     """The folder of a run, None for a policy of another kind."""
     from mfdsl.playing import BEHAVIOURS
 

@@ -11,6 +11,7 @@ from mfdsl.game import Device, Dtype, Parameters
 
 if TYPE_CHECKING:
     from mfdsl.runtime.policy import TabularPolicy
+    from mfdsl.runtime.solution import Solution
 
 # A solver of tables, whatever its options are: it makes a `Solution`.
 TableSolver = Literal[
@@ -62,7 +63,7 @@ class Ways(TypedDict, total=False):
     params: Parameters | None
     seed: int
     seeds: int
-    start: "str | Path | TabularPolicy | None"
+    start: "str | Path | Solution | TabularPolicy | None"
     device: Device
     dtype: Dtype | None
     out: str | Path | None

@@ -1,6 +1,7 @@
 """The verbs that solve, as typed functions: `solve` and `resume`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -77,7 +78,7 @@ def solve(
     sweep: Sweep | None = None,
     seed: int = 0,
     seeds: int = 1,
-    start: "str | Path | TabularPolicy | None" = None,
+    start: "str | Path | Solution | TabularPolicy | None" = None,
     device: Device = "cpu",
     dtype: Dtype | None = None,
     out: str | Path | None = None,
@@ -91,9 +92,10 @@ def solve(
     what is proved about the game. A `sweep` of values makes a batch of games, one for each
     combination; its names are those of parameters, or `opt.` and an option of the solver. With
     `seeds` there is one for each seed from `seed`. Solvers of tables begin at the uniform policy,
-    or at the `start`: the folder of a run, a policy such as that of a solution, or "random" for one
-    that is drawn with the seed. With `out` a run folder is written under it. `on_progress` gets a
-    `Record`, or a `LearningRecord`. `dtype` is float64 for tables and float32 for networks.
+    or at the `start`: the folder of a run, a solution, its policy, or "random" for one that is
+    drawn with the seed. With `out` a run folder is written under it, which is `run` of what comes
+    back. `on_progress` gets a `Record`, or a `LearningRecord`. `dtype` is float64 for tables and
+    float32 for networks.
 
     Raises:
         CompileError: the spec has errors.
@@ -114,7 +116,10 @@ def solve(
         tolerance=tolerance,
         options={**(options or {}), **batch.first_options()},
     )
-    return _solved(game, settings, batch, seed, start, device, dtype, out, on_progress)
+    from mfdsl.runtime.usual_modes import usual_modes
+
+    with usual_modes():
+        return _solved(game, settings, batch, seed, start, device, dtype, out, on_progress)
 
 
 def _solved(
@@ -122,7 +127,7 @@ def _solved(
     settings: Settings,
     batch: Batch,
     seed: int,
-    start: "str | Path | TabularPolicy | None",
+    start: "str | Path | Solution | TabularPolicy | None",
     device: Device,
     dtype: Dtype | None,
     out: str | Path | None,
@@ -131,9 +136,12 @@ def _solved(
     """A solve by whom it is for: learners, exact recursions, drawn paths or tables."""
     if start is not None:
         from mfdsl.runtime.policy import TabularPolicy
+        from mfdsl.runtime.solution import Solution
         from mfdsl.starting import check_beginner
 
         check_beginner(settings.solver)
+        if isinstance(start, Solution):
+            start = start.policy
         if not isinstance(start, str | Path | TabularPolicy):
             raise no_policy(start)
     if settings.solver in LEARNERS:
@@ -186,10 +194,11 @@ def _on_tables(
     )
     folder = start_run(job, Path(out)) if out is not None else None
     solution = run(job, on_progress=on_progress)
-    if folder is not None:
-        with explained():
-            folder.save(solution)
-    return solution
+    if folder is None:
+        return solution
+    with explained():
+        folder.save(solution)
+    return replace(solution, run=folder.path)
 
 
 def _exact(
@@ -204,12 +213,15 @@ def _exact(
     """A linear-quadratic game solved, and saved where a folder is asked for."""
     from mfdsl.exact import keep_exact, prepare_exact, run_exact, run_sweep
     from mfdsl.records import start_folder
+    from mfdsl.runtime.solvers.riccati.sweep import ExactSweep
 
     job = prepare_exact(game, settings, seed=seed, device=device, dtype=dtype, sweep=swept)
     found = run_sweep(job) if swept else run_exact(job)
-    if out is not None:
-        keep_exact(start_folder(game, settings, seed, dtype, Path(out), swept), job, found)
-    return found
+    if out is None:
+        return found
+    folder = start_folder(game, settings, seed, dtype, Path(out), swept)
+    keep_exact(folder, job, found)
+    return found if isinstance(found, ExactSweep) else replace(found, run=folder.path)
 
 
 def _learned(
@@ -233,7 +245,7 @@ def _learned(
     with explained():
         learned = train(training, on_progress=on_progress, save=lambda found: keep(folder, found))
         keep(folder, learned)
-    return learned
+    return replace(learned, run=folder.path)
 
 
 def resume(
@@ -250,9 +262,24 @@ def resume(
     Raises:
         UsageError: the folder is not a run, is damaged, or belongs to another game.
     """
+    from mfdsl.runtime.usual_modes import usual_modes
+
+    with usual_modes():
+        return _continued(Path(run), game, iterations, tolerance, device, on_progress)
+
+
+def _continued(
+    run: Path,
+    game: Game | str | Path | None,
+    iterations: int | None,
+    tolerance: float | None,
+    device: Device,
+    on_progress: "Callable[[Any], None] | None",
+) -> "Solution | Learned | PathSolution":
+    """The run by whom it is of: learners, drawn paths or tables."""
     from mfdsl import records, solving
 
-    folder = records.open_run(Path(run))
+    folder = records.open_run(run)
     options = records.read_options(folder)
     if options.solver in EXACT:
         from mfdsl.exact import finished
@@ -271,7 +298,7 @@ def resume(
     solution = solving.run(job, on_progress=on_progress)
     with records.explained():
         folder.save(solution)
-    return solution
+    return replace(solution, run=folder.path)
 
 
 def _resumed(
@@ -296,4 +323,4 @@ def _resumed(
     with explained():
         learned = train(training, on_progress=on_progress, save=lambda found: keep(folder, found))
         keep(folder, learned)
-    return learned
+    return replace(learned, run=folder.path)

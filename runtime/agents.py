@@ -100,8 +100,6 @@ def load_agents(text: str, model: Model | None = None, name: str = "game") -> Ag
         ProgramError: the text does not parse, does something a compiled game never does,
             lacks part of the contract, or was compiled for another version of it.
     """
-    if "torch.ops.mfdsl" in text:
-        import mfdsl.runtime.transport  # noqa: F401  registers the operator
     module: Any = checked_module(text, name, REQUIRED)
     if module.VIEW != "particles":
         raise ProgramError(f"{name} is not a module of agents")

@@ -10,7 +10,7 @@ from torch import Tensor
 from mfdsl.compiler.ir.model import Model, Player
 from mfdsl.compiler.ir.types import Type
 from mfdsl.runtime.agents import AgentProgram
-from mfdsl.runtime.own_actions import fitting
+from mfdsl.runtime.own_actions import ActionError, fitting, tensor_of
 from mfdsl.runtime.streams import draw
 
 REST = ("stay", "still", "stay_here", "wait", "idle", "none", "nothing")
@@ -102,24 +102,6 @@ def uniform(scene: Scene) -> Any:
     return _actions(scene, anything, legal, masks)
 
 
-def calling(function: Callable[[int, Observation], Choice]) -> Behaviour:
-    """A behaviour from a function `f(t, observation) -> actions`, by the names of the spec.
-
-    The observation is {player: {name: tensor}}: what `observe` lists, or everything that is not
-    private to others. Actions are {player: {name: tensor}}, or {name: tensor} when only one player
-    acts; tensors are [B, N, ...] for populations and [B, ...] for majors. What is no action of the
-    spec is refused with a ValueError.
-    """
-
-    def behave(scene: Scene) -> Any:
-        chosen = function(scene.t, observation(scene))
-        if not isinstance(chosen, Mapping):
-            raise ValueError(f"the policy gives {type(chosen).__name__}, not actions by name")
-        return actions_of(scene, chosen, check=True)
-
-    return behave
-
-
 def observation(scene: Scene) -> dict[str, dict[str, Tensor]]:
     """What each acting player may see, by the names of the spec."""
     program, module = scene.program, scene.program.module
@@ -147,39 +129,58 @@ def observation(scene: Scene) -> dict[str, dict[str, Tensor]]:
 def actions_of(scene: Scene, chosen: Choice, *, check: bool = False) -> Any:
     """Actions by name as the module's tuples, checked for names and shapes; their values and what
     is legal as well where somebody's own function may have made them.
+
+    Raises:
+        ActionError: the actions are none of this game.
     """
     model = _model(scene.program)
     acting = [p for p in model.players if p.actions]
     if len(acting) == 1 and acting[0].name not in chosen:
         chosen = cast(Choice, {acting[0].name: chosen})
-    module, groups = scene.program.module, []
+    groups = []
     for player in acting:
-        given = chosen.get(player.name)
-        if not isinstance(given, Mapping):
-            known = ", ".join(p.name for p in acting)
-            raise ValueError(f"the policy gives no actions of {player.name}; who acts: {known}")
+        given = _of_player(chosen, player, acting)
         values = []
         for action in player.actions:
-            if action.name not in given:
-                raise ValueError(f"the policy gives no `{action.name}` of {player.name}")
             kind = model.types[action.type]
-            shape = (*scene.shape(player), *kind.dims)
-            value = torch.as_tensor(given[action.name], device=scene.params.unit.device)
+            name, device = f"`{action.name}` of {player.name}", scene.params.unit.device
             if check:
-                value = fitting(value, kind, f"`{action.name}` of {player.name}")
+                value = fitting(tensor_of(given[action.name], device, name), kind, name)
+            else:
+                value = torch.as_tensor(given[action.name], device=device)
             if kind.kind == "real":
                 value = value.to(scene.params.unit.dtype)
+            shape = (*scene.shape(player), *kind.dims)
             try:
                 values.append(value.expand(shape))
             except RuntimeError:
-                raise ValueError(
-                    f"`{action.name}` of {player.name} has shape {list(value.shape)},"
-                    f" expected {list(shape)}"
+                raise ActionError(
+                    f"{name} has shape {list(value.shape)}, expected {list(shape)}"
                 ) from None
         groups.append((_field(scene.program, player.name), values))
     if check:
         _check_legal(scene, acting, groups)
-    return _tupled(module, groups)
+    return _tupled(scene.program.module, groups)
+
+
+def _of_player(chosen: Choice, player: Player, acting: Sequence[Player]) -> Mapping[str, Any]:
+    """The actions of a player by name."""
+    given = chosen.get(player.name)
+    if given is None:
+        known = ", ".join(p.name for p in acting)
+        raise ActionError(f"the policy gives no actions of {player.name}; who acts: {known}")
+    names = [action.name for action in player.actions]
+    if not isinstance(given, Mapping):
+        wanted = ", ".join(f'"{name}": ...' for name in names)
+        raise ActionError(
+            f"the policy gives {type(given).__name__} as actions of {player.name}, not actions by"
+            f" name: {{{wanted}}}"
+        )
+    for name in names:
+        if name not in given:
+            there = ", ".join(map(str, given)) or "nothing"
+            raise ActionError(f"the policy gives no `{name}` of {player.name}, but {there}")
+    return given
 
 
 def _check_legal(
@@ -195,7 +196,7 @@ def _check_legal(
         mask = mask.expand(*scene.shape(player), mask.shape[-1])
         if not bool(mask.gather(-1, flat[..., None]).all()):
             named = ", ".join(f"`{action.name}`" for action in player.actions)
-            raise ValueError(f"{named} of {player.name} takes a value that `where` forbids there")
+            raise ActionError(f"{named} of {player.name} takes a value that `where` forbids there")
 
 
 def _flat(scene: Scene, player: Player, values: Sequence[Tensor]) -> Tensor:

@@ -1,5 +1,7 @@
 """Actions that somebody's own function gives: what is none of the spec is refused, never played."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,11 +10,36 @@ from mfdsl.compiler.ir.types import Type
 ROUNDING = 1e-5  # of the width of an interval: squashed values of single precision
 
 
+class ActionError(ValueError):
+    """Actions that are none of the game: missing, of another shape, out of range or forbidden."""
+
+
+def tensor_of(given: Any, device: torch.device, name: str) -> Tensor:
+    """What was given as a tensor on a device.
+
+    Raises:
+        ActionError: it is none, or not one of real numbers.
+    """
+    try:
+        value = torch.as_tensor(given, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        kind = "a meta tensor" if _is_meta(given) else f"of type {type(given).__name__}"
+        raise ActionError(f"{name} is {kind}, which holds no numbers") from None
+    if value.is_complex() or value.layout != torch.strided:
+        kind = "complex" if value.is_complex() else "sparse"
+        raise ActionError(f"{name} is {kind}, and actions are dense tensors of real numbers")
+    return value
+
+
+def _is_meta(given: Any) -> bool:
+    return isinstance(given, Tensor) and given.is_meta
+
+
 def fitting(value: Tensor, kind: Type, name: str) -> Tensor:
     """The values as the module takes them: whole numbers and bools for finite actions.
 
     Raises:
-        ValueError: a value is not finite, not whole where it has to be, or outside of the domain.
+        ActionError: a value is not finite, not whole where it has to be, or outside of the domain.
     """
     if value.numel() == 0:
         return value
@@ -23,7 +50,7 @@ def fitting(value: Tensor, kind: Type, name: str) -> Tensor:
         odd = odd | (seen != seen.round()) if whole else odd
         if bool(odd.any()):
             wanted = "a whole number" if whole else "a finite number"
-            raise ValueError(f"{name} is {seen[odd][0].item():g}, which is not {wanted}")
+            raise ActionError(f"{name} is {seen[odd][0].item():g}, which is not {wanted}")
     _check_ends(seen, kind, name)
     if not whole:
         return value
@@ -43,7 +70,7 @@ def _check_ends(seen: Tensor, kind: Type, name: str) -> None:
         far = torch.linalg.vector_norm(seen, dim=-1, keepdim=True) > kind.ball * (1 + ROUNDING)
         outside |= far.expand_as(outside)
     if bool(outside.any()):
-        raise ValueError(f"{name} is {seen[outside][0].item():g}, outside of {_domain(kind)}")
+        raise ActionError(f"{name} is {seen[outside][0].item():g}, outside of {_domain(kind)}")
 
 
 def _domain(kind: Type) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mfdsl.compiler.ir.model import ABI, Model, Variable
 from mfdsl.compiler.ir.types import Type
+from mfdsl.runtime.emitted import KEPT_MODULES, EmittedModule
 from mfdsl.runtime.policy import TRUTH, Axis
 
 HorizonKind = Literal["finite", "infinite", "stationary"]
@@ -32,7 +33,6 @@ FORBIDDEN_TORCH = frozenset(
     "classes compile distributed hub jit load multiprocessing ops package save serialization "
     "utils".split()
 )
-KEPT_MODULES = 64
 REQUIRED = (
     "NAME POPULATION HORIZON HORIZON_KIND DISCOUNT STATES ACTIONS NOISES SUCCESSORS_READ "
     "WEIGHTS_READ REWARDS_READ LEGAL_READ MASKED HAS_FINAL default_params initial_law field legal "
@@ -249,13 +249,16 @@ def checked_module(text: str, name: str, required: Sequence[str]) -> types.Modul
     """
     path = f"<mfdsl {name} {hashlib.sha256(text.encode()).hexdigest()[:8]}>"
     code = _checked(text, path)
-    module = types.ModuleType(f"mfdsl_program_{name}")
+    if "torch.ops.mfdsl" in text:
+        import mfdsl.runtime.transport  # noqa: F401  registers the operator
+    module = EmittedModule(text, name, required)
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     try:
         exec(code, module.__dict__)
     except Exception as error:
         raise ProgramError(f"the module {name} does not run: {error}") from error
     _check_contract(module, name, required)
+    module.let_tuples_be_pickled()
     return module
 
 

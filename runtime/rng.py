@@ -1,9 +1,29 @@
 """One stream of random numbers for each (seed, step, variable): adding one changes no other."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
 
 import torch
 from torch import Tensor
+
+ONE_AT_A_TIME = RLock()  # torch draws weights from one generator, which threads share
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What torch draws by itself on a CPU, as weights of networks, is drawn from a seed in single
+    precision, whatever its default is; the numbers that it would have drawn elsewhere stay.
+    """
+    with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        default = torch.get_default_dtype()
+        torch.manual_seed(seed)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def stream(

@@ -51,6 +51,11 @@ class RunError(ValueError):
     """A folder that is not a run, a damaged file in it, or a disk that cannot be written."""
 
 
+def _missing(path: Path) -> list[str]:
+    """Files of a run that a folder lacks."""
+    return [name for name in REQUIRED if not (path / name).is_file()]
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A folder with one solve; `path` exists and holds a spec and the options."""
@@ -93,9 +98,11 @@ class RunFolder:
         if not path.is_dir():
             why = "it is a file" if path.exists() else "there is no such folder"
             raise RunError(f"{path} is not a run folder: {why}")
-        missing = [name for name in REQUIRED if not (path / name).is_file()]
+        missing = _missing(path)
         if missing:
-            raise RunError(f"{path} is not a run folder: it has no {missing[0]}")
+            inside = sorted(folder for folder in path.iterdir() if not _missing(folder))
+            found = f"; {inside[-1]}, in it, is one" if inside else ""
+            raise RunError(f"{path} is not a run folder: it has no {missing[0]}{found}")
         return cls(path)
 
     @property

@@ -31,7 +31,7 @@ class Return:
     nearly independent for many agents; nan where there is one return only.
     """
 
-    values: Tensor
+    values: Tensor = field(repr=False)
     mean: float
     std_error: float
 
@@ -88,10 +88,12 @@ class Simulator:
         self.batch = _batch(program.batch_of(self.params), batch)
         _check_memory(self)
         _keep_freed_memory()
-        self._step: Callable[..., Any] = program.module.step
-        self._terms: Callable[..., Any] = program.module.reward_terms
-        if compile:
-            self._step = compiled_step(program, self.params.unit.device)
+        self._compiled = compiled_step(program, self.params.unit.device) if compile else None
+
+    @property
+    def _step(self) -> Callable[..., Any]:
+        step: Callable[..., Any] = self._compiled or self.program.module.step
+        return step
 
     def reset(self, epoch: int = 0) -> Any:
         """States at t = 0; every epoch has draws of its own."""
@@ -153,7 +155,7 @@ class Simulator:
             kept.states(self.program, state)
             noise, now = self.noise(t), self.time(t)
             if terms:
-                due = self._terms(self.params, now, state, action, noise)
+                due = self.program.module.reward_terms(self.params, now, state, action, noise)
                 paid.append((weight, _term_means(due, self.program.names)))
             after, rewards = self._step(self.params, now, state, action, noise)
             state, rewards = self.whole(after), self.whole(rewards)
@@ -286,11 +288,13 @@ def agents_of(program: AgentProgram, wanted: int | Mapping[str, int] | None) -> 
 
 
 def _batch(settings: int, batch: int) -> int:
+    if not isinstance(batch, int | Integral):
+        raise SimulationError(f"a number of games is a whole number, not {batch!r}")
     if batch < 1:
         raise SimulationError(f"a simulation needs at least one game, not {batch}")
     if settings not in (1, batch) and batch != 1:
         raise SimulationError(f"{settings} parameter settings and batch {batch} do not fit")
-    return max(settings, batch)
+    return max(settings, int(batch))
 
 
 def _check_memory(simulator: Simulator) -> None:
@@ -358,8 +362,10 @@ def steps_of(program: AgentProgram | Program, steps: int | None) -> int:
     """The number of steps: the horizon; without end, to where discounting leaves 0.01 %.
 
     Raises:
-        SimulationError: it is below 1 or beyond the horizon.
+        SimulationError: it is no whole number, below 1 or beyond the horizon.
     """
+    if not isinstance(steps, int | Integral | None):
+        raise SimulationError(f"a number of steps is a whole number, not {steps!r}")
     if steps is not None and steps < 1:
         raise SimulationError(f"a simulation needs at least one step, not {steps}")
     if program.kind == "finite":

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -70,7 +71,8 @@ class Solution:
     """`policy` is the last iterate, or the best one of a solver that keeps it; `exploitability` and
     `value` (one per game) are its own.
 
-    `state` holds the tensors from which the same solver continues. `endings` has one entry for each
+    `state` holds the tensors from which the same solver continues, `run` is the folder in which it
+    was kept, if it was. `endings` has one entry for each
     game of the batch; `status` and `iterations` are those of the game that took longest to end.
     """
 
@@ -89,6 +91,7 @@ class Solution:
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
     endings: tuple[Ending, ...] = ()
+    run: Path | None = None
 
     def __repr__(self) -> str:
         """What a solve came to, without its tensors."""

@@ -32,7 +32,7 @@ from bench.lq_gains import (
     with_major,
 )
 from mfdsl.game import Game as Spec, load
-from mfdsl.runtime.behaviours import calling
+from mfdsl.runtime.own_policies import OwnPolicy
 
 GAMES: dict[tuple[str, str], tuple[list[Game], list[Policy]]] = {}
 for _case in ("lq1", "lq1b", "lq1, common noise"):
@@ -189,7 +189,7 @@ def spec_of(spec: str, case: str) -> Spec:
 
 def simulated(spec: str, case: str, agents: int, games: int, **options: Any) -> Any:
     simulator = spec_of(spec, case).simulator(agents=agents, batch=games, seed=agents)
-    return simulator.rollout(calling(played(spec, GAMES[spec, case][1])), **options)
+    return simulator.rollout(OwnPolicy(played(spec, GAMES[spec, case][1])), **options)
 
 
 @pytest.mark.parametrize(("spec", "case", "agents", "games"), RUNS)

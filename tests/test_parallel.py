@@ -1,9 +1,11 @@
 """Games as PettingZoo's: its own test passes, and they are the games of the simulator."""
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import mfdsl
 
@@ -76,6 +78,26 @@ def test_a_forbidden_action_and_a_missing_one_are_refused() -> None:
     down = {agent: 2 if view[0] == 2 else 0 for agent, view in views.items()}
     with pytest.raises(ValueError, match="`where` forbids"):
         env.step(down)
+
+
+def test_actions_are_numbers_or_tensors_and_else_named() -> None:
+    env = ParallelGame("sis", agents=2)
+    env.reset()
+    with pytest.raises(ValueError, match="the action of person_1 is 2, outside of 0"):
+        env.step({"person_0": torch.tensor(1.0, requires_grad=True), "person_1": 2})
+    for odd, message in ((None, "is None, which"), ([1], r"has shape \[1\], expected \[\]")):
+        with pytest.raises(ValueError, match=message):
+            env.step({"person_0": 0, "person_1": odd})
+    with pytest.raises(ValueError, match="a dictionary by agent, not list"):
+        env.step([0, 0])  # type: ignore[arg-type]
+    actions = {"person_0": torch.tensor(1.0, requires_grad=True), "person_1": 0}
+    env = pickle.loads(pickle.dumps(env))
+    assert env.step(actions)[1].keys() == actions.keys()
+    for seed in (-1, 1.5, "a"):
+        with pytest.raises(mfdsl.UsageError, match="a seed is a whole number"):
+            env.reset(seed=seed)  # type: ignore[arg-type]
+        with pytest.raises(mfdsl.UsageError, match="a seed is a whole number"):
+            ParallelGame("sis", seed=seed)  # type: ignore[arg-type]
 
 
 def test_every_reset_is_another_game_and_a_seed_brings_one_back() -> None:

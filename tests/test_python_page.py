@@ -15,7 +15,8 @@ from mfdsl.runtime.simulator import SimulationError
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text()
 NEEDED = {
     "mfdsl.parallel": "pettingzoo",
-    "export.gymnasium": "gymnasium",
+    "RepresentativeEnv": "gymnasium",
+    "SingleAgentEnv": "gymnasium",
     "export.openspiel": "pyspiel",
     "export.mfglib": "mfglib",
 }
@@ -194,7 +195,10 @@ def test_actions_at_the_ends_of_their_ranges_are_played() -> None:
         (lambda game: mfdsl.simulate(game, seed=-1), "whole number from 0, not -1"),
         (lambda game: mfdsl.simulate(game, agents=2.5), "whole number, not 2.5"),
         (lambda game: mfdsl.simulate(game, agents={"p": "x"}), "whole number, not 'x'"),
-        (lambda game: mfdsl.solve("sis", "omd", start=np.ones((51, 2, 2))), "no ndarray"),
+        (
+            lambda game: mfdsl.solve("sis", "omd", start=np.ones((51, 2, 2))),
+            "ndarray is no policy",
+        ),
         (lambda game: mfdsl.solve("sis", "omd", seeds=0), "`seeds` is 0"),
         (lambda game: mfdsl.evaluate("sis", dtype="half"), "`dtype` is 'half'"),
         (lambda game: mfdsl.calibrate("sis", "no.csv", "recovery"), "cannot read `no.csv`"),

@@ -28,8 +28,9 @@ from torch import Tensor
 import mfdsl
 from bench.papers.committed import commit
 from mfdsl.learning import learned_behaviour, prepare_training, train
-from mfdsl.runtime.behaviours import Behaviour, Scene, calling
+from mfdsl.runtime.behaviours import Behaviour, Scene
 from mfdsl.runtime.learning.loop import Learned, LearningRecord
+from mfdsl.runtime.own_policies import OwnPolicy
 from mfdsl.runtime.streams import draw
 from mfdsl.settings import resolve
 
@@ -118,7 +119,7 @@ def untrained(scene: Scene) -> Any:
 
 def acting(scene: Scene, shares: Tensor) -> Any:
     """The action of all agents from shares of the five moves [B, N, 5]."""
-    return calling(lambda t, seen: {"a": shares})(scene)
+    return OwnPolicy(lambda t, seen: {"a": shares})(scene)
 
 
 def shares_of(force: Tensor) -> Tensor:

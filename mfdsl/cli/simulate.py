@@ -141,7 +141,8 @@ def simulate(
         dtype,
         out,
     )
-    if out is not None or (run is not None and has_tables(spec, run)):
+    by_agents = bool(trace) or record is not None or compile
+    if out is not None or (run is not None and not by_agents and has_tables(spec, run)):
         return _from_tables(console, asked)
     return _by_module(console, asked)
 
@@ -235,7 +236,7 @@ def _run(policy: str) -> Path | None:
 def _refuse(flags: Mapping[str, object]) -> None:
     for flag, given in flags.items():
         if given:
-            raise UsageError(f"`{flag}` does not go with a run or `-o`", "leave one of them out")
+            raise UsageError(f"`{flag}` does not go with `-o`", "leave one of them out")
 
 
 def _from_tables(console: Console, asked: _Asked) -> int:

@@ -1,32 +1,34 @@
-"""One agent of a mean field game as a `VectorEnv` of gymnasium: everybody else follows a policy.
+"""One agent of a mean field game as an `Env` or a `VectorEnv` of gymnasium, beside a policy.
 
 Towers et al. 2024, Gymnasium (arXiv:2407.17032). Needs the extra `rl`.
 """
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mfdsl.compiler.driver import ParameterValue
 from mfdsl.errors import UsageError, unknown
 from mfdsl.evaluating import UNIFORM, evaluation
 from mfdsl.export.exact_flow import ExactFlow
 from mfdsl.export.sampled_flow import SampledFlow
-from mfdsl.export.spaces import space_of
+from mfdsl.export.spaces import acts, point_of, space_of
 from mfdsl.game import Game, check_choices, loaded
-from mfdsl.playing import BEHAVIOURS, played_by
+from mfdsl.playing import played_by
 from mfdsl.runtime.behaviours import Behaviour
 from mfdsl.runtime.learning.sight import Feature
 from mfdsl.runtime.policy import TabularPolicy
 from mfdsl.runtime.solution import Solution
-from mfdsl.simulate_verb import behaviour_of
+from mfdsl.simulate_verb import behaviour_of, folder_of
 from mfdsl.simulating import has_tables
 
 try:
-    from gymnasium import Space, spaces
+    from gymnasium import Env, spaces
     from gymnasium.vector import AutoresetMode, VectorEnv
     from gymnasium.vector.utils import batch_space
 except ImportError as error:
@@ -58,7 +60,7 @@ class Frozen(Protocol):
         """What each copy sees, [R, ...], without the time."""
 
     def masks(self) -> NDArray[np.int8] | None:
-        """What is legal [R, A], None where all is."""
+        """What is legal [R, A], None where all is or nobody moves any more."""
 
     def move(self, actions: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """One step; gives the rewards."""
@@ -97,8 +99,10 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
     ) -> None:
         found = loaded(game, params)
         check_choices(None, None, seed)
-        if num_envs < 1:
-            raise UsageError(f"an environment needs at least one copy, not {num_envs}")
+        if not isinstance(num_envs, int | Integral) or num_envs < 1:
+            raise UsageError(
+                f"an environment needs a whole number of copies from 1, not {num_envs!r}"
+            )
         who = _population(found, population)
         table = _table(found, policy)
         self.flow: Frozen
@@ -109,7 +113,7 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
             self.flow = SampledFlow(
                 found, played, who, num_envs, agents=agents, steps=steps, seed=seed
             )
-        self.population, self.num_envs = who, num_envs
+        self.population, self.num_envs = who, int(num_envs)
         self.metadata = {
             "name": found.name,
             "render_modes": [],
@@ -121,10 +125,11 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
         if self._timed:
             seen["t"] = spaces.Discrete(self.flow.steps + 1)
         self.single_observation_space = spaces.Dict(seen)
-        self.single_action_space = _acts(self.flow.actions)
+        self.single_action_space = acts({f.name: space_of(f.type) for f in self.flow.actions})
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._next_seed, self._t, self._over = seed, 0, True
+        self._masks: NDArray[np.int8] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -145,7 +150,8 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
     def step(
         self, actions: Any
     ) -> tuple[Seen, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Infos]:
-        """All copies move; after the end of an episode actions are ignored and the next begins.
+        """All copies move, by arrays or tensors; after the end of an episode actions are ignored
+        and the next begins.
 
         Raises:
             ValueError: an action is outside of its space or forbidden.
@@ -154,10 +160,8 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
         if self._over:
             views, infos = self.reset()
             return views, np.zeros(self.num_envs), none, none.copy(), infos
-        if not self.action_space.contains(actions):
-            raise ValueError(f"{actions!r} is not in {self.action_space}")
-        flow = self.flow
-        named = actions if len(flow.actions) > 1 else {flow.actions[0].name: actions}
+        flow, given = self.flow, point_of(actions, self.action_space, "the action")
+        named = given if len(flow.actions) > 1 else {flow.actions[0].name: given}
         rewards = flow.move(named)
         self._t += 1
         self._over = self._t == flow.steps
@@ -173,9 +177,82 @@ class RepresentativeEnv(VectorEnv[Seen, Any, NDArray[Any]]):  # type: ignore[mis
 
     def _infos(self) -> Infos:
         masks = self.flow.masks()
+        if masks is None and self._masks is not None:  # actions after the end are ignored
+            masks = np.ones_like(self._masks)
+        self._masks = masks
         if masks is None:
             return {}
         return {"action_mask": masks, "_action_mask": np.ones(self.num_envs, dtype=np.bool_)}
+
+
+class SingleAgentEnv(Env[Seen, Any]):  # type: ignore[misc, unused-ignore]
+    """The same with one copy, as an `Env`: for learners that know no vectors of environments.
+
+    Arguments, observations and rewards are those of `RepresentativeEnv`, without the axis of
+    copies.
+
+    Raises:
+        CompileError: the spec has errors.
+        SimulationError: a number of agents or of steps is out of range.
+        UsageError: no such population, or the policy does not fit the game.
+    """
+
+    def __init__(
+        self,
+        game: Game | str | Path,
+        policy: Any = "uniform",
+        *,
+        population: str | None = None,
+        agents: int | Mapping[str, int] | None = None,
+        steps: int | None = None,
+        params: Mapping[str, ParameterValue] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._one = RepresentativeEnv(
+            game,
+            policy,
+            population=population,
+            agents=agents,
+            steps=steps,
+            params=params,
+            seed=seed,
+        )
+        self.metadata = {"name": self._one.metadata["name"], "render_modes": []}
+        self.observation_space = self._one.single_observation_space
+        self.action_space = self._one.single_action_space
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Seen, Infos]:
+        """Begin again, from a seed, or from the one after the last."""
+        super().reset(seed=seed)
+        views, infos = self._one.reset(seed=seed)
+        self._over = False
+        return _alone(views), _mask_alone(infos)
+
+    def step(self, action: Any) -> tuple[Seen, float, bool, bool, Infos]:
+        """The agent moves, by a number, an array or a tensor.
+
+        Raises:
+            ValueError: the action is outside of its space or forbidden, or the episode is over.
+        """
+        if self._over:
+            raise ValueError("the episode is over: call `reset`")
+        given = point_of(action, self.action_space, "the action")
+        whole = {n: v[None] for n, v in given.items()} if isinstance(given, dict) else given[None]
+        views, rewards, ended, cut, infos = self._one.step(whole)
+        self._over = bool(ended[0] or cut[0])
+        return _alone(views), float(rewards[0]), bool(ended[0]), bool(cut[0]), _mask_alone(infos)
+
+
+def _alone(views: Seen) -> dict[str, Any]:
+    """Views of the first copy: whole numbers, and arrays, without axes for single reals."""
+    return {n: v[0] if v.dtype.kind == "i" else np.asarray(v[0]) for n, v in views.items()}
+
+
+def _mask_alone(infos: Infos) -> Infos:
+    return {name: value[0] for name, value in infos.items() if not name.startswith("_")}
 
 
 def _population(game: Game, name: str | None) -> str:
@@ -198,19 +275,16 @@ def _table(game: Game, policy: Any) -> TabularPolicy | str | None:
         return policy.policy
     if isinstance(policy, str) and policy == UNIFORM:
         return UNIFORM
-    if isinstance(policy, np.ndarray) or (_is_folder(policy) and has_tables(game, Path(policy))):
+    run = folder_of(policy)
+    if isinstance(policy, np.ndarray | Tensor) or (run is not None and has_tables(game, run)):
         return evaluation(game, policy).policy
     return policy if isinstance(policy, TabularPolicy) else None
 
 
-def _is_folder(policy: Any) -> bool:
-    return isinstance(policy, Path) or (isinstance(policy, str) and policy not in BEHAVIOURS)
-
-
 def _behaviour(game: Game, policy: Any) -> Behaviour:
     """What the members of the crowd do."""
-    if _is_folder(policy):
-        return played_by(game, Path(policy), {})[1]
+    if (run := folder_of(policy)) is not None:
+        return played_by(game, run, {})[1]
     return behaviour_of(game, policy)
 
 
@@ -223,8 +297,3 @@ def _exact(game: Game) -> bool:
     whole = {v.name for v in only.states} == {n.attr for n in seen if n.op == "state"}
     timed = any(n.op == "time" for n in seen) and {n.op for n in seen} == {"state", "time"}
     return not only.observes_law and (not seen or (whole and timed))
-
-
-def _acts(actions: tuple[Feature, ...]) -> Space[Any]:
-    parts = {feature.name: space_of(feature.type) for feature in actions}
-    return next(iter(parts.values())) if len(parts) == 1 else spaces.Dict(parts)

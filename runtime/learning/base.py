@@ -15,6 +15,7 @@ from mfdsl.runtime.learning.engine import Engine
 from mfdsl.runtime.learning.placed import Tables
 from mfdsl.runtime.learning.table import LEARNERS, LearnerConfig
 from mfdsl.runtime.program import Params
+from mfdsl.runtime.rng import seeded
 from mfdsl.runtime.simulator import Simulator
 
 
@@ -50,7 +51,11 @@ def engine_of(
     discount: float | None = None,
     seed: int = 0,
 ) -> Engine:
-    """B games of a lesson; 0 agents and 0 steps mean what the game says."""
+    """B games of a lesson; 0 agents and 0 steps mean what the game says.
+
+    Raises:
+        LessonError: the game has no end and `steps` is 0, or ends before so many steps.
+    """
     program = lesson.program
     simulator = Simulator(program, lesson.params, agents=agents or None, batch=games, seed=seed)
     if not steps and program.horizon is None:
@@ -114,8 +119,7 @@ def make_learner(name: str, config: LearnerConfig, lesson: Lesson) -> Learner:
     """
     row = LEARNERS[name]
     make = getattr(importlib.import_module(row.module), row.symbol)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(lesson.seed)
+    with seeded(lesson.seed):
         return cast(Learner, make(config, lesson))
 
 

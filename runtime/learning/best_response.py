@@ -25,6 +25,7 @@ from mfdsl.runtime.learning.ppo import Critics, Proximal, batches, update
 from mfdsl.runtime.learning.replayed import fits, index_of, refitted, remembered
 from mfdsl.runtime.learning.sight import model_of
 from mfdsl.runtime.learning.tallied import few, following, tallied
+from mfdsl.runtime.rng import seeded
 
 EPSILON = 1e-5  # of Adam, as in implementations of PPO
 LEFT = 0.01  # part of the discount after which games without end are cut
@@ -124,8 +125,7 @@ def _valued(arena: Arena, judge: Arena, budget: Budget, seed: int) -> Found:
 
 def _begun(arena: Arena, budget: Budget, seed: int) -> tuple[Deviating, Critics]:
     """Fresh networks."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         answer = Answer(model_of(arena.program), arena.sight, budget)
         critics = Critics({arena.sight.field: answer.eyes.widths}, shape_of(budget), single=True)
     deviating = Deviating(arena, answer.to(arena.simulator.params.unit))

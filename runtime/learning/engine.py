@@ -68,7 +68,11 @@ class Engine:
 
 
 def team_reward(rewards: Any, batch: int) -> Tensor:
-    """The reward of all players together [B]: of a population the mean over its agents."""
+    """The reward of all players together [B]: of a population the mean over its agents.
+
+    Raises:
+        ValueError: nobody has rewards.
+    """
     total = None
     for value in rewards:
         mean = value.mean(tuple(range(1, value.ndim))) if value.ndim > 1 else value

@@ -109,6 +109,9 @@ def responses_to(
     """The learned responses of all players that act, and what they gain; as in `learned_gap`.
 
     With `knows` deviators know their own traits, also those that the policy does not see.
+
+    Raises:
+        LessonError: nobody acts.
     """
     plan = Budget() if budget is None else budget
     program, params = lesson.program, lesson.params

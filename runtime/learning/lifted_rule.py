@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mfdsl.runtime.learning.networks import Mlp
 from mfdsl.runtime.program import Params, Program
+from mfdsl.runtime.rng import seeded
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ def trained(
         raise ValueError(f"{program.name} is not a discounted game of one population without masks")
     unit = params.unit
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         rule = LiftedRule(
             program.state_count, program.action_count, options.hidden, options.layers
         ).to(unit)

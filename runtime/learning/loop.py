@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -33,6 +34,12 @@ class LearningRecord:
     details: Mapping[str, float] = field(default_factory=dict)
 
 
+REMEDIES = {  # of learners, where they are not those of tables
+    Status.max_iterations: "",
+    Status.not_finite: f"{Status.not_finite.remedy}, or lower `--opt learning_rate`",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What a course of learning returns.
@@ -40,7 +47,7 @@ class Learned:
     `networks` are those of the best measurement, whose team return is `value`, with
     `agents` in each game; in a game where everybody plays for oneself those of the last one, with
     its `exploitability` where that is measured. `state` holds the tensors from which training
-    continues.
+    continues; `run` is the folder in which all was kept, if it was.
     """
 
     networks: Mapping[str, Tensor] = field(repr=False)
@@ -56,6 +63,18 @@ class Learned:
     seed: int
     state: Mapping[str, Tensor] = field(repr=False)
     exploitability: Exploitability | None = None
+    run: Path | None = None
+
+    def __repr__(self) -> str:
+        """What a course came to, without its tensors and its history."""
+        gap = self.exploitability
+        known = "" if gap is None else f"exploitability={gap.value:.3g} ({gap.kind}), "
+        agents = ", ".join(f"{number:,} {name}" for name, number in self.agents.items())
+        return (
+            f"Learned(solver={self.solver!r}, status={self.status.name}, "
+            f"iterations={self.iterations}, {known}value={self.value.mean:.6g} ± "
+            f"{self.value.std_error:.2g} among {agents}, seed={self.seed})"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of `mfdsl solve` for learners; numbers that are not finite are null."""
@@ -152,7 +171,7 @@ class Standing:
             self.best,
             self.probe.simulator.agents,
             status,
-            status.remedy if status is not Status.max_iterations else "",
+            REMEDIES.get(status, status.remedy),
             self.done,
             self.seconds(),
             tuple(self.history),

@@ -116,7 +116,11 @@ class Summed(SetCritic):
 def set_critic(
     kind: CriticKind, observation: int, action: int, agents: int, widths: tuple[int, int]
 ) -> SetCritic:
-    """A critic with hidden layers of these widths; only `mlp` depends on the number of agents."""
+    """A critic with hidden layers of these widths; only `mlp` depends on the number of agents.
+
+    Raises:
+        ValueError: no critic has this name.
+    """
     inputs = observation + action
     match kind:
         case "deepsets":

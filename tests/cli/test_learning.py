@@ -290,6 +290,7 @@ def test_a_training_that_explodes_has_failed(mfdsl: Any, team: Path) -> None:
     outcome = mfdsl(*head, *FEW, "--opt", "learning_rate=1e30")
     assert outcome.code == FAILED
     assert outcome.json["status"] == "not_finite"
+    assert outcome.json["message"].endswith("or lower `--opt learning_rate`")
 
 
 def test_a_planner_of_a_major_with_real_actions_is_saved(mfdsl: Any) -> None:

@@ -34,6 +34,17 @@ def test_agents_of_a_run_earn_what_the_solve_computed(mfdsl: Any, spec: Path) ->
     assert measured["mean"] == pytest.approx(solved["value"], abs=5 * measured["std_error"])
 
 
+def test_agents_of_a_run_are_shown_and_recorded(mfdsl: Any, spec: Path) -> None:
+    run = mfdsl("solve", spec, "--iterations", 1, "--json").json["run"]
+    flags = ("--agents", 5, "--trace", "walker[4]", "--record", "all.npz")
+    outcome = mfdsl("simulate", "--policy", run, *flags)
+    assert outcome.code == 0 and "walker[4].reward" in outcome.out
+    with numpy.load("all.npz") as record:
+        assert record["walker.reward"].shape == (4, 1, 5)
+    outcome = mfdsl("simulate", "--policy", Path(run).parent)
+    assert outcome.code == 2 and f"{run}, in it, is one" in outcome.err
+
+
 def test_the_same_seed_gives_the_same_returns(mfdsl: Any, spec: Path) -> None:
     def once(seed: int) -> Any:
         return mfdsl("simulate", spec, "--agents", 20, "--seed", seed, "--json").json["returns"]

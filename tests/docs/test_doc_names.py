@@ -18,6 +18,8 @@ NOT_OURS = {
     "held_coverage",  # `held_` and the name of a figure
     "rock_paper",  # the beginning of a name, for `--named`
     "pigou_toll",  # a spec that a reader would write
+    "check_env",  # of gymnasium
+    "parallel_api_test",  # of PettingZoo
 }
 FILES = re.compile(r"[\w.*/-]+\.(?:py|mfg|md|lark)|(?!runs/|build/)[\w.-]+(?:/[\w.-]+)*/")
 READERS = {"page.mfg", "beach.mfg", "game.mfg", "city.mfg", "RUN/spec.mfg", "pigou_toll.mfg"}

@@ -1,5 +1,6 @@
 """One agent beside a frozen flow: gymnasium's checks pass, and returns are those of `evaluate`."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import mfdsl
 
 pytest.importorskip("gymnasium", reason="needs the extra `rl`")
 
-from gymnasium import Env, spaces
+from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from mfdsl.export.exact_flow import ExactFlow
-from mfdsl.export.gymnasium import RepresentativeEnv
+from mfdsl.export.gymnasium import RepresentativeEnv, SingleAgentEnv
 from mfdsl.export.sampled_flow import SampledFlow
 
 TWO = """model chase
@@ -59,49 +60,20 @@ population voter as mu {
 """
 
 
-class One(Env):  # type: ignore[type-arg, misc]
-    """A single copy, as gymnasium's check of environments wants it."""
-
-    def __init__(self, env: RepresentativeEnv) -> None:
-        self.env = env
-        self.observation_space = env.single_observation_space
-        self.action_space = env.single_action_space
-
-    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        return self._first(self.env.reset(seed=seed)[0]), {}
-
-    def step(self, action: Any) -> Any:
-        views, rewards, ended, cut, _ = self.env.step(self._batched(action))
-        return self._first(views), float(rewards[0]), bool(ended[0]), bool(cut[0]), {}
-
-    def _batched(self, action: Any) -> Any:
-        if isinstance(action, dict):
-            return {name: np.asarray(value)[None] for name, value in action.items()}
-        return np.asarray(action)[None]
-
-    def _first(self, views: Any) -> Any:
-        kept = self.observation_space.spaces
-        return {
-            n: v[0] if isinstance(kept[n], spaces.Discrete) else np.asarray(v[0])
-            for n, v in views.items()
-        }
-
-
 @pytest.mark.parametrize("name", ["sis", "foraging"])
 def test_the_check_of_gymnasium_passes(name: str) -> None:
     """Finite states beside an exact flow; continuous ones beside a sampled one, with majors, and
     actions in a ball.
     """
-    env = RepresentativeEnv(name, agents=None if name == "sis" else 3, steps=5)
-    check_env(One(env), skip_render_check=True)
+    env = SingleAgentEnv(name, agents=None if name == "sis" else 3, steps=5)
+    check_env(env, skip_render_check=True)
     many = RepresentativeEnv(name, agents=None if name == "sis" else 3, steps=5, num_envs=4)
     views, _ = many.reset(seed=1)
     assert many.observation_space.contains(views)
     views, rewards, *_ = many.step(many.action_space.sample())
     assert many.observation_space.contains(views) and rewards.shape == (4,)
-    assert type(env.flow) is (ExactFlow if name == "sis" else SampledFlow)
-    kinds = {type(space) for space in env.single_observation_space.spaces.values()}
+    assert type(many.flow) is (ExactFlow if name == "sis" else SampledFlow)
+    kinds = {type(space) for space in env.observation_space.spaces.values()}  # type: ignore[attr-defined]
     assert kinds == ({spaces.Discrete} if name == "sis" else {spaces.Box})
 
 
@@ -208,8 +180,26 @@ def test_masks_are_given_and_what_they_forbid_is_refused() -> None:
         up = np.where(views["floor"] == 2, 2, 1)
         with pytest.raises(ValueError, match="`where` forbids"):
             env.step(up)
-        with pytest.raises(ValueError, match="is not in"):
+        with pytest.raises(ValueError, match=r"is 3, outside of 0\.\.2"):
             env.step(np.full(6, 3))
+
+
+def test_one_copy_is_the_first_of_a_vector_and_masks_last_until_the_next_episode() -> None:
+    game = mfdsl.load(text=STAIRS)
+    alone, env = SingleAgentEnv(game), RepresentativeEnv(game, num_envs=1)
+    (view, info), (views, infos) = alone.reset(seed=3), env.reset(seed=3)
+    for t in range(4):
+        assert view == {name: value[0] for name, value in views.items()}
+        assert info["action_mask"].tolist() == infos["action_mask"][0].tolist()
+        action = alone.action_space.sample(mask=info["action_mask"])
+        views, rewards, *_, infos = env.step([action])
+        if t == 3:
+            with pytest.raises(ValueError, match="the episode is over: call `reset`"):
+                alone.step(action)
+            break
+        view, reward, ended, cut, info = alone.step(torch.tensor(action))
+        assert reward == rewards[0] and ended == (t == 2) and not cut
+    assert views["t"] == 0 and rewards == 0
 
 
 def test_a_crowd_plays_by_rules_for_linear_games() -> None:
@@ -222,10 +212,51 @@ def test_a_crowd_plays_by_rules_for_linear_games() -> None:
     assert np.isfinite(rewards).all() and np.isfinite(views["x"]).all()
 
 
+def test_actions_are_arrays_or_tensors_and_else_named() -> None:
+    env, same = (RepresentativeEnv("sis", num_envs=3, seed=1) for _ in range(2))
+    env.reset()
+    same.reset()
+    for given in (torch.tensor([0.0, 1.0, 1.0], requires_grad=True), [False, True, True]):
+        assert (env.step(given)[1] == same.step(np.array([0, 1, 1]))[1]).all()
+    for odd, message in (
+        ([0, 1], r"shape \[2\], expected \[3\]"),
+        ([0.5, 1, 1], "is 0.5, which is not a whole number"),
+        ([0, np.nan, 1], "is nan, which is not"),
+        ([None, 0, 1], "no number and no array"),
+        ([[0], [1, 2], 3], "is no array"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            env.step(odd)
+    env = RepresentativeEnv(mfdsl.load("foraging"), agents=3, steps=2)
+    env.reset()
+    with pytest.raises(ValueError, match=r"is 2, outside of \[-1, 1\]"):
+        env.step(np.array([[0.0, 2.0]]))  # and double precision is taken
+    with pytest.raises(ValueError, match="is inf, which is not a finite number"):
+        env.step([[0.0, np.inf]])
+
+
+def test_an_environment_goes_through_pickle_in_the_middle_of_an_episode() -> None:
+    for agents in (None, 4):
+        env = RepresentativeEnv("sis", num_envs=3, agents=agents, steps=3)
+        env.reset(seed=2)
+        env.step([0, 1, 1])
+        again = pickle.loads(pickle.dumps(env))
+        (views, rewards), (seen, paid) = (e.step([1, 0, 1])[:2] for e in (env, again))
+        assert (rewards == paid).all() and (views["h"] == seen["h"]).all()
+
+
+def test_tables_are_policies_as_arrays_and_as_tensors() -> None:
+    game, table = mfdsl.load("sis", params={"T": 2}), np.full((3, 2, 2), 0.5)
+    laws = [RepresentativeEnv(game, p).flow._laws for p in (table, torch.tensor(table))]  # type: ignore[attr-defined]
+    assert torch.equal(*laws)
+
+
 def test_what_cannot_be_a_crowd_is_refused() -> None:
+    with pytest.raises(mfdsl.UsageError, match="did you mean `uniform`"):
+        RepresentativeEnv("sis", "unifrom")
     with pytest.raises(mfdsl.UsageError, match="unknown population `men`"):
         RepresentativeEnv("sis", population="men")
-    with pytest.raises(mfdsl.UsageError, match="at least one copy"):
+    with pytest.raises(mfdsl.UsageError, match="copies from 1, not 0"):
         RepresentativeEnv("sis", num_envs=0)
     with pytest.raises(ValueError, match="begin together"):
         RepresentativeEnv("sis").reset(options={"reset_mask": [True]})

@@ -9,7 +9,7 @@ import torch
 
 import mfdsl
 from mfdsl.playing import by_table
-from mfdsl.runtime.behaviours import calling, still, uniform
+from mfdsl.runtime.behaviours import still, uniform
 from mfdsl.runtime.evaluate import Evaluation
 from mfdsl.runtime.exploitability import Exploitability, Response, lower_bound
 from mfdsl.runtime.learning import best_response, judges, tallied
@@ -22,6 +22,7 @@ from mfdsl.runtime.learning.judges import preferred
 from mfdsl.runtime.learning.placed import followed_by
 from mfdsl.runtime.learning.replayed import SWEEPS, fits
 from mfdsl.runtime.learning.sight import model_of, sights_of
+from mfdsl.runtime.own_policies import OwnPolicy
 from mfdsl.runtime.solution import Solution
 from tests.gaps.lessons import lesson_of, tables_in
 
@@ -77,7 +78,7 @@ def test_one_of_n_counts_as_everybody_does() -> None:
     game = mfdsl.load(text=TWO_PLACES)
     lesson = lesson_of(game)
     assert steep(model_of(game.agents))
-    here = calling(lambda t, seen: {"a": torch.zeros_like(seen["person"]["x"])})
+    here = OwnPolicy(lambda t, seen: {"a": torch.zeros_like(seen["person"]["x"])})
     found = learned_gap(lesson, here, agents=10, games=8, budget=SMALL)
     assert found.gain == pytest.approx(math.log(10), rel=1e-9)
     assert found.value == pytest.approx(math.log(10), rel=1e-9)

@@ -9,10 +9,11 @@ import torch
 import mfdsl
 from mfdsl import UsageError
 from mfdsl.learning import prepare_training
-from mfdsl.runtime.behaviours import Scene, calling, still
+from mfdsl.runtime.behaviours import Scene, still
 from mfdsl.runtime.learning.crew import Crew
 from mfdsl.runtime.learning.eyes import Eyes
 from mfdsl.runtime.learning.loop import Learned
+from mfdsl.runtime.own_policies import OwnPolicy
 from mfdsl.runtime.streams import draw
 from mfdsl.settings import resolve
 
@@ -114,7 +115,7 @@ def untrained(scene: Scene) -> Any:
     """A softmax of Gumbel noise on equal logits over the five moves."""
     shape = (scene.batch, scene.agents["agent"], 5)
     u = draw(("exponential",), shape, (scene.seed, scene.t, "gumbel"))
-    return calling(lambda t, seen: {"a": (-u.log()).softmax(-1)})(scene)
+    return OwnPolicy(lambda t, seen: {"a": (-u.log()).softmax(-1)})(scene)
 
 
 # Returns of landmarks assigned once at least total distance and steered to: bench/papers.

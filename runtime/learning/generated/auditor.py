@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mfdsl.runtime.learning.generated.distances import sliced_wasserstein
 from mfdsl.runtime.learning.generated.generators import beside
 from mfdsl.runtime.learning.networks import Mlp
+from mfdsl.runtime.rng import seeded
 
 MOST_C2ST = 0.55
 LEAST_COVERAGE = 0.9
@@ -115,9 +116,9 @@ def two_sample(
     width = inputs.shape[-1]
     train = inputs[:, :, :half].reshape(2, -1, width)
     test = inputs[:, :, half:].reshape(2, -1, width)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(int(torch.randint(1 << 31, (), generator=draws)))
+    with seeded(int(torch.randint(1 << 31, (), generator=draws))):
         network = Mlp(width, [64, 64], 1, "silu").to(train)
+    with torch.enable_grad():
         optimizer = torch.optim.Adam(network.parameters(), 3e-3)
         goal = train.new_tensor([[0.0], [1.0]]).expand(2, PUPILS)
         for _ in range(LESSONS):

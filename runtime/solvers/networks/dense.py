@@ -69,7 +69,8 @@ def fresh(shape: Shape, games: int, seed: int, device: torch.device) -> Tensor:
         share = inputs * (1 if named else rows) if place < inputs else rows
         bias = rows == 1 and place >= inputs
         scale = 0 if bias or place in (last, last + 1) else math.sqrt(2 / share)
-        flat.append((torch.randn(rows, columns, generator=source) * scale).flatten())
+        drawn = torch.randn(rows, columns, generator=source, dtype=torch.float32)
+        flat.append((drawn * scale).flatten())
     return torch.cat(flat).to(device).expand(games, -1).contiguous()
 
 
@@ -138,9 +139,8 @@ def descended(
     *,
     steps: int,
     rate: float,
-    norm: float = 1.0,
 ) -> Weights:
-    """Steps of Adam on losses [games], each clipped to gradients of this norm.
+    """Steps of Adam on losses [games], each clipped to gradients of norm 1.
 
     Kingma and Ba 2015, arXiv 1412.6980. `loss` gets the matrices and the number of the step.
     """
@@ -148,13 +148,13 @@ def descended(
         with torch.enable_grad():
             leaves = unpacked(shape, weights.values)
             slopes = torch.autograd.grad(loss(leaves, step).sum(), leaves)
-        weights = adam(weights, torch.cat([s.flatten(1) for s in slopes], 1), rate, norm)
+        weights = adam(weights, torch.cat([s.flatten(1) for s in slopes], 1), rate)
     return weights
 
 
-def adam(weights: Weights, slope: Tensor, rate: float, norm: float = 1.0) -> Weights:
-    """One step against slopes [games, P], each clipped to this norm."""
-    slope = slope * (norm / slope.norm(dim=-1, keepdim=True).clamp(min=norm))
+def adam(weights: Weights, slope: Tensor, rate: float) -> Weights:
+    """One step against slopes [games, P], each clipped to norm 1."""
+    slope = slope * (1 / slope.norm(dim=-1, keepdim=True).clamp(min=1.0))
     steps = weights.steps + 1
     mean = torch.lerp(weights.mean, slope, 1 - FIRST_MOMENT)
     square = torch.lerp(weights.square, slope * slope, 1 - SECOND_MOMENT)

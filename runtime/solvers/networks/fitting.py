@@ -89,10 +89,10 @@ def scores_of(
 
 
 def log_policy(
-    shape: Shape, weights: Tensor, legal: Tensor, law: Tensor | None = None
+    shape: Shape, weights: Tensor, legal: Tensor
 ) -> Float[Tensor, "batch stages states actions"]:
     """Logarithms of the softmax of networks, in double precision, -inf at illegal actions."""
-    return torch.log_softmax(scores_of(shape, weights, legal, law), -1)
+    return torch.log_softmax(scores_of(shape, weights, legal), -1)
 
 
 def fitted(

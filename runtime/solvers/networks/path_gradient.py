@@ -79,12 +79,12 @@ class PathPolicy:
 
 
 def first_layer(
-    shape: Shape, leaves: list[Tensor], rows: Tensor | None = None, stages: slice | None = None
+    shape: Shape, leaves: list[Tensor], stages: slice | None = None
 ) -> Float[Tensor, "1 rows hidden"]:
     """Sums of the first layer over what is read of own states and the stage, and its bias."""
     parts = shape.reading.parts
     projected = [part.projected(w) for part, w in zip(parts, leaves, strict=False)]
-    return shape.reading.summed(projected, rows, stages) + leaves[len(shape.first)]
+    return shape.reading.summed(projected, None, stages) + leaves[len(shape.first)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def fresh_policy(game: PathGame, config: StructuralConfig, paths: Paths) -> Path
     weights = fresh(shape, 1, config.seed, torch.device("cpu"))
     blank = torch.zeros_like(weights)
     found = Weights(weights, blank, blank, 0)
-    ones = torch.ones(len(game.seen))
+    ones = torch.ones(len(game.seen), dtype=torch.float32)
     start = PathPolicy(shape, found, torch.zeros_like(ones), ones)
     params = game.params(paths.values, torch.float32)
     seen = torch.cat(walk(game, params, start.along(game, paths)).seen)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -42,6 +43,7 @@ class PathSolution:
     seed: int
     state: Mapping[str, Tensor] = field(repr=False)
     license: License | None = None
+    run: Path | None = None  # the folder in which it was kept
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of `mfdsl solve` along paths; numbers that are not finite are null."""

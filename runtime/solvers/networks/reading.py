@@ -63,7 +63,7 @@ class Reading:
             sizes = (len(some), *self.states)
             if stages:
                 projected = [p if p.shape[1] == 1 else p[:, stages] for p in projected]
-            whole = torch.zeros((), device=projected[0].device)
+            whole = projected[0].new_zeros(())
             for found in sorted(projected, key=torch.numel):  # broadcasts grow as late as they can
                 whole = whole + found
             return whole.expand(-1, *sizes, -1).flatten(1, -2)
@@ -106,7 +106,7 @@ def reading_of(view: View) -> Reading:
         parts += _told(table)
     if not parts:  # one state at one stage: nothing to tell apart
         one = (1,) * (1 + len(sizes))
-        parts = [Part(one, 1, torch.ones(*one, 1, device=device))]
+        parts = [Part(one, 1, torch.ones(*one, 1, dtype=torch.float32, device=device))]
     return Reading(stages, sizes, tuple(parts))
 
 
@@ -130,7 +130,7 @@ def _axis_parts(place: int, size: int, axes: int, device: torch.device) -> Itera
     if size <= NAMED:
         yield Part(shape, size, None)
     if size > 2:
-        line = torch.linspace(-1, 1, size, device=device)
+        line = torch.linspace(-1, 1, size, dtype=torch.float32, device=device)
         waves = [line]
         if size > NAMED:
             waves += [f(math.pi * 2**k * line) for k in range(size.bit_length()) for f in _WAVES]
@@ -145,7 +145,7 @@ def _told(table: Tensor) -> Iterator[Part]:
     low, high = table.amin(), table.amax()
     line = (table - low) / (high - low) * 2 - 1
     yield Part(tuple(table.shape), 1, line[..., None])
-    different = torch.tensor(sorted(set(table.flatten().tolist())), device=table.device)
+    different = table.new_tensor(sorted(set(table.flatten().tolist())))
     if 2 < len(different) <= FEW:
         names = (table[..., None] == different).float()
         yield Part(tuple(table.shape), len(different), names)

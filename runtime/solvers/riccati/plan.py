@@ -113,7 +113,11 @@ def parts_of(game: Game, crowd: Crowd) -> tuple[slice, slice, slice, slice]:
 
 
 def check_curve(curve: Array, name: str, t: int) -> None:
-    """Refuse costs that have no least action."""
+    """Refuse costs that have no least action.
+
+    Raises:
+        SolverError: their curvature [actions, actions] is not above 0, or not finite.
+    """
     if not len(curve):
         return
     if not np.isfinite(curve).all():

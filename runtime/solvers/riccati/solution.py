@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class ExactSolution:
     seed: int
     license: License
     solver: str = "riccati"
+    run: Path | None = None  # the folder in which it was kept
 
     def __repr__(self) -> str:
         """What a solve came to, without its matrices."""

@@ -15,7 +15,7 @@ from mfdsl.runtime.program import Params
 from mfdsl.runtime.solution import License
 from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.riccati.agreement import check
-from mfdsl.runtime.solvers.riccati.backwards import Solved, solved
+from mfdsl.runtime.solvers.riccati.backwards import solved
 from mfdsl.runtime.solvers.riccati.deviations import gains
 from mfdsl.runtime.solvers.riccati.flow import costs, flow
 from mfdsl.runtime.solvers.riccati.forms import Form
@@ -112,7 +112,7 @@ def solution_of(
         paid,
         gap,
         None if problem.agents is None else among(game, policy, problem.agents),
-        _social(problem.game, found, paid),
+        _social(problem.game, paid),
         status,
         _message(policy, status),
         time.perf_counter() - began,
@@ -140,7 +140,7 @@ def measured_gap(game: Game, policy: Policy, paid: Mapping[str, float]) -> Explo
     return Exploitability(total, "exact", each, (total,))
 
 
-def _social(game: Game, found: Solved, paid: Mapping[str, float]) -> Social:
+def _social(game: Game, paid: Mapping[str, float]) -> Social:
     """Costs of everybody together, here and if they were a team, or were none."""
     here = sum(paid.values())
     try:
