@@ -63,8 +63,9 @@ def check_followers(game: Game, names: Sequence[str], others: Collection[str] = 
         follower = declaration.name.name
         if follower in names or follower in game.parameters or follower in others:
             continue
-        made_of = {name for name, _ in identifiers(declaration.default)} & set(names)
-        for name in made_of:
+        read = (name for name, _ in identifiers(declaration.default))
+        name = next((name for name in read if name in names), None)
+        if name is not None:
             raise UsageError(
                 f"the default of `{follower}` is made of `{name}`, and would not move with it",
                 f"hold it with `--set {follower}=...`, or run once for each value of `{name}`",

@@ -129,7 +129,7 @@ def _variable(plan: Plan, leaf: int) -> str:
 
 
 def field_functions(
-    shared: Shared, stage: Stage, fields: FieldNames, *, final: bool
+    shared: Shared, stage: Stage, *, final: bool
 ) -> tuple[list[str], frozenset[str]]:
     """`_field`, `field` and `field_of_agents` (or `_final_field`), and whether p and t are read."""
     made = FieldScope(shared, stage)

@@ -18,17 +18,15 @@ def heading(model: Model, source_name: str, digest: str, typing: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def docstring(text: str, indent: str = "") -> str:
+def docstring(text: str) -> str:
     """A docstring that holds any text."""
     safe = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     safe = "".join(c if c.isprintable() or c == "\n" else " " for c in safe)
     lines = [line.rstrip() for line in safe.strip().split("\n")]
     if len(lines) == 1:
         quoted = lines[0] + (" " if lines[0].endswith('"') else "")
-        return f'{indent}"""{quoted}"""'
-    return "\n".join([f'{indent}"""{lines[0]}', *(indent + x if x else x for x in lines[1:])]) + (
-        f'\n{indent}"""'
-    )
+        return f'"""{quoted}"""'
+    return "\n".join([f'"""{lines[0]}', *lines[1:], '"""'])
 
 
 def constants(plan: Plan, shared: Shared) -> str:

@@ -54,13 +54,13 @@ class Writer:
         self.legal = legal_function(shared)
         self.observed = observe_function(shared, running.names)
         self.running_field, self.field_reads = field_functions(
-            shared, self.plan.running, running, final=False
+            shared, self.plan.running, final=False
         )
         self.final_field: list[str] = []
         self.final_reads: frozenset[str] = frozenset()
         if self.plan.final.marginals:
             self.final_field, self.final_reads = field_functions(
-                shared, self.plan.final, final, final=True
+                shared, self.plan.final, final=True
             )
         self.fields = running
         self.final_fields = final

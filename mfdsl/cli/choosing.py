@@ -136,8 +136,8 @@ def _show_rule(console: Console, found: "Stackelberg") -> None:
         (name, f"{term.weight:g}", f"{term.before:.8g}", f"{term.after:.8g}")
         for name, term in found.terms.items()
     ]
+    rows.append(("leader", "", f"{found.before:.8g}", f"{found.value:.8g}"))
     console.table(("term", "weight", "before", "under the rule"), rows)
-    console.result(f"leader     {found.value:.8g}, before {found.before:.8g}")
     _show_followers(console, found)
     if found.flat:
         console.line(

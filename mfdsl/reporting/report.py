@@ -49,16 +49,6 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
-def report_of(run: Path) -> str:
-    """The report of a run as a page.
-
-    Raises:
-        CompileError: the spec of the run has errors.
-        UsageError: the folder is no run, or is damaged.
-    """
-    return _page(ReadRun.open(run))
-
-
 def figures_of(run: ReadRun) -> dict[str, Any]:
     """The numbers of the page: `result` as in the summary of the run, `course` line by line, `flow`
     with an entry for each chart; null stands for what is not finite.

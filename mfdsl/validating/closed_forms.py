@@ -26,19 +26,23 @@ def costs_row(trial: Trial, until: float) -> Row:
     """Simulated costs beside exact ones for each number of agents, within four standard errors."""
     assert trial.exact is not None
     found: list[dict[str, Any]] = []
+    refused: dict[int, str] = {}
     if trial.exact.job.problem.agents is None:
         return Row(RETURNS, "not applicable", "means over others are exact in the limit only")
     for k, number in enumerate(trial.agents):
         share = max(left(until), 0.0) / (len(trial.agents) - k)
         try:
             found += _compared(trial, number, share)
-        except (SimulationError, UsageError):
-            continue  # too large for this machine
+        except (SimulationError, UsageError) as error:  # fewer agents may still be played
+            refused[number] = str(error)
     if not found:
-        return Row(RETURNS, "not applicable", "the time is too short: give more --seconds")
+        why = next(iter(refused.values()), "the time is too short: give more --seconds")
+        return Row(RETURNS, "not applicable", why)
     off = [f for f in found if not f["deviations"] <= SIGMAS]
     worst = max(f["deviations"] for f in found)
     detail = f"costs are the exact ones within {worst:.2g} standard errors"
+    if refused:
+        detail += f"; not played among {', '.join(f'{n:,}' for n in refused)}"
     if off:
         one = off[0]
         detail = (

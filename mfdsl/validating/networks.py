@@ -64,7 +64,8 @@ def policy_row(trial: Trial, until: float) -> Row:
     assert trial.training is not None
     policy, program = trial.training.learner.policy, trial.game.agents
     if not isinstance(policy, Crew | Planner | LocalActor):
-        return Row(POLICY, "not applicable", f"the laws of a {type(policy).__name__} are its own")
+        solver = trial.training.settings.solver
+        return Row(POLICY, "not applicable", f"networks of {solver} give no laws agent by agent")
     if isinstance(policy, Crew) and any(policy.known.values()):
         return Row(POLICY, "not applicable", "networks that know who an agent is tell agents apart")
     numbers = {program.names[f]: program.module.AGENTS[f] for f in program.fixed}
@@ -194,7 +195,7 @@ def saved_row(trial: Trial, until: float) -> Row:
     engine = engine_of(lesson, config.evaluate_games, agents, config.steps)
     needed = _seconds(replace(engine, steps=1), training) * engine.steps
     if needed > left(until):
-        detail = f"measuring again takes about {needed:.0f} s: give more --seconds"
+        detail = f"measuring again takes about {math.ceil(needed)} s: give more --seconds"
         return Row(SAVED, "not applicable", detail)
     behaviour = training.learner.behaviour(mode=True)
     values = measured(engine, lambda scene, number: behaviour(scene))

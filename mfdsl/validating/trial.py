@@ -13,6 +13,7 @@ from mfdsl.learning import trained_behaviour
 from mfdsl.pathwise import path_run
 from mfdsl.playing import behaviour_named, by_table
 from mfdsl.records import goes_along, open_run, read_options
+from mfdsl.runtime.learning.loop import Learned
 from mfdsl.runtime.learning.table import LEARNERS
 from mfdsl.runtime.solvers.riccati.table import EXACT
 from mfdsl.simulating import game_of_run, setting_of_run, training_of_run
@@ -103,6 +104,11 @@ def _given_trial(game: Game, policy: Scored) -> Trial:
         raise UsageError(
             "a function is played, and a table is validated",
             "`mfdsl.simulate(game, function)`, or its chances as an array",
+        )
+    if isinstance(policy, Learned):
+        raise UsageError(
+            "networks are validated by the run that they are kept in",
+            '`learned = mfdsl.solve(game, ..., out="runs")`, then `mfdsl.validate(learned.run)`',
         )
     table = evaluation(game, policy).policy
     return Trial(game, by_table(game, table), "given", table)

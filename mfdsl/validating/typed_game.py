@@ -218,6 +218,9 @@ def _parameter(model: Model, name: str, type_: int, doc: str) -> Parameter:
 def typed_program(game: Game, types: Sequence[Types]) -> tuple[Program, Params, Blocks]:
     """The tables of the game with the traits of oneself as parameters, a batch over the types of
     all populations, which `types` has in order.
+
+    Raises:
+        UsageError: the tables of the types have other states or actions.
     """
     counts = [len(t.shares) for t in types]
     model, names = typed_model(game.model)

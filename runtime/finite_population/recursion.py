@@ -73,7 +73,11 @@ def no_asymmetry(rows: int, steps: int) -> Asymmetry:
 def asymmetry_of_players(
     transitions: FloatArray, rewards: FloatArray, initial: FloatArray | None = None
 ) -> Asymmetry:
-    """One row for each of at least two players, alpha and beta [players, steps], eta [players]."""
+    """One row for each of at least two players, alpha and beta [players, steps], eta [players].
+
+    Raises:
+        ValueError: there is one player only.
+    """
     others = len(transitions) - 1
     if others < 1:
         raise ValueError("one player alone has no others to be unlike")
