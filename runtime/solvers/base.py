@@ -2,11 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation, View
@@ -26,7 +26,19 @@ class State:
     probs: Float[Tensor, "batch stages states actions"]
 
 
+@dataclass(frozen=True, eq=False)
+class KeptState(State):
+    """That of a solver that keeps the best policy of all scored: of least exploitability `gap`,
+    `reached` at that iteration.
+    """
+
+    best: Float[Tensor, "batch stages states actions"]
+    gap: Float[Tensor, " batch"]
+    reached: Int[Tensor, " batch"]
+
+
 S = TypeVar("S", bound=State)
+K = TypeVar("K", bound=KeptState)
 
 
 class Solver(Protocol[S]):
@@ -79,6 +91,25 @@ def make_solver(
     if crowd is None:
         raise SolverError(f"{name} learns from games of agents, and there are none")
     return cast(Solver[Any], solver(config, crowd))
+
+
+def unscored(probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The fields of a kept state before any policy is scored."""
+    games = len(probs)
+    still = torch.zeros(games, dtype=torch.int64, device=probs.device)
+    return probs, probs.new_full((games,), torch.inf), still
+
+
+def scored(state: K, evaluation: Evaluation) -> K:
+    """The state with its policy kept where it is better than the one before."""
+    gap = torch.tensor(evaluation.exploitability.per_game).to(state.gap)
+    better = gap < state.gap
+    return replace(
+        state,
+        best=torch.where(better[:, None, None, None], state.probs, state.best),
+        gap=torch.where(better, gap, state.gap),
+        reached=state.reached.masked_fill(better, state.iteration),
+    )
 
 
 def save_state(state: State) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.flow import Flow
 from mfdsl.runtime.layout import inner, outer_laws
-from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.base import KeptState, unscored
 from mfdsl.runtime.solvers.occupation_residual import Residual, residual
 from mfdsl.runtime.solvers.options import OccupationOptimisationConfig
 from mfdsl.runtime.solvers.single_games import games_of
@@ -34,7 +34,7 @@ Point = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Occupation(State):
+class Occupation(KeptState):
     """The law `mass` of states and actions, `values` and `gaps` of actions, in units of `scale`.
 
     `first_*` and `second_*` are Adam's moments, `weights` the prices of the three residuals,
@@ -132,6 +132,7 @@ class GradientSteps:
         return Occupation(
             0,
             probs,
+            *unscored(probs),
             mass,
             values,
             gaps,
@@ -196,6 +197,9 @@ class GradientSteps:
         after = Occupation(
             state.iteration,
             probs,
+            state.best,
+            state.gap,
+            state.reached,
             *point,
             *first,
             *second,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from mfdsl.runtime.evaluate import Evaluation, View
-from mfdsl.runtime.solvers.base import SolverError
+from mfdsl.runtime.solvers.base import SolverError, scored
 from mfdsl.runtime.solvers.occupation_gradient import GradientSteps, Occupation
 from mfdsl.runtime.solvers.occupation_path import Path, PathSteps
 from mfdsl.runtime.solvers.occupation_slopes import reads_states_only
@@ -49,10 +49,13 @@ class OccupationOptimisation:
         return GradientSteps(self.config).init(view)
 
     def step(self, evaluation: Evaluation, state: Path | Occupation) -> Path | Occupation:
-        """One step along the path, or some of the gradient."""
+        """One step along the path, or some of the gradient; the best policy is kept.
+
+        Close to rounding the path may be lost, and the gradient goes up and down.
+        """
         if isinstance(state, Path):
-            return PathSteps(self.config).step(evaluation, state)
-        return GradientSteps(self.config).step(evaluation, state)
+            return PathSteps(self.config).step(evaluation, scored(state, evaluation))
+        return GradientSteps(self.config).step(evaluation, scored(state, evaluation))
 
 
 def _affordable(view: FiniteView | StationaryView) -> bool:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mfdsl.runtime.evaluate import Evaluation
-from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.base import KeptState, unscored
 from mfdsl.runtime.solvers.occupation_classes import classes_of, stayed
 from mfdsl.runtime.solvers.occupation_newton import Faults, changes
 from mfdsl.runtime.solvers.occupation_slopes import View, reads_states_only, slopes
@@ -27,14 +27,18 @@ GROWTH = ((0.3, 3.0), (1.0, 1.5))  # first corrections below, and how the step g
 MOST_GROWN = 3.0  # of the logarithm of a mass, in one prediction
 FAR = 2.0  # of the logarithm of a mass, in one correction
 ALLOWED = 0.5  # ratio of corrections of a step that is taken
-NEAR = 0.05  # a correction after which no other is made,
-CLOSE = 0.1  # where gaps are as close to what they should be, relative to themselves
-MOST_CORRECTIONS = 5
+NEAR = 0.005  # a correction after which no other is made,
+CLOSE = 0.01  # where gaps are as close to what they should be, relative to themselves
+BLURRED = 10.0  # times as large at most both may be near rounding,
+BLUR = 200.0  # in roundings of the least gap
+MOST_CORRECTIONS = 8
+STRAIGHT = 0.7  # cosine of the angle by which the path may turn in a step
+CORNER = 0.01  # but in one as short as this it may turn by any
 NOBODY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Path(State):
+class Path(KeptState):
     """A point of the path: logarithms of `masses`, `values` in units of `scale`, and `price`.
 
     Masses times gaps are exp(price) `weights`, 0 for pairs that nobody reaches. `*_turn` is the
@@ -133,6 +137,7 @@ class PathSteps:
         return Path(
             0,
             evaluation.policy.probs,
+            *unscored(evaluation.policy.probs),
             masses,
             values,
             nothing,
@@ -170,10 +175,17 @@ def _stages_to_come(view: View, joint: Tensor) -> Float[Tensor, " stages"]:
 
 
 def _followed(view: View, state: Path) -> Path:
-    """One step along the path, shorter and shorter until corrections settle."""
+    """One step along the path, shorter and shorter until corrections settle and it hardly turns.
+
+    Where it turns sharply another part of the path, run the other way, may be next to it; but where
+    rewards have corners, the path has some. Back at the price of the start it is not the path any
+    more that leads from there.
+    """
+    here, turn = _at(state), _turn(state)
     if state.ended.item():
         return state
-    here, turn = _at(state), _turn(state)
+    if here.price > 0:
+        return replace(state, ended=torch.ones_like(state.ended))
     length, last = state.length.item(), _last(here)
     while length >= SHORTEST:
         most = LONGEST if turn.price >= 0 else (last - here.price) / turn.price
@@ -181,7 +193,7 @@ def _followed(view: View, state: Path) -> Path:
         found = None
         if grown < MOST_GROWN:
             found = _corrected(view, state, here.predicted(turn, min(length, most)))
-        if found is not None:
+        if found is not None and (length <= CORNER or _cosine(found[0], turn, found[1]) > STRAIGHT):
             return _arrived(state, *found, length)
         length *= SHRINKAGE
     return replace(state, ended=torch.ones_like(state.ended))
@@ -213,26 +225,27 @@ def _corrected(view: View, state: Path, point: Point) -> tuple[Point, Point, flo
     before = _turn(state)
     sizes: list[float] = []
     for _ in range(MOST_CORRECTIONS):
-        newton, along, off = _linear(view, state, point)
+        newton, along, off, blur = _linear(view, state, point)
         aside = _product(point, before, along)
         share = -_product(point, before, newton) / aside if aside else 0.0
         step = newton.plus(along, share)
         size = step.masses.abs().amax().item()
         if not size <= FAR:
             return None
-        if sizes and size > max(ALLOWED * sizes[-1], NEAR):
+        if sizes and size > max(ALLOWED * sizes[-1], NEAR * blur):
             return None
         point = point.corrected(step)
         sizes.append(size)
-        if size <= NEAR and off <= CLOSE:
+        if size <= NEAR * blur and off <= CLOSE * blur:
             return point, _normed(along, math.copysign(1.0, aside)), sizes[0]
     return None
 
 
-def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]:
+def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float, float]:
     """Newton's step at this price, and the change of the point for a change of 1 of the price.
 
-    Third, how far gaps are from those that masses ask for, relative to these.
+    Third, how far gaps are from those that masses ask for, relative to these; last, how much less
+    than elsewhere can be asked of a point here, where the least gaps are near rounding.
     """
     weights, scale = state.weights[0], state.scale
     known = weights > 0
@@ -241,6 +254,7 @@ def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]
     # Who has come to be many has the least gaps. Below rounding these would tell masses nothing.
     falling = costs > LEAST * _rounding(point)
     costs = costs.clamp(min=LEAST * _rounding(point))
+    blur = BLUR * _rounding(point) / costs.amin().item()
     found = slopes(view, mass, point.values, scale, known, by_state=bool(state.by_state.item()))
     laws = mass.sum(-1)
     above = point.values[..., None].expand_as(mass).flatten(1)
@@ -263,6 +277,7 @@ def _linear(view: View, state: Path, point: Point) -> tuple[Point, Point, float]
         Point(logs[..., 0], values[..., 0], 0.0),
         Point(logs[..., 1], values[..., 1], 1.0),
         (gain[..., 0] / own).where(known.flatten(1), 0.0).abs().amax().item(),
+        min(max(blur, 1.0), BLURRED),
     )
 
 
@@ -281,6 +296,11 @@ def _product(at: Point, one: Point, other: Point) -> float:
     """How far two directions agree in prices and masses; those of next to nobody hardly count."""
     together = (at.masses.exp() * one.masses * other.masses).sum().item()
     return float(together + one.price * other.price)
+
+
+def _cosine(at: Point, one: Point, other: Point) -> float:
+    sizes = _product(at, one, one) * _product(at, other, other)
+    return _product(at, one, other) / math.sqrt(sizes)
 
 
 def _normed(along: Point, sign: float) -> Point:

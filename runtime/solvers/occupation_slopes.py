@@ -170,7 +170,7 @@ def _along(
         if reads_law(view.tables):
             tables: tuple[Tensor, ...] = _with_moves(view, at, law, values, scale)
         else:
-            tables = (_with_rewards(view, at, values, scale, moves),)
+            tables = (_with_rewards(view, at, scale, moves),)
         found = [_forwards(table, at, turned) for table in tables]
     come = found[1] if len(found) > 1 else law.new_zeros(len(law), law.shape[2], copies)
     return found[0].transpose(1, 2).flatten(1, 2), come
@@ -206,7 +206,7 @@ def _with_moves(
     return rewards + view.discount * expected_after(places, chances, ahead), come
 
 
-def _with_rewards(view: View, at: Tensor, values: Tensor, scale: Tensor, moves: Tensor) -> Tensor:
+def _with_rewards(view: View, at: Tensor, scale: Tensor, moves: Tensor) -> Tensor:
     """Values q up to what does not read the law, where moves do not."""
     rewards = rewards_at(view.tables, at) / scale
     if isinstance(view, StationaryView):

@@ -10,7 +10,7 @@ from torch import Tensor
 from mfdsl.runtime.evaluate import Evaluation, View
 from mfdsl.runtime.layout import inner, outer
 from mfdsl.runtime.policy import TIE_MARGIN
-from mfdsl.runtime.solvers.base import State
+from mfdsl.runtime.solvers.base import KeptState, unscored
 from mfdsl.runtime.solvers.options import SuccessiveAveragesConfig
 
 FIRST_STEP = 0.5
@@ -20,9 +20,8 @@ STRETCH_ENTRIES = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class Averages(State):
-    """`best` is the policy of least exploitability `gap`, `reached` at that iteration; `target` has
-    its mass at best actions.
+class Averages(KeptState):
+    """`target` is `best` with its mass at best actions.
 
     `favourite` is the best action of each state at the last policy, `turns` how often it was
     another one before. A game that has `waited` too long for a new best moves block by block:
@@ -30,10 +29,7 @@ class Averages(State):
     blocks, and `block` the one that moved last, -1 while all states move.
     """
 
-    best: Float[Tensor, "batch stages states actions"]
     target: Float[Tensor, "batch stages states actions"]
-    gap: Float[Tensor, " batch"]
-    reached: Int[Tensor, " batch"]
     waited: Int[Tensor, " batch"]
     favourite: Int[Tensor, "batch stages states"]
     turns: Float[Tensor, "batch stages states"]
@@ -84,10 +80,8 @@ class SuccessiveAverages:
         return Averages(
             0,
             probs,
-            best=probs,
+            *unscored(probs),
             target=probs,
-            gap=probs.new_full((games,), torch.inf),
-            reached=still,
             waited=still,
             favourite=none.to(torch.int64),
             turns=none,

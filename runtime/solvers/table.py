@@ -181,6 +181,7 @@ SOLVERS: dict[str, Row] = {
             "Guo, Hu and Zhang 2022, arXiv 2206.09608",
             "mfdsl.runtime.solvers.occupation_optimisation",
             "OccupationOptimisation",
+            keeps=True,
             remedy="try policy_iteration, where moves read the law over many stages",
         ),
         Row(

@@ -195,17 +195,40 @@ def test_games_of_the_peers_are_solved_far_below_single_precision(name: str) -> 
 
 
 def test_a_path_that_turns_back_is_followed() -> None:
-    """Vaccination over 17 stages: prices rise again where the path folds."""
+    """Vaccination over 17 stages: prices rise again where the path folds, and it hardly turns in a
+    step, as it would if another part of it, run the other way, were taken for the next one.
+    """
     game = mfdsl.load("sis", params={"T": 16}).program
-    prices: list[float] = []
+    states: list[Path] = []
 
     def note(course: object) -> bool:
-        prices.append(course.stand.state.price.item())  # type: ignore[attr-defined]
+        states.append(course.stand.state)  # type: ignore[attr-defined]
         return False
 
-    found = solve(game, None, "mf_omo", iterations=100, tolerance=1e-9, watch=note)
+    found = solve(game, None, "mf_omo", iterations=150, tolerance=1e-9, watch=note)
     assert found.status is Status.converged
+    prices = [state.price.item() for state in states]
     assert any(after > before + 1e-6 for before, after in pairwise(prices))
+    bends = [cosine(one, other) for one, other in pairwise(states[1:])]
+    assert min(bends) > occupation_path.STRAIGHT and min(bends) < 0.95
+
+
+def cosine(one: Path, other: Path) -> float:
+    """Of the angle between two directions, where the second one is."""
+    mass = other.masses.exp()
+
+    def product(a: Path, b: Path) -> float:
+        masses = (mass * a.mass_turn * b.mass_turn).sum()
+        return float(masses + a.price_turn * b.price_turn)
+
+    return product(one, other) / (product(one, one) * product(other, other)) ** 0.5
+
+
+def test_of_all_policies_along_the_path_the_best_is_returned() -> None:
+    game = mfdsl.load("sis", params={"T": 30}).program
+    found = run(game, "mf_omo", 30)
+    best = min(gaps(found))
+    assert found.exploitability.value == pytest.approx(best, abs=1e-12) and best < gaps(found)[-1]
 
 
 def test_without_compiled_loops_the_path_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
