@@ -105,8 +105,9 @@ def prepare(
     _check_defined(game, settings)
     place = find_device(device)
     params = params_at(game, batch.columns(), dtype=getattr(torch, dtype), device=place)
-    if not batch.axes and start is None:
-        settings = tried(settings, game.program, params)
+    if start is None:
+        one = params_at(game, {}, dtype=getattr(torch, dtype), device=place) if moved else params
+        settings = tried(settings, game.program, one, games=len(points) if moved else 1)
     license = _license_of_all(game, settings, varied, certificates, swept=moved)
     job = Job(game, settings, license, params, points, seed, place, dtype, batch, varied)
     _check_memory(job)

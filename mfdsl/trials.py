@@ -41,7 +41,8 @@ ENDLESS: tuple[Candidate, ...] = (
 # Iterations of these cost tens of those above. A projection of `mf_omi` on 80 stages of 6 states
 # takes 1.4 s, so that it comes last, and only where moves do not read the law: elsewhere nothing
 # is known to lead it to an equilibrium.
-COSTLY: tuple[Candidate, ...] = (("mf_omo", {}), ("mf_omi", {}))
+COSTLY: tuple[Candidate, ...] = (("mf_omo", {}),)
+COSTLIEST: tuple[Candidate, ...] = (("mf_omi", {}),)
 LARGE = "successive_averages"
 ROUNDS = 100
 LONGER = 400
@@ -70,19 +71,26 @@ class _Trial:
 
 
 def tried(
-    settings: Settings, program: Program, params: Params, start: Tensor | None = None
+    settings: Settings,
+    program: Program,
+    params: Params,
+    start: Tensor | None = None,
+    *,
+    games: int = 1,
 ) -> Settings:
     """The settings with the heuristic of the least exploitability after some iterations.
 
     All of `TRIALS` begin at the uniform policy and make 100 iterations; those that can begin at the
     policy `start` [1, T, S, A] where one is given. While none has come to a thousandth of the
-    exploitability of the first policy, the three that are ahead go on to 400, and then, on small
-    tables, those that are `COSTLY` make 100 (`mf_omi` where moves do not read the law), or without
-    an end those three go on to 1,000. A trial that reaches the tolerance ends the search. The
-    choice depends on the game only. It is not made where somebody named a solver or one is
-    licensed, and for few iterations. On a horizon without end only `ENDLESS` are tried, and on
-    small tables only: elsewhere an iteration may take thousands of steps of the law. Tables too
-    large for trials get `LARGE` where moves read the law, as in traffic.
+    exploitability of the first policy, on small tables to the tolerance, the three that are ahead
+    go on to 400. Then, on small tables, `COSTLY` makes 100, and while none is at a thousandth
+    `COSTLIEST` where moves do not read the law; without an end those three go on to 1,000 instead.
+    A trial that reaches the tolerance ends the search. The choice depends on the game only. It is
+    not made where somebody named a solver or one is licensed, and for few iterations. On a horizon
+    without end only `ENDLESS` are tried, and on small tables only: elsewhere an iteration may take
+    thousands of steps of the law. Tables too large for trials get `LARGE` where moves read the law,
+    as in traffic. Of a sweep of so many `games` that with the values before it is tried; tables are
+    small if those of all games together are.
     """
     entries = program.state_count * program.action_count * (program.horizon or 1)
     endless = program.kind == "stationary"
@@ -94,17 +102,21 @@ def tried(
         return settings
     say = _saying()
     found = _begun(ENDLESS if endless else TRIALS, settings, program, params, start, say)
-    first = found[0].solution.history[0].exploitability
+    near = SOLVED * found[0].solution.history[0].exploitability
+    small = not endless and entries * games <= MOST_COSTLY_ENTRIES
+    enough = settings.tolerance if small else near
     for count in (LONGER, LONGEST) if endless else (LONGER,):
-        if not _settled(found, first, settings) and settings.iterations >= count:
+        if not _settled(found, enough, settings) and settings.iterations >= count:
             found = _continued(found, count, settings, program, params, say)
-    if not _settled(found, first, settings) and not endless and entries <= MOST_COSTLY_ENTRIES:
-        costly = COSTLY[:1] if _moves_read_the_law(program) else COSTLY
-        found += _begun(costly, settings, program, params, start, say)
+    if small and not _settled(found, enough, settings):
+        found += _begun(COSTLY, settings, program, params, start, say)
+    if small and not _settled(found, near, settings) and not _moves_read_the_law(program):
+        found += _begun(COSTLIEST, settings, program, params, start, say)
     best = min(found, key=lambda trial: trial.gap)
     names = ", ".join(dict.fromkeys(trial.name for trial in found))
     count = best.solution.iterations
     reason = f"least exploitability, {best.gap:.3g} after {count} iterations, of {names}"
+    reason += ", at the values before the sweep" if games > 1 else ""
     return replace(
         settings, solver=best.name, config=best.config, reason=f"{settings.reason}; {reason}"
     )
@@ -202,9 +214,9 @@ def _saying() -> Callable[[_Trial], None]:
     return say
 
 
-def _settled(trials: Sequence[_Trial], start: float, settings: Settings) -> bool:
+def _settled(trials: Sequence[_Trial], enough: float, settings: Settings) -> bool:
     """Whether one has come far enough to be taken."""
-    return min(trial.gap for trial in trials) <= max(SOLVED * start, settings.tolerance)
+    return min(trial.gap for trial in trials) <= max(enough, settings.tolerance)
 
 
 def _check(trial: Solution) -> None:

@@ -80,6 +80,22 @@ def test_the_costly_ones_are_tried_last() -> None:
     assert found.reason.endswith(", mf_omo")
 
 
+def test_where_others_stand_still_short_of_the_tolerance_the_path_leads_on() -> None:
+    """Damped responses go below a thousandth, and no further than 1e-4 of 19."""
+    solution = mfdsl.solve("social_distancing", "auto")
+    assert (solution.solver, solution.status.name) == ("mf_omo", "converged")
+
+
+def test_of_a_sweep_the_game_at_the_values_before_it_is_tried() -> None:
+    """Mirror descent stands still at all values, and damped responses are near enough of eleven."""
+    few = mfdsl.solve("social_distancing", "auto", sweep={"ill": [2, 4]})
+    assert (few.solver, few.status.name) == ("mf_omo", "converged")
+    many = mfdsl.solve("social_distancing", "auto", sweep={"ill": [*range(1, 12)]}, iterations=100)
+    assert many.solver == "fixed_point"
+    options = mfdsl.solve("social_distancing", "auto", sweep={"opt.learning_rate": [0.1, 0.2]})
+    assert options.solver == "omd"
+
+
 def test_mf_omi_is_not_tried_where_moves_read_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
     """A projection onto the flows of 80 stages takes a second there, and promises nothing."""
     monkeypatch.setattr("mfdsl.trials.TRIALS", TRIALS[1:2])
@@ -120,7 +136,7 @@ def test_what_somebody_names_or_limits_is_not_tried() -> None:
     assert settings_of(game, "omd").reason == "asked for"
     assert settings_of(game, iterations=ROUNDS - 1).solver == "omd"
     game = mfdsl.load("a_sis_players")
-    swept = prepare(game, resolve(game.model, "auto"), sweep={"c_home": (0.4, 0.5)})
+    swept = prepare(game, resolve(game.model, "auto"), sweep={"opt.learning_rate": (0.4, 0.5)})
     assert (swept.settings.solver, swept.settings.reason) == ("omd", "no solver is licensed")
 
 
