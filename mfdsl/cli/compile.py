@@ -10,7 +10,7 @@ from mfdsl.cli import options
 from mfdsl.cli.console import Console
 from mfdsl.cli.ending import solve_command
 from mfdsl.cli.failure import FINE
-from mfdsl.errors import UsageError, unknown
+from mfdsl.errors import UsageError
 from mfdsl.files import write_text
 from mfdsl.parameters import gather
 from mfdsl.templates import TEMPLATES, fill
@@ -37,7 +37,8 @@ def compile(
 def new(
     name: Annotated[str, typer.Argument(help="Name of the game.", show_default=False)],
     template: Annotated[
-        str, typer.Option("--template", "-t", help=f"One of: {', '.join(TEMPLATES)}.")
+        str,
+        typer.Option("--template", "-t", help=f"{', '.join(TEMPLATES)}, or a game of `specs`."),
     ] = "beach",
     out: options.Out = None,
     json: options.Json = False,
@@ -45,16 +46,15 @@ def new(
 ) -> int:
     """Write a commented spec to start from."""
     console = Console(json, quiet)
-    if template not in TEMPLATES:
-        raise unknown("template", template, TEMPLATES)
     stem = Path(name).stem if name.endswith(".mfg") else name
     if not stem.isidentifier():
         raise UsageError(f"`{stem}` cannot name a game", "use letters, digits and underscores")
     path = (out or Path()) / f"{stem}.mfg"
     if path.exists():
         raise UsageError(f"`{path}` exists already", "choose another name")
+    text = fill(template, stem)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, fill(template, stem))
+    write_text(path, text)
     console.fields([("written", str(path)), ("next", solve_command(path))])
     console.json_object({"spec": str(path), "template": template})
     return FINE

@@ -125,6 +125,18 @@ def test_every_template_is_formatted_checks_without_a_warning_and_solves(
     assert solved["exploitability"]["value"] < solved["history"][0]["exploitability"] / 10
 
 
+def test_a_shipped_game_is_a_template_unless_it_reads_files(mfdsl: Any) -> None:
+    assert mfdsl("new", "mine", "-t", "social_distancing").code == 0
+    own, shipped = (
+        mfdsl("check", "mine.mfg", "--json"),
+        mfdsl("check", "social_distancing", "--json"),
+    )
+    assert own.json["model"] == shipped.json["model"] | {"name": "mine"}
+    refused = mfdsl("new", "other", "-t", "garnet", "-o", "folder")
+    assert refused.code == 2 and "data/garnet.json" in refused.err
+    assert not Path("folder").exists()
+
+
 def test_new_never_writes_over_a_file(mfdsl: Any) -> None:
     Path("mine.mfg").write_text("precious")
     outcome = mfdsl("new", "mine")

@@ -51,7 +51,8 @@ def flags_of(verb: str) -> frozenset[str]:
 @cache
 def own_games() -> frozenset[str]:
     """The games of `specs/` and of the benchmarks, by name."""
-    return frozenset(shipped_specs()) | {path.stem for path in (ROOT / "bench").rglob("*.mfg")}
+    found = {*shipped_specs(), *copies()}
+    return frozenset(found) | {path.stem for path in (ROOT / "bench").rglob("*.mfg")}
 
 
 @cache
@@ -59,11 +60,20 @@ def model_of(path: Path, values: tuple[tuple[str, Any], ...]) -> Model:
     return compile_file(path, Options(dict(values))).require_model()
 
 
+@cache
+def copies() -> dict[str, str]:
+    """Games that readers copy, by the names that they give to them."""
+    told = [command.words for page in PAGES for command in commands(page)]
+    copied = [words for words in told if words[:2] == ("mfdsl", "new") and "-t" in words[:-1]]
+    return {words[2]: words[4] for words in copied if words[4] in shipped_specs()}
+
+
 def game_of(spec: str) -> Path | None:
     """The file of a game; None for a placeholder or a run, whose game must be there."""
     run = RUN.fullmatch(spec)
     if run:
         assert run[1] in own_games(), f"no game for the run {spec}"
+    spec = copies().get(spec.removesuffix(".mfg"), spec)
     if run or PLACEHOLDER.fullmatch(spec):
         return None
     path = ROOT / spec if spec.endswith(".mfg") else find_spec(spec)
