@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mfdsl.runtime.calibration.law_system import ByLaws
 from mfdsl.runtime.calibration.linear import Eliminated, Linear, products
 from mfdsl.runtime.calibration.moving import TEMPERATURE, CalibrationError, Response
 
@@ -185,7 +186,7 @@ def _newton(
     scores = start
     off = response(theta, scores) - scores
     size = float(off.norm())
-    older = known if isinstance(known, Eliminated) else None
+    older = known if isinstance(known, Eliminated | ByLaws) else None
     for _ in range(MOST_STEPS):
         if not np.isfinite(size):
             return None

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
@@ -66,7 +67,13 @@ class Eliminated:
             value = function(here) + 0 * here  # a game may not read the law at all
             rows = unit.reshape(count, *value.shape)
             (jacobian,) = torch.autograd.grad(value, here, rows, is_grads_batched=True)
-        factors, pivots, flag = torch.linalg.lu_factor_ex(unit - jacobian.reshape(count, count))
+        return cls.factored(jacobian.reshape(count, count))
+
+    @classmethod
+    def factored(cls, jacobian: Float[Tensor, "rows rows"]) -> "Eliminated":
+        """The system of a Jacobian that is written out."""
+        unit = torch.eye(len(jacobian)).to(jacobian)
+        factors, pivots, flag = torch.linalg.lu_factor_ex(unit - jacobian)
         sizes = factors.diagonal().abs()
         least = torch.finfo(sizes.dtype).eps * sizes.max()
         return cls(factors, pivots, bool((flag != 0) | (sizes <= least).any()))

@@ -7,9 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mfdsl.runtime.calibration.law_system import ByLaws
+from mfdsl.runtime.calibration.linear import DENSE, Linear
 from mfdsl.runtime.calibration.moving import Response
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views.truncation import truncate
+
+FEWER = 1.5  # times as many scores as laws of states: below, going by laws saves nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +92,21 @@ class SoftResponse(Response):
     def __call__(
         self, theta: Float[Tensor, " entries"], point: Float[Tensor, "stages states actions"]
     ) -> Float[Tensor, "stages states actions"]:
-        """Scores of the soft best response to the flow that the policy of scores makes.
+        """Scores of the soft best response to the flow that the policy of scores makes."""
+        return self.answer(theta, *self.flow(theta, point))
+
+    def answer(
+        self,
+        theta: Float[Tensor, " entries"],
+        laws: Float[Tensor, "laws states"],
+        joints: Float[Tensor, "stages states actions"],
+    ) -> Float[Tensor, "stages states actions"]:
+        """Scores of the soft best response to a flow.
 
         V_T is the final reward, Q_t = r_t + discount * P_t V_{t+1}, and
         V_t = temperature * log sum_a exp(Q_t / temperature); 0 at illegal actions.
         """
         params, temperature = self.bound(theta)
-        laws, joints = self.flow(theta, point)
         rewards = self._rewards(theta, joints)
         value = self._final(theta, laws[-1], joints, rewards)
         found: list[Tensor] = []
@@ -104,6 +116,21 @@ class SoftResponse(Response):
             value = self._soft_values(found[-1], t, temperature)
         whole = torch.stack(found[::-1])
         return whole if self.legal is None else whole.masked_fill(~self.legal, 0.0)
+
+    def system(self, theta: Float[Tensor, " entries"], point: Tensor) -> Linear:
+        """As `Response` says, by laws where these are few and all that is read."""
+        laws = self.laws * self.program.state_count
+        if laws <= DENSE and FEWER * laws <= point.numel():
+            found = ByLaws.of(
+                lambda scores: self.flow(theta, scores),
+                lambda met, joints: self.answer(theta, met, joints),
+                point,
+                self.policy(point).detach(),
+                self.legal,
+            )
+            if found is not None:
+                return found
+        return super().system(theta, point)
 
     def _final(self, theta: Tensor, last: Tensor, joints: Tensor, rewards: Tensor) -> Tensor:
         """Value after the last stage: of a cut horizon the last mean reward for ever."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mfdsl.game import load
 from mfdsl.runtime.calibration.equilibrium import adjoint_slope, logit_equilibrium, slopes_of
+from mfdsl.runtime.calibration.law_system import ByLaws
 from mfdsl.runtime.calibration.linear import ByProducts, Eliminated, products
 from mfdsl.runtime.calibration.moving import TEMPERATURE
 from mfdsl.runtime.calibration.response import SoftResponse
@@ -84,6 +85,36 @@ def test_quantal_response_equilibria_of_the_epidemic(eta: str) -> None:
     }
     for t, share in known[eta].items():
         assert infected[t].item() == pytest.approx(share, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "choose", "by_laws"),
+    [
+        ("sis", {"T": 8}, "infection", True),
+        ("social_distancing", {"T": 8}, "fee", True),
+        ("sir_vaccination", {"T": 6}, "c_jab", True),  # the recovered have one legal action
+        ("beach_bar", {"n": 5, "T": 6}, "p_still", True),
+        ("epidemic_incentives", {"T": 4}, "c_far", False),  # moves read what others do
+    ],
+)
+def test_systems_by_laws_are_those_of_scores(
+    name: str, params: dict[str, int], choose: str, by_laws: bool
+) -> None:
+    game = load(SPECS / f"{name}.mfg", params=params)
+    response = SoftResponse.build(game.program, game.program.params(), (choose,), 0.5)
+    generator = torch.Generator().manual_seed(2)
+    scores, right = torch.randn((2, *response.shape), generator=generator, dtype=torch.float64)
+    if response.legal is not None:
+        right = right * response.legal
+    found = response.system(response.start, scores)
+    assert isinstance(found, ByLaws) == by_laws
+    oracle = Eliminated.of(lambda point: response(response.start, point), scores)
+    for one, other in (
+        (found.solve(right), oracle.solve(right)),
+        (found.solve_transposed(right), oracle.solve_transposed(right)),
+    ):
+        assert one is not None and other is not None
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_products_and_elimination_solve_alike() -> None:
