@@ -51,6 +51,7 @@ FINALISTS = 3
 SOLVED = 1e-3
 MOST_ENTRIES = 1 << 20
 MOST_COSTLY_ENTRIES = 1 << 12
+MOST_WORK = 1 << 20  # entries times iterations of all games of a sweep: about a minute
 LOG = logging.getLogger("mfdsl.trials")
 SAID_AFTER = 5.0  # seconds of silence that nobody wonders about
 
@@ -89,8 +90,8 @@ def tried(
     not made where somebody named a solver or one is licensed, and for few iterations. On a horizon
     without end only `ENDLESS` are tried, and on small tables only: elsewhere an iteration may take
     thousands of steps of the law. Tables too large for trials get `LARGE` where moves read the law,
-    as in traffic. Of a sweep of so many `games` that with the values before it is tried; tables are
-    small if those of all games together are.
+    as in traffic. Of a sweep of so many `games` that with the values before it is tried, and
+    `COSTLY` is not taken where all games would cost more than `MOST_WORK`.
     """
     entries = program.state_count * program.action_count * (program.horizon or 1)
     endless = program.kind == "stationary"
@@ -103,14 +104,17 @@ def tried(
     say = _saying()
     found = _begun(ENDLESS if endless else TRIALS, settings, program, params, start, say)
     near = SOLVED * found[0].solution.history[0].exploitability
-    small = not endless and entries * games <= MOST_COSTLY_ENTRIES
+    small = not endless and entries <= MOST_COSTLY_ENTRIES
     enough = settings.tolerance if small else near
     for count in (LONGER, LONGEST) if endless else (LONGER,):
         if not _settled(found, enough, settings) and settings.iterations >= count:
             found = _continued(found, count, settings, program, params, say)
     if small and not _settled(found, enough, settings):
-        found += _begun(COSTLY, settings, program, params, start, say)
-    if small and not _settled(found, near, settings) and not _moves_read_the_law(program):
+        costly = _begun(COSTLY, settings, program, params, start, say)
+        work = entries * games * sum(trial.solution.iterations for trial in costly)
+        found += costly if games == 1 or work <= MOST_WORK else []
+    single = small and games == 1 and not _moves_read_the_law(program)
+    if single and not _settled(found, near, settings):
         found += _begun(COSTLIEST, settings, program, params, start, say)
     best = min(found, key=lambda trial: trial.gap)
     names = ", ".join(dict.fromkeys(trial.name for trial in found))

@@ -95,7 +95,7 @@ def _solved(console: Console, request: Request, wanted: arrays.Wanted) -> int:
     shown = Console(json=console.json, quiet=True) if wanted.dry_run else console
     _introduce(shown, game, moved=bool(batch.parameters or sets))
     settings = _settings(game, request, batch)
-    batch = replace(batch, seeds=_seeds(console, settings.solver, request))
+    batch = replace(batch, seeds=_seeds(console, settings, request))
     if request.start is not None:
         from mfdsl.starting import check_beginner
 
@@ -148,15 +148,17 @@ def _settings(game: api.Game, request: Request, batch: Batch) -> Settings:
     )
 
 
-def _seeds(console: Console, solver: str, request: Request) -> tuple[int, ...]:
+def _seeds(console: Console, settings: Settings, request: Request) -> tuple[int, ...]:
     """One seed for each run of the batch; where nothing is drawn one run is enough."""
     if request.seeds == 1:
         return ()
+    solver = settings.solver
     row = SOLVERS.get(solver)
     draws = solver in LEARNERS or request.start == RANDOM
     if draws or (row and (row.plays or "seed" in row.config.model_fields)):
         return seeds_of(request.seed, request.seeds)
-    console.line(f"note      {solver} draws nothing: one run stands for all seeds")
+    who = "what is tried" if settings.open else solver
+    console.line(f"note      {who} draws nothing: one run stands for all seeds")
     return ()
 
 
