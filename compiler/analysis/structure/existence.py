@@ -18,6 +18,7 @@ from mfdsl.compiler.analysis.clock import processor_time
 from mfdsl.compiler.analysis.continuity import gap_of
 from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.kernels import reads_means
+from mfdsl.compiler.analysis.slopes.composed import is_composed
 from mfdsl.compiler.analysis.slopes.domain import root_rows
 from mfdsl.compiler.analysis.slopes.law_slope import LawSlope
 from mfdsl.compiler.analysis.slopes.search import Found
@@ -110,7 +111,9 @@ class _Asked:
 
 
 def _continuous(model: Model, copies: Copies, asked: _Asked, deadline: float) -> Certificate:
-    """Whether a value has bounded slopes in a law, and no branches that do not meet."""
+    """Whether a value has bounded slopes in a law and no branches that do not meet, or is made of
+    operations that are continuous.
+    """
     gap: Missing | None
     left = deadline - counted()
     try:
@@ -123,7 +126,7 @@ def _continuous(model: Model, copies: Copies, asked: _Asked, deadline: float) ->
         subject=asked.name,
         source=asked.population.name,
         verdict="proved" if gap is None else "unknown",
-        method=("interval derivatives with Clarke rules",),
+        method=("interval derivatives with Clarke rules", "composition"),
         rigor="enclosure",
         reason=None if gap is None else "continuity" if gap.continuity else "budget",
         detail=None if gap is None else gap.text,
@@ -149,7 +152,7 @@ def _gap(model: Model, copies: Copies, asked: _Asked, seconds: float) -> Missing
         return Missing(
             "takes whole values and depends on the law, so that it jumps", None, None, True
         )
-    if math.isfinite(most) and not problem.joints:
+    if (math.isfinite(most) and not problem.joints) or is_composed(problem):
         return None
     worst = rows.take(np.argsort(-upper)[:1])
     found = Found(0.0, most, len(rows), False, worst)
