@@ -10,6 +10,7 @@ from mfdsl.compiler.syntax.incomplete import how_it_goes_on, open_end, turned_ro
 from mfdsl.compiler.syntax.lexeme import END, OPERATORS, Lexeme
 from mfdsl.compiler.syntax.mathematical import indicator
 from mfdsl.compiler.syntax.nearest import nearest
+from mfdsl.compiler.syntax.places import of_places
 from mfdsl.compiler.syntax.tokens import KEYWORDS, SOFT_KEYWORDS
 from mfdsl.compiler.syntax.words import DECLARES, INFIX
 
@@ -316,6 +317,7 @@ def _missing_operator(fault: Fault, sink: Sink, parses: Parses) -> bool:
     ):
         product = f"write `{short(left)} * {short(right)}`"
         helps.append(Help(product, (Edit(gap, " *"),), applicable=True))
+    helps = of_places(fault) or helps
     if left.text in CASE_WORDS:
         helps = ["a choice by value is written `match x { A -> 1, else -> 2 }`"]
     if right.type == "IF":

@@ -6,6 +6,7 @@ from mfdsl.compiler.diagnostics import Edit, Help, Sink
 from mfdsl.compiler.source import Span
 from mfdsl.compiler.syntax.fault import Fault, Parses
 from mfdsl.compiler.syntax.lexeme import END, Lexeme
+from mfdsl.compiler.syntax.places import of_places
 
 MAX_VALUES = 8  # of the author that a help repeats
 MAX_SHOWN = 72  # characters of the author
@@ -172,6 +173,7 @@ _LOOKS: tuple[Callable[[Fault], list[Help | str]], ...] = (
     _unnamed,
     _one_item,
     _comma_at_the_end,
+    of_places,
 )
 
 
