@@ -410,6 +410,11 @@ _REPORTS: dict[str, _Report] = {
 
 
 def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure) -> None:
+    """Report a failure, at a legal action if there is one."""
+    guarded = _where_legal(ctx, obligation)
+    legal = None if guarded is None else find_failure(ctx, facts, guarded)
+    if legal is not None and legal.missing == failure.missing:
+        failure = legal
     code, message, label, helps = _REPORTS[obligation.kind](ctx, obligation, failure)
     if failure.missing is not None:
         headline = MISSING[failure.missing][obligation.kind]
@@ -417,17 +422,17 @@ def _report(ctx: Context, facts: Facts, obligation: Obligation, failure: Failure
         label = f"between {reach(failure.lo)} and {reach(failure.hi)}"
         helps = helps[:1]
     notes = notes_of(obligation.kind, failure)
-    if _holds_where_legal(facts, ctx, obligation):
+    if guarded is not None and legal is None:
         notes.append("no legal action leads there, but this value is computed for the others too")
     ctx.error(code, message, obligation.span, label, notes=notes, helps=helps)
 
 
-def _holds_where_legal(facts: Facts, ctx: Context, obligation: Obligation) -> bool:
+def _where_legal(ctx: Context, obligation: Obligation) -> Obligation | None:
+    """The obligation at legal actions only; None where all are."""
     scope = ctx.players.get(obligation.player or "")
     if scope is None or scope.legal is None:
-        return False
-    guards = (*obligation.guards, Guard(scope.legal, True))
-    return find_failure(ctx, facts, replace(obligation, guards=guards)) is None
+        return None
+    return replace(obligation, guards=(*obligation.guards, Guard(scope.legal, True)))
 
 
 def enclosure(facts: Facts, roots: Sequence[int]) -> tuple[float, float]:
