@@ -185,3 +185,33 @@ def test_what_is_paid_at_the_end_is_asked_about_by_its_word() -> None:
     assert found.verdict == "proved" and found.upper == pytest.approx(0.5)
     with pytest.raises(CompileError, match="MFG501"):
         mfdsl.load(text=text.replace("<= 0.5", "<= 0.4"))
+
+
+MANY = """
+model producers
+objective nash
+horizon 20
+environment weather {
+  state sun : int in 0..2 = 1
+  noise e : int in -1..1 ~ uniform
+  sun' = clip(sun + e)
+}
+population producer {
+  state cap : int in 0..5 = 1
+  state fuel : int in 0..5 = 3
+  action burn : int in 0..5
+  let out = cap * weather.sun / 2 + min(burn, fuel)
+  cap' = cap
+  fuel' = fuel
+  reward sales = 2 * (5 - t / 20) * (1 + 0.2 * (3 - mean(q.out for q in producer))) * out
+}
+"""
+
+
+def test_all_members_are_gone_through_where_they_and_oneself_are_too_many() -> None:
+    """Moving a law by 1 in l1 from 10 to 0 moves the price by 2 * 5 * .2 * 5, times 10 at t = 0."""
+    model = compile_text(MANY).require_model()
+    (found,) = answers(model, "lipschitz(reward, producer)", 4.0)
+    assert found.verdict == "proved"
+    assert found.lower is not None and found.upper is not None
+    assert 99.9 <= found.lower <= found.upper <= 100.1

@@ -1,6 +1,7 @@
 """What is gone through value by value on a tape, and which coordinates are several numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from math import prod
 
 from mfdsl.compiler.analysis.enclosure import Facts, leaves_of, listed
 from mfdsl.compiler.analysis.slopes.tape import Statistic, Tape, size_of
@@ -8,6 +9,7 @@ from mfdsl.compiler.ir.model import Node
 
 MAX_GRID = 20_000  # rows before any split
 MAX_TABLE = 1_000_000  # numbers of one table
+MAX_MEMBERS = 500  # kinds of members for whom the grid is made smaller
 
 
 def enumerated(
@@ -18,18 +20,25 @@ def enumerated(
     read = leaves_of(nodes, roots)
     known = [i for i in leaves_of(nodes, [*roots, *also]) if is_listed(facts, i)]
     own = [i for i in known if not is_bound(nodes[i])]
-    grid, count = [], 1
-    for leaf in sorted(own, key=lambda i: (i not in read, size_of(facts, i), i)):
-        if count * size_of(facts, leaf) <= MAX_GRID:
-            grid.append(leaf)
-            count *= size_of(facts, leaf)
-    inner, count = [], max(count, 1)
     bound = [i for i in known if is_bound(nodes[i]) and i in read]
-    for leaf in sorted(bound, key=lambda i: (size_of(facts, i), i)):
-        if count * size_of(facts, leaf) <= MAX_TABLE:
-            inner.append(leaf)
+    members = prod(size_of(facts, i) for i in bound)
+    # rather all members and fewer rows: what is left of the grid is searched in boxes
+    most = min(MAX_GRID, MAX_TABLE // members) if members <= MAX_MEMBERS else MAX_GRID
+    grid, count = _that_fit(facts, own, read, 1, most)
+    inner, _ = _that_fit(facts, bound, read, count, MAX_TABLE)
+    return grid, inner
+
+
+def _that_fit(
+    facts: Facts, leaves: Sequence[int], read: Collection[int], count: int, most: int
+) -> tuple[tuple[int, ...], int]:
+    """Leaves whose values times `count` are at most `most`, small ones first, and that product."""
+    found = []
+    for leaf in sorted(leaves, key=lambda i: (i not in read, size_of(facts, i), i)):
+        if count * size_of(facts, leaf) <= most:
+            found.append(leaf)
             count *= size_of(facts, leaf)
-    return tuple(sorted(grid)), tuple(sorted(inner))
+    return tuple(sorted(found)), count
 
 
 def repeated(tape: Tape) -> frozenset[int]:

@@ -24,6 +24,7 @@ from mfdsl.compiler.analysis.structure.jacobian import entry_terms
 from mfdsl.compiler.analysis.structure.masses import InMasses, rebuilt
 from mfdsl.compiler.analysis.structure.matrices import proved_negative, tangent_pairs
 from mfdsl.compiler.analysis.symbolic.terms import (
+    Terms,
     UnsupportedError,
     product,
     total,
@@ -90,6 +91,19 @@ def branched(
     try:
         tape = make_tape(game.terms.as_facts(), projected_terms(game, basis, empty))
         return _search(tape, _simplices(tape, game, empty), deadline)
+    except Unsupported as error:
+        raise UnsupportedError(str(error)) from error
+
+
+def definite_on_boxes(terms: Terms, matrix: Sequence[int], seconds: float) -> bool:
+    """Whether a symmetric matrix, row by row, is negative definite at all laws.
+
+    Raises:
+        UnsupportedError: an entry has no enclosure.
+    """
+    deadline = counted() + seconds
+    try:
+        return _search(make_tape(terms.as_facts(), matrix), (), deadline).proved
     except Unsupported as error:
         raise UnsupportedError(str(error)) from error
 

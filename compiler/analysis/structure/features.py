@@ -37,11 +37,15 @@ Monomial = tuple[tuple[int, int], ...]  # factors: term, exponent
 
 @dataclass(frozen=True)
 class Features:
-    """The matrix G, entries as terms; its rows and columns are monomials of own variables."""
+    """The matrix G, entries as terms; its rows and columns are monomials of own variables.
+
+    `means` is the matrix F: what each statistic is made of, [statistics, monomials].
+    """
 
     terms: Terms
     monomials: tuple[Monomial, ...]
     matrix: tuple[tuple[int, ...], ...]
+    means: tuple[tuple[Fraction, ...], ...]
 
     @property
     def independent(self) -> bool:
@@ -90,7 +94,8 @@ def features(copies: Copies, player: Player, root: int) -> Features:
             ]
             row.append(tidied(terms, total(terms, parts)))
         matrix.append(tuple(row))
-    return Features(terms, tuple(names), tuple(matrix))
+    made_of = tuple(tuple(inner[mean].get(name, Fraction(0)) for name in names) for mean in means)
+    return Features(terms, tuple(names), tuple(matrix), made_of)
 
 
 def _outer(terms: Terms, whole: Polynomial) -> dict[Monomial, int]:
@@ -129,7 +134,7 @@ def _sort(terms: Terms, variable: int) -> str:
 def _means(terms: Terms, phi: int, player: Player) -> list[int]:
     """The statistics that a function of the law reads."""
     found = []
-    for index in _outside(terms, phi):
+    for index in outside_of_means(terms, phi):
         node = terms.nodes[index]
         if node.op in MEMBERS:
             if node.op not in ("mean", "mean_others"):
@@ -144,7 +149,7 @@ def _means(terms: Terms, phi: int, player: Player) -> list[int]:
     return found
 
 
-def _outside(terms: Terms, root: int) -> list[int]:
+def outside_of_means(terms: Terms, root: int) -> list[int]:
     """What a term reaches outside of means."""
     seen, stack = {root}, [root]
     while stack:

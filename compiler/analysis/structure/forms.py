@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from mfdsl.compiler.analysis.certificate import Reason, Rigor
 from mfdsl.compiler.analysis.counted import counted
 from mfdsl.compiler.analysis.structure.branching import MAX_KINDS as MAX_BRANCHED, branched
-from mfdsl.compiler.analysis.structure.congestion import largest, largest_block
+from mfdsl.compiler.analysis.structure.congestion import largest_block
+from mfdsl.compiler.analysis.structure.feature_signs import sign_at_all_laws
 from mfdsl.compiler.analysis.structure.features import Features, features
 from mfdsl.compiler.analysis.structure.jacobian import constant_slopes, entry_terms
 from mfdsl.compiler.analysis.structure.masses import MAX_KINDS, InMasses, in_masses
@@ -306,24 +307,13 @@ def _by_features(found: Features, parts: tuple[Part, ...], deadline: float) -> F
     symmetric_ = _features_symmetric(found, deadline)
     if symmetric_ is False and not (free and found.independent):
         symmetric_ = None
-    exact = found.terms.builder.exact
-    diagonal = all(
-        exact(found.matrix[i][j]) == 0 for i in range(count) for j in range(count) if i != j
-    )
-    if not diagonal:
-        return Form(rule, parts, None, symmetric_, reason="unsupported", detail="coupled means")
-    tops = []
-    for k in range(count):
-        left = max(deadline - counted(), 0.01)
-        tops.append(largest(found.terms, found.matrix[k][k], left / 2))
-    sign_: Sign | None = None
-    if max(tops) < 0:
-        sign_ = _of_features(found, free, "definite")
-    elif max(tops) <= 0:
-        sign_ = "negative"
-    return Form(
-        rule, parts, sign_, symmetric_, False, "enclosure", reason=None if sign_ else "budget"
-    )
+    try:
+        varying = sign_at_all_laws(found, (counted() + deadline) / 2)
+    except Failed as error:
+        return Form(rule, parts, None, symmetric_, reason="unsupported", detail=str(error))
+    reason: Reason | None = None if varying else "budget"
+    decided = None if varying is None else _of_features(found, free, varying)
+    return Form(rule, parts, decided, symmetric_, False, "enclosure", reason=reason)
 
 
 def _of_features(found: Features, free: bool, sign: Sign) -> Sign:

@@ -96,12 +96,31 @@ def _rising(matrix: Exact) -> tuple[float, ...] | None:
 
 
 def proved_negative(middle: Array, radius: Array) -> bool:
-    """Whether all symmetric matrices within `radius` of `middle`, entry by entry, are definite."""
+    """Whether all symmetric matrices within `radius` of `middle`, entry by entry, are definite.
+
+    They are if the middle is by more than the radii add up to, or if the matrix is that has the
+    worst of the diagonal and of sizes beside it: |v|' C |v| bounds v' M v from above.
+    """
     if not (np.isfinite(middle).all() and np.isfinite(radius).all()):
         return False
+    if _is_negative(middle, radius):
+        return True
+    worst = _worst_sizes(middle, radius)
+    return bool(np.diag(worst).max() < 0) and _is_negative(worst)
+
+
+def _worst_sizes(middle: Array, radius: Array) -> Array:
+    """The comparison matrix: largest diagonal, largest sizes beside it, rounded outwards."""
+    most = (np.abs(middle) + radius) * (1 + 4 * EPS)
+    ends = middle + radius
+    np.fill_diagonal(most, np.diag(ends + 4 * EPS * np.abs(ends)))
+    return most
+
+
+def _is_negative(middle: Array, radius: Array | None = None) -> bool:
     count(A_FACTOR)
     size = len(middle)
-    spread = float(radius.sum(1).max()) * (1 + 2 * size * EPS)
+    spread = 0.0 if radius is None else float(radius.sum(1).max()) * (1 + 2 * size * EPS)
     trace = float(np.abs(np.diag(middle)).sum())
     shift = spread + 4 * (size + 4) * EPS * (trace + spread) + 1e-300
     try:
