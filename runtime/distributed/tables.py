@@ -13,8 +13,8 @@ from mfdsl.runtime.distributed.halo import Halo, build_halo
 from mfdsl.runtime.distributed.moves import FixedMoves, StageMoves, fixed_moves
 from mfdsl.runtime.distributed.parts import PartError, part_program, parts_of, reads_actions
 from mfdsl.runtime.program import Params, Program
-from mfdsl.runtime.views.finite import KEPT_WEIGHTS
 from mfdsl.runtime.views.kernels import Kernel
+from mfdsl.runtime.views.stage_kernels import KEPT_WEIGHTS
 from mfdsl.runtime.views.tables import CHUNK_ENTRIES
 
 Moves = FixedMoves | StageMoves

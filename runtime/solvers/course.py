@@ -29,6 +29,7 @@ from mfdsl.runtime.solvers.table import SOLVERS
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.views.decisions import Box, deciding
 from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stage_kernels import KeptKernels
 from mfdsl.runtime.views.stationary import StationaryView
 from mfdsl.runtime.views.tables import build_tables
 
@@ -234,7 +235,7 @@ def _seen_alike(view: View, params: Params) -> View:
     tables = build_tables(view.program, params, view.tables.stages)
     if isinstance(view, StationaryView):
         return replace(view, tables=tables)
-    return replace(view, tables=tables, kept={})
+    return replace(view, tables=tables, kept=KeptKernels())
 
 
 def evaluated(view: View, state: State) -> Evaluation:

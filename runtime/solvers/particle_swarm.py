@@ -14,6 +14,7 @@ from mfdsl.runtime.solvers.options import ParticleSwarmConfig
 from mfdsl.runtime.solvers.varied import Varied
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stage_kernels import KeptKernels
 from mfdsl.runtime.views.stationary import StationaryView
 
 # Tables of the swarm at once: positions, velocities, own bests, and five while they are evaluated.
@@ -142,7 +143,7 @@ def _for_each(view: View, particles: int) -> View:
     """
     assert isinstance(view, FiniteView | StationaryView)
     if view.tables.games == 1:
-        return replace(view, kept={}) if isinstance(view, FiniteView) else view
+        return replace(view, kept=KeptKernels()) if isinstance(view, FiniteView) else view
     program = view.program
     return build_view(program, _repeated(program, view.tables.params, particles))
 

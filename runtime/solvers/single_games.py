@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from mfdsl.runtime.solvers.state_rows import params_of
 from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stage_kernels import KeptKernels
 from mfdsl.runtime.views.stationary import StationaryView
 from mfdsl.runtime.views.tables import build_tables
 
@@ -29,4 +30,4 @@ def _alone(view: View, place: int) -> View:
     tables = build_tables(view.program, params, view.tables.stages)
     if isinstance(view, StationaryView):
         return replace(view, tables=tables)
-    return replace(view, tables=tables, kept={})
+    return replace(view, tables=tables, kept=KeptKernels())

@@ -7,7 +7,6 @@ cut after H stages, where all that follows is worth at most `Truncation.bound`.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import overload
 
 import torch
 from jaxtyping import Float
@@ -19,22 +18,17 @@ from mfdsl.runtime.policy import Axis, TabularPolicy, uniform_probs
 from mfdsl.runtime.program import Params, Program
 from mfdsl.runtime.views import native
 from mfdsl.runtime.views.alike import alike
-from mfdsl.runtime.views.kernels import Kernel, fold, matrix_kernel
+from mfdsl.runtime.views.kernels import Kernel
 from mfdsl.runtime.views.small import Small, small
+from mfdsl.runtime.views.stage_kernels import KeptKernels, StageKernels, stretches
 from mfdsl.runtime.views.tables import (
     Problem,
-    StageTable,
     Tables,
     build_tables,
     final_rewards,
     flow_rewards,
-    stage_kernel,
-    stage_table,
 )
 from mfdsl.runtime.views.truncation import Truncation, truncate
-
-KEPT_WEIGHTS = 1 << 26
-FOLDED_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +42,7 @@ class FiniteView:
     stages: int
     discount: float
     truncation: Truncation | None = None
-    kept: dict[int, Kernel] = field(default_factory=dict, repr=False)
+    kept: KeptKernels = field(default_factory=KeptKernels, repr=False)
 
     @classmethod
     def build(cls, program: Program, params: Params | None = None) -> "FiniteView":
@@ -170,10 +164,14 @@ class FiniteView:
 
     def kernels(self, joint: Float[Tensor, "stages actions states batch"]) -> Sequence[Kernel]:
         """The transitions along joint laws."""
-        kept = {} if reads_law(self.tables) else self.kept
-        return _StageKernels(self.tables, joint, kept).folded()
+        return StageKernels(self.tables, joint, self._kept).folded()
 
-    def _push_forward(self, policy: TabularPolicy) -> tuple[Tensor, Tensor, "_StageKernels"]:
+    @property
+    def _kept(self) -> KeptKernels:
+        """Where the transitions along one flow are kept: for good where they read no law."""
+        return KeptKernels() if reads_law(self.tables) else self.kept
+
+    def _push_forward(self, policy: TabularPolicy) -> tuple[Tensor, Tensor, StageKernels]:
         """Laws [T + 1, S, B], joint laws [T, A, S, B] and the transitions along them."""
         tables = self.tables
         probs = expanded(inner(policy.probs), tables.games)
@@ -182,7 +180,7 @@ class FiniteView:
         laws = probs.new_empty(stages + 1, states, games)
         laws[0] = tables.initial
         joint = torch.empty_like(probs)
-        kernels = _StageKernels(tables, joint, {} if reads_law(tables) else self.kept)
+        kernels = StageKernels(tables, joint, self._kept)
         if not reads_law(tables) and (runs := stretches(kernels, games)) is not None:
             for first, end, loops in runs:
                 native.push_forward(loops, probs[first:end], laws[first : end + 1])
@@ -212,84 +210,6 @@ def tail_value(
     rewards = flow_rewards(view.tables, joint, view.stages - 1)[0]
     mean = (joint[-1] * rewards).sum((0, 1)) / (1 - view.discount)
     return mean.expand_as(last).contiguous()
-
-
-class _StageKernels(Sequence[Kernel]):
-    """The transitions along a flow; they are kept while memory allows."""
-
-    def __init__(
-        self,
-        tables: Tables,
-        joint: Float[Tensor, "stages actions states batch"],
-        kept: dict[int, Kernel],
-    ) -> None:
-        self._tables = tables
-        self._joint = tables.public_joint(joint)
-        self._times = tables.times(len(joint))
-        self._kept = kept
-        self._room = KEPT_WEIGHTS // max(1, tables.program.noise_count * joint[0].numel())
-        self._last: tuple[int, StageTable] | None = None
-
-    def __len__(self) -> int:
-        return len(self._joint)
-
-    @overload
-    def __getitem__(self, t: int) -> Kernel: ...
-
-    @overload
-    def __getitem__(self, t: slice) -> Sequence[Kernel]: ...
-
-    def __getitem__(self, t: int | slice) -> Kernel | Sequence[Kernel]:
-        if isinstance(t, slice):
-            return [self[stage] for stage in range(len(self))[t]]
-        if self._tables.kernel is not None:
-            return self._tables.kernel
-        kernel = self._kept.get(t)
-        if kernel is None:
-            kernel = self._made(t)
-            if len(self._kept) < self._room:
-                self._kept[t] = kernel
-        return kernel
-
-    def _made(self, t: int) -> Kernel:
-        """The transitions of a stage; those that are kept for long are made ready for it."""
-        table = None
-        if not self._folds and len(self) <= self._room:
-            table = stage_table(self._tables, self._times[t])
-        if table is None:
-            return stage_kernel(self._tables, self._times[t], self._joint[t])
-        before, self._last = self._last, (t, table)
-        if before is not None and before[0] == t - 1 and before[1].same_as(table):
-            return self[t - 1]
-        games = self._joint.shape[1]
-        return matrix_kernel(table.successors, table.weights, games=games)
-
-    @property
-    def _folds(self) -> bool:
-        program = self._tables.program
-        entries = len(self) * program.action_count * program.state_count**2
-        return self._tables.kernel is None and entries <= FOLDED_ENTRIES
-
-    def folded(self) -> Sequence[Kernel]:
-        """The same transitions as small dense matrices, one for each stage, where that pays."""
-        if self._folds:
-            return fold([self[t] for t in range(len(self))]) or self
-        return self
-
-
-def stretches(kernels: Sequence[Kernel], games: int) -> list[tuple[int, int, native.Loops]] | None:
-    """Stages first..end - 1 with the same moves in compiled loops; None where some have none."""
-    found: list[tuple[int, int, native.Loops]] = []
-    before: Kernel | None = None
-    for t in range(len(kernels)):
-        if before is not None and kernels[t] is before:
-            found[-1] = (found[-1][0], t + 1, found[-1][2])
-            continue
-        before = kernels[t]
-        if (loops := native.compiled_loops(before, games)) is None:
-            return None
-        found.append((t, t + 1, loops))
-    return found
 
 
 def by_population(

@@ -36,6 +36,14 @@ class Kernel(Protocol):
         """Write base + discount * expected value after the move."""
 
 
+class SizedKernel(Kernel, Protocol):
+    """One that may be kept for later."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds, each way of storing them counted once."""
+
+
 @dataclass(frozen=True, eq=False)
 class MatrixKernel:
     """P [A * S, S] shared by all games of the batch, and its transpose; sparse or dense.
@@ -47,6 +55,12 @@ class MatrixKernel:
     backward: Tensor = field(repr=False)
     choice: Choice | None = field(default=None, repr=False)
     shared: bool = True
+
+    @property
+    def size(self) -> int:
+        """Entries of the dense matrix, or those that are not 0."""
+        strided = self.forward.layout == torch.strided
+        return self.forward.numel() if strided else self.forward.values().numel()
 
     @cached_property
     def by_state(self) -> Tensor:
@@ -76,6 +90,11 @@ class RowsKernel:
     rows: SharedRows = field(repr=False)
     choice: Choice | None = field(default=None, repr=False)
     shared: bool = True
+
+    @property
+    def size(self) -> int:
+        """Landings and entries of rows."""
+        return self.rows.landing.numel() + self.rows.places.numel()
 
     @cached_property
     def _spread(self) -> tuple[Tensor, Tensor]:
@@ -126,6 +145,11 @@ class WeightedKernel:
         """Whether the weights are those of one game."""
         return self.weights.shape[-1] == 1
 
+    @property
+    def size(self) -> int:
+        """Entries of the weights; successors are those of all stages."""
+        return self.weights.numel()
+
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write the sum of weight * joint over the arrivals at each state."""
         batch = joint.view(1, *self.shape[1:], -1)
@@ -153,6 +177,11 @@ class ScatteredKernel:
     flat: Tensor = field(repr=False)
     weights: Tensor = field(repr=False)
     shared: bool = False
+
+    @property
+    def size(self) -> int:
+        """Entries of the successors."""
+        return self.flat.numel()
 
     def push(self, joint: Tensor, out: Tensor) -> None:
         """Write the sum of weight * joint over the arrivals at each state."""

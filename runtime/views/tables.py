@@ -18,6 +18,7 @@ from mfdsl.runtime.views.folding import Folding
 from mfdsl.runtime.views.kernels import (
     Kernel,
     ScatteredKernel,
+    SizedKernel,
     WeightedKernel,
     incidence,
     matrix_kernel,
@@ -137,7 +138,7 @@ def _shared_kernel(tables: Tables) -> Kernel | None:
     return matrix_kernel(flat, weights, games=tables.games)
 
 
-def stage_kernel(tables: Tables, t: Int[Tensor, ""], joint: Tensor) -> Kernel:
+def stage_kernel(tables: Tables, t: Int[Tensor, ""], joint: Tensor) -> SizedKernel:
     """The transitions at stage t when the joint law, as the modules take it, is [B, *S, *A]."""
     if tables.successors is not None:
         entries, arrivals = tables.successors

@@ -6,9 +6,10 @@ import torch
 from mfdsl.compiler.backend.torch_emit import emit_torch
 from mfdsl.compiler.driver import compile_text
 from mfdsl.runtime.program import Program, load_program
-from mfdsl.runtime.views import finite, native
-from mfdsl.runtime.views.finite import FOLDED_ENTRIES, FiniteView, stretches
+from mfdsl.runtime.views import native, stage_kernels
+from mfdsl.runtime.views.finite import FiniteView
 from mfdsl.runtime.views.kernels import ScatteredKernel
+from mfdsl.runtime.views.stage_kernels import FOLDED_ENTRIES, stretches
 
 TIDE = """model tide
 
@@ -41,7 +42,7 @@ PROGRAM = tide()
 
 def plain(monkeypatch: pytest.MonkeyPatch, params: object = None) -> FiniteView:
     """The view that evaluates the table of every stage and works entry by entry."""
-    monkeypatch.setattr(finite, "stage_table", lambda tables, t: None)
+    monkeypatch.setattr(stage_kernels, "stage_table", lambda tables, t: None)
     return FiniteView.build(PROGRAM, params)  # type: ignore[arg-type]
 
 
@@ -73,13 +74,28 @@ def test_stages_that_are_kept_are_the_plain_ones(
     monkeypatch.setattr(native, "available", lambda: loops)
     ready = FiniteView.build(PROGRAM)
     ready.flow(ready.uniform())
-    assert len({id(kernel) for kernel in ready.kept.values()}) == 4  # t < 4, 4..6, 7, and the rest
-    runs = stretches([ready.kept[t] for t in range(12)], 1)
+    kept = ready.kept.by_stage
+    assert len({id(kernel) for kernel in kept.values()}) == 4  # t < 4, 4..6, 7, and the rest
+    runs = stretches([kept[t] for t in range(12)], 1)
     assert [run[:2] for run in runs or ()] == ([(0, 4), (4, 7), (7, 8), (8, 12)] if loops else [])
     slow = plain(monkeypatch)
     compared(ready, slow, games)
-    assert all(not isinstance(kernel, ScatteredKernel) for kernel in ready.kept.values())
-    assert all(isinstance(kernel, ScatteredKernel) for kernel in slow.kept.values())
+    assert all(not isinstance(kernel, ScatteredKernel) for kernel in kept.values())
+    assert all(isinstance(kernel, ScatteredKernel) for kernel in slow.kept.by_stage.values())
+
+
+@pytest.mark.parametrize("stages", [1.2, 1.5])
+def test_stages_are_kept_by_what_they_hold(stages: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 12 tables over all noises are more than memory may hold; what differs of them is less."""
+    entries = PROGRAM.noise_count * PROGRAM.state_count * PROGRAM.action_count
+    monkeypatch.setattr(stage_kernels, "KEPT_WEIGHTS", int(stages * entries))
+    ready = FiniteView.build(PROGRAM)
+    ready.flow(ready.uniform())
+    assert ready.kept.full == (stages == 1.2)
+    assert (len(ready.kept.by_stage) == 12) == (stages == 1.5)
+    assert ready.kept.weights <= stages * entries
+    slow = plain(monkeypatch)
+    compared(ready, slow, 1)
 
 
 def test_games_with_moves_of_their_own_keep_their_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from mfdsl.runtime.solvers.base import SolverError
 from mfdsl.runtime.solvers.networks.history import past_axis
 from mfdsl.runtime.streams import draw
 from mfdsl.runtime.views.finite import FiniteView
+from mfdsl.runtime.views.stage_kernels import KeptKernels
 
 
 def one_game(view: View) -> FiniteView:
@@ -36,7 +37,7 @@ def with_initial_laws(view: View, laws: Float[Tensor, "batch states"]) -> Finite
     game = one_game(view)
     initial = laws.t().to(game.tables.initial).contiguous()
     tables = replace(game.tables, initial=initial, games=len(laws))
-    return replace(game, tables=tables, kept={})
+    return replace(game, tables=tables, kept=KeptKernels())
 
 
 def drawn_laws(
