@@ -18,6 +18,7 @@ from mfdsl.compiler.diagnostics import Diagnostic
 from mfdsl.compiler.driver import Compilation, Options, ParameterValue, compile_file
 from mfdsl.compiler.ir.model import ABI, Model
 from mfdsl.compiler.source import SourceFile, Span
+from mfdsl.compiler.tabular.listed import as_large_tables
 from mfdsl.files import write_folder
 from mfdsl.report import Report
 from mfdsl.summary import model_card
@@ -115,7 +116,7 @@ def _contents(
 def _with_tables(model: Model) -> Model | None:
     """The model that has tables, None when there is none without grids."""
     if model.tabular and not model.computes_arrays:
-        return model
+        return as_large_tables(model)
     from mfdsl.compiler.tabular.frames import NoTables
     from mfdsl.compiler.tabular.grids import Bins
     from mfdsl.compiler.tabular.reduce import reduced

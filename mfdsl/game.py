@@ -21,6 +21,7 @@ from mfdsl.compiler.ir.reduced import Reduced
 from mfdsl.compiler.syntax.format import format_source
 from mfdsl.compiler.tabular.choices import ranks
 from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.listed import as_large_tables
 from mfdsl.errors import UsageError
 from mfdsl.parameters import given_values
 from mfdsl.planning import ALONG, drawn_states, only_paths
@@ -105,8 +106,9 @@ class Game:
                 name, digest = Path(self.compilation.name).name, self.key[:8]
                 line_of = self.compilation.line_of
                 if target == "tables" or (target == "torch" and self.model.tabular):
-                    model = self.reduced.model if self.reduced else self.model
-                    return emit_torch(model, source_name=name, digest=digest, line_of=line_of)
+                    return emit_torch(
+                        self._with_tables, source_name=name, digest=digest, line_of=line_of
+                    )
                 from mfdsl.compiler.backend.particles.emit import emit_particles
 
                 return emit_particles(self.model, source_name=name, digest=digest, line_of=line_of)
@@ -145,6 +147,11 @@ class Game:
             raise UsageError(f"`{self.name}` has no tables: {error}", advice) from None
 
     @cached_property
+    def _with_tables(self) -> Model:
+        """The model of one population whose tables the program has."""
+        return as_large_tables(self.model) if self.reduced is None else self.reduced.model
+
+    @cached_property
     def certificates(self) -> "tuple[Certificate, ...]":
         """What the check proved, and what a short look at slopes and structure adds."""
         from mfdsl.compiler.analysis.regularity import regularity
@@ -173,7 +180,8 @@ class Game:
             only = self.model.population
             exact = not (only.observe or only.observes_law) or sees_stages(self.model)
             most = _reach(self.model)
-            return load_program(self.emit("torch"), self.model, self.name, exact=exact, most=most)
+            text = self.emit("torch")
+            return load_program(text, self._with_tables, self.name, exact=exact, most=most)
         return load_program(
             self.emit("tables"),
             small.model,

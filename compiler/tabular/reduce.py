@@ -11,6 +11,7 @@ from mfdsl.compiler.tabular.common import common_name, with_common
 from mfdsl.compiler.tabular.finite import Finite
 from mfdsl.compiler.tabular.frames import NoTables
 from mfdsl.compiler.tabular.grids import Bins
+from mfdsl.compiler.tabular.listed import with_listed_outcomes
 from mfdsl.compiler.tabular.naming import check_names
 from mfdsl.compiler.tabular.rebuild import player_roots
 from mfdsl.compiler.tabular.seeing import check_seen, sees_pasts
@@ -40,6 +41,7 @@ def reduced(model: Model, bins: Bins) -> Reduced:
     """
     _check(model)
     found = _with_all_actions(model, bins)
+    found = replace(found, model=with_listed_outcomes(found.model))
     if ranks(model) is not None:
         found = _with_ranks(found)
     _check_size(found.model)
